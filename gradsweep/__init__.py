@@ -1,0 +1,53 @@
+"""gradsweep: layer-wise gradient spectra of LLMs under fast and slow thinking.
+
+    import gradsweep
+    result = gradsweep.extract(gradsweep.compose("cot=detailed", "n_samples=3"))
+    result.rows()                                     # Polars: sample × layer × projection
+
+    gradsweep.gradient_spectra(model, input_ids, response_mask).to_polars()
+
+Names are imported on first use: `import gradsweep` itself loads neither torch nor Hydra.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradsweep.compose import compose as compose
+    from gradsweep.config import Config as Config
+    from gradsweep.errors import GradsweepError as GradsweepError
+    from gradsweep.extract import PointResult as PointResult
+    from gradsweep.extract import extract as extract
+    from gradsweep.measure import GradientSpectra as GradientSpectra
+    from gradsweep.measure import SpectraOptions as SpectraOptions
+    from gradsweep.measure import gradient_spectra as gradient_spectra
+    from gradsweep.store.read import load_rows as load_rows
+    from gradsweep.store.read import load_samples_table as load_samples_table
+
+_HOME = {
+    "Config": "gradsweep.config",
+    "GradientSpectra": "gradsweep.measure",
+    "GradsweepError": "gradsweep.errors",
+    "PointResult": "gradsweep.extract",
+    "SpectraOptions": "gradsweep.measure",
+    "compose": "gradsweep.compose",
+    "extract": "gradsweep.extract",
+    "gradient_spectra": "gradsweep.measure",
+    "load_rows": "gradsweep.store.read",
+    "load_samples_table": "gradsweep.store.read",
+}
+
+__version__ = "0.1.0"
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'gradsweep' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,49 @@
+"""Percentile bootstrap of a mean over samples."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradsweep.errors import ConfigError
+
+
+def bootstrap_interval(
+    values: NDArray[np.float64], *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interval of the mean over samples, for every layer at once.
+
+    Whole samples are drawn with replacement, so that a sample's layers stay together. With w_b
+    the number of times each of the n samples is drawn, m_b = w_b·values / n; the interval is
+    the ((1 − confidence)/2, (1 + confidence)/2) quantiles of m_b over b. It is a little too
+    narrow for few samples (about 91 % instead of 95 % at n = 12).
+
+    `values` is (n samples, layers); the two results are (layers,), lower and upper. They are NaN
+    for fewer than two samples, which say nothing about spread, and when `resamples` is 0.
+    Raises `ConfigError` for a confidence outside (0, 1) or negative resamples.
+    """
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
+    if resamples < 0:
+        raise ConfigError(f"resamples must not be negative, got {resamples}")
+    n_samples, n_layers = values.shape
+    if n_samples < 2 or resamples == 0:
+        return np.full(n_layers, np.nan), np.full(n_layers, np.nan)
+    means = _resampling_weights(n_samples, resamples, seed) @ values / n_samples
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(means, (tail, 1 - tail), axis=0)
+    return low, high
+
+
+# Points of a sweep mostly have the same number of samples, and the draw costs more than its use.
+@lru_cache(maxsize=2)
+def _resampling_weights(n_samples: int, resamples: int, seed: int) -> NDArray[np.float64]:
+    """How often each sample is in each resample: (resamples, samples), rows sum to n_samples."""
+    drawn = np.random.default_rng(seed).integers(n_samples, size=(resamples, n_samples))
+    cells = drawn + n_samples * np.arange(resamples)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=resamples * n_samples)
+    weights = counts.reshape(resamples, n_samples).astype(np.float64)
+    weights.flags.writeable = False
+    return weights

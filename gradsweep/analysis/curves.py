@@ -1,0 +1,104 @@
+"""Curves: a metric's mean over samples, by layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from gradsweep.analysis.bootstrap import bootstrap_interval
+from gradsweep.analysis.conditions import in_reading_order, require_metric
+from gradsweep.records import AXES
+
+_CURVE = ("point_id", "projection", "layer")
+_STATISTICS: dict[str, pl.DataType] = {
+    "mean": pl.Float64(),
+    "ci_low": pl.Float64(),
+    "ci_high": pl.Float64(),
+    "n_samples": pl.Int64(),
+}
+
+
+def complete_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Values of `metric` for the samples that have one in every layer of a projection.
+
+    A sample with a value that is missing or not finite in some layer, or in a row that failed
+    its checksum (`finite` is false), is left out of that projection altogether, as in the
+    paper's scripts: otherwise neighbouring layers would be means over different samples. A
+    layer in which no sample at all has a value is left out instead of all samples. A sample
+    whose rows are there twice counts once.
+
+    Columns: point_id, projection, sample_id, question_id, layer, value; sorted in that order,
+    so that the order of `rows` changes nothing.
+    """
+    keys = ["point_id", "projection", "sample_id", "layer"]
+    trusted = rows.filter("finite") if "finite" in rows.columns else rows
+    values = (
+        trusted.select(*keys, "question_id", pl.col(metric).cast(pl.Float64).alias("value"))
+        .filter(pl.col("value").is_finite())
+        .sort(*keys, "question_id", "value")
+        .unique(subset=keys, keep="first", maintain_order=True)
+    )
+    layers_of_curve = pl.col("layer").n_unique().over("point_id", "projection")
+    layers_of_sample = pl.len().over("point_id", "projection", "sample_id")
+    complete = values.filter(layers_of_sample == layers_of_curve)
+    return complete.select("point_id", "projection", "sample_id", "question_id", "layer", "value")
+
+
+def curves(
+    rows: pl.DataFrame,
+    metric: str = "nuclear_norm",
+    *,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """Mean of `metric` over the samples of each point, by projection and layer (paper section 3).
+
+    s_i = (1/n) Σ_x s_i(x) over the n samples that are complete (`complete_values`), with a
+    seeded percentile bootstrap over samples (`bootstrap_interval`) around it.
+
+    `rows` has one line per point, sample, layer and projection, as the store's reader gives it.
+    Columns: model, dataset, cot, correctness, point_id, projection, layer, mean, ci_low,
+    ci_high (in the metric's unit), n_samples. Where no sample has a value, mean and interval
+    are NaN and n_samples is 0; with one sample, or `resamples=0`, only the interval is NaN.
+    Raises `ConfigError` for a metric that the rows do not have.
+    """
+    require_metric(rows, metric)
+    statistics = [pl.DataFrame(schema={name: rows.schema[name] for name in _CURVE} | _STATISTICS)]
+    of_curve = ("point_id", "projection")
+    for key, samples in complete_values(rows, metric).group_by(of_curve, maintain_order=True):
+        layers = samples["layer"].unique().sort()
+        values = samples["value"].to_numpy().reshape(-1, len(layers))
+        low, high = bootstrap_interval(
+            values, confidence=confidence, resamples=resamples, seed=seed
+        )
+        curve = pl.DataFrame(
+            {"layer": layers, "mean": values.mean(axis=0), "ci_low": low, "ci_high": high}
+        ).with_columns(
+            *(pl.lit(value).alias(name) for name, value in zip(of_curve, key, strict=True)),
+            n_samples=pl.lit(len(values), dtype=pl.Int64),
+        )
+        statistics.append(curve.select(statistics[0].columns))
+    everywhere = rows.select(*AXES, *_CURVE).unique()
+    joined = everywhere.join(pl.concat(statistics), on=_CURVE, how="left")
+    return in_reading_order(
+        joined.with_columns(
+            pl.col("mean", "ci_low", "ci_high").fill_null(np.nan), pl.col("n_samples").fill_null(0)
+        )
+    )
+
+
+def curve_means(curves: pl.DataFrame) -> pl.DataFrame:
+    """Mean of each curve over its layers: (1/L) Σ_i s_i.
+
+    Columns: the axes, point_id, projection, mean, n_layers (layers that have a value; the mean
+    is over these, and NaN when there are none), n_samples (behind the curve).
+    """
+    of_curve = [*AXES, "point_id", "projection"]
+    defined = pl.col("mean").is_finite()
+    means = curves.group_by(of_curve).agg(
+        pl.col("mean").filter(defined).mean().fill_null(np.nan),
+        defined.sum().cast(pl.Int64).alias("n_layers"),
+        pl.col("n_samples").max(),
+    )
+    return in_reading_order(means)

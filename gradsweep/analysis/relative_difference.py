@@ -1,0 +1,128 @@
+"""Relative difference (RD) between correct and irrelevant responses."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+from gradsweep.analysis.conditions import (
+    CORRECT,
+    IRRELEVANT,
+    in_reading_order,
+    require_metric,
+    require_one_point_per_condition,
+)
+from gradsweep.analysis.curves import complete_values
+from gradsweep.records import AXES
+
+_PAIR = ("model", "dataset", "cot")
+
+
+def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.DataFrame:
+    """RD by layer between the correct and irrelevant points of a model, dataset and CoT level.
+
+    RD_i = |s_i − s'_i| / s_i with s the curve of the correct and s' that of the irrelevant
+    responses (paper section 3: the correct curve is the unit). Both curves are means over the
+    questions that both points have (and, per projection, have complete values for), so that a
+    point that is still running, or that lost samples, is compared on equal terms.
+
+    The absolute value makes RD positive for noise too: with few samples compare it between CoT
+    levels rather than with zero.
+
+    Columns: model, dataset, cot, point_id (the correct point), irrelevant_point_id, projection,
+    layer, correct (s_i), irrelevant (s'_i), relative_difference, n_questions. A level that has
+    only one of the two points has no lines. RD is NaN where s_i is zero or a curve has no
+    value; with no common question everything is NaN and n_questions 0.
+    Raises `ConfigError` for an unknown metric, or when two points share all four axes.
+    """
+    require_metric(rows, metric)
+    require_one_point_per_condition(rows)
+    pairs = _pairs(rows)
+    values = complete_values(rows, metric)
+    correct = values.join(pairs, on="point_id")
+    irrelevant = values.rename({"point_id": "irrelevant_point_id"}).join(
+        pairs, on="irrelevant_point_id"
+    )
+    question = [*_PAIR, "projection", "question_id"]
+    common_correct = correct.join(irrelevant, on=question, how="semi")
+    common_irrelevant = irrelevant.join(correct, on=question, how="semi")
+
+    curve = [*_PAIR, "projection", "layer"]
+    layers = rows.select(curve).unique().join(pairs, on=_PAIR)
+    differences = (
+        layers.join(_means(common_correct, curve, CORRECT), on=curve, how="left")
+        .join(
+            _means(common_irrelevant, curve, IRRELEVANT).drop("n_questions"), on=curve, how="left"
+        )
+        .with_columns(
+            pl.col(CORRECT, IRRELEVANT).fill_null(np.nan), pl.col("n_questions").fill_null(0)
+        )
+        .with_columns(relative_difference=_guarded_ratio())
+    )
+    return in_reading_order(
+        differences.select(
+            *_PAIR,
+            "point_id",
+            "irrelevant_point_id",
+            "projection",
+            "layer",
+            CORRECT,
+            IRRELEVANT,
+            "relative_difference",
+            "n_questions",
+        )
+    )
+
+
+def relative_difference_means(differences: pl.DataFrame, top: int = 5) -> pl.DataFrame:
+    """RD averaged over layers, and the layers where it is largest (paper section 3: five).
+
+    `differences` is the result of `relative_difference`. Columns: model, dataset, cot,
+    point_id, irrelevant_point_id, projection, correct and irrelevant (means of the two paired
+    curves over layers), relative_difference (mean over the n_layers layers where it is defined,
+    NaN when there are none), top_layers (at most `top`, the largest first, the earlier layer
+    first among equals), n_layers, n_questions.
+    """
+    of_curve = [*_PAIR, "point_id", "irrelevant_point_id", "projection"]
+    defined = pl.col("relative_difference").is_finite()
+    largest_first = (
+        pl.col("layer")
+        .filter(defined)
+        .sort_by(
+            pl.col("relative_difference").filter(defined), descending=True, maintain_order=True
+        )
+    )
+    means = (
+        differences.sort("layer")
+        .group_by(of_curve, maintain_order=True)
+        .agg(
+            pl.col(CORRECT).filter(pl.col(CORRECT).is_finite()).mean().fill_null(np.nan),
+            pl.col(IRRELEVANT).filter(pl.col(IRRELEVANT).is_finite()).mean().fill_null(np.nan),
+            pl.col("relative_difference").filter(defined).mean().fill_null(np.nan),
+            largest_first.head(top).alias("top_layers"),
+            defined.sum().cast(pl.Int64).alias("n_layers"),
+            pl.col("n_questions").max(),
+        )
+    )
+    return in_reading_order(means)
+
+
+def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    """The correct and the irrelevant point of each model, dataset and CoT level that has both."""
+    points = rows.select(*AXES, "point_id").unique()
+    correct = points.filter(pl.col("correctness") == CORRECT).drop("correctness")
+    irrelevant = points.filter(pl.col("correctness") == IRRELEVANT).drop("correctness")
+    return correct.join(irrelevant.rename({"point_id": "irrelevant_point_id"}), on=_PAIR)
+
+
+def _means(values: pl.DataFrame, curve: list[str], name: str) -> pl.DataFrame:
+    return values.group_by(curve).agg(
+        pl.col("value").mean().alias(name),
+        pl.col("question_id").n_unique().cast(pl.Int64).alias("n_questions"),
+    )
+
+
+def _guarded_ratio() -> pl.Expr:
+    """|s − s'| / s where s is not zero; NaN otherwise, never the huge number of a tiny divisor."""
+    ratio = (pl.col(CORRECT) - pl.col(IRRELEVANT)).abs() / pl.col(CORRECT)
+    return pl.when(pl.col(CORRECT) != 0).then(ratio).otherwise(np.nan)

@@ -1,0 +1,35 @@
+"""Where the YAML files are, and what their first lines say to a reader of --help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+AXIS_GROUPS = ("model", "dataset", "cot", "correctness")
+"""Config groups that a grid varies, in the order of the defaults list."""
+
+
+def config_dir() -> Path:
+    """The packaged `gradsweep/conf` of a wheel, or the repository's `conf/`."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "conf"
+    return packaged if packaged.is_dir() else here.parent / "conf"
+
+
+def options(group: str) -> dict[str, str]:
+    """Options of a config group -> the plain sentence on the first line of each file."""
+    files = sorted((config_dir() / group).glob("*.yaml"), key=_reading_order)
+    return {path.stem: _first_comment(path) for path in files}
+
+
+def _reading_order(path: Path) -> tuple[int, str]:
+    """By name, but the levels of reasoning from none to most."""
+    levels = ("none", "simplified", "detailed")
+    return (levels.index(path.stem) if path.stem in levels else len(levels), path.stem)
+
+
+def _first_comment(path: Path) -> str:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("#") and not line.startswith("# @package"):
+                return line.lstrip("# ").strip()
+    return ""

@@ -1,0 +1,106 @@
+"""Final answers: reading them out of responses, and finding a wrong one for a question."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from random import Random
+
+from gradsweep.config import AnswerKind
+from gradsweep.data.questions import Question
+from gradsweep.errors import DataError
+
+_FINAL_LINE = re.compile(r"\s*(The final answer is )(.+?)\s*$")
+_OPTION = re.compile(r"\(([A-Z])\)")
+_LETTER = re.compile(r"^\(?([A-Z])\)?$")
+_FLIPS = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
+
+
+def split_final_line(response: str) -> tuple[str, str, str | None]:
+    """(reasoning, words that introduce the answer, answer) of `… The final answer is 42`.
+
+    A response without such an ending is all reasoning: its answer is None.
+    """
+    final = _FINAL_LINE.search(response)
+    if final is None:
+        return response, "", None
+    return response[: final.start()], final.group(1), final.group(2)
+
+
+def stated_answer(response: str) -> str | None:
+    """The answer a response with reasoning ends on: its final line, or its last `\\boxed{…}`."""
+    answer = split_final_line(response)[2]
+    return answer if answer is not None else _last_boxed(response)
+
+
+def wrong_answer(
+    question: Question, kind: AnswerKind, pool: Sequence[Question], rng: Random
+) -> str | None:
+    """A final answer that is not `question`'s own; None when its own is not known.
+
+    Binary answers flip; a lettered option becomes another letter of the same question; anything
+    else becomes the answer of another question in `pool`.
+    """
+    if question.answer is None:
+        return None
+    if kind is AnswerKind.binary:
+        return _flipped(question.answer, pool)
+    options = _other_letters(question) if kind is AnswerKind.choice else []
+    others = options or [
+        other.answer for other in pool if other.answer and not same(other.answer, question.answer)
+    ]
+    if not others:
+        raise DataError(
+            "correctness=irrelevant needs questions with different answers, but every one of the "
+            f"{len(pool)} in the data has the answer {question.answer!r}"
+        )
+    return rng.choice(others)
+
+
+def same(answer: str, other: str) -> bool:
+    """Whether two answers differ at most in letter case and outer white space."""
+    return answer.strip().casefold() == other.strip().casefold()
+
+
+def _flipped(answer: str, pool: Sequence[Question]) -> str:
+    opposite = _FLIPS.get(answer.strip().casefold())
+    if opposite is not None:
+        return _like(answer.strip(), opposite)
+    names = sorted({other.answer for other in pool if other.answer})
+    others = [name for name in names if not same(name, answer)]
+    if len(others) != 1:
+        raise DataError(
+            "dataset.answer=binary needs exactly two different answers in the data, or yes/no, "
+            f"or true/false; got {', '.join(names[:6])}"
+        )
+    return others[0]
+
+
+def _like(pattern: str, word: str) -> str:
+    """`word` in the letter case of `pattern`: lower, UPPER or Capital."""
+    if pattern.isupper():
+        return word.upper()
+    return word.capitalize() if pattern[:1].isupper() else word
+
+
+def _other_letters(question: Question) -> list[str]:
+    """The other options `(A)`, `(B)`, … of a prompt, when the answer is one of them."""
+    own = _LETTER.match((question.answer or "").strip())
+    letters = sorted(set(_OPTION.findall(question.prompt)))
+    if own is None or own.group(1) not in letters:
+        return []
+    before, after = question.answer.strip().split(own.group(1)) if question.answer else ("", "")
+    return [f"{before}{letter}{after}" for letter in letters if letter != own.group(1)]
+
+
+def _last_boxed(response: str) -> str | None:
+    start = response.rfind("\\boxed{")
+    if start < 0:
+        return None
+    start += len("\\boxed{")
+    depth = 1
+    for end in range(start, len(response)):
+        depth += {"{": 1, "}": -1}.get(response[end], 0)
+        if depth == 0:
+            return response[start:end]
+    return None

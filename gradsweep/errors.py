@@ -1,0 +1,31 @@
+"""Errors that are a user's to mend. The command line prints them as one line, without a traceback.
+
+Every message names the field, what was given and what is allowed. Invariants of
+our own use `assert`; these classes are for input and for the outside world.
+"""
+
+from __future__ import annotations
+
+
+class GradsweepError(Exception):
+    """Base of every error whose message alone tells a user what to do next."""
+
+
+class ConfigError(GradsweepError, ValueError):
+    """A config field, or a combination of fields, that cannot be run."""
+
+
+class ExcludedPointError(ConfigError):
+    """A cell of the grid that the study does not have (a dataset without that CoT level)."""
+
+
+class DataError(GradsweepError, ValueError):
+    """A data file that is missing, empty or malformed; says which file and which line."""
+
+
+class ModelError(GradsweepError, ValueError):
+    """A model source that cannot be found or loaded, or a projection the model does not have."""
+
+
+class StoreError(GradsweepError, RuntimeError):
+    """Results that cannot be written: a full disk, or a folder that another process is writing."""

@@ -1,0 +1,227 @@
+"""One point from config to stored rows. The one file that joins data, models, gradients,
+spectra, store and tracking; it reads as the method of the paper's section 3.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+from omegaconf import OmegaConf
+
+from gradsweep.analysis.summary import summary_scalars
+from gradsweep.config import Config
+from gradsweep.data import LoadedSamples, load_samples
+from gradsweep.errors import DataError
+from gradsweep.gradients import collate, token_batches
+from gradsweep.identity import point_id, science
+from gradsweep.measure import Measurement, SpectraOptions, measure_batch
+from gradsweep.models.encode import encode
+from gradsweep.models.load import LoadedModel, load_model
+from gradsweep.models.projections import find_projections
+from gradsweep.progress import console, sample_progress
+from gradsweep.records import Axes, EncodedSample, Sample, SampleResult, SampleStatus
+from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
+from gradsweep.store.point import PointStore, open_point
+from gradsweep.tracking import Tracker, make_tracker
+from gradsweep.versions import versions
+
+
+@dataclass(frozen=True)
+class PointResult:
+    """A finished point, for notebooks and scripts."""
+
+    axes: Axes
+    paths: PointPaths
+
+    def rows(self) -> pl.DataFrame:
+        """One line per (sample, layer, projection)."""
+        return load_rows(self.paths.results, [self.paths.point_id])
+
+    def samples(self) -> pl.DataFrame:
+        """One line per sample: status, reason, loss and token counts."""
+        return load_samples_table(self.paths.results, [self.paths.point_id])
+
+
+def extract(config: Config, *, show_progress: bool = True, label: str | None = None) -> PointResult:
+    """Measure every sample of one point that is not stored yet, and finish the point.
+
+    A point that is DONE costs nothing; a killed one goes on at its next sample.
+
+    Args:
+        config: from `gradsweep.compose`, or built by hand.
+        show_progress: a progress bar (or log lines) on stderr.
+        label: what to call the point there; its axes when None.
+
+    Raises:
+        ConfigError, DataError, ModelError: input that cannot be run; names the field.
+        StoreError: a full disk, or another live process writing this point.
+    """
+    result = PointResult(config.axes, PointPaths(config.results, point_id(config)))
+    if point_state(result.paths) is PointState.DONE:
+        return result
+    loaded = load_samples(config)
+    with open_point(result.paths, _record_of(config)) as store:
+        if show_progress:
+            _say(loaded.messages)
+        with _tracking(config, result.paths.point_id, show_progress) as tracker:
+            _measure_pending(config, loaded, store, tracker, show_progress, label)
+            _finish(store, tracker, loaded)
+    return result
+
+
+def _measure_pending(
+    config: Config,
+    loaded: LoadedSamples,
+    store: PointStore,
+    tracker: Tracker,
+    show_progress: bool,
+    label: str | None,
+) -> None:
+    """Encode, batch and measure what is not stored; store and track each batch as it comes."""
+    pending = [s for s in loaded.samples if s.sample_id not in store.stored_ids]
+    if not pending:
+        return
+    model = _models.get(config, show_progress)
+    stored = len(loaded.samples) - len(pending)
+    name = label or str(config.axes)
+    with sample_progress(name, len(loaded.samples), stored, show_progress) as advance:
+        for results in _results(config, model, pending):
+            store.append(results)
+            for result in results:
+                tracker.log_sample(result)
+            advance(len(results))
+
+
+def _results(
+    config: Config, model: LoadedModel, samples: Sequence[Sample]
+) -> Iterator[list[SampleResult]]:
+    """What became of each sample, batch by batch; samples that cannot run come first."""
+    length = config.model.max_length
+    encoded = [encode(s, model.tokenizer, config.model.prompt, length) for s in samples]
+    bad = [outcome for outcome in encoded if isinstance(outcome, SampleResult)]
+    if bad:
+        yield bad
+    good = [outcome for outcome in encoded if isinstance(outcome, EncodedSample)]
+    wanted = config.gradients
+    sites = find_projections(model.model, wanted.projections)
+    options = SpectraOptions(wanted.solver, wanted.rank_tolerance, wanted.save_spectra)
+    for batch in token_batches(good, wanted.batch_tokens):
+        start = time.monotonic()
+        measured = measure_batch(model.model, sites, collate(batch, model.model.device), options)
+        seconds = (time.monotonic() - start) / len(batch)
+        yield [_outcome(s, m, seconds) for s, m in zip(batch, measured, strict=True)]
+
+
+def _outcome(encoded: EncodedSample, measured: Measurement, seconds: float) -> SampleResult:
+    ok = bool(measured.rows)
+    return SampleResult(
+        sample_id=encoded.sample.sample_id,
+        question_id=encoded.sample.question_id,
+        index=encoded.sample.index,
+        status=SampleStatus.OK if ok else SampleStatus.NON_FINITE_LOSS,
+        reason="" if ok else f"the loss is {measured.loss}",
+        loss=measured.loss,
+        n_prompt_tokens=encoded.response_start,
+        n_response_tokens=measured.n_response_tokens,
+        truncated=encoded.truncated,
+        seconds=seconds,
+        rows=measured.rows,
+    )
+
+
+def _finish(store: PointStore, tracker: Tracker, loaded: LoadedSamples) -> None:
+    """Join the parts, mark the point DONE and hand the whole to the tracker.
+
+    Raises:
+        DataError: not one sample could be measured.
+    """
+    samples, rows = store.samples(), store.rows()
+    outcomes = Counter(samples["status"])
+    bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
+    if len(bad) == len(samples):
+        raise DataError(
+            f"none of the {len(samples)} samples could be measured; the first: {bad['reason'][0]}"
+        )
+    scalars = summary_scalars(rows)
+    store.finish(
+        {
+            "samples": dict(outcomes),
+            "reasons": dict(Counter(bad["reason"])),
+            "flagged_rows": len(rows) - int(rows["finite"].sum()),
+            "messages": loaded.messages,
+            "seconds": float(samples["seconds"].fill_nan(0).sum()),
+            "metrics": scalars,
+        }
+    )
+    if len(bad):
+        _say([f"{len(bad)} of {len(samples)} samples not measured: {bad['reason'][0]} …"])
+    tracker.finish(rows, store.paths.rows, scalars)
+
+
+def _record_of(config: Config) -> dict[str, Any]:
+    """The content of config.yaml: what was asked for, resolved, and the code that ran it."""
+    return {
+        "point_id": point_id(config),
+        "axes": asdict(config.axes),
+        "science": science(config),
+        "versions": dict(versions()),
+        "config": OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True),
+    }
+
+
+@contextmanager
+def _tracking(config: Config, identity: str, shown: bool) -> Iterator[Tracker]:
+    tracker = make_tracker(config, identity, config.sweep, versions())
+    if shown:
+        _announce(tracker)
+    try:
+        yield tracker
+    except BaseException as error:
+        tracker.fail(f"{type(error).__name__}: {error}")
+        raise
+
+
+def _say(messages: Sequence[str]) -> None:
+    for message in messages:
+        console.print(f"note: {message}", soft_wrap=True)
+
+
+_announced: set[str] = set()
+
+
+def _announce(tracker: Tracker) -> None:
+    """Say once, not for every point of a sweep, where the run can be followed."""
+    if tracker.description not in _announced:
+        _announced.add(tracker.description)
+        console.print(tracker.description, style="dim", soft_wrap=True)
+
+
+class _ModelCache:
+    """The last model that was loaded: the points of a sweep mostly share theirs."""
+
+    def __init__(self) -> None:
+        self._key: Mapping[str, Any] | None = None
+        self._model: LoadedModel | None = None
+
+    def get(self, config: Config, show_progress: bool) -> LoadedModel:
+        key = {
+            "source": config.model.source.identity(),
+            "dtype": config.model.dtype,
+            "device": config.gradients.device,
+        }
+        if self._model is None or key != self._key:
+            self._model = None  # free the old weights before the new ones come
+            waiting = f"loading {config.model.name} …"
+            with console.status(waiting) if show_progress else nullcontext():
+                self._model = load_model(config.model, config.gradients.device)
+            self._key = key
+        return self._model
+
+
+_models = _ModelCache()

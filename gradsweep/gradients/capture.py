@@ -1,0 +1,116 @@
+"""Capture the factors of every watched projection while the backward pass runs.
+
+A tap is an identity on a projection's output: its backward sees dY, and the X it
+saved. Because X is kept by `save_for_backward` (not by the hook), gradient
+checkpointing keeps its saving; because the tap sits behind the module, it works
+for any weight layout. A layer is handed over as soon as its last dY has arrived,
+so that factors live for one layer, not for the whole model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gradsweep.gradients.factors import Factors
+from gradsweep.models.projections import ProjectionSite
+
+OnFactors = Callable[[Factors], None]
+
+
+class _Tap(torch.autograd.Function):
+    """Identity whose backward reports (X, dY)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, y: Tensor, x: Tensor, anchor: Tensor, report: Callable[[Tensor, Tensor], None]
+    ) -> Tensor:
+        ctx.save_for_backward(x)
+        ctx.report = report
+        return y.view_as(y)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, None, None, None]:
+        (dy,) = grad_outputs
+        (x,) = ctx.saved_tensors
+        ctx.report(x, dy.detach())
+        return dy if ctx.needs_input_grad[0] else None, None, None, None
+
+
+class _LayerCollector:
+    """Gathers the dY of a layer's sites and hands the layer over when all have come."""
+
+    def __init__(self, sites: Sequence[ProjectionSite], on_factors: OnFactors) -> None:
+        self._on_factors = on_factors
+        self._missing: dict[int, set[str]] = {}
+        self._arrived: dict[int, list[tuple[Tensor, dict[str, Tensor]]]] = {}
+        self._any_reported = False
+        for site in sites:
+            self._missing.setdefault(site.layer, set()).update(site.columns)
+
+    def report(self, site: ProjectionSite, x: Tensor, dy: Tensor) -> None:
+        self._any_reported = True
+        columns = {
+            name: dy if index is None else dy[..., index.to(dy.device)]
+            for name, index in site.columns.items()
+        }
+        self._arrived.setdefault(site.layer, []).append((x, columns))
+        self._missing[site.layer] -= columns.keys()
+        if not self._missing[site.layer]:
+            for factors in self._grouped_by_input(site.layer):
+                self._on_factors(factors)
+
+    def _grouped_by_input(self, layer: int) -> Iterator[Factors]:
+        groups: dict[tuple[int, torch.Size], Factors] = {}
+        for x, dy in self._arrived.pop(layer):
+            key = (x.data_ptr(), x.shape)
+            groups.setdefault(key, Factors(layer, x, {})).dy.update(dy)
+        yield from groups.values()
+
+    def check_complete(self) -> None:
+        late = {layer: names for layer, names in self._missing.items() if names}
+        if late and self._any_reported:
+            layer, names = next(iter(late.items()))
+            raise RuntimeError(
+                f"no gradient reached {sorted(names)} of layer {layer} "
+                f"({len(late)} layers incomplete): the model skips these modules in its forward"
+            )
+
+
+@contextmanager
+def capture_factors(sites: Sequence[ProjectionSite], on_factors: OnFactors) -> Iterator[None]:
+    """Within the block, one backward pass calls `on_factors` once per layer and distinct input.
+
+    Calls come in the order of the backward pass (last layer first). The tensors of
+    `Factors` are (batch, tokens, n or m), in the model's dtype and on its device.
+    Weights should be frozen (`frozen`), so that nothing else is computed.
+
+    Raises:
+        RuntimeError: after a backward pass in which a projection never got a gradient.
+    """
+    collector = _LayerCollector(sites, on_factors)
+    # Without the anchor, the lowest layers have no input that requires grad and no
+    # graph; with it the graph starts exactly at the lowest tap, not at the embedding.
+    anchor = torch.zeros((), requires_grad=True)
+    with ExitStack() as stack:
+        for site in sites:
+            handle = site.module.register_forward_hook(_tap(site, anchor, collector))
+            stack.callback(handle.remove)
+        yield
+    collector.check_complete()
+
+
+def _tap(
+    site: ProjectionSite, anchor: Tensor, collector: _LayerCollector
+) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        def report(x: Tensor, dy: Tensor) -> None:
+            collector.report(site, x, dy)
+
+        return _Tap.apply(output, args[0].detach(), anchor, report)
+
+    return hook

@@ -1,0 +1,84 @@
+"""Per-sample response losses of a frozen causal LM, with logits only where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gradsweep.gradients.batches import Batch
+
+MIN_HEAD_ROWS = 8
+"""Below 4 rows, CPU BLAS sums the head's backward over the vocabulary term by term in float32:
+σ₁ was then off by 2e-4, against 4e-6 with 8 rows. Repeated rows cost nothing and get no gradient."""
+
+
+def response_losses(
+    model: nn.Module, batch: Batch
+) -> tuple[Float[Tensor, " batch"], Int[Tensor, " batch"]]:
+    """Mean cross-entropy over each sample's response tokens, and how many there are.
+
+    loss_i = −1/T_i · Σ_t log p(token_t | tokens before t) over response tokens t
+    (paper section 3), in nats and float32. Sum over i and call `backward` to get
+    every sample's own gradient factors.
+    """
+    rows, columns = batch.response_mask.nonzero(as_tuple=True)
+    with _logits_only_at(model, rows, columns - 1):
+        logits = model(input_ids=batch.input_ids, use_cache=False, **_masks(batch)).logits
+    targets = batch.input_ids[rows, columns]
+    token_losses = F.cross_entropy(logits[0, : len(targets)].float(), targets, reduction="none")
+    counts = batch.response_mask.sum(dim=1)
+    sums = token_losses.new_zeros(len(counts)).index_add(0, rows, token_losses)
+    return sums / counts, counts
+
+
+def _masks(batch: Batch) -> dict[str, Tensor]:
+    """Padding on the right needs no mask under causal attention; on the left it does."""
+    if bool(batch.attention_mask[:, 0].all()):
+        return {}
+    positions = (batch.attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
+    return {"attention_mask": batch.attention_mask.long(), "position_ids": positions}
+
+
+@contextmanager
+def _logits_only_at(model: nn.Module, rows: Tensor, columns: Tensor) -> Iterator[None]:
+    """Let the output embedding see only the given positions, as one row of length N.
+
+    Done before the head rather than by slicing logits, so that the (N, vocabulary)
+    block is all that is ever made and whatever follows the head (softcap, scale) still runs.
+    The first `len(rows)` logits are the ones asked for.
+    """
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    repeats = max(0, MIN_HEAD_ROWS - len(rows))
+    rows, columns = (torch.cat([index, index[:1].expand(repeats)]) for index in (rows, columns))
+    handle = head.register_forward_pre_hook(lambda module, args: (args[0][rows, columns][None],))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def frozen(model: nn.Module) -> Iterator[None]:
+    """Eval mode and no trainable parameter inside the block; restored afterwards.
+
+    Frozen weights are what makes a factor pass cheap: autograd then never forms a
+    weight gradient.
+    """
+    training = {module for module in model.modules() if module.training}
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    model.eval()
+    for parameter in trainable:
+        parameter.requires_grad_(False)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        for module in training:
+            module.training = True

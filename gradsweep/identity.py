@@ -1,0 +1,49 @@
+"""What makes a point the point it is: a hash of its science, not of where or how it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from gradsweep.config import Config, CorrectnessKind
+from gradsweep.data import fingerprint
+
+
+def science(config: Config) -> dict[str, Any]:
+    """The part of a config that decides the numbers, as plain values.
+
+    Left out: names, folders, batch size, device, tracking. Data count by content
+    (`fingerprint`), so a file may move without changing the point.
+    """
+    irrelevant = config.correctness.kind is CorrectnessKind.irrelevant
+    return {
+        "model": config.model.source.identity()
+        | {
+            "prompt": config.model.prompt.name,
+            "dtype": config.model.dtype.name,
+            "max_length": config.model.max_length,
+        },
+        "dataset": {
+            "name": config.dataset.name,
+            "data": fingerprint(config),
+            "answer": config.dataset.answer.name,
+            "shuffle": config.dataset.shuffle,
+        },
+        "cot": config.cot.level.name,
+        "correctness": config.correctness.source.name if irrelevant else "correct",
+        "n_samples": config.requested_samples,
+        "seed": config.seed,
+        "gradients": {
+            "projections": sorted(config.gradients.projections),
+            "solver": config.gradients.solver.name,
+            "rank_tolerance": config.gradients.rank_tolerance,
+            "save_spectra": config.gradients.save_spectra,
+        },
+    }
+
+
+def point_id(config: Config) -> str:
+    """First 16 hex digits of the SHA-256 of the canonical JSON of `science(config)`."""
+    text = json.dumps(science(config), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,147 @@
+"""Turns a sample into token ids and the index at which its response, and so its loss, begins.
+
+The paper tokenises the prompt a second time and counts. That count is off by one wherever the
+prompt alone is cut into other tokens than the prompt before a response (as with a blank at its
+end), so the whole text is encoded once and the border is read from the character offsets: a
+token belongs to the response as soon as it holds one of the response's characters.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from jinja2 import TemplateError
+
+from gradsweep.config import Prompt
+from gradsweep.errors import ModelError
+from gradsweep.records import EncodedSample, Sample, SampleResult, SampleStatus
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+SYSTEM_PROMPT = "You are a helpful assistant."
+
+
+def encode(
+    sample: Sample, tokenizer: PreTrainedTokenizerBase, prompt: Prompt, max_length: int
+) -> EncodedSample | SampleResult:
+    """Encode `sample` as `prompt` says, keeping at most its first `max_length` tokens.
+
+    `plain` is prompt, newline, response, with the special tokens that the tokenizer itself puts
+    in front (BOS in Llama and Gemma). `chat` is the tokenizer's chat template with its generation
+    prompt, then the response; the template brings its own special tokens. No EOS is added and
+    nothing is stripped (paper section 3).
+
+    Returns:
+        The encoded sample, with 1 <= response_start < len(input_ids) <= max_length; or, when no
+        response token is left to predict, a `SampleResult` that says why.
+
+    Raises:
+        ModelError: `prompt` is chat and the tokenizer has no usable chat template.
+    """
+    if not sample.response:
+        return _rejected(sample, SampleStatus.EMPTY_RESPONSE, "the response is empty")
+    if prompt is Prompt.chat:
+        prefix = chat_prefix(tokenizer, sample.prompt)
+    else:
+        prefix = sample.prompt + "\n"
+    add_special_tokens = prompt is Prompt.plain
+    input_ids, ends = _tokens(tokenizer, prefix + sample.response, add_special_tokens)
+    start = _response_start(ends, len(prefix))
+    if start >= len(input_ids):
+        reason = f"the response {sample.response[:40]!r} has no token that the prompt predicts"
+        return _rejected(sample, SampleStatus.EMPTY_RESPONSE, reason, len(input_ids))
+    if start >= max_length:
+        reason = (
+            f"the prompt takes {start} tokens and model.max_length is {max_length}: "
+            f"none of the {len(input_ids) - start} response tokens is left"
+        )
+        return _rejected(
+            sample, SampleStatus.PROMPT_FILLS_MAX_LENGTH, reason, start, truncated=True
+        )
+    truncated = len(input_ids) > max_length
+    return EncodedSample(sample, input_ids[:max_length], start, truncated)
+
+
+def chat_prefix(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
+    """The text before the response in a chat: system and user turn, and the generation prompt.
+
+    Raises:
+        ModelError: the tokenizer has no chat template, or its template refuses a user's turn.
+    """
+    user = {"role": "user", "content": prompt}
+    if _has_system_role(tokenizer):
+        return _rendered(tokenizer, [{"role": "system", "content": SYSTEM_PROMPT}, user])
+    return _rendered(tokenizer, [user])
+
+
+@lru_cache(maxsize=4)
+def _has_system_role(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the chat template takes a system turn: Gemma's raises an error on one."""
+    if not tokenizer.chat_template:
+        raise ModelError(
+            f"model.prompt=chat needs a chat template, and the tokenizer of "
+            f"{tokenizer.name_or_path or 'this model'} has none: use model.prompt=plain"
+        )
+    turns = [{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": "Hello"}]
+    try:
+        tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    except TemplateError:
+        return False
+    return True
+
+
+def _rendered(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]]) -> str:
+    try:
+        return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+    except (TemplateError, ValueError) as error:
+        raise ModelError(
+            f"model.prompt=chat: the chat template of {tokenizer.name_or_path or 'this model'} "
+            f"cannot be used ({error}): use model.prompt=plain"
+        ) from error
+
+
+def _tokens(
+    tokenizer: PreTrainedTokenizerBase, text: str, add_special_tokens: bool
+) -> tuple[list[int], list[int]]:
+    """Ids of `text`, and for each token the character offset at which it ends.
+
+    Special tokens that the tokenizer puts behind the text (EOS, SEP) are dropped again.
+    """
+    encoding = tokenizer(
+        text,
+        add_special_tokens=add_special_tokens,
+        return_offsets_mapping=True,
+        return_special_tokens_mask=True,
+        verbose=False,
+    )
+    length = len(encoding["input_ids"])
+    while length and encoding["special_tokens_mask"][length - 1]:
+        length -= 1
+    ends = [end for _, end in encoding["offset_mapping"][:length]]
+    return list(encoding["input_ids"][:length]), ends
+
+
+def _response_start(ends: list[int], prefix_length: int) -> int:
+    """First token that holds a response character; never 0, which no logit predicts."""
+    first = next((i for i, end in enumerate(ends) if end > prefix_length), len(ends))
+    return max(first, 1)
+
+
+def _rejected(
+    sample: Sample,
+    status: SampleStatus,
+    reason: str,
+    n_prompt_tokens: int = 0,
+    truncated: bool = False,
+) -> SampleResult:
+    return SampleResult(
+        sample_id=sample.sample_id,
+        question_id=sample.question_id,
+        index=sample.index,
+        status=status,
+        reason=reason,
+        n_prompt_tokens=n_prompt_tokens,
+        truncated=truncated,
+    )

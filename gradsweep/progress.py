@@ -1,0 +1,77 @@
+"""What a person sees while a point runs: a bar in a terminal, a line now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import TimeRemainingColumn as EtaColumn
+from rich.text import Text
+
+LOG_LINE_SECONDS = 15.0
+"""Pause between progress lines where there is no terminal (a SLURM log, CI)."""
+
+Advance = Callable[[int], None]
+
+console = Console(stderr=True, highlight=False)
+"""Everything that is not a result goes to stderr, so that stdout can be piped."""
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(_rate(task.speed or task.finished_speed), style="progress.data.speed")
+
+
+def _rate(samples_per_second: float | None) -> str:
+    if not samples_per_second:
+        return "- samples/s"
+    if samples_per_second >= 1:
+        return f"{samples_per_second:.1f} samples/s"
+    return f"{1 / samples_per_second:.1f} s/sample"
+
+
+@contextmanager
+def sample_progress(label: str, total: int, stored: int, shown: bool) -> Iterator[Advance]:
+    """Yield a function to call with each number of samples that has just been stored."""
+    if not shown:
+        yield lambda n: None
+    elif console.is_terminal:
+        with _bar() as progress:
+            # Samples of an earlier run count as progress, not as speed.
+            task = progress.add_task(label, total=total)
+            progress.update(task, completed=stored)
+            yield lambda n: progress.advance(task, n)
+    else:
+        yield _log_lines(label, total, stored)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        EtaColumn(compact=True, elapsed_when_finished=True),
+        console=console,
+    )
+
+
+def _log_lines(label: str, total: int, stored: int) -> Advance:
+    start = last = time.monotonic()
+    done = 0
+
+    def advance(n: int) -> None:
+        nonlocal last, done
+        done += n
+        now = time.monotonic()
+        finished = stored + done >= total
+        if finished or now - last > LOG_LINE_SECONDS:
+            last = now
+            rate = done / (now - start)
+            left = "" if finished else f", {(total - stored - done) / rate:.0f} s left"
+            console.print(f"{label}  {stored + done}/{total}  {_rate(rate)}{left}")
+
+    return advance

@@ -1,0 +1,146 @@
+"""The records that flow through gradsweep: one type per arrow of the design.
+
+    data ──Sample──► models ──EncodedSample──► gradients ──Factors──► spectra ──SpectrumRow──► store
+
+`Factors` holds tensors and lives in `gradsweep.gradients.factors`; everything
+here is plain Python, so that the store, the analysis and the sweep never import torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import Enum
+
+PROJECTIONS = ("q", "k", "v", "o")
+"""Attention projections measured by default, in the order of the paper's tables."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One (prompt, response) pair under a point's conditions (paper section 3)."""
+
+    sample_id: str
+    """Hash of question, prompt and response: the key by which a killed point resumes."""
+    question_id: str
+    """Identity of the question: the same in every condition, so that conditions pair up."""
+    prompt: str
+    """Instruction (and input, after a newline) as the user would type it; no template applied."""
+    response: str
+    """Text whose tokens carry the loss. May be empty: the sample is then recorded as bad."""
+    index: int
+    """Position in the point's sample order, from 0."""
+
+
+@dataclass(frozen=True)
+class EncodedSample:
+    """A sample as the model reads it. Labels are `input_ids[response_start:]`."""
+
+    sample: Sample
+    input_ids: list[int]
+    """Prompt and response in one encoding, truncated at `model.max_length`, no EOS added."""
+    response_start: int
+    """Index of the first response token (>= 1: position 0 has no prediction)."""
+    truncated: bool
+    """Whether response tokens were cut off at `model.max_length`."""
+
+    @property
+    def n_response_tokens(self) -> int:
+        return len(self.input_ids) - self.response_start
+
+
+class SampleStatus(str, Enum):
+    """What became of a sample. Only `OK` samples have rows."""
+
+    OK = "ok"
+    EMPTY_RESPONSE = "empty_response"
+    PROMPT_FILLS_MAX_LENGTH = "prompt_fills_max_length"
+    NON_FINITE_LOSS = "non_finite_loss"
+
+
+@dataclass(frozen=True)
+class SpectrumRow:
+    """Metrics of one sample's weight gradient G (m×n) in one layer and projection.
+
+    σ are the singular values of G, descending; p = σ/Σσ. A zero gradient has zero
+    norms and rank, and NaN where a metric divides by Σσ or σ₁.
+    """
+
+    layer: int
+    projection: str
+    nuclear_norm: float
+    """Σσ (paper eq. for s_X)."""
+    sigma_max: float
+    """σ₁, the spectral norm."""
+    sigma_ratio: float
+    """σ₁/Σσ (paper's r_X), in (0, 1]."""
+    frobenius_norm: float
+    """‖G‖_F computed from the factors, not from the spectrum."""
+    effective_rank: float
+    """exp(−Σ p log p) (arXiv 2504.10766)."""
+    stable_rank: float
+    """‖G‖²_F/σ₁²."""
+    spectral_entropy: float
+    """−Σ p log p, in nats."""
+    condition_number: float
+    """σ₁ over the smallest singular value above the rank tolerance."""
+    rank: int
+    """Number of singular values above `rank_tolerance`·σ₁."""
+    checksum_error: float
+    """|Σσ² − ‖G‖²_F| / ‖G‖²_F: the spectrum against the factors."""
+    finite: bool
+    """Whether the norms are finite and the checksum holds: filter on it before averaging."""
+    solver: str
+    """Route that gave the spectrum: token_gram, weight_gram or svd."""
+    singular_values: list[float] | None = None
+    """The whole spectrum, only when `gradients.save_spectra` is set."""
+
+
+METRICS = (
+    "nuclear_norm",
+    "sigma_max",
+    "sigma_ratio",
+    "frobenius_norm",
+    "effective_rank",
+    "stable_rank",
+    "spectral_entropy",
+    "condition_number",
+    "rank",
+)
+"""Metric columns of a row, in the order in which tables show them."""
+
+
+@dataclass(frozen=True)
+class SampleResult:
+    """What the store keeps of one sample: its outcome and, when it is OK, its rows."""
+
+    sample_id: str
+    question_id: str
+    index: int
+    status: SampleStatus
+    reason: str = ""
+    """Why a sample that is not OK has no rows; empty otherwise."""
+    loss: float = float("nan")
+    """Mean cross-entropy over the response tokens, in nats."""
+    n_prompt_tokens: int = 0
+    n_response_tokens: int = 0
+    """Response tokens that carried loss (after truncation): sum-reduced loss is `loss` times this."""
+    truncated: bool = False
+    seconds: float = float("nan")
+    """Wall time of this sample's share of its batch."""
+    rows: tuple[SpectrumRow, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The choice on every axis of the grid that names a point for a reader."""
+
+    model: str
+    dataset: str
+    cot: str
+    correctness: str
+
+    def __str__(self) -> str:
+        return f"{self.model} · {self.dataset} · {self.cot} · {self.correctness}"
+
+
+AXES = tuple(f.name for f in fields(Axes))

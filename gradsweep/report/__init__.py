@@ -1,0 +1,46 @@
+"""Tables, figures and sentences from rows.
+
+Names are loaded when they are first used: `import gradsweep.report` brings in neither rich nor
+matplotlib, and a table does not wait for matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradsweep.report.comparison import Comparison as Comparison
+    from gradsweep.report.comparison import comparisons as comparisons
+    from gradsweep.report.figure import layer_curves_figure as layer_curves_figure
+    from gradsweep.report.figure import save_figures as save_figures
+    from gradsweep.report.reading import sentences as sentences
+    from gradsweep.report.table import comparison_table as comparison_table
+
+_MODULE_OF = {
+    "Comparison": "comparison",
+    "comparisons": "comparison",
+    "comparison_table": "table",
+    "layer_curves_figure": "figure",
+    "save_figures": "figure",
+    "sentences": "reading",
+}
+
+__all__ = [
+    "Comparison",
+    "comparison_table",
+    "comparisons",
+    "layer_curves_figure",
+    "save_figures",
+    "sentences",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_MODULE_OF])

@@ -1,0 +1,144 @@
+"""The numbers of one comparison: the conditions of a model and dataset, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from gradsweep.analysis import (
+    curve_means,
+    curves,
+    mean_absolute_difference,
+    relative_difference,
+    relative_difference_means,
+)
+from gradsweep.analysis.conditions import CORRECT, in_reading_order, require_one_point_per_condition
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One column of the table: the point of a CoT level and correctness."""
+
+    cot: str
+    correctness: str
+    point_id: str
+    n_samples: int
+    """Samples that have rows."""
+    n_complete: int
+    """Samples that the curves rest on, in the projection that has fewest of them."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Correct against irrelevant responses of a CoT level, in one projection."""
+
+    correct: float
+    """Mean over layers of the correct curve over the common questions."""
+    irrelevant: float
+    relative_difference: float
+    """Mean over layers of RD_i."""
+    top_layers: tuple[int, ...]
+    """Where RD is largest, the largest first."""
+    n_layers: int
+    n_questions: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the table, and the sentences under it, say about one model and dataset."""
+
+    model: str
+    dataset: str
+    metric: str
+    projections: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    means: dict[tuple[str, str, str], float]
+    """Mean of the curve over layers, by (cot, correctness, projection)."""
+    mads: dict[tuple[str, str, str], float]
+    """MAD over all layers, by (cot, correctness, projection)."""
+    pairs: dict[tuple[str, str], Pair]
+    """By (cot, projection), for the levels that have both points."""
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """CoT levels that have a point, from fast to slow thinking."""
+        return tuple(dict.fromkeys(condition.cot for condition in self.conditions))
+
+    @property
+    def correct_levels(self) -> tuple[str, ...]:
+        return tuple(c.cot for c in self.conditions if c.correctness == CORRECT)
+
+    @property
+    def paired_levels(self) -> tuple[str, ...]:
+        """CoT levels whose correct and irrelevant points have questions in common."""
+        paired = {cot for (cot, _), pair in self.pairs.items() if pair.n_questions}
+        return tuple(level for level in self.levels if level in paired)
+
+    @property
+    def unpaired_levels(self) -> tuple[str, ...]:
+        """CoT levels that have both points, but no question in common."""
+        both = {cot for cot, _ in self.pairs}.difference(self.paired_levels)
+        return tuple(level for level in self.levels if level in both)
+
+
+def comparisons(rows: pl.DataFrame, metric: str = "nuclear_norm") -> list[Comparison]:
+    """One comparison for each model and dataset in `rows`, in alphabetical order.
+
+    Raises `ConfigError` for an unknown metric, or when two points share all four axes.
+    """
+    require_one_point_per_condition(rows)
+    return [
+        _comparison(model, dataset, group, metric)
+        for (model, dataset), group in in_reading_order(rows).group_by(
+            "model", "dataset", maintain_order=True
+        )
+    ]
+
+
+def _comparison(model: str, dataset: str, rows: pl.DataFrame, metric: str) -> Comparison:
+    # Neither means nor MAD need intervals, and these are what takes time.
+    by_layer = curves(rows, metric, resamples=0)
+    mads = mean_absolute_difference(by_layer).filter(pl.col("part") == "all")
+    differences = relative_difference_means(relative_difference(rows, metric))
+    projections = in_reading_order(rows.select("projection").unique())["projection"]
+    return Comparison(
+        model=model,
+        dataset=dataset,
+        metric=metric,
+        projections=tuple(projections),
+        conditions=_conditions(rows, by_layer),
+        means=_cells(curve_means(by_layer), "mean"),
+        mads=_cells(mads, "mad"),
+        pairs={(line["cot"], line["projection"]): _pair(line) for line in differences.to_dicts()},
+    )
+
+
+def _conditions(rows: pl.DataFrame, by_layer: pl.DataFrame) -> tuple[Condition, ...]:
+    condition = ["cot", "correctness", "point_id"]
+    counts = rows.group_by(condition).agg(pl.col("sample_id").n_unique().alias("n_samples"))
+    # A layer without any value has n_samples 0 while the rest of its curve stands: the maximum
+    # over layers is what the curve rests on.
+    complete = by_layer.group_by(*condition, "projection").agg(pl.col("n_samples").max())
+    fewest = complete.group_by(condition).agg(pl.col("n_samples").min().alias("n_complete"))
+    ordered = in_reading_order(counts.join(fewest, on=condition))
+    return tuple(Condition(**line) for line in ordered.to_dicts())
+
+
+def _cells(frame: pl.DataFrame, value: str) -> dict[tuple[str, str, str], float]:
+    lines = frame.select("cot", "correctness", "projection", value).iter_rows()
+    return {
+        (cot, correctness, projection): number for cot, correctness, projection, number in lines
+    }
+
+
+def _pair(line: dict[str, Any]) -> Pair:
+    return Pair(
+        correct=line["correct"],
+        irrelevant=line["irrelevant"],
+        relative_difference=line["relative_difference"],
+        top_layers=tuple(line["top_layers"]),
+        n_layers=line["n_layers"],
+        n_questions=line["n_questions"],
+    )

@@ -1,0 +1,47 @@
+"""How metrics, projections and conditions are spelled for a reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_METRICS = {
+    "nuclear_norm": ("nuclear norm", "Σσ"),
+    "sigma_max": ("largest singular value", "σ₁"),
+    "sigma_ratio": ("largest share of the spectrum", "σ₁/Σσ"),
+    "frobenius_norm": ("Frobenius norm", "√Σσ²"),
+    "effective_rank": ("effective rank", ""),
+    "stable_rank": ("stable rank", "Σσ²/σ₁²"),
+    "spectral_entropy": ("spectral entropy", "(nats)"),
+    "condition_number": ("condition number", ""),
+    "rank": ("numerical rank", ""),
+}
+"""Words, and symbol or unit. Singular values of a gradient have no named unit."""
+
+
+def metric_words(metric: str) -> str:
+    """`nuclear norm` for nuclear_norm; an unknown metric is its own name."""
+    return _METRICS.get(metric, (metric.replace("_", " "), ""))[0]
+
+
+def metric_label(metric: str) -> str:
+    """Words with symbol or unit, for a heading or an axis: `nuclear norm Σσ`."""
+    return " ".join(_METRICS.get(metric, (metric.replace("_", " "), ""))).strip()
+
+
+def projection_label(projection: str) -> str:
+    """`Q` for q; longer names (gate, up, down) stay as they are."""
+    return projection.upper() if len(projection) == 1 else projection
+
+
+def projection_list(projections: Sequence[str]) -> str:
+    return " ".join(projection_label(name) for name in projections)
+
+
+def level_label(cot: str) -> str:
+    """`no CoT` for none, `detailed CoT` for detailed."""
+    return "no CoT" if cot == "none" else f"{cot} CoT"
+
+
+def level_phrase(cot: str) -> str:
+    """`without CoT` for none, `with detailed CoT` for detailed."""
+    return "without CoT" if cot == "none" else f"with {cot} CoT"

@@ -1,0 +1,178 @@
+"""What a comparison shows, in sentences. Every word of a verdict follows from the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from gradsweep.analysis.conditions import CORRECT
+from gradsweep.report.comparison import Comparison
+from gradsweep.report.labels import (
+    level_phrase,
+    metric_words,
+    projection_label,
+    projection_list,
+)
+from gradsweep.report.numerals import distinct
+
+
+def sentences(comparison: Comparison) -> list[str]:
+    """One sentence for each thing the comparison has the conditions to show, then its caveats."""
+    words = metric_words(comparison.metric)
+    shown = [
+        level_sentence(comparison, f"mean {words}", comparison.means),
+        level_sentence(comparison, "MAD over layers", comparison.mads),
+        relative_difference_sentence(comparison),
+        direction_sentence(comparison),
+        top_layers_sentence(comparison),
+    ]
+    found = [sentence for sentence in shown if sentence]
+    if not found:
+        found = [_NOTHING_TO_COMPARE]
+    elif len(comparison.projections) > 1:
+        found.append(f"These sentences average over {projection_list(comparison.projections)}.")
+    return found + caveats(comparison)
+
+
+_NOTHING_TO_COMPARE = (
+    "Nothing to compare yet: that takes correct responses at two CoT levels, "
+    "or correct and irrelevant responses at one."
+)
+
+
+def level_sentence(
+    comparison: Comparison, quantity: str, values: Mapping[tuple[str, str, str], float]
+) -> str | None:
+    """Whether `values` fall or rise from fast to slow thinking, and in which projections.
+
+    Looks at correct responses only; None with fewer than two levels of them.
+    """
+    levels = comparison.correct_levels
+    if len(levels) < 2:
+        return None
+    by_projection = {
+        name: [values[level, CORRECT, name] for level in levels] for name in comparison.projections
+    }
+    averages = [_average(column) for column in zip(*by_projection.values(), strict=True)]
+    trends = {name: _trend(column) for name, column in by_projection.items()}
+    start = "Fast vs slow thinking" if levels[0] == "none" else "CoT levels"
+    found = set(trends.values())
+    sign = {"falls": " > ", "rises": " < "}.get(found.pop() if len(found) == 1 else "", ", ")
+    numbers = sign.join(
+        f"{level} {text}" for level, text in zip(levels, distinct(averages), strict=True)
+    )
+    return f"{start}, correct responses: {quantity} {_where(trends)}: {numbers}."
+
+
+def relative_difference_sentence(comparison: Comparison) -> str | None:
+    """RD by CoT level, and whether the slowest thinking tells responses apart better.
+
+    None when no level has both correct and irrelevant responses.
+    """
+    levels = comparison.paired_levels
+    if not levels:
+        return None
+    by_level = [
+        [comparison.pairs[level, name].relative_difference for name in comparison.projections]
+        for level in levels
+    ]
+    numbers = _by_level(levels, distinct([_average(column) for column in by_level]))
+    sentence = f"Correct vs irrelevant: RD {numbers}"
+    if len(levels) == 1:
+        return f"{sentence}."
+    larger = [
+        name
+        for name, first, last in zip(comparison.projections, by_level[0], by_level[-1], strict=True)
+        if last > first
+    ]
+    where = _in_projections(larger, comparison.projections)
+    return f"{sentence}; larger {level_phrase(levels[-1])} than {level_phrase(levels[0])} {where}."
+
+
+def direction_sentence(comparison: Comparison) -> str | None:
+    """Whether irrelevant responses give larger or smaller values than correct ones, by level."""
+    ratios: dict[str, float] = {}
+    for level in comparison.paired_levels:
+        pairs = [comparison.pairs[level, name] for name in comparison.projections]
+        correct = _average([pair.correct for pair in pairs])
+        irrelevant = _average([pair.irrelevant for pair in pairs])
+        ratios[level] = irrelevant / correct if correct else float("nan")
+    if not ratios:
+        return None
+    times = [f"{text}×" for text in distinct(list(ratios.values()))]
+    words = metric_words(comparison.metric)
+    return f"Irrelevant over correct: mean {words} {_by_level(list(ratios), times)}."
+
+
+def top_layers_sentence(comparison: Comparison) -> str | None:
+    """The layers with the largest RD at the slowest thinking that has both kinds of responses.
+
+    None when there is no such level, or when the model has no more layers than would be named.
+    """
+    if not comparison.paired_levels:
+        return None
+    level = comparison.paired_levels[-1]
+    pairs = {name: comparison.pairs[level, name] for name in comparison.projections}
+    if any(pair.n_layers <= len(pair.top_layers) for pair in pairs.values()):
+        return None
+    layers = "; ".join(
+        f"{projection_label(name)} {','.join(map(str, pair.top_layers))}"
+        for name, pair in pairs.items()
+    )
+    return f"RD {level_phrase(level)} is largest in layers {layers}."
+
+
+def caveats(comparison: Comparison) -> list[str]:
+    """What a reader must know before trusting the numbers: left out, unpaired."""
+    words = metric_words(comparison.metric)
+    found = [
+        f"{condition.cot} {condition.correctness}: {left_out} of {condition.n_samples} samples "
+        f"left out, {words} not finite or not trusted in some layer."
+        for condition in comparison.conditions
+        if (left_out := condition.n_samples - condition.n_complete)
+    ]
+    found += [
+        f"{level}: no RD, correct and irrelevant responses have no question in common."
+        for level in comparison.unpaired_levels
+    ]
+    return found
+
+
+def _trend(values: Sequence[float]) -> str:
+    if not all(math.isfinite(value) for value in values):
+        return "has no value"
+    steps = list(pairwise(values))
+    if all(after < before for before, after in steps):
+        return "falls"
+    if all(after > before for before, after in steps):
+        return "rises"
+    return "goes neither way"
+
+
+def _where(trends: Mapping[str, str]) -> str:
+    """`falls in Q K, rises in V`: every projection is named under its own trend."""
+    clauses = []
+    for trend in ("falls", "rises", "goes neither way", "has no value"):
+        names = [name for name in trends if trends[name] == trend]
+        if names:
+            clauses.append(f"{trend} {_in_projections(names, list(trends))}")
+    return ", ".join(clauses)
+
+
+def _in_projections(names: Sequence[str], measured: Sequence[str]) -> str:
+    if not names:
+        return "in no projection" if len(measured) > 1 else f"not in {projection_list(measured)}"
+    if len(names) == len(measured) > 1:
+        return f"in all {len(measured)} projections"
+    return f"in {projection_list(names)}"
+
+
+def _by_level(levels: Sequence[str], texts: Sequence[str]) -> str:
+    return ", ".join(
+        f"{text} {level_phrase(level)}" for level, text in zip(levels, texts, strict=True)
+    )
+
+
+def _average(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

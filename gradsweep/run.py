@@ -1,0 +1,90 @@
+"""A run from the command line: plan and check every point, let Hydra run them, show the result."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from gradsweep.errors import ConfigError, StoreError
+from gradsweep.progress import console
+from gradsweep.store import PointPaths, PointState, SweepPaths, point_state
+from gradsweep.sweep import Plan, freeze, make_plan
+
+MULTIRUN_FLAGS = {"-m", "--multirun"}
+
+
+def run(args: Sequence[str]) -> int:
+    """Run `args` as Hydra arguments; returns the exit status."""
+    overrides = [arg for arg in args if not arg.startswith("-")]
+    multirun = bool(MULTIRUN_FLAGS & set(args))
+    if set(args) - set(overrides) - MULTIRUN_FLAGS:
+        # --cfg, --info, --config-dir and the like are Hydra's own business.
+        return _hydra(args)
+    plan = checked_plan(overrides, multirun)
+    if multirun:
+        sweep = freeze(plan, ["python", "-m", "gradsweep", *args])
+        console.print(_headline(plan))
+        args = [*args, f"sweep={plan.name}"]
+    status = _hydra(args)
+    return _conclude(plan, sweep if multirun else None) or status
+
+
+def checked_plan(overrides: Sequence[str], multirun: bool) -> Plan:
+    """`make_plan`, with Hydra's complaints as ours: the message alone tells what to do."""
+    try:
+        return make_plan(overrides, multirun)
+    except (HydraException, OmegaConfBaseException) as error:
+        causes = [str(e).strip() for e in (error, error.__cause__) if e and str(e).strip()]
+        raise ConfigError("\n".join(dict.fromkeys(causes))) from error
+
+
+def _hydra(args: Sequence[str]) -> int:
+    """Hydra reads `sys.argv` and ends by SystemExit when a point failed."""
+    from gradsweep.main import main
+
+    sys.argv = [sys.argv[0], *args]
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0
+
+
+def _headline(plan: Plan) -> str:
+    done = plan.count(PointState.DONE)
+    lines = [
+        f"sweep {plan.name}: {len(plan.points)} points, {done} done, {len(plan.points) - done} to run"
+    ]
+    lines += [f"left out: {reason}" for reason in plan.excluded]
+    return "\n".join(lines)
+
+
+def _conclude(plan: Plan, sweep: SweepPaths | None) -> int:
+    """Show what is stored now, and say which points are not done and why."""
+    from gradsweep.show import show_results
+
+    paths = [PointPaths(Path(plan.results), point.point_id) for point in plan.points]
+    unfinished = [
+        (point, p)
+        for point, p in zip(plan.points, paths, strict=True)
+        if point_state(p) is not PointState.DONE
+    ]
+    done = [p.point_id for p in paths if point_state(p) is PointState.DONE]
+    if done:
+        name = sweep.name if sweep else plan.name
+        show_results(Path(plan.results), done, name)
+    for point, p in unfinished:
+        console.print(f"[bold red]not done:[/] {plan.label(point)}: {_why(p)}", soft_wrap=True)
+    return int(bool(unfinished))
+
+
+def _why(paths: PointPaths) -> str:
+    if not paths.failed.exists():
+        return f"{point_state(paths).value}; run the same command again to go on"
+    failure = json.loads(paths.failed.read_text(encoding="utf-8"))
+    return f"{failure['error']}: {failure['message']} ({paths.failed})"

@@ -1,0 +1,6 @@
+"""Exact singular values of G = dYᵀX from its factors, and the metrics of a spectrum."""
+
+from gradsweep.spectra.metrics import rank_tolerance, spectrum_row
+from gradsweep.spectra.solve import Spectrum, factor_spectra
+
+__all__ = ["Spectrum", "factor_spectra", "rank_tolerance", "spectrum_row"]

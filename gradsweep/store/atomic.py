@@ -1,0 +1,64 @@
+"""Write aside, then move: a reader sees the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gradsweep.errors import StoreError
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
+
+
+def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    # Encoded in memory: Polars hides a full disk in an error of its own.
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd")
+    write_bytes(path, buffer.getvalue())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a sibling, flush it to disk, rename it over `path`.
+
+    Raises:
+        StoreError: the disk is full or the folder cannot be written. What was there stays.
+    """
+    with readable_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+        try:
+            aside.write_bytes(content)
+            with aside.open("rb") as handle:
+                os.fsync(handle.fileno())
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def readable_disk_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write below `path` into a StoreError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"no space left for {path}: free some, or set store.root to another disk, "
+                "and run the same command again; what is stored is kept"
+            ) from error
+        raise StoreError(f"cannot write {path} (store.root): {error}") from error

@@ -1,0 +1,85 @@
+"""Every path below a results folder, spelled once.
+
+    results/points/<point_id>/   config.yaml  parts/  rows.parquet  samples.parquet
+                                 summary.json  RUNNING  FAILED.json  DONE
+    results/sweeps/<name>/       manifest.json
+    results/reports/<name>/      figures
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class PointPaths:
+    """Files of one point."""
+
+    results: Path
+    point_id: str
+
+    @property
+    def folder(self) -> Path:
+        return self.results / "points" / self.point_id
+
+    @property
+    def config(self) -> Path:
+        """The resolved config that was run, with versions: enough to run it again."""
+        return self.folder / "config.yaml"
+
+    @property
+    def parts(self) -> Path:
+        """What has been measured so far; gone once the point is DONE."""
+        return self.folder / "parts"
+
+    def part(self, kind: str, number: int) -> Path:
+        return self.parts / f"{kind}-{number:06d}.parquet"
+
+    @property
+    def rows(self) -> Path:
+        return self.folder / "rows.parquet"
+
+    @property
+    def samples(self) -> Path:
+        return self.folder / "samples.parquet"
+
+    @property
+    def summary(self) -> Path:
+        return self.folder / "summary.json"
+
+    @property
+    def running(self) -> Path:
+        """The lease of the process that writes this point."""
+        return self.folder / "RUNNING"
+
+    @property
+    def failed(self) -> Path:
+        return self.folder / "FAILED.json"
+
+    @property
+    def done(self) -> Path:
+        """Written last: its presence means that everything else is complete."""
+        return self.folder / "DONE"
+
+
+@dataclass(frozen=True)
+class SweepPaths:
+    """Files of one sweep."""
+
+    results: Path
+    name: str
+
+    @property
+    def manifest(self) -> Path:
+        return self.results / "sweeps" / self.name / "manifest.json"
+
+    @property
+    def report(self) -> Path:
+        return self.results / "reports" / self.name
+
+
+def point_folders(results: Path) -> list[PointPaths]:
+    """Every point that has ever been started below `results`, by id."""
+    folders = sorted((results / "points").glob("*/config.yaml"))
+    return [PointPaths(results, path.parent.name) for path in folders]

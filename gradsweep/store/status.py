@@ -1,0 +1,56 @@
+"""Where every point of a results folder stands, told by its files alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from gradsweep.errors import DataError
+from gradsweep.records import Axes, SampleStatus
+from gradsweep.store.lease import holder
+from gradsweep.store.paths import PointPaths, point_folders
+from gradsweep.store.point import read_parts
+from gradsweep.store.read import read_config
+from gradsweep.store.state import PointState, point_state
+
+
+@dataclass(frozen=True)
+class PointStatus:
+    """One line of `python -m gradsweep status`."""
+
+    point_id: str
+    axes: str
+    state: PointState
+    n_stored: int
+    """Samples with an outcome on disk."""
+    n_bad: int
+    """Of these, the ones that could not be measured."""
+    note: str
+    """Who is running it, or why it failed."""
+
+
+def point_statuses(results: Path) -> list[PointStatus]:
+    """Raises DataError when nothing was ever started in `results`."""
+    points = point_folders(results)
+    if not points:
+        raise DataError(f"no points in {results}: pass the folder that store.root named")
+    return [_status(paths) for paths in points]
+
+
+def _status(paths: PointPaths) -> PointStatus:
+    state = point_state(paths)
+    done = state is PointState.DONE
+    samples = pl.read_parquet(paths.samples) if done else read_parts(paths, "samples")
+    bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
+    axes = str(Axes(**read_config(paths)["axes"]))
+    return PointStatus(paths.point_id, axes, state, len(samples), len(bad), _note(paths, state))
+
+
+def _note(paths: PointPaths, state: PointState) -> str:
+    if state is PointState.FAILED:
+        return str(json.loads(paths.failed.read_text(encoding="utf-8"))["message"])
+    held = holder(paths.running) if state is PointState.RUNNING else None
+    return f"process {held['pid']} on {held['host']}" if held else ""

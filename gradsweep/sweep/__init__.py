@@ -1,0 +1,6 @@
+"""The grid: what a command line asks for, point by point, before anything runs."""
+
+from gradsweep.sweep.manifest import freeze, read_manifest
+from gradsweep.sweep.plan import Plan, PlannedPoint, make_plan
+
+__all__ = ["Plan", "PlannedPoint", "freeze", "make_plan", "read_manifest"]

@@ -1,0 +1,113 @@
+"""Resolve and check every point of a grid, and see from the files which are left to run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from gradsweep.compose import compose_raw, to_config
+from gradsweep.config import Config
+from gradsweep.errors import ExcludedPointError
+from gradsweep.identity import point_id
+from gradsweep.records import AXES, Axes
+from gradsweep.store import PointPaths, PointState, point_state
+
+
+@dataclass(frozen=True)
+class PlannedPoint:
+    """One point of the grid, resolved."""
+
+    point_id: str
+    axes: Axes
+    state: PointState
+    overrides: tuple[str, ...]
+    """What the command line says for this point."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All points of a command line, in the order in which they run."""
+
+    name: str
+    """The sweep's name: as given, or from what varies and which points these are."""
+    results: str
+    points: tuple[PlannedPoint, ...]
+    """Distinct points; the same point asked for twice is here once."""
+    excluded: tuple[str, ...]
+    """Why cells of the grid are not points: the study does not have them."""
+
+    def count(self, *states: PointState) -> int:
+        return sum(point.state in states for point in self.points)
+
+    @property
+    def varied(self) -> list[str]:
+        """The axes on which these points differ."""
+        return _varied(self.points)
+
+    def label(self, point: PlannedPoint) -> str:
+        """The point's value on every axis that varies in this plan."""
+        return " · ".join(getattr(point.axes, a) for a in self.varied) or str(point.axes)
+
+
+def make_plan(overrides: Sequence[str], multirun: bool) -> Plan:
+    """Compose every point that `overrides` asks for; nothing is written or loaded.
+
+    Args:
+        overrides: as on the command line; with `multirun`, `axis=a,b` spans a grid.
+
+    Raises:
+        ConfigError, DataError: a field that no point could run with.
+        hydra.errors.HydraException: an unknown option or field, with those there are.
+    """
+    lines = _grid(overrides) if multirun else [list(overrides)]
+    points: dict[str, PlannedPoint] = {}
+    excluded: dict[str, None] = {}
+    results, name = "", None
+    for line in lines:
+        try:
+            config = to_config(compose_raw(line))
+        except ExcludedPointError as reason:
+            if not multirun:
+                raise
+            excluded[str(reason)] = None
+            continue
+        point = _planned(config, line)
+        points.setdefault(point.point_id, point)
+        results, name = config.store.root, config.sweep
+    if not points:
+        raise ExcludedPointError("; ".join(excluded))
+    ordered = tuple(points.values())
+    return Plan(name or _name(ordered), results, ordered, tuple(excluded))
+
+
+def _grid(overrides: Sequence[str]) -> list[list[str]]:
+    """The override lists that Hydra's basic sweeper would run, in its order."""
+    plain = [text for text in overrides if not _is_sweep(text)]
+    base = compose_raw(plain, return_hydra_config=True)
+    params = base.hydra.sweeper.get("params") or {}
+    from_config = [f"{key}={value}" for key, value in params.items()]
+    parsed = OverridesParser.create().parse_overrides([*from_config, *overrides])
+    return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+
+
+def _is_sweep(text: str) -> bool:
+    return OverridesParser.create().parse_override(text).is_sweep_override()
+
+
+def _planned(config: Config, overrides: Sequence[str]) -> PlannedPoint:
+    identity = point_id(config)
+    state = point_state(PointPaths(config.results, identity))
+    return PlannedPoint(identity, config.axes, state, tuple(overrides))
+
+
+def _name(points: Sequence[PlannedPoint]) -> str:
+    digest = hashlib.sha256("".join(sorted(p.point_id for p in points)).encode()).hexdigest()
+    return "-".join([*(_varied(points) or ["point"]), digest[:8]])
+
+
+def _varied(points: Sequence[PlannedPoint]) -> list[str]:
+    return [axis for axis in AXES if len({getattr(p.axes, axis) for p in points}) > 1]

@@ -1,0 +1,74 @@
+"""The tracker protocol, its no-op twin and the one place that chooses between trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from gradsweep.config import Config, TrackerKind
+from gradsweep.records import SampleResult
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class Tracker(Protocol):
+    """Follows one point. No method raises because a tracking service is broken or slow."""
+
+    @property
+    def description(self) -> str:
+        """Where the points of these results can be followed, and why there; one line to print."""
+        ...
+
+    def log_sample(self, result: SampleResult) -> None:
+        """Show a sample. Call it after the sample is stored, once per newly computed sample."""
+        ...
+
+    def finish(self, rows: pl.DataFrame, rows_file: Path, summary: Mapping[str, float]) -> None:
+        """End a point that is complete.
+
+        Args:
+            rows: every row of the point, of earlier starts too, as the store gives them.
+            rows_file: the same rows as one Parquet file that will not change any more.
+            summary: scalars of the whole point by name, `[_a-zA-Z][_a-zA-Z0-9]*`.
+        """
+        ...
+
+    def fail(self, reason: str) -> None:
+        """End a point that stopped early; it may be resumed later under the same id."""
+        ...
+
+
+class NoTracker:
+    """Tracks nothing."""
+
+    description = "not tracked (tracking=none)"
+
+    def log_sample(self, result: SampleResult) -> None:
+        pass
+
+    def finish(self, rows: pl.DataFrame, rows_file: Path, summary: Mapping[str, float]) -> None:
+        pass
+
+    def fail(self, reason: str) -> None:
+        pass
+
+
+def make_tracker(
+    config: Config, point_id: str, sweep: str | None, versions: Mapping[str, str]
+) -> Tracker:
+    """Start tracking a point as `config.tracking` says.
+
+    Args:
+        config: the point's resolved configuration.
+        point_id: names the run, so that a resumed point continues it.
+        sweep: groups the runs of one sweep; None leaves the run ungrouped.
+        versions: of the packages that decide the numbers, by package name.
+    """
+    if config.tracking.kind is TrackerKind.none:
+        return NoTracker()
+    # wandb takes half a second to import and is not needed by a run that does not use it.
+    from gradsweep.tracking.wandb_tracker import WandbTracker
+
+    return WandbTracker(config, point_id, sweep, versions)

@@ -1,0 +1,105 @@
+"""Whether a W&B run can be online, decided in about a second and without asking the user.
+
+`wandb.init` blocks for its whole timeout where no route exists and never falls back by
+itself, so key and route are checked first.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import threading
+from typing import Literal, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import wandb
+from wandb.sdk.lib import wbauth
+
+from gradsweep.config import WandbMode
+
+CONNECT_SECONDS = 1.0
+"""How long the W&B host, or the proxy in front of it, may take to accept a connection."""
+
+MODE_VARIABLE = "WANDB_MODE"
+MODES = ("online", "offline", "disabled")
+
+
+class Mode(NamedTuple):
+    name: Literal["online", "offline", "disabled"]
+    reason: str
+    """Why, for a reader who wonders."""
+
+
+def choose_mode(configured: WandbMode) -> Mode:
+    """The mode of a run: `WANDB_MODE` if set, else `tracking.mode`; online needs a key.
+
+    `auto` also needs a route: offline where the host does not accept a connection in
+    `CONNECT_SECONDS`. An explicit `online` skips that check, for networks it cannot judge.
+
+    Raises:
+        ValueError: `WANDB_MODE` is not one of `MODES`.
+    """
+    wish, origin = configured.name, f"tracking.mode={configured.name}"
+    if variable := os.environ.get(MODE_VARIABLE):
+        wish, origin = variable, f"{MODE_VARIABLE}={variable}"
+        if wish not in MODES:
+            raise ValueError(f"{origin} is not one of {', '.join(MODES)}")
+    if wish == "disabled":
+        return Mode("disabled", origin)
+    base_url = wandb.setup().settings.base_url
+    if wish == "offline":
+        return Mode("offline", origin)
+    if missing := _missing_key(base_url):
+        return Mode("offline", missing)
+    if wish == "online":
+        return Mode("online", origin)
+    if failure := _unreachable(*_endpoint(base_url)):
+        return Mode("offline", f"{base_url} cannot be reached: {failure}")
+    return Mode("online", f"{base_url} answers")
+
+
+def _missing_key(base_url: str) -> str | None:
+    """Why wandb would find no usable key for this server (environment, netrc, settings)."""
+    try:
+        found = wbauth.authenticate_session(
+            host=base_url, source="gradsweep", prompt=False, update_session=False
+        )
+    except wandb.errors.AuthenticationError as error:
+        return str(error)
+    return None if found else f"no API key for {base_url}: `wandb login` or WANDB_API_KEY sets one"
+
+
+def _endpoint(base_url: str) -> tuple[str, int]:
+    """Host and port that the client connects to: the proxy's, where one stands in front."""
+    url = urlsplit(base_url)
+    host = url.hostname or ""
+    proxy = getproxies().get(url.scheme)
+    if proxy and not proxy_bypass(host):
+        url = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+        host = url.hostname or ""
+    return host, url.port or (443 if url.scheme == "https" else 80)
+
+
+def _unreachable(host: str, port: int) -> str | None:
+    """Why no TCP connection came about within `CONNECT_SECONDS`; None when one did.
+
+    Looking up a name has no timeout of its own and takes long on machines cut off from the
+    network, so the attempt runs in a thread that may outlive the wait.
+    """
+    outcome: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def attempt() -> None:
+        try:
+            socket.create_connection((host, port), timeout=CONNECT_SECONDS).close()
+        except OSError as error:
+            outcome.put(error.strerror or str(error))
+        else:
+            outcome.put(None)
+
+    threading.Thread(target=attempt, daemon=True).start()
+    try:
+        return outcome.get(timeout=CONNECT_SECONDS)
+    except queue.Empty:
+        return f"no answer within {CONNECT_SECONDS:g} s"

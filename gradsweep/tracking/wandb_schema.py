@@ -1,0 +1,72 @@
+"""What a point looks like in W&B: pure functions from records and rows to logged values.
+
+History of a run, in this order:
+
+- per sample `{sample, s_loss, s_<metric>_<projection>}`: means over layers, x axis `sample`,
+  the sample's index in the point (explicit, because W&B's own step restarts with a resumed point);
+- per layer, at the end, `{layer, layer_<metric>_<projection>}`: means over samples, x axis `layer`,
+  so that an ordinary line plot overlays the layer curves of many runs.
+
+Summary (columns of the run table): the scalars of the whole point that the caller gives, named
+`<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.summary_scalars`; and
+`failure`, why the last start of the point stopped early, empty when it is complete.
+Table `layer_stats`: mean, quantiles and count over samples by layer, projection and metric.
+
+Metrics and projections are the names of `records.METRICS` and of the rows. Layer curves and table
+leave out what every curve of `gradsweep.analysis` leaves out, so both show the same numbers.
+Per-layer keys per sample are avoided: they would pass W&B's limits on metrics per run.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean
+
+import polars as pl
+
+from gradsweep.analysis.curves import complete_values
+from gradsweep.records import METRICS, SampleResult
+
+TABLE_COLUMNS = ("layer", "projection", "metric", "mean", "p10", "p50", "p90", "count")
+
+
+def sample_values(result: SampleResult) -> dict[str, float]:
+    """One history row of a sample; a mean is over the layers whose row is trusted and finite."""
+    by_name: dict[str, list[float]] = {"s_loss": [result.loss]}
+    for row in result.rows:
+        for metric in METRICS if row.finite else ():
+            by_name.setdefault(f"s_{metric}_{row.projection}", []).append(getattr(row, metric))
+    finite = {name: [x for x in values if math.isfinite(x)] for name, values in by_name.items()}
+    means = {name: fmean(values) for name, values in finite.items() if values}
+    return {"sample": result.index} | means
+
+
+def layer_values(stats: pl.DataFrame) -> list[dict[str, float]]:
+    """One history row per layer, in the order of the layers, from `layer_stats`."""
+    by_layer: dict[int, dict[str, float]] = {}
+    for layer, projection, metric, mean in stats.select(TABLE_COLUMNS[:4]).iter_rows():
+        by_layer.setdefault(layer, {"layer": layer})[f"layer_{metric}_{projection}"] = mean
+    return list(by_layer.values())
+
+
+def layer_stats(rows: pl.DataFrame) -> pl.DataFrame:
+    """Statistics over samples, one line per (layer, projection, metric) that has a value.
+
+    Args:
+        rows: one line per (sample, layer, projection), as the store gives them.
+
+    Returns:
+        The columns of `TABLE_COLUMNS`, sorted by layer; some 3,000 lines at 80 layers, of the
+        10,000 that W&B shows.
+    """
+    trusted = rows.filter("finite").with_columns(point_id=pl.lit(""))
+    values = pl.concat(
+        complete_values(trusted, metric).with_columns(metric=pl.lit(metric)) for metric in METRICS
+    )
+    value = pl.col("value")
+    stats = values.group_by("layer", "projection", "metric", maintain_order=True).agg(
+        value.mean().alias("mean"),
+        *(value.quantile(p / 100, "linear").alias(f"p{p}") for p in (10, 50, 90)),
+        value.len().alias("count"),
+    )
+    return stats.select(TABLE_COLUMNS).sort("layer", maintain_order=True)

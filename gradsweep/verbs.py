@@ -1,0 +1,106 @@
+"""The verbs: what can be asked about a grid or its results without running anything."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from gradsweep.errors import ConfigError
+from gradsweep.records import AXES, METRICS
+
+
+def run_verb(verb: str, args: Sequence[str]) -> int:
+    """Raises ConfigError for a word that is no verb, listing those there are."""
+    if verb not in VERBS:
+        raise ConfigError(
+            f"{verb!r} is neither a verb ({', '.join(VERBS)}) nor an override like cot=detailed; "
+            "see python -m gradsweep --help"
+        )
+    return VERBS[verb](args)
+
+
+def _plan(args: Sequence[str]) -> int:
+    """The grid as a table: what would run, what is done, what is left out and why."""
+    from gradsweep.run import MULTIRUN_FLAGS, checked_plan
+
+    if {"-h", "--help"} & set(args):
+        print("usage: python -m gradsweep plan [-m] [axis=option,... ...]\n\n" + str(_plan.__doc__))
+        return 0
+    overrides = [arg for arg in args if not arg.startswith("-")]
+    unknown = set(args) - set(overrides) - MULTIRUN_FLAGS
+    if unknown:
+        raise ConfigError(f"plan takes overrides and -m, not {' '.join(sorted(unknown))}")
+    plan = checked_plan(overrides, multirun=bool(MULTIRUN_FLAGS & set(args)))
+    console = Console(highlight=False)
+    fixed = [axis for axis in AXES if axis not in plan.varied]
+    for axis in fixed:
+        console.print(f"{axis:<12} {getattr(plan.points[0].axes, axis)}", soft_wrap=True)
+    table = Table("point", *plan.varied, "state")
+    for point in plan.points:
+        values = [getattr(point.axes, axis) for axis in plan.varied]
+        table.add_row(point.point_id, *values, point.state.value)
+    console.print(table)
+    for reason in plan.excluded:
+        console.print(f"left out: {reason}", soft_wrap=True)
+    return 0
+
+
+def _status(args: Sequence[str]) -> int:
+    """The state of every point in a results folder, from its files alone."""
+    from gradsweep.store.status import point_statuses
+
+    parser = _parser("status", _status)
+    results = parser.parse_args(args).results
+    table = Table("point", "axes", "state", "stored", "not measured", "note")
+    for status in point_statuses(results):
+        table.add_row(
+            status.point_id,
+            status.axes,
+            status.state.value,
+            str(status.n_stored),
+            str(status.n_bad),
+            status.note,
+        )
+    Console().print(table)
+    return 0
+
+
+def _report(args: Sequence[str]) -> int:
+    """Comparison tables in the terminal and figures (PNG and PDF) of what is stored."""
+    from gradsweep.show import show_results
+    from gradsweep.store import SweepPaths
+    from gradsweep.sweep import read_manifest
+
+    parser = _parser("report", _report)
+    parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
+    parser.add_argument("--metric", choices=METRICS, default="nuclear_norm")
+    given = parser.parse_args(args)
+    points = None
+    if given.sweep:
+        manifest = read_manifest(SweepPaths(given.results, given.sweep))
+        points = [point["point_id"] for point in manifest["points"]]
+    show_results(given.results, points, given.sweep or "all", given.metric)
+    return 0
+
+
+def _parser(verb: str, function: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(f"python -m gradsweep {verb}", description=function.__doc__)
+    parser.add_argument(
+        "results",
+        nargs="?",
+        type=Path,
+        default=Path("results"),
+        help="the results folder, store.root (default: results)",
+    )
+    return parser
+
+
+VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "plan": _plan,
+    "status": _status,
+    "report": _report,
+}

@@ -1,0 +1,36 @@
+"""Which code gave a result: recorded with every point and sweep."""
+
+from __future__ import annotations
+
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+_PACKAGES = ("gradsweep", "torch", "transformers", "numpy", "polars", "hydra-core", "wandb")
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Installed versions of what decides the numbers, and this checkout's commit if it is one."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    commit = _git_commit()
+    return found | ({"git_commit": commit} if commit else {})
+
+
+def _git_commit() -> str | None:
+    """The commit of an editable checkout; None for an installed wheel."""
+    repository = Path(__file__).resolve().parent.parent
+    if not (repository / ".git").exists():
+        return None
+    command = ["git", "-C", str(repository), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()

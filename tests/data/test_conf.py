@@ -1,0 +1,78 @@
+"""Every shipped option of the data axes fits its dataclass and says what it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from gradsweep.config import (
+    AnswerKind,
+    CorrectnessConfig,
+    CotConfig,
+    CotLevel,
+    DatasetConfig,
+    DatasetKind,
+)
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+SCHEMAS = {"dataset": DatasetConfig, "cot": CotConfig, "correctness": CorrectnessConfig}
+OPTIONS = [(group, path) for group in SCHEMAS for path in sorted((CONF / group).glob("*.yaml"))]
+DATASETS = [path for group, path in OPTIONS if group == "dataset"]
+
+
+def _named(value: object) -> str:
+    return f"{value.parent.name}/{value.stem}" if isinstance(value, Path) else str(value)
+
+
+def _dataset(path: Path) -> DatasetConfig:
+    # jsonl is the one option that is incomplete until the user names a file.
+    extra = {"path": "mine.jsonl"} if path.stem == "jsonl" else {}
+    schema = OmegaConf.structured(DatasetConfig)
+    made = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.load(path), extra))
+    assert isinstance(made, DatasetConfig)
+    return made
+
+
+def test_the_options_of_the_study_are_all_there() -> None:
+    names = {path.stem for path in DATASETS}
+    math = {"gsm8k", "aqua", "math_algebra", "math_counting", "math_geometry"}
+    commonsense = {"strategyqa", "ecqa", "creak", "sensemaking"}
+    wiki = {"wiki_popular_100", "wiki_popular_500", "wiki_popular_1000", "wiki_unpopular"}
+    assert names == math | commonsense | wiki | {"arithmetic", "jsonl"}
+    for group, allowed in (("cot", CotLevel), ("correctness", None)):
+        stems = {path.stem for g, path in OPTIONS if g == group}
+        assert stems == ({level.name for level in allowed} if allowed else {"correct", "irrelevant"})
+
+
+@pytest.mark.parametrize(("group", "path"), OPTIONS, ids=_named)
+def test_first_line_describes_the_option_in_one_sentence(group: str, path: Path) -> None:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert first.startswith("# ") and first.endswith("."), first
+    assert len(first) <= 100
+
+
+@pytest.mark.parametrize(("group", "path"), OPTIONS, ids=_named)
+def test_option_sets_what_its_name_says(group: str, path: Path) -> None:
+    if group == "dataset":
+        assert _dataset(path).name == path.stem
+        return
+    schema = OmegaConf.structured(SCHEMAS[group])
+    made = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.load(path)))
+    chosen = made.level if isinstance(made, CotConfig) else made.kind
+    assert chosen.name == path.stem
+
+
+@pytest.mark.parametrize("path", DATASETS, ids=_named)
+def test_paper_datasets_have_a_file_for_each_of_their_levels(path: Path) -> None:
+    dataset = _dataset(path)
+    if dataset.kind is not DatasetKind.paper:
+        assert not dataset.files
+        return
+    assert list(dataset.files) == [level.name for level in dataset.levels]
+    assert dataset.n_samples == (454 if path.stem == "wiki_unpopular" else 500)
+    if path.stem.startswith("wiki"):
+        assert dataset.levels == [CotLevel.none] and dataset.answer is AnswerKind.text
+    if path.stem.startswith("math"):
+        assert CotLevel.none not in dataset.levels

@@ -1,0 +1,119 @@
+"""W&B tests use the real client, never the network, and nothing of the developer's own set-up."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+import pytest
+
+from gradsweep.config import (
+    Config,
+    CotConfig,
+    CotLevel,
+    DatasetConfig,
+    DatasetKind,
+    ModelConfig,
+    ModelSource,
+    StoreConfig,
+    TrackerKind,
+    TrackingConfig,
+    WandbMode,
+)
+from gradsweep.records import METRICS, PROJECTIONS, SampleResult, SampleStatus, SpectrumRow
+
+N_LAYERS = 3
+
+
+@pytest.fixture(scope="session")
+def wandb_log() -> ModuleType:
+    """The module `wandb_log.py` beside this file."""
+    path = Path(__file__).with_name("wandb_log.py")
+    spec = importlib.util.spec_from_file_location("wandb_log", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up by name
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(autouse=True)
+def fresh_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine without a key, settings files, proxies or a wandb session."""
+    import wandb
+
+    for name in list(os.environ):
+        if name.startswith("WANDB_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("NETRC", str(home / ".netrc"))
+    monkeypatch.setenv("WANDB_CONFIG_DIR", str(home / "config"))
+    monkeypatch.chdir(tmp_path)
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.fixture
+def make_config(tmp_path: Path) -> Callable[..., Config]:
+    """A point tracked by W&B, with results in `tmp_path/results`."""
+
+    def make(mode: WandbMode = WandbMode.offline) -> Config:
+        return Config(
+            model=ModelConfig(name="tiny", source=ModelSource(hub_id="someone/tiny")),
+            dataset=DatasetConfig(name="arithmetic", kind=DatasetKind.arithmetic),
+            cot=CotConfig(CotLevel.detailed),
+            store=StoreConfig(root=str(tmp_path / "results")),
+            tracking=TrackingConfig(kind=TrackerKind.wandb, project="tests", mode=mode),
+        )
+
+    return make
+
+
+@pytest.fixture
+def results() -> list[SampleResult]:
+    """Four samples with random metrics in every layer and projection."""
+    return [_result(index, random.Random(index)) for index in range(4)]
+
+
+def _result(index: int, rng: random.Random) -> SampleResult:
+    def row(layer: int, projection: str) -> SpectrumRow:
+        metrics = {metric: rng.uniform(0.1, 10) for metric in METRICS}
+        metrics["rank"] = rng.randint(1, 50)
+        return SpectrumRow(  # type: ignore[arg-type]
+            layer, projection, **metrics, checksum_error=0.0, finite=True, solver="svd"
+        )
+
+    rows = tuple(row(layer, name) for layer in range(N_LAYERS) for name in PROJECTIONS)
+    return SampleResult(
+        *(f"sample{index}", f"question{index}", index, SampleStatus.OK),
+        loss=rng.uniform(0, 5),
+        rows=rows,
+    )
+
+
+@pytest.fixture
+def rows_of() -> Callable[[list[SampleResult]], pl.DataFrame]:
+    """The rows of samples as the store gives them."""
+
+    def frame(results: list[SampleResult]) -> pl.DataFrame:
+        return pl.DataFrame(
+            [
+                {"sample_id": r.sample_id, "question_id": r.question_id}
+                | {"layer": row.layer, "projection": row.projection, "finite": row.finite}
+                | {metric: getattr(row, metric) for metric in METRICS}
+                for r in results
+                for row in r.rows
+            ]
+        )
+
+    return frame

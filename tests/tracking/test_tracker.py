@@ -1,0 +1,55 @@
+"""Choosing a tracker."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from gradsweep.config import TrackerKind, TrackingConfig
+
+REPOSITORY = Path(__file__).parents[2]
+OPTIONS = sorted((REPOSITORY / "conf" / "tracking").glob("*.yaml"))
+
+UNTRACKED_POINT = """
+import sys
+from pathlib import Path
+from gradsweep.config import Config, DatasetConfig, DatasetKind, ModelConfig, ModelSource
+from gradsweep.records import SampleResult, SampleStatus
+from gradsweep.tracking import make_tracker
+
+config = Config(
+    model=ModelConfig(name="tiny", source=ModelSource(hub_id="someone/tiny")),
+    dataset=DatasetConfig(name="arithmetic", kind=DatasetKind.arithmetic),
+)
+tracker = make_tracker(config, "point123", None, {})
+tracker.log_sample(SampleResult("s", "q", 0, SampleStatus.OK))
+tracker.finish(None, Path("rows.parquet"), {})
+tracker.fail("no effect")
+print(tracker.description)
+sys.exit(sorted({"wandb", "torch"} & set(sys.modules)) or 0)
+"""
+
+
+def test_an_untracked_point_never_imports_wandb() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNTRACKED_POINT], cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "not tracked (tracking=none)\n"
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda path: path.stem)
+def test_every_option_composes_and_explains_itself(option: Path) -> None:
+    composed = OmegaConf.merge(OmegaConf.structured(TrackingConfig), OmegaConf.load(option))
+    assert OmegaConf.to_object(composed).kind is TrackerKind[option.stem]
+    first_line = option.read_text().splitlines()[0]
+    assert first_line.startswith("# ")
+    assert first_line.endswith(".")
+
+
+def test_every_tracker_kind_is_an_option() -> None:
+    assert {path.stem for path in OPTIONS} == {kind.name for kind in TrackerKind}

@@ -1,0 +1,151 @@
+"""A broken W&B costs one warning, never the point."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+import pytest
+import wandb
+from wandb.sdk.mailbox import HandleAbandonedError
+
+from gradsweep.config import Config, WandbMode
+from gradsweep.records import SampleResult
+from gradsweep.tracking import Tracker, make_tracker
+
+MakeConfig = Callable[..., Config]
+RowsOf = Callable[[list[SampleResult]], pl.DataFrame]
+
+
+def start(config: Config) -> Tracker:
+    return make_tracker(config, "point123", None, {})
+
+
+def only_warning(caplog: pytest.LogCaptureFixture, config: Config) -> str:
+    """The one message a user sees: it must say what is still safe."""
+    (record,) = [r for r in caplog.records if r.name.startswith("gradsweep")]
+    assert record.levelno == logging.WARNING
+    assert f"all results are kept in {config.results}" in record.message
+    return record.message
+
+
+def test_a_session_closed_behind_our_back_costs_one_warning(
+    make_config: MakeConfig,
+    results: list[SampleResult],
+    rows_of: RowsOf,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    config = make_config()
+    tracker = start(config)
+    tracker.log_sample(results[0])
+    wandb.teardown()
+    for result in results:
+        tracker.log_sample(result)
+    tracker.finish(rows_of(results), Path("rows.parquet"), {})
+    tracker.fail("no effect")
+    message = only_warning(caplog, config)
+    assert "logging a sample" in message
+    assert "wandb sync" in message
+    assert tracker.description == "W&B is off (logging a sample failed)"
+
+
+@pytest.mark.parametrize("fault", [wandb.errors.CommError("no server"), HandleAbandonedError()])
+def test_the_clients_own_exceptions_cost_one_warning(
+    fault: Exception,
+    make_config: MakeConfig,
+    results: list[SampleResult],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_args: object, **_kwargs: object) -> None:
+        raise fault
+
+    config = make_config()
+    tracker = start(config)
+    monkeypatch.setattr(wandb.Run, "log", broken)
+    for result in results:
+        tracker.log_sample(result)
+    assert type(fault).__name__ in only_warning(caplog, config)
+
+
+def test_a_missing_rows_file_costs_one_warning_and_still_ends_the_run(
+    make_config: MakeConfig,
+    results: list[SampleResult],
+    rows_of: RowsOf,
+    caplog: pytest.LogCaptureFixture,
+    wandb_log: ModuleType,
+) -> None:
+    config = make_config()
+    start(config).finish(rows_of(results), config.results / "missing.parquet", {"n_samples": 4})
+    assert "missing.parquet" in only_warning(caplog, config)
+    wandb.teardown()  # the client's helper process writes the rest out and ends
+    (folder,) = (config.results / "wandb").glob("offline-run-*")
+    log = wandb_log.read_run(folder)
+    assert (log.exit_code, log.summary["n_samples"]) == (0, 4)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A server that knows no one."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def refusing_server() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_server_that_refuses_the_key_costs_one_warning(
+    refusing_server: str,
+    make_config: MakeConfig,
+    results: list[SampleResult],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", refusing_server)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    config = make_config(WandbMode.auto)
+    tracker = start(config)
+    for result in results:
+        tracker.log_sample(result)
+    message = only_warning(caplog, config)
+    assert "starting online" in message
+    assert "401" in message
+
+
+def test_unusable_settings_cost_one_warning(
+    make_config: MakeConfig,
+    results: list[SampleResult],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "not a url")
+    config = make_config(WandbMode.auto)
+    start(config).log_sample(results[0])
+    assert "base_url" in only_warning(caplog, config)
+
+
+def test_an_unknown_wandb_mode_names_the_allowed_ones(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    config = make_config(WandbMode.auto)
+    start(config)
+    message = only_warning(caplog, config)
+    assert "ofline" in message
+    assert "online, offline, disabled" in message
