@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradsweep.compose import compose as compose
+    from gradsweep.composition import compose as compose
     from gradsweep.config import Config as Config
     from gradsweep.errors import GradsweepError as GradsweepError
-    from gradsweep.extract import PointResult as PointResult
-    from gradsweep.extract import extract as extract
+    from gradsweep.extraction import PointResult as PointResult
+    from gradsweep.extraction import extract as extract
     from gradsweep.measure import GradientSpectra as GradientSpectra
     from gradsweep.measure import SpectraOptions as SpectraOptions
     from gradsweep.measure import gradient_spectra as gradient_spectra
@@ -30,10 +30,10 @@ _HOME = {
     "Config": "gradsweep.config",
     "GradientSpectra": "gradsweep.measure",
     "GradsweepError": "gradsweep.errors",
-    "PointResult": "gradsweep.extract",
+    "PointResult": "gradsweep.extraction",
     "SpectraOptions": "gradsweep.measure",
-    "compose": "gradsweep.compose",
-    "extract": "gradsweep.extract",
+    "compose": "gradsweep.composition",
+    "extract": "gradsweep.extraction",
     "gradient_spectra": "gradsweep.measure",
     "load_rows": "gradsweep.store.read",
     "load_samples_table": "gradsweep.store.read",

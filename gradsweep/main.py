@@ -7,7 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from gradsweep.compose import VERSION_BASE, register_configs, to_config
+from gradsweep.composition import VERSION_BASE, register_configs, to_config
 from gradsweep.conf_files import config_dir
 from gradsweep.config import Config
 from gradsweep.errors import ExcludedPointError, GradsweepError
@@ -48,7 +48,7 @@ def run_point(config: Config) -> None:
         console.print(f"{label}  done already")
         return
     # torch and transformers take seconds to import: not for a point that is done.
-    from gradsweep.extract import extract
+    from gradsweep.extraction import extract
 
     extract(config, label=label)
 

@@ -1,4 +1,4 @@
-"""Shared by all tests: tiny models of every family, and shapes checked at run time."""
+"""Shared by all tests: tiny models and tokenizers, and shapes checked at run time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from jaxtyping import install_import_hook
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 # Every array that crosses a function border of the numerical rooms has the annotated shape.
 with install_import_hook(["gradsweep.gradients", "gradsweep.spectra"], "beartype.beartype"):
@@ -18,6 +25,78 @@ from tiny_models import FAMILIES  # type: ignore[import-not-found]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Study material beside a developer's checkout; tests that need it skip without it."""
+
+CORPUS = [
+    "Tom buys 3 apples and eats 12. How many apples has Tom?",
+    "The answer is 15.\n\nSo the final answer is 15.\n",
+]
+WORDS = r"\s*\n+|\s+(?!\S)| ?[^\s\d]+| ?\d+|\s"
+"""Runs of newlines stay together, with the blanks before them, as in Llama 3 and Qwen."""
+
+
+@pytest.fixture(scope="session")
+def make_tokenizer() -> Callable[..., PreTrainedTokenizerBase]:
+    """Byte-level BPE as in SmolLM2, Qwen and Llama 3; `around` is what it puts around a text."""
+
+    def make(around: str = "$A", chat_template: str | None = None) -> PreTrainedTokenizerBase:
+        backend = Tokenizer(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(WORDS), behavior="isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+        backend.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=330,
+            special_tokens=["<s>", "</s>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        backend.train_from_iterator(CORPUS * 3, trainer)
+        backend.post_processor = processors.TemplateProcessing(
+            single=around, special_tokens=[("<s>", 0), ("</s>", 1)]
+        )
+        tokenizer = PreTrainedTokenizerFast(
+            tokenizer_object=backend,
+            bos_token="<s>",
+            eos_token="</s>",
+            clean_up_tokenization_spaces=False,
+        )
+        tokenizer.chat_template = chat_template
+        return tokenizer
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> LlamaForCausalLM:
+    """Two layers, four heads, two of them for keys and values, tied embeddings."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        vocab_size=330,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture(scope="session")
+def saved_model(
+    tmp_path_factory: pytest.TempPathFactory,
+    tiny_llama: LlamaForCausalLM,
+    make_tokenizer: Callable[..., PreTrainedTokenizerBase],
+) -> Path:
+    """A folder with the tiny model and its tokenizer, as `save_pretrained` writes it; read only."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-llama"
+    tiny_llama.save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

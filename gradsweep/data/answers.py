@@ -36,10 +36,13 @@ def stated_answer(response: str) -> str | None:
 def wrong_answer(
     question: Question, kind: AnswerKind, pool: Sequence[Question], rng: Random
 ) -> str | None:
-    """A final answer that is not `question`'s own; None when its own is not known.
+    """A final answer that is not `question`'s own; None when it or every other is not known.
 
     Binary answers flip; a lettered option becomes another letter of the same question; anything
     else becomes the answer of another question in `pool`.
+
+    Raises:
+        DataError: `kind` is binary and the data have answers of a third kind.
     """
     if question.answer is None:
         return None
@@ -49,12 +52,7 @@ def wrong_answer(
     others = options or [
         other.answer for other in pool if other.answer and not same(other.answer, question.answer)
     ]
-    if not others:
-        raise DataError(
-            "correctness=irrelevant needs questions with different answers, but every one of the "
-            f"{len(pool)} in the data has the answer {question.answer!r}"
-        )
-    return rng.choice(others)
+    return rng.choice(others) if others else None
 
 
 def same(answer: str, other: str) -> bool:
@@ -89,8 +87,8 @@ def _other_letters(question: Question) -> list[str]:
     letters = sorted(set(_OPTION.findall(question.prompt)))
     if own is None or own.group(1) not in letters:
         return []
-    before, after = question.answer.strip().split(own.group(1)) if question.answer else ("", "")
-    return [f"{before}{letter}{after}" for letter in letters if letter != own.group(1)]
+    others = [letter for letter in letters if letter != own.group(1)]
+    return [own.group().replace(own.group(1), letter) for letter in others]
 
 
 def _last_boxed(response: str) -> str | None:

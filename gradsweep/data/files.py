@@ -40,6 +40,8 @@ def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
         raise DataError(
             f"{path}: malformed JSON at line {line}, column {error.colno}: {error.msg}"
         ) from error
+    except (RecursionError, ValueError) as error:  # nested too deep, or an endless number
+        raise DataError(f"{path}: unusable JSON from line {first_line} on: {error}") from error
 
 
 def content_hash(path: Path, field: str) -> str:

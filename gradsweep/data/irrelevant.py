@@ -52,8 +52,7 @@ class IrrelevantResponses:
             return question.response
         wrong = self._wrong_answer(question)
         if self._sentences is None:
-            assert wrong is not None, "without CoT the response is the answer"
-            return wrong
+            return _needed(wrong, question)
         rng = Random(f"{self._seed} sentences {question.question_id}")
         return " ".join(self._sentences.shuffled(question, wrong, self._kind, rng))
 
@@ -96,7 +95,8 @@ class _Sentences:
         if kind is AnswerKind.text:
             return _draw(rng, len(own), set(own), self.any)
         if answer is not None:
-            return [*self._body(rng, len(own), own), f"{introduction}{wrong}"]
+            final = f"{introduction}{_needed(wrong, question)}"
+            return [*self._body(rng, len(own), own), final]
         end = rng.choice(self._endings(question.answer, wrong, kind, own))
         return [*self._body(rng, len(own) - 1, own), end]
 
@@ -111,7 +111,7 @@ class _Sentences:
         self, answer: str | None, wrong: str | None, kind: AnswerKind, own: list[str]
     ) -> list[str]:
         """Closing sentences that state `wrong`; failing that, ones with any other answer."""
-        stating = self.closing[_key(wrong)] if _key(wrong) in self.closing else []
+        stating = self.closing.get(_key(wrong), []) if wrong else []
         known = {_key(answer)} - {""}
         others = [s for key, ends in self.closing.items() if key not in known for s in ends]
         for candidates in (stating, others):
@@ -145,6 +145,15 @@ def _draw(rng: Random, count: int, excluded: set[str], *pools: list[str]) -> lis
     if not allowed:
         raise _too_few(len(pools[-1]))
     return rng.choices(allowed, k=count)
+
+
+def _needed(wrong: str | None, question: Question) -> str:
+    if wrong is None:
+        raise DataError(
+            "correctness=irrelevant needs questions with different answers, but in these data no "
+            f"other answer than {question.answer!r} is found for {question.prompt[:60]!r}"
+        )
+    return wrong
 
 
 def _too_few(found: int) -> DataError:

@@ -71,6 +71,15 @@ class Comparison:
         return tuple(c.cot for c in self.conditions if c.correctness == CORRECT)
 
     @property
+    def common_projections(self) -> tuple[str, ...]:
+        """Projections that were measured in every condition."""
+        return tuple(
+            name
+            for name in self.projections
+            if all((c.cot, c.correctness, name) in self.means for c in self.conditions)
+        )
+
+    @property
     def paired_levels(self) -> tuple[str, ...]:
         """CoT levels whose correct and irrelevant points have questions in common."""
         paired = {cot for (cot, _), pair in self.pairs.items() if pair.n_questions}

@@ -89,10 +89,7 @@ def save_figures(
 
 
 def _draw(by_layer: pl.DataFrame, title: str, unit: str) -> Figure:
-    projections = by_layer["projection"].unique(maintain_order=True).to_list()
-    projections = in_reading_order(pl.DataFrame({"projection": projections}))[
-        "projection"
-    ].to_list()
+    projections = in_reading_order(by_layer.select("projection").unique())["projection"].to_list()
     panel_rows = _panel_rows(by_layer)
     colours = _level_colours(by_layer["cot"].unique(maintain_order=True).to_list())
     width = max(3.5, 0.75 + _COLUMN_INCHES * len(projections))
@@ -143,7 +140,8 @@ def _draw_panel(
 ) -> None:
     for cot, correctness in panel_row.conditions:
         curve = by_layer.filter(pl.col("cot") == cot, pl.col("correctness") == correctness)
-        _draw_curve(panel, curve, colours[cot], correctness)
+        if len(curve):
+            _draw_curve(panel, curve, colours[cot], correctness)
     last = int(by_layer["layer"].to_numpy().max())
     margin = max(0.5, 0.03 * last)
     panel.set_xlim(-margin, last + margin)
@@ -171,7 +169,7 @@ def _draw_curve(panel: Axes, curve: pl.DataFrame, colour: str, correctness: str)
         marker="o" if len(layers) < 8 else None,
         markersize=3,
         markerfacecolor="none" if irrelevant else colour,
-        label=f"{curve['cot'][0]} {correctness}" if len(curve) else None,
+        label=f"{curve['cot'][0]} {correctness}",
     )
     low, high = curve["ci_low"].to_numpy(), curve["ci_high"].to_numpy()
     panel.fill_between(layers, low, high, color=colour, alpha=0.16, linewidth=0)
@@ -210,7 +208,7 @@ def _add_legend(
         labelcolor=_INK,
         frameon=False,
     )
-    legend.get_title().set(color=_INK, multialignment="center")
+    legend.get_title().set(color=_INK, multialignment="center", parse_math=False)
 
 
 def _wrapped(title: str, width_inches: float) -> str:

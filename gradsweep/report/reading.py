@@ -19,26 +19,30 @@ from gradsweep.report.numerals import distinct
 
 def sentences(comparison: Comparison) -> list[str]:
     """One sentence for each thing the comparison has the conditions to show, then its caveats."""
-    words = metric_words(comparison.metric)
-    shown = [
-        level_sentence(comparison, f"mean {words}", comparison.means),
-        level_sentence(comparison, "MAD over layers", comparison.mads),
-        relative_difference_sentence(comparison),
-        direction_sentence(comparison),
-        top_layers_sentence(comparison),
-    ]
-    found = [sentence for sentence in shown if sentence]
+    projections = comparison.common_projections
+    found = _findings(comparison) if projections else []
     if not found:
         found = [_NOTHING_TO_COMPARE]
-    elif len(comparison.projections) > 1:
-        found.append(f"These sentences average over {projection_list(comparison.projections)}.")
+    elif len(projections) > 1:
+        found.append(f"These sentences average over {projection_list(projections)}.")
     return found + caveats(comparison)
 
 
 _NOTHING_TO_COMPARE = (
     "Nothing to compare yet: that takes correct responses at two CoT levels, "
-    "or correct and irrelevant responses at one."
+    "or correct and irrelevant responses at one, in the same projections."
 )
+
+
+def _findings(comparison: Comparison) -> list[str]:
+    shown = [
+        level_sentence(comparison, f"mean {metric_words(comparison.metric)}", comparison.means),
+        level_sentence(comparison, "MAD over layers", comparison.mads),
+        relative_difference_sentence(comparison),
+        direction_sentence(comparison),
+        top_layers_sentence(comparison),
+    ]
+    return [sentence for sentence in shown if sentence]
 
 
 def level_sentence(
@@ -52,7 +56,8 @@ def level_sentence(
     if len(levels) < 2:
         return None
     by_projection = {
-        name: [values[level, CORRECT, name] for level in levels] for name in comparison.projections
+        name: [values[level, CORRECT, name] for level in levels]
+        for name in comparison.common_projections
     }
     averages = [_average(column) for column in zip(*by_projection.values(), strict=True)]
     trends = {name: _trend(column) for name, column in by_projection.items()}
@@ -74,7 +79,10 @@ def relative_difference_sentence(comparison: Comparison) -> str | None:
     if not levels:
         return None
     by_level = [
-        [comparison.pairs[level, name].relative_difference for name in comparison.projections]
+        [
+            comparison.pairs[level, name].relative_difference
+            for name in comparison.common_projections
+        ]
         for level in levels
     ]
     numbers = _by_level(levels, distinct([_average(column) for column in by_level]))
@@ -83,10 +91,12 @@ def relative_difference_sentence(comparison: Comparison) -> str | None:
         return f"{sentence}."
     larger = [
         name
-        for name, first, last in zip(comparison.projections, by_level[0], by_level[-1], strict=True)
+        for name, first, last in zip(
+            comparison.common_projections, by_level[0], by_level[-1], strict=True
+        )
         if last > first
     ]
-    where = _in_projections(larger, comparison.projections)
+    where = _in_projections(larger, comparison.common_projections)
     return f"{sentence}; larger {level_phrase(levels[-1])} than {level_phrase(levels[0])} {where}."
 
 
@@ -94,7 +104,7 @@ def direction_sentence(comparison: Comparison) -> str | None:
     """Whether irrelevant responses give larger or smaller values than correct ones, by level."""
     ratios: dict[str, float] = {}
     for level in comparison.paired_levels:
-        pairs = [comparison.pairs[level, name] for name in comparison.projections]
+        pairs = [comparison.pairs[level, name] for name in comparison.common_projections]
         correct = _average([pair.correct for pair in pairs])
         irrelevant = _average([pair.irrelevant for pair in pairs])
         ratios[level] = irrelevant / correct if correct else float("nan")
@@ -113,7 +123,7 @@ def top_layers_sentence(comparison: Comparison) -> str | None:
     if not comparison.paired_levels:
         return None
     level = comparison.paired_levels[-1]
-    pairs = {name: comparison.pairs[level, name] for name in comparison.projections}
+    pairs = {name: comparison.pairs[level, name] for name in comparison.common_projections}
     if any(pair.n_layers <= len(pair.top_layers) for pair in pairs.values()):
         return None
     layers = "; ".join(

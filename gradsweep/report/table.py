@@ -78,7 +78,7 @@ def _table(comparison: Comparison, levels: Sequence[str]) -> Table:
     table.add_column("", no_wrap=True)
     table.add_column("", no_wrap=True)
     for condition in shown:
-        heading = f"{condition.cot}\n{condition.correctness}"
+        heading = Text(f"{condition.cot}\n{condition.correctness}")
         table.add_column(heading, justify="right", overflow="fold", max_width=14)
     table.add_row("samples", "", *(str(condition.n_samples) for condition in shown))
     _add_block(table, "mean", comparison.projections, shown, comparison.means)
@@ -128,5 +128,5 @@ def _bulleted(lines: Sequence[str]) -> Table:
     bullets.add_column(no_wrap=True)
     bullets.add_column(overflow="fold")
     for line in lines:
-        bullets.add_row("•", line)
+        bullets.add_row("•", Text(line))
     return bullets

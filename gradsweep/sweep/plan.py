@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from gradsweep.compose import compose_raw, to_config
+from gradsweep.composition import compose_raw, to_config
 from gradsweep.config import Config
 from gradsweep.errors import ExcludedPointError
 from gradsweep.identity import point_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,13 +44,15 @@ def test_the_options_of_the_study_are_all_there() -> None:
     assert names == math | commonsense | wiki | {"arithmetic", "jsonl"}
     for group, allowed in (("cot", CotLevel), ("correctness", None)):
         stems = {path.stem for g, path in OPTIONS if g == group}
-        assert stems == ({level.name for level in allowed} if allowed else {"correct", "irrelevant"})
+        assert stems == (
+            {level.name for level in allowed} if allowed else {"correct", "irrelevant"}
+        )
 
 
 @pytest.mark.parametrize(("group", "path"), OPTIONS, ids=_named)
 def test_first_line_describes_the_option_in_one_sentence(group: str, path: Path) -> None:
     first = path.read_text(encoding="utf-8").splitlines()[0]
-    assert first.startswith("# ") and first.endswith("."), first
+    assert re.fullmatch(r"# \S.*\.", first)
     assert len(first) <= 100
 
 
@@ -60,6 +63,7 @@ def test_option_sets_what_its_name_says(group: str, path: Path) -> None:
         return
     schema = OmegaConf.structured(SCHEMAS[group])
     made = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.load(path)))
+    assert isinstance(made, CotConfig | CorrectnessConfig)
     chosen = made.level if isinstance(made, CotConfig) else made.kind
     assert chosen.name == path.stem
 
@@ -73,6 +77,7 @@ def test_paper_datasets_have_a_file_for_each_of_their_levels(path: Path) -> None
     assert list(dataset.files) == [level.name for level in dataset.levels]
     assert dataset.n_samples == (454 if path.stem == "wiki_unpopular" else 500)
     if path.stem.startswith("wiki"):
-        assert dataset.levels == [CotLevel.none] and dataset.answer is AnswerKind.text
+        assert dataset.levels == [CotLevel.none]
+        assert dataset.answer is AnswerKind.text
     if path.stem.startswith("math"):
         assert CotLevel.none not in dataset.levels

@@ -115,9 +115,9 @@ def test_chat_without_template_fails_before_the_weights_are_read(model_folder: P
 
 
 def test_max_length_beyond_the_models_positions(model_folder: Path) -> None:
-    load_model(folder_config(model_folder, max_length=128), "cpu")
-    with pytest.raises(ConfigError, match=r"model\.max_length=129: .* 2 to 128"):
-        load_model(folder_config(model_folder, max_length=129), "cpu")
+    load_model(folder_config(model_folder, max_length=1024), "cpu")
+    with pytest.raises(ConfigError, match=r"model\.max_length=1025: .* 2 to 1024"):
+        load_model(folder_config(model_folder, max_length=1025), "cpu")
 
 
 # --- terms, and what is shown

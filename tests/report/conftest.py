@@ -60,6 +60,6 @@ def condition_rows(
     return pl.concat(frames)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def plant() -> Callable[..., pl.DataFrame]:
     return condition_rows

@@ -18,12 +18,18 @@ def panels(figure: Figure, n_columns: int = 4) -> np.ndarray:
     return np.array(figure.axes).reshape(-1, n_columns)
 
 
+@pytest.fixture(scope="module")
+def six(plant) -> Figure:
+    """The figure of all six conditions; tests only look at it."""
+    return layer_curves_figure(plant())
+
+
 def labels(panel) -> list[str]:
     return [line.get_label() for line in panel.get_lines()]
 
 
-def test_rows_are_all_levels_then_each_level(plant):
-    grid = panels(layer_curves_figure(plant()))
+def test_rows_are_all_levels_then_each_level(six):
+    grid = panels(six)
     assert grid.shape == (4, 4)
     assert [panel.get_title() for panel in grid[0]] == ["Q", "K", "V", "O"]
     assert [row[0].get_ylabel() for row in grid] == [
@@ -46,8 +52,8 @@ def test_lines_are_the_mean_curves(plant):
     np.testing.assert_allclose(irrelevant.get_ydata(), 12.6 * np.array([0.5, 1.5, 0.5, 1.5]))
 
 
-def test_correct_is_solid_irrelevant_dashed_and_levels_have_their_colours(plant):
-    grid = panels(layer_curves_figure(plant()))
+def test_correct_is_solid_irrelevant_dashed_and_levels_have_their_colours(six):
+    grid = panels(six)
     colours = [to_hex(line.get_color()) for line in grid[0, 0].get_lines()]
     assert len(set(colours)) == 3
     for row, colour in zip(grid[1:], colours, strict=True):
@@ -58,8 +64,8 @@ def test_correct_is_solid_irrelevant_dashed_and_levels_have_their_colours(plant)
         assert to_hex(irrelevant.get_color()) not in colours
 
 
-def test_every_curve_and_band_is_inside_its_panel(plant):
-    for panel in layer_curves_figure(plant(n_samples=12)).axes:
+def test_every_curve_and_band_is_inside_its_panel(six):
+    for panel in six.axes:
         bottom, top = panel.get_ylim()
         left, right = panel.get_xlim()
         assert bottom == 0
@@ -71,16 +77,15 @@ def test_every_curve_and_band_is_inside_its_panel(plant):
             assert band.get_datalim(panel.transData).y1 <= top
 
 
-def test_y_is_shared_within_a_row_and_not_between_rows(plant):
-    grid = panels(layer_curves_figure(plant()))
+def test_y_is_shared_within_a_row_and_not_between_rows(six):
+    grid = panels(six)
     for row in grid:
         assert len({panel.get_ylim() for panel in row}) == 1
     assert len({row[0].get_ylim() for row in grid}) > 1
 
 
-def test_title_legend_and_axis_labels(plant):
-    figure = layer_curves_figure(plant())
-    (legend,) = figure.legends
+def test_title_legend_and_axis_labels(six):
+    (legend,) = six.legends
     assert legend.get_title().get_text() == "tiny · sums"
     assert [text.get_text() for text in legend.get_texts()] == [
         "no CoT, correct",
@@ -88,8 +93,8 @@ def test_title_legend_and_axis_labels(plant):
         "detailed CoT, correct",
         "irrelevant",
     ]
-    assert figure.get_supylabel() == "nuclear norm Σσ"
-    assert figure.get_supxlabel() == "layer"
+    assert six.get_supylabel() == "nuclear norm Σσ"
+    assert six.get_supxlabel() == "layer"
 
 
 @pytest.mark.parametrize("name", ["tiny", "organisation/a-model-with-a-very-long-name" * 4])
@@ -112,14 +117,14 @@ def test_nothing_overlaps_or_leaves_the_page(plant, name, projections):
 
 @pytest.mark.parametrize("n_layers", [1, 2, 7, 30, 80])
 def test_ticks_are_layers(plant, n_layers):
-    figure = layer_curves_figure(plant(n_layers=n_layers, n_samples=2))
+    figure = layer_curves_figure(plant(n_layers=n_layers, n_samples=2, projections="q"))
     ticks = figure.axes[-1].get_xticks()
     assert len(ticks) >= 1
     assert set(ticks) <= set(range(n_layers))
 
 
 def test_one_layer_is_visible(plant):
-    for panel in layer_curves_figure(plant(n_layers=1)).axes:
+    for panel in layer_curves_figure(plant(n_layers=1, projections="q")).axes:
         assert all(line.get_marker() == "o" for line in panel.get_lines())
 
 
@@ -147,6 +152,20 @@ def test_irrelevant_responses_alone_are_shown(plant):
 def test_measured_projections_only(plant):
     grid = panels(layer_curves_figure(plant(projections="qv")), 2)
     assert [panel.get_title() for panel in grid[0]] == ["Q", "V"]
+
+
+def test_a_projection_measured_in_some_conditions_only_has_their_lines(plant):
+    rows = plant().filter((pl.col("projection") != "k") | (pl.col("cot") == "none"))
+    grid = panels(layer_curves_figure(rows))
+    assert labels(grid[0, 1]) == ["none correct"]
+    assert labels(grid[2, 1]) == []
+    assert len(labels(grid[2, 2])) == 2
+
+
+def test_a_name_is_not_read_as_mathematics(plant):
+    figure = layer_curves_figure(plant({("none", "correct"): 1.0}, model="a$^b$", dataset="$"))
+    figure.draw_without_rendering()
+    assert not figure.legends[0].get_title().get_parse_math()
 
 
 def test_levels_beyond_the_studys_have_colours_of_their_own(plant):

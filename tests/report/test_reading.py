@@ -57,6 +57,16 @@ def test_projections_that_disagree_are_named(plant):
     assert "<" not in sentence
 
 
+def test_a_projection_measured_in_some_conditions_only_is_not_averaged(plant):
+    rows = plant(levels(4, 2, 1)).filter(
+        pl.col("projection").is_in(["q", "k"]) | (pl.col("cot") == "none")
+    )
+    assert said(rows, MEAN).endswith("none 6.0 > simplified 3.0 > detailed 1.5.")
+    assert said(rows, "These sentences") == "These sentences average over Q K."
+    nothing_in_common = rows.filter((pl.col("projection") == "q") == (pl.col("cot") == "none"))
+    assert said(nothing_in_common, "Nothing to compare") != ""
+
+
 def test_equal_levels_do_not_count_as_falling(plant):
     assert "goes neither way" in said(plant(levels(4, 4, 1)), MEAN)
 

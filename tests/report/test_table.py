@@ -5,15 +5,19 @@ import re
 
 import polars as pl
 import pytest
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from gradsweep.errors import ConfigError
 from gradsweep.report import comparison_table
 
 
 def printed(rows: pl.DataFrame, width: int = 80, metric: str = "nuclear_norm") -> list[str]:
+    return at_width(comparison_table(rows, metric), width)
+
+
+def at_width(table: RenderableType, width: int) -> list[str]:
     console = Console(record=True, width=width, file=io.StringIO())
-    console.print(comparison_table(rows, metric))
+    console.print(table)
     return console.export_text().splitlines()
 
 
@@ -64,16 +68,17 @@ def test_samples_of_each_condition_are_shown(plant):
     assert paired.split() == ["paired", "6"]
 
 
-@pytest.mark.parametrize("width", [24, 40, 60, 80, 120])
 @pytest.mark.parametrize("name", ["tiny", "organisation/a-model-with-a-very-long-name" * 3])
 @pytest.mark.parametrize("n_levels", [1, 3, 6])
-def test_no_line_is_wider_than_the_terminal(plant, width, name, n_levels):
+def test_no_line_is_wider_than_the_terminal(plant, name, n_levels):
     levels = {
         (f"level_{index}_of_detail", correctness): 10.0**index
         for index in range(n_levels)
         for correctness in ("correct", "irrelevant")
     }
-    assert max(map(len, printed(plant(levels, model=name), width))) <= width
+    table = comparison_table(plant(levels, model=name))
+    for width in (24, 40, 60, 80, 120):
+        assert max(map(len, at_width(table, width))) <= width
 
 
 def test_six_conditions_fit_eighty_columns_in_one_table(plant):
@@ -96,11 +101,15 @@ def test_twelve_conditions_go_on_in_a_second_table_and_lose_none(plant):
     assert sum(line.startswith(" samples") for line in printed(plant(levels), 200)) == 1
 
 
-@pytest.mark.parametrize("width", range(36, 100, 3))
-def test_no_number_is_cut_at_any_width(plant, width):
-    first_lines = [line for line in printed(plant(), width) if line.split()[:2] == ["mean", "Q"]]
-    shown = [number for line in first_lines for number in numbers(line)]
-    assert shown == ["4.00", "4.20", "1.00", "1.30", "0.50", "0.90"]
+def test_no_number_or_heading_is_cut_at_any_width(plant):
+    table = comparison_table(plant())
+    for width in range(36, 100, 3):
+        lines = at_width(table, width)
+        first_lines = [line for line in lines if line.split()[:2] == ["mean", "Q"]]
+        shown = [number for line in first_lines for number in numbers(line)]
+        assert shown == ["4.00", "4.20", "1.00", "1.30", "0.50", "0.90"]
+        headings = [line.split() for line in lines if line.split()[:1] == ["correct"]]
+        assert [word for words in headings for word in words] == ["correct", "irrelevant"] * 3
 
 
 def test_mad_is_over_all_layers(plant):
@@ -159,6 +168,19 @@ def test_another_metric_is_named_and_counted(plant):
 def test_measured_projections_only(plant):
     lines = printed(plant(projections="qv"))
     assert len(block(lines, "mean")) == 2
+
+
+def test_a_projection_measured_in_some_conditions_only_is_a_dash_in_the_others(plant):
+    rows = plant().filter((pl.col("projection") == "q") | (pl.col("cot") == "none"))
+    lines = printed(rows)
+    assert block(lines, "mean")[1] == ["8.00", "8.40", "–", "–", "–", "–"]
+    assert block(lines, "RD")[1] == ["0.050", "–", "–"]
+
+
+def test_names_are_shown_as_they_are(plant):
+    lines = printed(plant({("[bold]", "correct"): 1.0}, model="a[/b]$x_1$"))
+    assert any("[bold]" in line for line in lines)
+    assert any("a[/b]$x_1$ · sums" in line for line in lines)
 
 
 def test_no_rows_print_nothing(plant):

@@ -29,6 +29,7 @@ _MEN = (
 )
 
 PEOPLE: tuple[Person, ...] = tuple(
-    [Person(name, "she", "her") for name in _WOMEN.split()] + [Person(name, "he", "his") for name in _MEN.split()]
+    [Person(name, "she", "her") for name in _WOMEN.split()]
+    + [Person(name, "he", "his") for name in _MEN.split()]
 )
 """Who a problem can be about. Each meets every template once before any of them comes again."""

@@ -131,8 +131,8 @@ def _people(person: Person, other: Person) -> Values:
 def _solve(step: Step, values: Mapping[str, object]) -> SolvedStep:
     expression = step.expression.format_map(values)
     value = evaluate(expression)
-    # Whole, or a reader meets 2.5 buses; at least 2, or a reader meets 1 dollars.
-    assert value.denominator == 1 and value >= 2, f"{step.key}: {expression} = {value}"
+    assert value.denominator == 1, f"{step.key}: {expression} = {value} (no 2.5 buses)"
+    assert value >= 2, f"{step.key}: {expression} = {value} (no 1 dollars)"
     return SolvedStep(
         title=step.title.format_map(values),
         expression=expression,

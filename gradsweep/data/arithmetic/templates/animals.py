@@ -12,7 +12,7 @@ def _zoo(rng: Random) -> Values:
         [("elephants", "hay"), ("seals", "fish"), ("bears", "fruit"), ("lions", "meat")]
     )
     n, daily, days = rng.randint(3, 9), rng.randint(4, 25), rng.randint(3, 20)
-    return dict(animal=animal, food=food, n=n, kg=daily, stock=n * daily * days)
+    return {"animal": animal, "food": food, "n": n, "kg": daily, "stock": n * daily * days}
 
 
 ZOO = Template(
@@ -56,7 +56,7 @@ ZOO = Template(
 def _hives(rng: Random) -> Values:
     product = rng.choice(["acacia honey", "clover honey", "forest honey", "linden honey"])
     hives, jars = rng.randint(4, 19), rng.randint(8, 35)
-    return dict(product=product, hives=hives, jars=jars, kept=rng.randint(5, 28))
+    return {"product": product, "hives": hives, "jars": jars, "kept": rng.randint(5, 28)}
 
 
 HIVES = Template(
@@ -99,13 +99,13 @@ def _walking(rng: Random) -> Values:
     dogs, walks, price, weeks = (rng.randint(*ends) for ends in ((2, 5), (2, 6), (4, 9), (3, 8)))
     income = dogs * walks * price * weeks
     cost = rng.randrange(6, 40, 2) + income % 2  # so that half of the rest is whole
-    return dict(shelter=shelter, n=dogs, m=walks, p=price, w=weeks, cost=cost)
+    return {"shelter": shelter, "n": dogs, "m": walks, "p": price, "w": weeks, "cost": cost}
 
 
 WALKING = Template(
     choose=_walking,
     prompts=(
-        "{name} walks {n} dogs {m} times a week and gets ${p} for each dog and walk. After {w} "
+        "{name} walks {n} dogs {m} times a week and gets ${p} per dog for each walk. After {w} "
         "weeks {she} pays ${cost} for leashes and gives half of the rest to {shelter}. How much "
         "does {she} give?",
         "For every walk with a dog {name} earns ${p}. {She} walks each of {n} dogs {m} times a "
@@ -150,7 +150,7 @@ WALKING = Template(
             expression="{income} - {cost}",
             unit="dollars",
             says="after the leashes there are {value} dollars",
-            why="The ${cost} for the leashes are taken from the income.",
+            why="The leashes cost ${cost}, which is taken from the income.",
         ),
         Step(
             key="gift",
@@ -167,7 +167,7 @@ WALKING = Template(
 
 def _shelter(rng: Random) -> Values:
     parts, part = rng.choice([3, 4, 5]), rng.randint(3, 12)
-    return dict(all=parts * part, parts=parts, c=rng.randint(2, 4), d=rng.randint(3, 6))
+    return {"all": parts * part, "parts": parts, "c": rng.randint(2, 4), "d": rng.randint(3, 6)}
 
 
 SHELTER = Template(

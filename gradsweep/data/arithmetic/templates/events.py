@@ -11,7 +11,14 @@ def _tickets(rng: Random) -> Values:
     show = rng.choice(["concert", "puppet show", "science fair", "talent show", "school play"])
     adults, children = rng.randrange(20, 90, 5), rng.randrange(15, 80, 5)
     price, child_price = rng.randint(6, 15), rng.randint(2, 5)
-    return dict(show=show, n=adults, m=children, p=price, q=child_price, hall=rng.randint(30, 95))
+    return {
+        "show": show,
+        "n": adults,
+        "m": children,
+        "p": price,
+        "q": child_price,
+        "hall": rng.randint(30, 95),
+    }
 
 
 TICKETS = Template(
@@ -59,7 +66,7 @@ TICKETS = Template(
             expression="{income} - {hall}",
             unit="dollars",
             says="the profit is {value} dollars",
-            why="Profit is what remains of the income after the ${hall} for the hall are paid.",
+            why="Profit is what remains of the income after ${hall} for the hall is paid.",
         ),
     ),
     conclusion="the {show} makes a profit of {value} dollars",
@@ -70,7 +77,7 @@ def _pizza(rng: Random) -> Values:
     guests, slices = rng.randint(6, 15), rng.choice([2, 3, 4])
     size, spare = rng.choice([6, 8, 10, 12]), rng.randint(1, 2)
     pizzas = -(-(guests * slices + 2) // size) + spare
-    return dict(guests=guests, s=slices, size=size, pizzas=pizzas, p=rng.randint(8, 16))
+    return {"guests": guests, "s": slices, "size": size, "pizzas": pizzas, "p": rng.randint(8, 16)}
 
 
 PIZZA = Template(
@@ -115,13 +122,13 @@ PIZZA = Template(
 
 def _phone(rng: Random) -> Values:
     included, extra = rng.randrange(5, 25, 5), rng.randint(3, 12)
-    return dict(
-        base=rng.randrange(15, 45, 5),
-        inc=included,
-        used=included + extra,
-        p=rng.randint(2, 6),
-        months=rng.randint(2, 11),
-    )
+    return {
+        "base": rng.randrange(15, 45, 5),
+        "inc": included,
+        "used": included + extra,
+        "p": rng.randint(2, 6),
+        "months": rng.randint(2, 11),
+    }
 
 
 PHONE = Template(
@@ -181,7 +188,12 @@ PHONE = Template(
 
 def _ages(rng: Random) -> Values:
     relative = rng.choice(["aunt", "uncle", "coach", "neighbor", "teacher"])
-    return dict(rel=relative, age=rng.randint(11, 20), k=rng.randint(2, 4), y=rng.randint(3, 15))
+    return {
+        "rel": relative,
+        "age": rng.randint(11, 20),
+        "k": rng.randint(2, 4),
+        "y": rng.randint(3, 15),
+    }
 
 
 AGES = Template(

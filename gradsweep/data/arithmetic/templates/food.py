@@ -12,7 +12,14 @@ def _bakery(rng: Random) -> Values:
     box, boxes, trays = rng.randint(4, 9), rng.randint(5, 14), rng.randint(3, 8)
     spoiled = 2 + (-box * boxes - 2) % trays  # at least 2, and every tray holds equally many
     per_tray = (box * boxes + spoiled) // trays
-    return dict(item=item, trays=trays, tray=per_tray, bad=spoiled, box=box, p=rng.randint(3, 12))
+    return {
+        "item": item,
+        "trays": trays,
+        "tray": per_tray,
+        "bad": spoiled,
+        "box": box,
+        "p": rng.randint(3, 12),
+    }
 
 
 BAKERY = Template(
@@ -78,15 +85,15 @@ def _recipe(rng: Random) -> Values:
         rng.randint(2, 4),
         rng.randint(2, 5),
     )
-    return dict(
-        dish=dish,
-        ing=ing,
-        serves=serves,
-        people=serves * per_bag * bags,
-        oz=oz,
-        bag=oz * per_bag,
-        p=rng.randint(2, 7),
-    )
+    return {
+        "dish": dish,
+        "ing": ing,
+        "serves": serves,
+        "people": serves * per_bag * bags,
+        "oz": oz,
+        "bag": oz * per_bag,
+        "p": rng.randint(2, 7),
+    }
 
 
 RECIPE = Template(
@@ -147,7 +154,7 @@ def _eggs(rng: Random) -> Values:
     hens, days = rng.randint(6, 24), rng.randint(6, 14)
     dozens = hens * days // 12
     sold = rng.randint(dozens * 2 // 3, dozens - 1)
-    return dict(hens=hens, days=days, used=hens * days - 12 * sold, p=rng.randint(3, 8))
+    return {"hens": hens, "days": days, "used": hens * days - 12 * sold, "p": rng.randint(3, 8)}
 
 
 EGGS = Template(
@@ -208,7 +215,7 @@ EGGS = Template(
 def _orchard(rng: Random) -> Values:
     fruit = rng.choice(["apples", "pears", "oranges", "peaches", "lemons", "plums"])
     trees, each = rng.randrange(5, 30, 5), rng.randrange(40, 130, 20)
-    return dict(fruit=fruit, trees=trees, each=each, percent=rng.choice([10, 20, 30, 40]))
+    return {"fruit": fruit, "trees": trees, "each": each, "percent": rng.choice([10, 20, 30, 40])}
 
 
 ORCHARD = Template(
@@ -228,7 +235,7 @@ ORCHARD = Template(
             expression="{trees} * {each}",
             unit="{fruit}",
             says="the trees carry {value} {fruit}",
-            why="The {trees} trees carry {each} {fruit} each, which is a product.",
+            why="Every one of the {trees} trees carries {each} {fruit}, so we multiply.",
         ),
         Step(
             key="lost",

@@ -10,7 +10,7 @@ from gradsweep.data.arithmetic.problem import Step, Template, Values
 def _fence(rng: Random) -> Values:
     place = rng.choice(["garden", "chicken run", "playground", "vegetable patch", "meadow"])
     width, longer, gate = rng.randint(5, 20), rng.randint(2, 15), rng.randint(2, 4)
-    return dict(place=place, w=width, l=width + longer, gate=gate, p=rng.randint(3, 12))
+    return {"place": place, "w": width, "l": width + longer, "gate": gate, "p": rng.randint(3, 12)}
 
 
 FENCE = Template(
@@ -64,7 +64,7 @@ def _tiles(rng: Random) -> Values:
     per_box = rng.choice([6, 8, 12])
     tiles = length * width * 3
     spare = 2 + (-tiles - 2) % per_box  # so that the boxes come out even
-    return dict(room=room, l=length, w=width, spare=spare, box=per_box)
+    return {"room": room, "l": length, "w": width, "spare": spare, "box": per_box}
 
 
 TILES = Template(
@@ -125,7 +125,13 @@ def _tank(rng: Random) -> Values:
     thing = rng.choice(["pool", "rain barrel", "fish tank", "fountain", "bathtub", "water tank"])
     leak, net, minutes = rng.randint(2, 6), rng.randint(3, 15), rng.randint(8, 40)
     inside = rng.randrange(10, 90, 5)
-    return dict(thing=thing, full=inside + net * minutes, inside=inside, flow=net + leak, leak=leak)
+    return {
+        "thing": thing,
+        "full": inside + net * minutes,
+        "inside": inside,
+        "flow": net + leak,
+        "leak": leak,
+    }
 
 
 TANK = Template(
@@ -135,8 +141,8 @@ TANK = Template(
         "{flow} liters per minute, but {leak} liters per minute leak out. How many minutes does "
         "it take to fill the {thing}?",
         "A {thing} for {full} liters already contains {inside} liters. {name} lets in {flow} "
-        "liters every minute while a crack loses {leak} liters every minute. After how many minutes is "
-        "the {thing} full?",
+        "liters every minute while a crack loses {leak} liters every minute. After how many "
+        "minutes is the {thing} full?",
     ),
     facts=(
         "the {thing} holds {full} liters",
@@ -179,7 +185,7 @@ TANK = Template(
 def _plant(rng: Random) -> Values:
     plant = rng.choice(["sunflower", "bean plant", "bamboo", "tomato plant", "hop vine", "sapling"])
     slow, weeks = rng.randint(2, 9), rng.randint(2, 8)
-    return dict(plant=plant, h=rng.randint(4, 30), a=slow, m=weeks, k=rng.randint(2, 6))
+    return {"plant": plant, "h": rng.randint(4, 30), "a": slow, "m": weeks, "k": rng.randint(2, 6)}
 
 
 PLANT = Template(

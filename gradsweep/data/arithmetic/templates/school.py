@@ -10,7 +10,7 @@ from gradsweep.data.arithmetic.problem import Step, Template, Values
 def _average(rng: Random) -> Values:
     done, mean, jump = rng.randint(3, 6), rng.randint(70, 82), rng.randint(1, 2)
     subject = rng.choice(["history", "biology", "math", "geography", "chemistry", "music"])
-    return dict(subject=subject, n=done, mean=mean, target=mean + jump, after=done + 1)
+    return {"subject": subject, "n": done, "mean": mean, "target": mean + jump, "after": done + 1}
 
 
 AVERAGE = Template(
@@ -63,7 +63,13 @@ def _reading(rng: Random) -> Values:
     kind = rng.choice(["novel", "biography", "textbook", "fantasy book", "crime story"])
     first_days, pages, rest_days = rng.randint(3, 9), rng.randint(12, 30), rng.randint(3, 9)
     rest = rest_days * rng.randint(10, 35)
-    return dict(kind=kind, all=first_days * pages + rest, n=first_days, p=pages, m=rest_days)
+    return {
+        "kind": kind,
+        "all": first_days * pages + rest,
+        "n": first_days,
+        "p": pages,
+        "m": rest_days,
+    }
 
 
 READING = Template(
@@ -113,7 +119,14 @@ def _marbles(rng: Random) -> Values:
     keep = part * (parts - 1)
     given = rng.randint(2, min(9, keep - 3))
     packs, pack = rng.randint(2, 5), rng.randint(3, 10)
-    return dict(thing=thing, all=part * parts, parts=parts, given=given, packs=packs, pack=pack)
+    return {
+        "thing": thing,
+        "all": part * parts,
+        "parts": parts,
+        "given": given,
+        "packs": packs,
+        "pack": pack,
+    }
 
 
 MARBLES = Template(
@@ -176,8 +189,8 @@ def _classes(rng: Random) -> Values:
     part = rng.choice([2, 3, 4, 5])
     percent, unit = rng.choice([(20, 5), (25, 4), (40, 5), (50, 2), (60, 5), (75, 4)])
     group = unit * rng.randint(3, 12)
-    club = rng.choice(["the choir", "the chess club", "a soccer team", "the drama group"])
-    return dict(all=part * group, part=part, percent=percent, club=club)
+    club = rng.choice(["the choir", "the chess club", "the orchestra", "the drama group"])
+    return {"all": part * group, "part": part, "percent": percent, "club": club}
 
 
 CLASSES = Template(

@@ -12,7 +12,15 @@ def _change(rng: Random) -> Values:
     n, price = rng.randint(2, 9), rng.randint(3, 14)
     m, other_price = rng.randint(2, 9), rng.randint(2, 11)
     cash = (n * price + m * other_price) // 10 * 10 + rng.choice([20, 30, 40, 50])
-    return dict(first=first, second=second, n=n, m=m, p=price, q=other_price, cash=cash)
+    return {
+        "first": first,
+        "second": second,
+        "n": n,
+        "m": m,
+        "p": price,
+        "q": other_price,
+        "cash": cash,
+    }
 
 
 CHANGE = Template(
@@ -67,7 +75,7 @@ CHANGE = Template(
 def _discount(rng: Random) -> Values:
     item = rng.choice(["lamps", "backpacks", "chairs", "jackets", "board games", "headsets"])
     n, price, fee = rng.randint(2, 8), rng.randrange(20, 100, 10), rng.randint(4, 15)
-    return dict(item=item, n=n, p=price, percent=rng.choice([10, 20, 30, 40]), fee=fee)
+    return {"item": item, "n": n, "p": price, "percent": rng.choice([10, 20, 30, 40]), "fee": fee}
 
 
 DISCOUNT = Template(
@@ -108,7 +116,7 @@ DISCOUNT = Template(
             expression="{full} - {off}",
             unit="dollars",
             says="the reduced price is {value} dollars",
-            why="The coupon lowers the price, so the discount is subtracted from ${full}.",
+            why="The discount lowers the price, so it is subtracted from ${full}.",
         ),
         Step(
             key="paid",
@@ -128,7 +136,7 @@ def _saving(rng: Random) -> Values:
     net, weeks, spent = rng.randint(4, 15), rng.randint(3, 14), rng.randint(3, 12)
     saved = rng.randrange(20, 95, 5)
     price = saved + net * weeks
-    return dict(item=item, price=price, saved=saved, earned=net + spent, spent=spent)
+    return {"item": item, "price": price, "saved": saved, "earned": net + spent, "spent": spent}
 
 
 SAVING = Template(
@@ -142,7 +150,7 @@ SAVING = Template(
     facts=(
         "price of the {item}: ${price}",
         "money already saved: ${saved}",
-        "each week ${earned} come in and ${spent} go out",
+        "each week: ${earned} earned, ${spent} spent",
     ),
     goal="how many weeks {name} has to save",
     steps=(
@@ -181,18 +189,18 @@ def _packs(rng: Random) -> Values:
     item = rng.choice(["batteries", "pens", "tennis balls", "light bulbs", "markers", "envelopes"])
     size, packs, single = rng.choice([4, 6, 8, 10, 12]), rng.randint(2, 9), rng.randint(2, 6)
     pack = size * single - rng.randint(2, min(9, size))
-    return dict(item=item, size=size, need=size * packs, single=single, pack=pack)
+    return {"item": item, "size": size, "need": size * packs, "single": single, "pack": pack}
 
 
 PACKS = Template(
     choose=_packs,
     prompts=(
-        "{name} needs {need} {item}. A pack of {size} costs ${pack}, and one bought alone costs "
+        "{name} needs {need} {item}. A pack of {size} costs ${pack}, and a single one costs "
         "${single}. How much does {name} save by buying packs instead of single {item}?",
         "A store sells {item} for ${single} each or in packs of {size} for ${pack}. {name} wants "
         "{need} of them. How many dollars does {she} save by taking packs?",
     ),
-    facts=("{need} {item} are needed", "a pack of {size} costs ${pack}", "one alone: ${single}"),
+    facts=("{need} {item} are needed", "a pack of {size} costs ${pack}", "a single one: ${single}"),
     goal="how much {name} saves by buying packs",
     steps=(
         Step(

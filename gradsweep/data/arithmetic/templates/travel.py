@@ -13,9 +13,15 @@ def _legs(rng: Random) -> Values:
     hours, last = rng.randint(2, 4), rng.randrange(30, 80, 5)
     total = first * speed + second * other_speed + hours * last
     vehicle = rng.choice(["car", "van", "truck", "camper"])
-    return dict(
-        h=first, v=speed, k=second, w=other_speed, total=total, hours=hours, vehicle=vehicle
-    )
+    return {
+        "h": first,
+        "v": speed,
+        "k": second,
+        "w": other_speed,
+        "total": total,
+        "hours": hours,
+        "vehicle": vehicle,
+    }
 
 
 LEGS = Template(
@@ -78,13 +84,13 @@ def _fuel(rng: Random) -> Values:
     economy, gallons = rng.randrange(20, 42, 2), rng.randint(3, 12)
     trips = rng.randint(2, 6)
     place = rng.choice(["the coast", "the lake", "a farm", "the mountains", "the airport"])
-    return dict(
-        place=place,
-        one_way=economy * gallons // 2,
-        economy=economy,
-        price=rng.randint(3, 6),
-        trips=trips,
-    )
+    return {
+        "place": place,
+        "one_way": economy * gallons // 2,
+        "economy": economy,
+        "price": rng.randint(3, 6),
+        "trips": trips,
+    }
 
 
 FUEL = Template(
@@ -144,7 +150,7 @@ FUEL = Template(
 
 def _bus(rng: Random) -> Values:
     half, off, on = rng.randint(8, 20), rng.randint(3, 12), rng.randint(4, 9)
-    return dict(start=2 * half + off - on, off=off, on=on, later=rng.randint(3, 14))
+    return {"start": 2 * half + off - on, "off": off, "on": on, "later": rng.randint(3, 14)}
 
 
 BUS = Template(
@@ -197,7 +203,7 @@ BUS = Template(
 def _running(rng: Random) -> Values:
     length, laps = rng.choice([200, 400, 500]), rng.randint(4, 12)
     days, weeks = rng.choice([2, 3, 4, 5]), rng.choice([5, 10])
-    return dict(length=length, laps=2 * laps, days=days, weeks=weeks)
+    return {"length": length, "laps": 2 * laps, "days": days, "weeks": weeks}
 
 
 RUNNING = Template(

@@ -10,7 +10,7 @@ from gradsweep.data.arithmetic.problem import Step, Template, Values
 def _overtime(rng: Random) -> Values:
     place = rng.choice(["bakery", "garage", "warehouse", "library", "hotel", "garden center"])
     rate, normal, extra = rng.randrange(10, 26, 2), rng.randrange(30, 42, 2), rng.randint(3, 9)
-    return dict(place=place, rate=rate, normal=normal, hours=normal + extra)
+    return {"place": place, "rate": rate, "normal": normal, "hours": normal + extra}
 
 
 OVERTIME = Template(
@@ -77,13 +77,13 @@ def _machines(rng: Random) -> Values:
     thing = rng.choice(["bottles", "screws", "toys", "labels", "T-shirts", "bricks"])
     hours, slow, fast = rng.randint(2, 9), rng.randint(10, 40), rng.randint(12, 60)
     joint = rng.randint(3, 12)
-    return dict(
-        thing=thing,
-        hours=hours,
-        made=slow * hours,
-        fast=fast,
-        order=(slow + fast) * joint,
-    )
+    return {
+        "thing": thing,
+        "hours": hours,
+        "made": slow * hours,
+        "fast": fast,
+        "order": (slow + fast) * joint,
+    }
 
 
 MACHINES = Template(
@@ -137,14 +137,14 @@ def _painting(rng: Random) -> Values:
     thing = rng.choice(["fence panels", "doors", "window frames", "shelves", "garden chairs"])
     each, count, pause = rng.randrange(10, 40, 5), rng.randint(6, 15), rng.randint(5, 20)
     breaks = rng.randint(2, 4)
-    return dict(
-        thing=thing,
-        each=each,
-        count=count,
-        pause=pause,
-        breaks=breaks,
-        cleaning=rng.choice([10, 15, 20]),
-    )
+    return {
+        "thing": thing,
+        "each": each,
+        "count": count,
+        "pause": pause,
+        "breaks": breaks,
+        "cleaning": rng.choice([10, 15, 20]),
+    }
 
 
 PAINTING = Template(
@@ -198,7 +198,7 @@ def _budget(rng: Random) -> Values:
     parts = rng.choice([3, 4, 5])
     percent = rng.choice([10, 20, 30])
     income = parts * 10 * rng.randint(20, 60)
-    return dict(income=income, parts=parts, percent=percent, bus=rng.randrange(40, 90, 5))
+    return {"income": income, "parts": parts, "percent": percent, "bus": rng.randrange(40, 90, 5)}
 
 
 BUDGET = Template(

