@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
 from typing import Any
 
 from hydra import compose as hydra_compose
@@ -55,5 +54,3 @@ def compose_raw(overrides: Sequence[str], **hydra_options: Any) -> DictConfig:
             return hydra_compose("config", overrides=list(overrides), **hydra_options)
     finally:
         GlobalHydra.instance().hydra = running
-
-

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import polars as pl
-import torch
 from torch import Tensor, nn
 
 from gradsweep.config import Solver

@@ -123,7 +123,7 @@ class SampleResult:
     """Mean cross-entropy over the response tokens, in nats."""
     n_prompt_tokens: int = 0
     n_response_tokens: int = 0
-    """Response tokens that carried loss (after truncation): sum-reduced loss is `loss` times this."""
+    """Tokens that carried loss (after truncation); the sum-reduced loss is `loss` times this."""
     truncated: bool = False
     seconds: float = float("nan")
     """Wall time of this sample's share of its batch."""

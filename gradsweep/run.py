@@ -10,7 +10,7 @@ from pathlib import Path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from gradsweep.errors import ConfigError, StoreError
+from gradsweep.errors import ConfigError
 from gradsweep.progress import console
 from gradsweep.store import PointPaths, PointState, SweepPaths, point_state
 from gradsweep.sweep import Plan, freeze, make_plan
@@ -56,10 +56,8 @@ def _hydra(args: Sequence[str]) -> int:
 
 
 def _headline(plan: Plan) -> str:
-    done = plan.count(PointState.DONE)
-    lines = [
-        f"sweep {plan.name}: {len(plan.points)} points, {done} done, {len(plan.points) - done} to run"
-    ]
+    total, done = len(plan.points), plan.count(PointState.DONE)
+    lines = [f"sweep {plan.name}: {total} points, {done} done, {total - done} to run"]
     lines += [f"left out: {reason}" for reason in plan.excluded]
     return "\n".join(lines)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-import polars as pl
 from rich.console import Console
 
 from gradsweep.report import comparison_table, save_figures
@@ -26,12 +25,11 @@ def show_results(
     """
     rows = load_rows(results, point_ids)
     flagged = len(rows) - int(rows["finite"].sum())
-    trusted = rows.filter(pl.col("finite"))
     out = Console(highlight=False)
     out.print()
-    out.print(comparison_table(trusted, metric))
+    out.print(comparison_table(rows, metric))
     if flagged:
         out.print(f"{flagged} rows failed their checksum and are left out of these numbers.")
-    for path in save_figures(trusted, SweepPaths(results, name).report, metric):
+    for path in save_figures(rows, SweepPaths(results, name).report, metric):
         out.print(f"figure   {path}", soft_wrap=True)
     out.print(f"results  {results}/points ({rows['point_id'].n_unique()} points)", soft_wrap=True)

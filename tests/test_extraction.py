@@ -83,9 +83,7 @@ def test_batch_size_changes_neither_the_point_nor_its_numbers(run: Point, tmp_pa
     assert alone.paths.point_id == together.paths.point_id
     # The last singular value above the rank tolerance is as uncertain as the tolerance says.
     uncertain = ("checksum_error", "condition_number", "rank")
-    assert_frame_equal(
-        alone.rows().drop(uncertain), together.rows().drop(uncertain), rel_tol=1e-5
-    )
+    assert_frame_equal(alone.rows().drop(uncertain), together.rows().drop(uncertain), rel_tol=1e-5)
 
 
 def test_a_done_point_is_not_run_again(run: Point, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +193,7 @@ def test_non_finite_losses_are_recorded_on_the_sample(
 
 def test_a_point_without_one_good_sample_fails_and_says_why(run: Point, tmp_path: Path) -> None:
     path = question_file(tmp_path, ["", ""])
-    with pytest.raises(DataError, match="none of the 2 samples.*response is empty"):
+    with pytest.raises(DataError, match=r"none of the 2 samples.*response is empty"):
         run("dataset=jsonl", f"dataset.path={path}")
     (failed,) = (tmp_path / "results").glob("points/*/FAILED.json")
     assert json.loads(failed.read_text())["user_error"]
@@ -219,7 +217,9 @@ def test_a_folder_that_another_live_process_writes_is_refused(
                 run()
         finally:
             other.kill()
-    assert not list(paths.folder.glob("FAILED*")), "the point of another process is not ours to fail"
+    assert not list(paths.folder.glob("FAILED*")), (
+        "the point of another process is not ours to fail"
+    )
     assert len(run().samples()) == 6
 
 

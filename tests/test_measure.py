@@ -29,7 +29,9 @@ def mask(length: int, response_start: int) -> torch.Tensor:
     return torch.arange(length) >= response_start
 
 
-def plain_gradients(model: Model, ids: torch.Tensor, start: int) -> dict[tuple[int, str], torch.Tensor]:
+def plain_gradients(
+    model: Model, ids: torch.Tensor, start: int
+) -> dict[tuple[int, str], torch.Tensor]:
     """Weight gradients by autograd, output features first, cut into projections."""
     sites = find_projections(model, "qkvo")
     for site in sites:
@@ -90,7 +92,9 @@ def test_every_route_gives_the_same_spectrum(
         sigma = torch.linalg.svdvals(reference[row.layer, row.projection].double())
         assert row.singular_values is not None
         assert len(row.singular_values) == min(length, *reference[row.layer, row.projection].shape)
-        assert row.singular_values == pytest.approx(sigma.tolist()[: len(row.singular_values)], abs=1e-6 * row.sigma_max)
+        assert row.singular_values == pytest.approx(
+            sigma.tolist()[: len(row.singular_values)], abs=1e-6 * row.sigma_max
+        )
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2_conv1d"])
@@ -160,9 +164,7 @@ def test_non_finite_loss_leaves_the_rest_of_the_batch_alone(
         model.get_input_embeddings().weight[5] = float("inf")  # type: ignore[operator]
     masks = mask(10, 4)[None]
     (alone,) = gradient_spectra(model, good[None], masks).samples
-    first, second = gradient_spectra(
-        model, torch.stack([bad, good]), masks.expand(2, -1)
-    ).samples
+    first, second = gradient_spectra(model, torch.stack([bad, good]), masks.expand(2, -1)).samples
     assert first.rows == ()
     assert first.loss != first.loss
     assert_same(second, alone)

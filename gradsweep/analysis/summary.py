@@ -12,14 +12,13 @@ from gradsweep.records import AXES, METRICS
 def summary_scalars(rows: pl.DataFrame) -> dict[str, float]:
     """`<metric>_mean_<projection>` and `mad_<metric>_<projection>` of one point's rows.
 
-    Means are over layers of the mean curve. Rows that failed their checksum are left out,
-    as in every average that gradsweep shows. `rows` needs no columns for point and axes.
+    Means are over layers of the mean curve (`curves`). `rows` needs no columns for point and
+    axes.
     """
-    unnamed = (pl.lit("").alias(name) for name in ("point_id", *AXES))
-    trusted = rows.filter("finite").with_columns(*unnamed)
+    of_one_point = rows.with_columns(pl.lit("").alias(name) for name in ("point_id", *AXES))
     scalars: dict[str, float] = {}
     for metric in METRICS:
-        curve = curves(trusted, metric, resamples=0)
+        curve = curves(of_one_point, metric, resamples=0)
         for row in curve_means(curve).iter_rows(named=True):
             scalars[f"{metric}_mean_{row['projection']}"] = row["mean"]
         unevenness = mean_absolute_difference(curve).filter(part="all")

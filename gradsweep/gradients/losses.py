@@ -13,8 +13,9 @@ from torch.nn import functional as F
 from gradsweep.gradients.batches import Batch
 
 MIN_HEAD_ROWS = 8
-"""Below 4 rows, CPU BLAS sums the head's backward over the vocabulary term by term in float32:
-σ₁ was then off by 2e-4, against 4e-6 with 8 rows. Repeated rows cost nothing and get no gradient."""
+"""Fewest rows that go through the head. Below 4, CPU BLAS sums the head's backward over the
+vocabulary term by term in float32: σ₁ was then off by 2e-4, against 4e-6 with 8 rows.
+Repeated rows cost nothing and get no gradient."""
 
 
 def response_losses(

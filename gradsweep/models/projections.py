@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -36,7 +37,7 @@ class Adapter:
 
     layers: str
     """Dotted path from the causal LM to the list of its layers."""
-    modules: dict[str, Callable[[object], dict[str, Columns]]]
+    modules: dict[str, Callable[[Any], dict[str, Columns]]]
     """Dotted path below a layer -> function from the text config to the columns by projection."""
 
 
@@ -47,12 +48,12 @@ def find_projections(model: nn.Module, projections: Sequence[str]) -> list[Proje
         ModelError: the family has no adapter, or a layer lacks a requested projection
             (the message lists what is there).
     """
-    config = model.config  # type: ignore[union-attr]
-    text_config = config.get_text_config() if hasattr(config, "get_text_config") else config
-    adapter = _adapter_of(text_config.model_type)
+    hf_model: Any = model  # transformers' own attributes, which nn.Module types as tensors
+    config = hf_model.config.get_text_config()
+    adapter = _adapter_of(config.model_type)
     sites: list[ProjectionSite] = []
-    for index, layer in enumerate(model.get_submodule(adapter.layers)):  # type: ignore[arg-type]
-        here = list(_sites_of_layer(index, layer, adapter, text_config, projections))
+    for index, layer in enumerate(hf_model.get_submodule(adapter.layers)):
+        here = list(_sites_of_layer(index, layer, adapter, config, projections))
         _check_all_found(index, layer, here, projections)
         sites.extend(here)
     return sites
@@ -68,7 +69,7 @@ def _adapter_of(model_type: str) -> Adapter:
 
 
 def _sites_of_layer(
-    index: int, layer: nn.Module, adapter: Adapter, config: object, wanted: Sequence[str]
+    index: int, layer: nn.Module, adapter: Adapter, config: Any, wanted: Sequence[str]
 ) -> Iterable[ProjectionSite]:
     for path, columns_of in adapter.modules.items():
         columns = {name: cols for name, cols in columns_of(config).items() if name in wanted}
@@ -97,19 +98,19 @@ def _check_all_found(
         )
 
 
-def _whole(*names: str) -> Callable[[object], dict[str, Columns]]:
+def _whole(*names: str) -> Callable[[Any], dict[str, Columns]]:
     return lambda config: dict.fromkeys(names)
 
 
-def _head_sizes(config: object) -> tuple[int, int, int]:
+def _head_sizes(config: Any) -> tuple[int, int, int]:
     """(query heads, key-value heads, head width) of an attention config."""
-    heads = config.num_attention_heads  # type: ignore[attr-defined]
+    heads = config.num_attention_heads
     groups = getattr(config, "num_key_value_heads", None) or heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // heads  # type: ignore[attr-defined]
+    width = getattr(config, "head_dim", None) or config.hidden_size // heads
     return heads, groups, width
 
 
-def _contiguous_qkv(config: object) -> dict[str, Columns]:
+def _contiguous_qkv(config: Any) -> dict[str, Columns]:
     """q | k | v blocks one after another (Phi-3 `qkv_proj`, GPT-2 `c_attn`)."""
     heads, groups, width = _head_sizes(config)
     q, k = heads * width, groups * width
@@ -117,7 +118,7 @@ def _contiguous_qkv(config: object) -> dict[str, Columns]:
     return {"q": index[:q], "k": index[q : q + k], "v": index[q + k :]}
 
 
-def _interleaved_qkv(config: object) -> dict[str, Columns]:
+def _interleaved_qkv(config: Any) -> dict[str, Columns]:
     """q k v of head 0, then of head 1, … (GPT-NeoX, BLOOM `query_key_value`)."""
     heads, _, width = _head_sizes(config)
     index = torch.arange(3 * heads * width).view(heads, 3, width)
@@ -133,7 +134,20 @@ _LLAMA_LIKE = _separate("self_attn", "o_proj")
 
 ADAPTERS: dict[str, Adapter] = {
     **dict.fromkeys(
-        "llama mistral qwen2 qwen3 gemma gemma2 gemma3_text olmo olmo2 olmo3 smollm3 granite".split(),
+        [
+            "llama",
+            "mistral",
+            "qwen2",
+            "qwen3",
+            "gemma",
+            "gemma2",
+            "gemma3_text",
+            "olmo",
+            "olmo2",
+            "olmo3",
+            "smollm3",
+            "granite",
+        ],
         _LLAMA_LIKE,
     ),
     "phi": _separate("self_attn", "dense"),
@@ -141,9 +155,7 @@ ADAPTERS: dict[str, Adapter] = {
         "model.layers",
         {"self_attn.qkv_proj": _contiguous_qkv, "self_attn.o_proj": _whole("o")},
     ),
-    "gpt2": Adapter(
-        "transformer.h", {"attn.c_attn": _contiguous_qkv, "attn.c_proj": _whole("o")}
-    ),
+    "gpt2": Adapter("transformer.h", {"attn.c_attn": _contiguous_qkv, "attn.c_proj": _whole("o")}),
     "gpt_neox": Adapter(
         "gpt_neox.layers",
         {"attention.query_key_value": _interleaved_qkv, "attention.dense": _whole("o")},

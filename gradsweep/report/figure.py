@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import re
 import textwrap
 from collections.abc import Sequence
@@ -24,8 +24,9 @@ from gradsweep.analysis.conditions import (
     in_reading_order,
     require_one_point_per_condition,
 )
-from gradsweep.errors import DataError, StoreError
+from gradsweep.errors import DataError
 from gradsweep.report.labels import level_label, metric_label, projection_label
+from gradsweep.store.atomic import write_bytes
 
 _LEVEL_COLOURS = {"none": "#D55E00", "simplified": "#009E73", "detailed": "#0072B2"}
 _OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
@@ -217,17 +218,9 @@ def _wrapped(title: str, width_inches: float) -> str:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Writes beside `path`, then renames, so that a reader never sees half a file."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    content = io.BytesIO()
     metadata = {"CreationDate": None} if path.suffix == ".pdf" else {}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            # Text stays text in the PDF, and the same figure gives the same bytes.
-            with matplotlib.rc_context({"pdf.fonttype": 42}):
-                figure.savefig(partial, format=path.suffix[1:], dpi=200, metadata=metadata)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"{path}: the figure cannot be written: {error}") from error
+    # Text stays text in the PDF, and the same figure gives the same bytes.
+    with matplotlib.rc_context({"pdf.fonttype": 42}):
+        figure.savefig(content, format=path.suffix[1:], dpi=200, metadata=metadata)
+    write_bytes(path, content.getvalue())

@@ -28,6 +28,8 @@ from gradsweep.config import Solver
 CHECKSUM_TOLERANCE = 1e-6
 """Largest |Σσ² − ‖G‖²_F| / ‖G‖²_F of a spectrum that is taken as it is."""
 
+LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
+
 Matrix = Float64[Tensor, "rows columns"]
 
 
@@ -127,7 +129,7 @@ def _spectrum(shared: _SharedInput, dy: Matrix, solver: Solver) -> Spectrum:
     chosen = _route(problem) if solver is Solver.auto else solver
     try:
         spectrum = Spectrum(_sigma(problem, chosen), frobenius, chosen.name)
-    except torch.linalg.LinAlgError:
+    except LinAlgError:
         return _safe_spectrum(problem)
     return spectrum if spectrum.holds else _safe_spectrum(problem)
 

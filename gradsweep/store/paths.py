@@ -1,9 +1,9 @@
 """Every path below a results folder, spelled once.
 
-    results/points/<point_id>/   config.yaml  parts/  rows.parquet  samples.parquet
-                                 summary.json  RUNNING  FAILED.json  DONE
-    results/sweeps/<name>/       manifest.json
-    results/reports/<name>/      figures
+results/points/<point_id>/   config.yaml  parts/  rows.parquet  samples.parquet
+                             summary.json  RUNNING  FAILED.json  DONE
+results/sweeps/<name>/       manifest.json
+results/reports/<name>/      figures
 """
 
 from __future__ import annotations

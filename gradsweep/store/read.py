@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ from gradsweep.records import AXES
 from gradsweep.store.frames import ROW_SCHEMA, SAMPLE_SCHEMA
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.point import read_parts
+from gradsweep.store.variants import with_variants
 
 
 def load_rows(results: str | Path, point_ids: Collection[str] | None = None) -> pl.DataFrame:
     """One line per (point, sample, layer, projection), with the point's axes as columns.
 
-    Points that still run or were stopped give what they have stored so far.
+    Points that still run or were stopped give what they have stored so far. Where points
+    share all four axes, `model` also says what tells them apart ("qwen2_1.5b seed=1").
 
     Args:
         results: the results folder (`store.root`).
@@ -34,7 +36,7 @@ def load_rows(results: str | Path, point_ids: Collection[str] | None = None) -> 
 def load_samples_table(
     results: str | Path, point_ids: Collection[str] | None = None
 ) -> pl.DataFrame:
-    """One line per (point, sample): status, reason, loss and token counts; raises as `load_rows`."""
+    """One line per (point, sample): status, reason, loss, token counts; raises as `load_rows`."""
     return _load(Path(results), point_ids, "samples")
 
 
@@ -46,25 +48,23 @@ def read_config(paths: PointPaths) -> dict[str, Any]:
 
 
 def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.DataFrame:
-    frames = list(_point_frames(results, point_ids, kind))
-    if not frames:
+    wanted = [
+        paths
+        for paths in point_folders(results)
+        if point_ids is None or paths.point_id in point_ids
+    ]
+    if not wanted:
         raise DataError(f"no results in {results}: run gradsweep first, or pass the right folder")
-    return pl.concat(frames)
+    configs = {paths.point_id: read_config(paths) for paths in wanted}
+    frames = [_point_frame(paths, configs[paths.point_id]["axes"], kind) for paths in wanted]
+    science = {point_id: config["science"] for point_id, config in configs.items()}
+    return with_variants(pl.concat(frames), science)
 
 
-def _point_frames(
-    results: Path, point_ids: Collection[str] | None, kind: str
-) -> Iterator[pl.DataFrame]:
+def _point_frame(paths: PointPaths, axes: dict[str, str], kind: str) -> pl.DataFrame:
     schema = ROW_SCHEMA if kind == "rows" else SAMPLE_SCHEMA
-    for paths in point_folders(results):
-        if point_ids is not None and paths.point_id not in point_ids:
-            continue
-        axes = read_config(paths)["axes"]
-        frame = pl.read_parquet(getattr(paths, kind)) if _joined(paths) else read_parts(paths, kind)
-        labels = [pl.lit(paths.point_id).alias("point_id")]
-        labels += [pl.lit(axes[name]).alias(name) for name in AXES]
-        yield frame.select(*labels, *schema)
-
-
-def _joined(paths: PointPaths) -> bool:
-    return paths.done.exists()
+    finished = paths.done.exists()
+    frame = pl.read_parquet(getattr(paths, kind)) if finished else read_parts(paths, kind)
+    labels = [pl.lit(paths.point_id).alias("point_id")]
+    labels += [pl.lit(axes[name]).alias(name) for name in AXES]
+    return frame.select(*labels, *schema)

@@ -51,15 +51,17 @@ def foreign(path: Path, age: float) -> None:
 
 
 def test_a_live_process_is_named_and_refused(path: Path, other_process: subprocess.Popen) -> None:  # type: ignore[type-arg]
-    with pytest.raises(StoreError, match=rf"process {other_process.pid} on .*store\.root"):
-        with hold_lease(path):
-            pass
+    refusal = rf"process {other_process.pid} on .*store\.root"
+    with pytest.raises(StoreError, match=refusal), hold_lease(path):
+        pass
     record = holder(path)
     assert record is not None
     assert (record["pid"], record["host"]) == (other_process.pid, socket.gethostname())
 
 
-def test_a_killed_process_is_taken_over_at_once(path: Path, other_process: subprocess.Popen) -> None:  # type: ignore[type-arg]
+def test_a_killed_process_is_taken_over_at_once(
+    path: Path, other_process: subprocess.Popen
+) -> None:  # type: ignore[type-arg]
     other_process.send_signal(signal.SIGKILL)
     other_process.wait()
     assert path.exists()
@@ -74,9 +76,9 @@ def test_a_killed_process_is_taken_over_at_once(path: Path, other_process: subpr
 def test_another_host_is_alive_while_its_heartbeat_is_young(path: Path) -> None:
     foreign(path, age=EXPIRY_SECONDS / 2)
     assert holder(path) is not None
-    with pytest.raises(StoreError, match="process 7 on another-host since yesterday"):
-        with hold_lease(path):
-            pass
+    refusal = "process 7 on another-host since yesterday"
+    with pytest.raises(StoreError, match=refusal), hold_lease(path):
+        pass
     assert json.loads(path.read_text())["host"] == "another-host"
 
 

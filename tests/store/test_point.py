@@ -16,15 +16,18 @@ from gradsweep.records import SampleResult, SampleStatus, SpectrumRow
 from gradsweep.store import (
     PointPaths,
     PointState,
+    atomic,
     load_rows,
     load_samples_table,
     point_state,
 )
-from gradsweep.store import atomic
 from gradsweep.store.point import open_point
 from gradsweep.store.status import point_statuses
 
-CONFIG = {"axes": {"model": "m", "dataset": "d", "cot": "none", "correctness": "correct"}}
+CONFIG = {
+    "axes": {"model": "m", "dataset": "d", "cot": "none", "correctness": "correct"},
+    "science": {},
+}
 
 
 def result(index: int, n_layers: int = 2) -> SampleResult:
@@ -156,9 +159,10 @@ def test_disk_full_keeps_what_was_stored_and_says_what_to_do(
             raise OSError(errno.ENOSPC, "No space left on device")
         return write_bytes(self, content)
 
-    with pytest.raises(StoreError, match=r"no space left.*store\.root"), open_point(
-        paths, CONFIG
-    ) as store:
+    with (
+        pytest.raises(StoreError, match=r"no space left.*store\.root"),
+        open_point(paths, CONFIG) as store,
+    ):
         store.append([result(0)])
         monkeypatch.setattr(Path, "write_bytes", full_for_tables)
         store.append([result(1)])
@@ -198,7 +202,23 @@ def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
 
 def test_an_unwritable_folder_names_the_field(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file where the folder should be")
-    with pytest.raises(StoreError, match=r"store\.root"), open_point(
-        PointPaths(tmp_path / "results", "abc"), CONFIG
+    with (
+        pytest.raises(StoreError, match=r"store\.root"),
+        open_point(PointPaths(tmp_path / "results", "abc"), CONFIG),
     ):
         pass
+
+
+def test_points_that_share_their_axes_are_told_apart(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        with open_point(
+            PointPaths(tmp_path, f"p{seed}"), CONFIG | {"science": {"seed": seed}}
+        ) as s:
+            s.append([result(0)])
+            s.finish({})
+    other = {"axes": CONFIG["axes"] | {"cot": "detailed"}, "science": {"seed": 7}}
+    with open_point(PointPaths(tmp_path, "p2"), other) as store:
+        store.append([result(0)])
+        store.finish({})
+    assert set(load_rows(tmp_path)["model"]) == {"m seed=0", "m seed=1", "m"}
+    assert set(load_rows(tmp_path, ["p0", "p2"])["model"]) == {"m"}

@@ -1,0 +1,27 @@
+"""Types, units and cross-field checks of the configuration; values live in `conf/`.
+
+Hydra composes YAML against these dataclasses (`register_configs`), and
+`to_config` turns the result into plain objects whose `__post_init__` checks what
+types alone cannot. Nothing here imports torch: a bad field fails before a model loads.
+"""
+
+from gradsweep.config.conditions import AnswerKind as AnswerKind
+from gradsweep.config.conditions import CorrectnessConfig as CorrectnessConfig
+from gradsweep.config.conditions import CorrectnessKind as CorrectnessKind
+from gradsweep.config.conditions import CotConfig as CotConfig
+from gradsweep.config.conditions import CotLevel as CotLevel
+from gradsweep.config.conditions import DatasetConfig as DatasetConfig
+from gradsweep.config.conditions import DatasetKind as DatasetKind
+from gradsweep.config.conditions import IrrelevantSource as IrrelevantSource
+from gradsweep.config.model import Dtype as Dtype
+from gradsweep.config.model import ModelConfig as ModelConfig
+from gradsweep.config.model import ModelSource as ModelSource
+from gradsweep.config.model import Prompt as Prompt
+from gradsweep.config.model import SourceKind as SourceKind
+from gradsweep.config.point import Config as Config
+from gradsweep.config.run import GradientsConfig as GradientsConfig
+from gradsweep.config.run import Solver as Solver
+from gradsweep.config.run import StoreConfig as StoreConfig
+from gradsweep.config.run import TrackerKind as TrackerKind
+from gradsweep.config.run import TrackingConfig as TrackingConfig
+from gradsweep.config.run import WandbMode as WandbMode

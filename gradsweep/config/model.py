@@ -1,0 +1,111 @@
+"""The model axis: where weights come from and how a prompt is written."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any, Optional
+
+from omegaconf import MISSING
+
+from gradsweep.errors import ConfigError
+
+
+class SourceKind(Enum):
+    """Where a model's weights come from."""
+
+    hub = "hub"
+    folder = "folder"
+    gguf = "gguf"
+    package = "package"
+
+
+class Prompt(Enum):
+    """How prompt and response become one text (DESIGN, Conditions)."""
+
+    plain = "plain"
+    chat = "chat"
+
+
+class Dtype(Enum):
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+@dataclass
+class ModelSource:
+    """One place to load a model and its tokenizer from. `kind` says which fields count."""
+
+    kind: SourceKind = SourceKind.hub
+    hub_id: Optional[str] = None
+    """Hugging Face repository, `owner/name` (kind=hub)."""
+    revision: Optional[str] = None
+    """Branch, tag or commit of `hub_id`; None is the repository's default branch."""
+    path: Optional[str] = None
+    """A folder written by `save_pretrained` (kind=folder) or one GGUF file (kind=gguf)."""
+    package: Optional[str] = None
+    """Name of an installed Python distribution that ships a GGUF file (kind=package)."""
+    version: Optional[str] = None
+    """Version of `package` the results are meant for; another one installed is an error."""
+    files: list[str] = field(default_factory=list)
+    """Files of `package`, as `distribution/path` globs; several are joined in this order."""
+    sha256: Optional[str] = None
+    """Checksum of the joined file; None skips the check."""
+    install: Optional[str] = None
+    """The command that installs `package`: shown when it is missing."""
+    terms: Optional[str] = None
+    """Licence terms that a user must see before the weights are used."""
+
+    def __post_init__(self) -> None:
+        needed = {
+            SourceKind.hub: "hub_id",
+            SourceKind.folder: "path",
+            SourceKind.gguf: "path",
+            SourceKind.package: "package",
+        }[self.kind]
+        if not getattr(self, needed):
+            raise ConfigError(
+                f"model.source.{needed} is needed when model.source.kind={self.kind.name}"
+            )
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that decide which weights these are: part of the point id."""
+        fields_of = {
+            SourceKind.hub: ("hub_id", "revision"),
+            SourceKind.folder: ("path",),
+            SourceKind.gguf: ("path",),
+            SourceKind.package: ("package", "version", "files"),
+        }[self.kind]
+        return {"kind": self.kind.name} | {name: getattr(self, name) for name in fields_of}
+
+    def label(self) -> str:
+        """A name for tables and file names that two different sources do not share."""
+        if self.kind is SourceKind.hub:
+            revision = f"@{self.revision}" if self.revision else ""
+            return f"{self.hub_id}{revision}".replace("/", "--")
+        if self.kind is SourceKind.package:
+            return str(self.package)
+        path = Path(str(self.path)).expanduser().absolute()
+        digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+        return f"{path.name.removesuffix('.gguf')}-{digest}"
+
+
+@dataclass
+class ModelConfig:
+    name: str = MISSING
+    """Short name in tables and paths: the option's name. Empty takes one from the source."""
+    source: ModelSource = MISSING
+    prompt: Prompt = Prompt.plain
+    """`plain` for base models, `chat` for instruct models, unless a run says otherwise."""
+    dtype: Dtype = Dtype.float32
+    """Of weights and activations. The small spectral problems are float64 whatever this is."""
+    max_length: int = 1024
+    """Tokens of prompt and response together; longer samples lose response tokens at the end."""
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            self.name = self.source.label()
+        if self.max_length < 2:
+            raise ConfigError(f"model.max_length must be at least 2 tokens, got {self.max_length}")

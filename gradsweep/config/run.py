@@ -1,0 +1,76 @@
+"""How a point is measured, kept and followed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Optional
+
+from gradsweep.errors import ConfigError
+from gradsweep.records import PROJECTIONS
+
+
+class Solver(Enum):
+    """`auto` routes every matrix by min(T, m, n); the others force one route."""
+
+    auto = "auto"
+    token_gram = "token_gram"
+    weight_gram = "weight_gram"
+    svd = "svd"
+
+
+class TrackerKind(Enum):
+    none = "none"
+    wandb = "wandb"
+
+
+class WandbMode(Enum):
+    """`auto` is online with a key and a route, offline otherwise."""
+
+    auto = "auto"
+    online = "online"
+    offline = "offline"
+
+
+@dataclass
+class GradientsConfig:
+    projections: list[str] = field(default_factory=lambda: list(PROJECTIONS))
+    """Which weight matrices to measure in every layer."""
+    solver: Solver = Solver.auto
+    rank_tolerance: Optional[float] = None
+    """Relative to σ₁; None is eps(model dtype)·max(m, n), as in `numpy.linalg.matrix_rank`."""
+    save_spectra: bool = False
+    """Keep every singular value in the rows, not only the metrics."""
+    batch_tokens: int = 512
+    """Padded tokens per batch; a longer sample is a batch of its own. Does not change results."""
+    device: str = "auto"
+    """`auto` is cuda when there is one, else cpu."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.projections if name not in PROJECTIONS]
+        if unknown or not self.projections:
+            raise ConfigError(
+                f"gradients.projections: {unknown or 'empty'}; allowed are {', '.join(PROJECTIONS)}"
+            )
+        if len(set(self.projections)) != len(self.projections):
+            raise ConfigError(f"gradients.projections names one twice: {self.projections}")
+        if self.batch_tokens < 1:
+            raise ConfigError(f"gradients.batch_tokens must be positive, got {self.batch_tokens}")
+        if self.rank_tolerance is not None and not 0 < self.rank_tolerance < 1:
+            raise ConfigError(
+                f"gradients.rank_tolerance must be in (0, 1), got {self.rank_tolerance}"
+            )
+
+
+@dataclass
+class StoreConfig:
+    root: str = "results"
+    """Folder of all results; points and sweeps lie below it."""
+
+
+@dataclass
+class TrackingConfig:
+    kind: TrackerKind = TrackerKind.none
+    project: str = "gradsweep"
+    entity: Optional[str] = None
+    mode: WandbMode = WandbMode.auto
