@@ -59,7 +59,7 @@ class DatasetConfig:
     files: dict[str, str] = field(default_factory=dict)
     """Level -> file below `root`, in the layout of the paper's release (kind=paper)."""
     root: Optional[str] = None
-    """Local copy of the paper's data folder, `data/layer_gradient` (kind=paper)."""
+    """Local copy of the `data` folder of the paper's release (kind=paper)."""
     path: Optional[str] = None
     """The user's own .jsonl, or a .json list in the paper's form (kind=jsonl)."""
     size: int = 500
