@@ -7,8 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.progress import TimeRemainingColumn as EtaColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.text import Text
 
 LOG_LINE_SECONDS = 15.0
@@ -21,16 +28,28 @@ console = Console(stderr=True, highlight=False)
 
 
 class _RateColumn(ProgressColumn):
+    """Speed over this run and the time it leaves; samples of an earlier run are no speed."""
+
     def render(self, task: Task) -> Text:
-        return Text(_rate(task.speed or task.finished_speed), style="progress.data.speed")
+        measured = task.completed - task.fields["stored"]
+        if not measured or not task.elapsed:
+            return Text("")
+        rate = measured / task.elapsed
+        left = "" if task.finished else f", {_duration(task.remaining / rate)} left"
+        return Text(_rate(rate) + left, style="progress.data.speed")
 
 
-def _rate(samples_per_second: float | None) -> str:
-    if not samples_per_second:
-        return "- samples/s"
+def _rate(samples_per_second: float) -> str:
     if samples_per_second >= 1:
         return f"{samples_per_second:.1f} samples/s"
     return f"{1 / samples_per_second:.1f} s/sample"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @contextmanager
@@ -40,9 +59,7 @@ def sample_progress(label: str, total: int, stored: int, shown: bool) -> Iterato
         yield lambda n: None
     elif console.is_terminal:
         with _bar() as progress:
-            # Samples of an earlier run count as progress, not as speed.
-            task = progress.add_task(label, total=total)
-            progress.update(task, completed=stored)
+            task = progress.add_task(label, total=total, completed=stored, stored=stored)
             yield lambda n: progress.advance(task, n)
     else:
         yield _log_lines(label, total, stored)
@@ -51,10 +68,10 @@ def sample_progress(label: str, total: int, stored: int, shown: bool) -> Iterato
 def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=30),
         MofNCompleteColumn(),
         _RateColumn(),
-        EtaColumn(compact=True, elapsed_when_finished=True),
+        TimeElapsedColumn(),
         console=console,
     )
 
@@ -71,7 +88,7 @@ def _log_lines(label: str, total: int, stored: int) -> Advance:
         if finished or now - last > LOG_LINE_SECONDS:
             last = now
             rate = done / (now - start)
-            left = "" if finished else f", {(total - stored - done) / rate:.0f} s left"
+            left = "" if finished else f", {_duration((total - stored - done) / rate)} left"
             console.print(f"{label}  {stored + done}/{total}  {_rate(rate)}{left}")
 
     return advance

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -55,17 +56,16 @@ def _status(args: Sequence[str]) -> int:
 
     parser = _parser("status", _status)
     results = parser.parse_args(args).results
-    table = Table("point", "axes", "state", "stored", "not measured", "note")
-    for status in point_statuses(results):
-        table.add_row(
-            status.point_id,
-            status.axes,
-            status.state.value,
-            str(status.n_stored),
-            str(status.n_bad),
-            status.note,
-        )
-    Console().print(table)
+    console = Console(highlight=False)
+    statuses = point_statuses(results)
+    width = max(len(status.axes) for status in statuses)
+    for status in statuses:
+        bad = f", {status.n_bad} not measured" if status.n_bad else ""
+        line = f"{status.point_id}  {status.axes:<{width}}  {status.state.value:<7}  "
+        line += f"{status.n_stored} samples{bad}  {status.note}"
+        console.print(line.rstrip(), soft_wrap=True)
+    counts = Counter(status.state.value for status in statuses)
+    console.print(", ".join(f"{n} {state}" for state, n in counts.items()), style="bold")
     return 0
 
 

@@ -37,7 +37,7 @@ def point_statuses(results: Path) -> list[PointStatus]:
     points = point_folders(results)
     if not points:
         raise DataError(f"no points in {results}: pass the folder that store.root named")
-    return [_status(paths) for paths in points]
+    return sorted((_status(paths) for paths in points), key=lambda status: status.axes)
 
 
 def _status(paths: PointPaths) -> PointStatus:

@@ -49,8 +49,12 @@ class Plan:
         return _varied(self.points)
 
     def label(self, point: PlannedPoint) -> str:
-        """The point's value on every axis that varies in this plan."""
-        return " · ".join(getattr(point.axes, a) for a in self.varied) or str(point.axes)
+        """What varies in this plan, as this point has it: values of axes, then other fields."""
+        values = [getattr(point.axes, axis) for axis in self.varied]
+        everywhere = set.intersection(*(set(p.overrides) for p in self.points))
+        fields = [text for text in point.overrides if text not in everywhere]
+        others = [text for text in fields if text.split("=")[0] not in AXES]
+        return " · ".join(values + others) or str(point.axes)
 
 
 def make_plan(overrides: Sequence[str], multirun: bool) -> Plan:
