@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+CLUSTER := launchers/dev_cluster/cluster.sh
 
-.PHONY: demo test check format clean help
+.PHONY: demo test test-slurm check format clean help
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -15,6 +16,10 @@ demo: $(VENV)/run.stamp ## the study's main comparison on the embedded model and
 
 test: $(VENV)/dev.stamp ## every test that needs neither a cluster nor a network
 	$(BIN)/python -m pytest
+
+test-slurm: $(VENV)/dev.stamp ## sweeps on a real SLURM that it starts on this machine (root, Debian 12)
+	@trap '$(CLUSTER) stop' EXIT; trap 'exit 130' INT TERM; \
+	$(CLUSTER) up && $(BIN)/python -m pytest -m slurm tests/integration
 
 check: $(VENV)/dev.stamp ## lint, format and types
 	$(BIN)/ruff check .

