@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CLUSTER := launchers/dev_cluster/cluster.sh
 
-.PHONY: demo test test-slurm check format clean help
+.PHONY: demo test test-slurm bench check format clean help
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -20,6 +20,9 @@ test: $(VENV)/dev.stamp ## every test that needs neither a cluster nor a network
 test-slurm: $(VENV)/dev.stamp ## sweeps on a real SLURM that it starts on this machine (root, Debian 12)
 	@trap '$(CLUSTER) stop' EXIT; trap 'exit 130' INT TERM; \
 	$(CLUSTER) up && $(BIN)/python -m pytest -m slurm tests/integration
+
+bench: $(VENV)/run.stamp ## gradsweep's price beside the plain method and a training step; BENCH=--quick
+	$(BIN)/python -m benchmarks $(BENCH)
 
 check: $(VENV)/dev.stamp ## lint, format and types
 	$(BIN)/ruff check .

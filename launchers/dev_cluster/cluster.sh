@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A real SLURM cluster of several nodes on one machine, to develop against. See --help.
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -11,7 +12,7 @@ readonly CPUS=${DEV_CLUSTER_CPUS:-2}
 readonly MEMORY_MB=${DEV_CLUSTER_MEMORY_MB:-4000}
 readonly GPUS=${DEV_CLUSTER_GPUS:-2}
 readonly REQUEUE_S=${DEV_CLUSTER_REQUEUE_S:-10}
-readonly KILL_WAIT_S=${DEV_CLUSTER_KILL_WAIT_S:-5}
+readonly KILL_WAIT_S=${DEV_CLUSTER_KILL_WAIT_S:-2}
 readonly OOM_KILL=${DEV_CLUSTER_OOM_KILL:-0}
 
 export PATH=$PATH:/usr/sbin:/sbin # where the daemons are; not on every user's path
@@ -29,8 +30,8 @@ export PATH=$PATH:/usr/sbin:/sbin # where the daemons are; not on every user's p
 
 show_help() {
   cat <<HELP
-A real SLURM cluster of $NODES nodes on this one machine: munge, MariaDB, slurmdbd, slurmctld and one
-slurmd per node, so that sbatch, squeue, sacct, requeue and preemption behave as on a cluster.
+A real SLURM cluster of $NODES nodes on this one machine: munge, MariaDB, slurmdbd, slurmctld and
+one slurmd per node, so that sbatch, squeue, sacct, requeue and preemption behave as on a cluster.
 It needs root and Debian 12, installs Debian's packages where they are missing, uses neither
 systemd nor cgroups, and listens on 127.0.0.1 only.
 
@@ -61,8 +62,8 @@ Settings, by environment variable; give the same ones to every verb:
   DEV_CLUSTER_MEMORY_MB=$MEMORY_MB  memory of a node    / has them or that a job keeps to its share
   DEV_CLUSTER_GPUS=$GPUS          GPUs of a node; they are device files that do nothing
   DEV_CLUSTER_OOM_KILL=$OOM_KILL      1: kill a step that uses more memory than it asked for
-  DEV_CLUSTER_REQUEUE_S=$REQUEUE_S    seconds before a requeued job may start again (SLURM's own: 120)
-  DEV_CLUSTER_KILL_WAIT_S=$KILL_WAIT_S   seconds between TERM and KILL for a cancelled job (SLURM's own: 30)
+  DEV_CLUSTER_REQUEUE_S=$REQUEUE_S    seconds until a requeued job may start (SLURM's own: 120)
+  DEV_CLUSTER_KILL_WAIT_S=$KILL_WAIT_S   seconds from TERM to KILL of a job (SLURM's own: 30)
   DEV_CLUSTER_DIR=$DIR   state, logs and pid files
 
 Outside that folder it writes /etc/slurm/{slurm,gres,slurmdbd}.conf (never over another cluster's)
@@ -92,6 +93,7 @@ restart() {
 }
 
 stop() {
+  [ -e "$OWN_MARK" ] || { log "nothing to stop: there is no dev cluster in $DIR"; return 0; }
   cancel_jobs
   stop_slurm
   stop_one "$MARIADB_PID" mariadbd
@@ -101,7 +103,7 @@ stop() {
 
 wipe() {
   [ -e "$DIR" ] || { log "nothing to wipe: there is no $DIR"; return 0; }
-  require_own_folder
+  require_own_folder # it is deleted whole
   stop
   remove_configuration
   rm -rf "$DIR"
@@ -111,12 +113,12 @@ wipe() {
 case "${1:-}" in
   up | restart | stop | wipe)
     [ "$(id -u)" = 0 ] || die "'$1' needs root: sudo $0 $1"
-    [ $# = 1 ] || die "'$1' takes no argument, and '$2' was given; settings are environment variables, see $0 --help"
+    [ $# = 1 ] || die "'$1' takes no argument, and '$2' was given; for settings see $0 --help"
     check_settings
     "$1"
     ;;
   status) show_status ;;
   help | -h | --help) show_help ;;
   "") show_help >&2; exit 2 ;;
-  *) die "there is no verb '$1'; there are up, stop, restart, status and wipe, and $0 --help explains them" ;;
+  *) die "there is no verb '$1'; there are up, stop, restart, status, wipe; see $0 --help" ;;
 esac

@@ -3,11 +3,17 @@
 
 readonly ETC=/etc/slurm
 readonly OURS="# Written by gradsweep's launchers/dev_cluster/cluster.sh; changes are overwritten."
+# Nobody wants to wait half a minute for a test's job.
+readonly QUICK_TURNS=(
+  batch_sched_delay=1 sched_interval=2 sched_min_interval=200000 bf_interval=2
+  preempt_youngest_first
+)
 CONFIGURATION_CHANGED=0
 
 write_configuration() {
   local file
   for file in slurm gres slurmdbd; do refuse_foreign "$ETC/$file.conf"; done
+  refuse_second
   own_folder
   getent hosts "$HOST" >/dev/null || echo "127.0.0.1 $HOST # gradsweep dev_cluster" >>/etc/hosts
   make_folders
@@ -23,6 +29,16 @@ write_configuration() {
 refuse_foreign() { # refuse_foreign FILE: it is there, and of another cluster
   if [ -s "$1" ] && [ "$(head -n 1 "$1")" != "$OURS" ]; then
     die "$1 belongs to another cluster and is left alone; move it away if that cluster is of no use"
+  fi
+}
+
+# One at a time: they would share ports and configuration.
+refuse_second() {
+  local other
+  [ -e "$ETC/slurm.conf" ] || return 0
+  other=$(sed -n 's|^StateSaveLocation=\(.*\)/controller$|\1|p' "$ETC/slurm.conf")
+  if [ "$other" != "$DIR" ] && alive "$other/run/slurmctld.pid" slurmctld; then
+    die "the dev cluster in $other is up: stop it first, with DEV_CLUSTER_DIR=$other $0 stop"
   fi
 }
 
@@ -118,8 +134,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 DefMemPerCPU=500
 SchedulerType=sched/backfill
-# Quick turns: nobody wants to wait half a minute for a test's job.
-SchedulerParameters=batch_sched_delay=1,sched_interval=2,sched_min_interval=200000,bf_interval=2,preempt_youngest_first
+SchedulerParameters=$(IFS=,; echo "${QUICK_TURNS[*]}")
 PriorityType=priority/basic
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE

@@ -7,7 +7,8 @@ installed() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install o
 
 install_packages() {
   local package missing=()
-  command -v apt-get >/dev/null || die "this machine has no apt-get: the dev cluster needs Debian 12, for example in a container"
+  command -v apt-get >/dev/null ||
+    die "there is no apt-get here: the dev cluster needs Debian 12, for example in a container"
   for package in "${PACKAGES[@]}"; do
     installed "$package" || missing+=("$package")
   done

@@ -32,13 +32,14 @@ stop_one() { # stop_one PIDFILE COMMAND: TERM, and KILL after 20 s
   rm -f "$1"
 }
 
-wait_for() { # wait_for SECONDS WHAT COMMAND...: until COMMAND succeeds; shows its complaint if it never does
+# Until COMMAND succeeds; if it never does, its complaint is shown.
+wait_for() { # wait_for SECONDS WHAT COMMAND...
   local end=$((SECONDS + $1)) what=$2
   shift 2
   until "$@" >/dev/null 2>&1; do
     if [ "$SECONDS" -ge "$end" ]; then
       "$@" >&2 || true
-      die "$what did not come up; see the logs in $DIR/log, then '$0 stop' or '$0 wipe' and '$0 up' again"
+      die "waited in vain for $what; see the logs in $DIR/log, then try '$0 stop' and '$0 up'"
     fi
     sleep 0.2
   done

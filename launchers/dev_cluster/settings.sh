@@ -2,7 +2,8 @@
 # What follows from the settings of cluster.sh, and their checks.
 
 # shellcheck disable=SC2034  # read by the other files
-readonly CLUSTER=dev SLURMCTLD_PORT=6817 SLURMDBD_PORT=6819 MARIADB_PORT=13306 FIRST_SLURMD_PORT=17001
+readonly CLUSTER=dev SLURMCTLD_PORT=6817 SLURMDBD_PORT=6819 MARIADB_PORT=13306 \
+  FIRST_SLURMD_PORT=17001
 # shellcheck disable=SC2034
 readonly MUNGE_SOCKET=$DIR/munge/socket MUNGE_KEY=$DIR/munge/key MARIADB_SOCKET=$DIR/mariadb/socket
 readonly MUNGE_PID=$DIR/munge/munged.pid MARIADB_PID=$DIR/mariadb/mariadbd.pid
@@ -22,7 +23,8 @@ slurmd_pid() { echo "$DIR/run/slurmd-$1.pid"; } # slurmd_pid NODE
 node_names() { seq -f "node%.0f" "$NODES"; }
 
 check_number() { # check_number NAME VALUE LEAST
-  [[ $2 =~ ^[0-9]{1,6}$ ]] && [ "$2" -ge "$3" ] || die "$1 must be a whole number of at least $3, and is '$2'"
+  [[ $2 =~ ^[0-9]{1,6}$ ]] && [ "$2" -ge "$3" ] ||
+    die "$1 must be a whole number of at least $3, and is '$2'"
 }
 
 check_settings() {
@@ -33,18 +35,23 @@ check_settings() {
   check_number DEV_CLUSTER_REQUEUE_S "$REQUEUE_S" 1
   check_number DEV_CLUSTER_KILL_WAIT_S "$KILL_WAIT_S" 1
   [[ $OOM_KILL =~ ^[01]$ ]] || die "DEV_CLUSTER_OOM_KILL must be 0 or 1, and is '$OOM_KILL'"
-  [[ $DIR =~ ^/[A-Za-z0-9/._-]+$ ]] || die "DEV_CLUSTER_DIR must be an absolute path of letters, digits and /._-, and is '$DIR'"
+  [[ $DIR =~ ^/[A-Za-z0-9/._-]+$ ]] ||
+    die "DEV_CLUSTER_DIR must be an absolute path of letters, digits and /._-, and is '$DIR'"
   # Unix sockets lie in it, whose paths may have 107 characters.
-  [ ${#DIR} -le 80 ] || die "DEV_CLUSTER_DIR must have at most 80 characters, and '$DIR' has ${#DIR}"
+  [ ${#DIR} -le 80 ] ||
+    die "DEV_CLUSTER_DIR must have at most 80 characters, and '$DIR' has ${#DIR}"
 }
 
 # Nothing is written into, or deleted from, a folder that this script has not made.
-require_own_folder() {
-  [ -e "$OWN_MARK" ] || die "$DIR is not a folder of this script: set DEV_CLUSTER_DIR to the one that 'up' had, or run '$0 up' first"
-}
 own_folder() {
-  if [ -d "$DIR" ] && [ -n "$(ls -A "$DIR")" ]; then require_own_folder; fi
+  if [ ! -e "$OWN_MARK" ] && [ -d "$DIR" ] && [ -n "$(ls -A "$DIR")" ]; then
+    die "$DIR holds files of somebody else: set DEV_CLUSTER_DIR to a new or empty folder"
+  fi
   mkdir -p "$DIR"
   chmod 755 "$DIR"
   : >"$OWN_MARK"
+}
+require_own_folder() {
+  [ -e "$OWN_MARK" ] ||
+    die "there is no dev cluster in $DIR: set DEV_CLUSTER_DIR to the folder that 'up' had"
 }
