@@ -4,7 +4,6 @@ spectra, store and tracking; it reads as the method of the paper's section 3.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -20,7 +19,7 @@ from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.errors import DataError
 from gradsweep.gradients import collate, token_batches
 from gradsweep.identity import point_id, science
-from gradsweep.measure import Measurement, SpectraOptions, measure_batch
+from gradsweep.measure import Engine, Measurement, SpectraOptions
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel, load_model
 from gradsweep.models.projections import find_projections
@@ -111,14 +110,14 @@ def _results(
     wanted = config.gradients
     sites = find_projections(model.model, wanted.projections)
     options = SpectraOptions(wanted.solver, wanted.rank_tolerance, wanted.save_spectra)
-    for batch in token_batches(good, wanted.batch_tokens):
-        start = time.monotonic()
-        measured = measure_batch(model.model, sites, collate(batch, model.model.device), options)
-        seconds = (time.monotonic() - start) / len(batch)
-        yield [_outcome(s, m, seconds) for s, m in zip(batch, measured, strict=True)]
+    batches = list(token_batches(good, wanted.batch_tokens))
+    tensors = (collate(batch, model.model.device) for batch in batches)
+    with Engine(model.model, sites, options, wanted.workers) as engine:
+        for place, measured in engine.measure_all(tensors):
+            yield [_outcome(s, m) for s, m in zip(batches[place], measured, strict=True)]
 
 
-def _outcome(encoded: EncodedSample, measured: Measurement, seconds: float) -> SampleResult:
+def _outcome(encoded: EncodedSample, measured: Measurement) -> SampleResult:
     ok = bool(measured.rows)
     return SampleResult(
         sample_id=encoded.sample.sample_id,
@@ -130,7 +129,7 @@ def _outcome(encoded: EncodedSample, measured: Measurement, seconds: float) -> S
         n_prompt_tokens=encoded.response_start,
         n_response_tokens=measured.n_response_tokens,
         truncated=encoded.truncated,
-        seconds=seconds,
+        seconds=measured.seconds,
         rows=measured.rows,
     )
 

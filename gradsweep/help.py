@@ -13,7 +13,7 @@ under fast thinking (answer only) and slow thinking (chain of thought).
 
 usage: python -m gradsweep [axis=option ...] [field=value ...]       one point
        python -m gradsweep -m [axis=option,option,... ...]           a grid of points
-       python -m gradsweep VERB [--help]                             plan, status, report
+       python -m gradsweep VERB [--help]                             plan, status, report, verify
 
 examples
   The study's main comparison, on the embedded model and data (no account, no download):
@@ -41,6 +41,7 @@ verbs
   plan      what a command would run, skip and leave out; nothing is started
   status    the state of every point in a results folder
   report    comparison tables and figures of what is stored
+  verify    a few samples recomputed by autograd and a float64 SVD: do the numbers agree?
 
 more
   --cfg job                the whole composed config, with every field

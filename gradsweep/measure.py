@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 import polars as pl
+import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from gradsweep.config import Solver
 from gradsweep.gradients import (
     Batch,
     Factors,
-    capture_factors,
     frozen,
+    install_response_head,
+    install_taps,
     make_batch,
-    response_losses,
     split_samples,
 )
 from gradsweep.models.projections import ProjectionSite, find_projections
-from gradsweep.records import PROJECTIONS, SpectrumRow
+from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
 from gradsweep.spectra import factor_spectra, rank_tolerance, spectrum_row
+
+SMALL_MODEL_PARAMETERS = 500_000_000
+"""Below this, a CPU measures one batch per core at the same time unless told otherwise."""
+
+MOST_WORKERS = 8
+"""Default limit of such batches: each holds its activations."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,84 @@ class Measurement:
     n_response_tokens: int
     rows: tuple[SpectrumRow, ...]
     """By layer, then q, k, v, o; empty when the loss is not finite."""
+    seconds: float
+    """Wall time of this sample's share of its batch, on its worker."""
+
+
+class Engine:
+    """A model made ready to measure batch after batch; a context manager.
+
+    On a CPU, `workers` threads measure a batch each, with one BLAS thread: a small model
+    keeps two cores busier with two samples than with two halves of every operation. With
+    one worker, every operation uses all cores and the spectra of a layer are solved beside
+    the backward pass of the next. The numbers are the same either way.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        sites: Sequence[ProjectionSite],
+        options: SpectraOptions | None = None,
+        workers: int | None = None,
+    ) -> None:
+        self._model = model
+        self._sites = sites
+        self._options = options or SpectraOptions()
+        self._cores = torch.get_num_threads()
+        self.workers = workers or default_workers(model)
+        """Batches that are in memory at the same time."""
+
+    def __enter__(self) -> Engine:
+        with ExitStack() as stack:
+            stack.enter_context(frozen(self._model))
+            self._taps = stack.enter_context(install_taps(self._sites))
+            self._head = stack.enter_context(install_response_head(self._model))
+            stack.enter_context(threadpool_limits(1, user_api="blas"))
+            beside = self._cores if self.workers == 1 and _on_cpu(self._model) else 0
+            self._solvers = stack.enter_context(ThreadPoolExecutor(beside)) if beside else None
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def measure(self, batch: Batch) -> list[Measurement]:
+        """One forward and one backward pass; a Measurement for each sample of the batch.
+
+        A sample whose loss is NaN or infinite gets no rows and leaves the others untouched.
+        """
+        start = time.monotonic()
+        finite: list[bool] = []
+        rows = _RowSink(batch, finite, self._options, self._solvers)
+        with torch.enable_grad(), self._taps.collect(rows.add):
+            losses, counts = self._head.losses(self._model, batch)
+            finite += losses.isfinite().tolist()
+            if any(finite):
+                losses[losses.isfinite()].sum().backward()
+        by_sample = [tuple(sorted(found, key=_reading_order)) for found in rows.by_sample()]
+        seconds = (time.monotonic() - start) / len(by_sample)
+        return [
+            Measurement(loss, count, found, seconds)
+            for loss, count, found in zip(losses.tolist(), counts.tolist(), by_sample, strict=True)
+        ]
+
+    def measure_all(self, batches: Iterable[Batch]) -> Iterator[tuple[int, list[Measurement]]]:
+        """`measure` of every batch with its place in `batches`, in the order of completion."""
+        if self.workers == 1:
+            yield from ((i, self.measure(batch)) for i, batch in enumerate(batches))
+            return
+        running: dict[Future[list[Measurement]], int] = {}
+        pool = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(1,))
+        try:
+            for i, batch in enumerate(batches):
+                running[pool.submit(self.measure, batch)] = i
+                if len(running) > self.workers:
+                    yield from _completed(running)
+            while running:
+                yield from _completed(running)
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(self._cores)  # a worker's setting is the next thread's default
 
 
 def measure_batch(
@@ -50,33 +139,59 @@ def measure_batch(
     batch: Batch,
     options: SpectraOptions | None = None,
 ) -> list[Measurement]:
-    """One forward and one backward pass; a Measurement for each sample of the batch.
-
-    A sample whose loss is NaN or infinite gets no rows and leaves the others untouched.
-    """
-    options = options or SpectraOptions()
-    rows: list[list[SpectrumRow]] = [[] for _ in batch.input_ids]
-    finite: list[bool] = []
-
-    def keep_rows(factors: Factors) -> None:
-        for i, of_sample in split_samples(factors, batch):
-            if finite[i]:
-                rows[i] += _rows(of_sample, options)
-
-    with frozen(model), capture_factors(sites, keep_rows):
-        losses, counts = response_losses(model, batch)
-        finite += losses.isfinite().tolist()
-        if any(finite):
-            losses[losses.isfinite()].sum().backward()
-    return [
-        Measurement(loss, count, tuple(sorted(r, key=_reading_order)))
-        for loss, count, r in zip(losses.tolist(), counts.tolist(), rows, strict=True)
-    ]
+    """One batch by an `Engine` of its own; for many batches keep the engine."""
+    with Engine(model, sites, options, workers=1) as engine:
+        return engine.measure(batch)
 
 
-def _reading_order(row: SpectrumRow) -> tuple[int, int]:
-    """The backward pass brings the last layer first; readers want the first."""
-    return row.layer, PROJECTIONS.index(row.projection)
+def default_workers(model: nn.Module) -> int:
+    """One batch per core for a model that is small beside its activations, on a CPU."""
+    n_parameters = sum(parameter.numel() for parameter in model.parameters())
+    small = _on_cpu(model) and n_parameters < SMALL_MODEL_PARAMETERS
+    return min(torch.get_num_threads(), MOST_WORKERS) if small else 1
+
+
+def _on_cpu(model: nn.Module) -> bool:
+    return next(model.parameters()).device.type == "cpu"
+
+
+def _completed(
+    running: dict[Future[list[Measurement]], int],
+) -> Iterator[tuple[int, list[Measurement]]]:
+    for future in wait(running, return_when=FIRST_COMPLETED).done:
+        yield running.pop(future), future.result()
+
+
+class _RowSink:
+    """Turns factors into rows as they come, here or in a pool beside the backward pass."""
+
+    def __init__(
+        self,
+        batch: Batch,
+        finite: Sequence[bool],
+        options: SpectraOptions,
+        solvers: ThreadPoolExecutor | None,
+    ) -> None:
+        self._batch = batch
+        self._finite = finite
+        self._options = options
+        self._solvers = solvers
+        self._pending: list[tuple[int, Future[list[SpectrumRow]]]] = []
+        self._rows: list[list[SpectrumRow]] = [[] for _ in batch.input_ids]
+
+    def add(self, factors: Factors) -> None:
+        for i, of_sample in split_samples(factors, self._batch):
+            if not self._finite[i]:
+                continue
+            if self._solvers is None:
+                self._rows[i] += _rows(of_sample, self._options)
+            else:
+                self._pending.append((i, self._solvers.submit(_rows, of_sample, self._options)))
+
+    def by_sample(self) -> list[list[SpectrumRow]]:
+        for i, rows in self._pending:
+            self._rows[i] += rows.result()
+        return self._rows
 
 
 def _rows(factors: Factors, options: SpectraOptions) -> list[SpectrumRow]:
@@ -88,6 +203,11 @@ def _rows(factors: Factors, options: SpectraOptions) -> list[SpectrumRow]:
         )
         rows.append(spectrum_row(spectrum, factors.layer, name, tolerance, options.save_spectra))
     return rows
+
+
+def _reading_order(row: SpectrumRow) -> tuple[int, int]:
+    """The backward pass brings the last layer first; readers want the first."""
+    return row.layer, ALL_PROJECTIONS.index(row.projection)
 
 
 @dataclass(frozen=True)

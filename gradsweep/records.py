@@ -14,6 +14,12 @@ from enum import Enum
 PROJECTIONS = ("q", "k", "v", "o")
 """Attention projections measured by default, in the order of the paper's tables."""
 
+MLP_PROJECTIONS = ("gate", "up", "down", "fc1", "fc2")
+"""Optional: gate up down of a gated MLP, fc1 fc2 of a plain one."""
+
+ALL_PROJECTIONS = PROJECTIONS + MLP_PROJECTIONS
+"""Every projection that can be asked for, in reading order."""
+
 
 @dataclass(frozen=True)
 class Sample:

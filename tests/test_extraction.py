@@ -86,6 +86,15 @@ def test_batch_size_changes_neither_the_point_nor_its_numbers(run: Point, tmp_pa
     assert_frame_equal(alone.rows().drop(uncertain), together.rows().drop(uncertain), rel_tol=1e-5)
 
 
+def test_workers_change_neither_the_point_nor_its_numbers(run: Point, tmp_path: Path) -> None:
+    one, two = (
+        run("gradients.batch_tokens=64", f"gradients.workers={n}", f"store.root={tmp_path}/{n}")
+        for n in (1, 2)
+    )
+    assert one.paths.point_id == two.paths.point_id
+    assert_frame_equal(one.rows(), two.rows(), rel_tol=1e-6, abs_tol=1e-9)
+
+
 def test_a_done_point_is_not_run_again(run: Point, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run()
     written = first.paths.rows.stat().st_mtime_ns
@@ -122,14 +131,14 @@ def test_kill_9_in_the_middle_then_again_equals_an_undisturbed_run(
     seen: list[int] = []
     import gradsweep.extraction as module
 
-    measure = module.measure_batch
+    measure = module.Engine.measure
 
-    def counting(model, sites, batch, options):  # type: ignore[no-untyped-def]
+    def counting(self, batch):  # type: ignore[no-untyped-def]
         seen.append(len(batch.input_ids))
-        return measure(model, sites, batch, options)
+        return measure(self, batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "measure_batch", counting)
+        patch.setattr(module.Engine, "measure", counting)
         resumed = run(*slow[len(overrides) :])
     assert sum(seen) == 150 - stored
     undisturbed = run(*slow[len(overrides) :], f"store.root={tmp_path / 'undisturbed'}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from tiny_models import FAMILIES, VOCABULARY  # type: ignore[import-not-found]
+from tiny_models import FAMILIES, VOCABULARY, projections_of  # type: ignore[import-not-found]
 from torch.nn import functional as F
 
 import gradsweep
@@ -30,10 +30,10 @@ def mask(length: int, response_start: int) -> torch.Tensor:
 
 
 def plain_gradients(
-    model: Model, ids: torch.Tensor, start: int
+    model: Model, ids: torch.Tensor, start: int, projections: Sequence[str] = "qkvo"
 ) -> dict[tuple[int, str], torch.Tensor]:
     """Weight gradients by autograd, output features first, cut into projections."""
-    sites = find_projections(model, "qkvo")
+    sites = find_projections(model, projections)
     for site in sites:
         site.module.weight.requires_grad_(True)
     logits = model(input_ids=ids[None]).logits[0]
@@ -72,9 +72,10 @@ def assert_same(a: Measurement, b: Measurement, rel: float = TOLERANCE) -> None:
 def test_spectra_are_those_of_the_weight_gradient(
     family: str, length: int, start: int, tiny_model: Callable[[str], Model]
 ) -> None:
-    model, ids = tiny_model(family), tokens(length)
-    reference = plain_gradients(model, ids, start)
-    (ours,) = gradient_spectra(model, ids[None], mask(length, start)[None]).samples
+    model, ids, projections = tiny_model(family), tokens(length), projections_of(family)
+    reference = plain_gradients(model, ids, start, projections)
+    response = mask(length, start)[None]
+    (ours,) = gradient_spectra(model, ids[None], response, projections=projections).samples
     assert_close(ours, reference)
 
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Optional
 
 from gradsweep.errors import ConfigError
-from gradsweep.records import PROJECTIONS
+from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS
 
 
 class Solver(Enum):
@@ -35,7 +35,8 @@ class WandbMode(Enum):
 @dataclass
 class GradientsConfig:
     projections: list[str] = field(default_factory=lambda: list(PROJECTIONS))
-    """Which weight matrices to measure in every layer."""
+    """Which weight matrices to measure in every layer: q k v o, and of the MLP gate up down or
+    fc1 fc2."""
     solver: Solver = Solver.auto
     rank_tolerance: Optional[float] = None
     """Relative to σ₁; None is eps(model dtype)·max(m, n), as in `numpy.linalg.matrix_rank`."""
@@ -43,19 +44,26 @@ class GradientsConfig:
     """Keep every singular value in the rows, not only the metrics."""
     batch_tokens: int = 512
     """Padded tokens per batch; a longer sample is a batch of its own. Does not change results."""
+    workers: Optional[int] = None
+    """Batches measured at the same time on a CPU, each with one core; None is one per core for
+    a small model and 1 for a large one, whose operations fill the cores. Does not change results.
+    """
     device: str = "auto"
     """`auto` is cuda when there is one, else cpu."""
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.projections if name not in PROJECTIONS]
+        unknown = [name for name in self.projections if name not in ALL_PROJECTIONS]
         if unknown or not self.projections:
             raise ConfigError(
-                f"gradients.projections: {unknown or 'empty'}; allowed are {', '.join(PROJECTIONS)}"
+                f"gradients.projections: {unknown or 'empty'}; "
+                f"allowed are {', '.join(ALL_PROJECTIONS)}"
             )
         if len(set(self.projections)) != len(self.projections):
             raise ConfigError(f"gradients.projections names one twice: {self.projections}")
         if self.batch_tokens < 1:
             raise ConfigError(f"gradients.batch_tokens must be positive, got {self.batch_tokens}")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"gradients.workers must be at least 1, got {self.workers}")
         if self.rank_tolerance is not None and not 0 < self.rank_tolerance < 1:
             raise ConfigError(
                 f"gradients.rank_tolerance must be in (0, 1), got {self.rank_tolerance}"

@@ -35,6 +35,10 @@ def split_samples(factors: Factors, batch: Batch) -> Iterator[tuple[int, Factors
     A batch sums its samples' losses and attention never crosses samples, so the
     rows of a sample are exactly the factors it would have alone.
     """
+    # Some modules see their tokens as one long list (OPT's feed-forward).
+    shape = (*batch.input_ids.shape, -1)
+    x = factors.x.reshape(shape)
+    dys = {name: dy.reshape(shape) for name, dy in factors.dy.items()}
     for i, (start, stop) in enumerate(batch.token_spans):
-        dy = {name: dy[i, start:stop] for name, dy in factors.dy.items()}
-        yield i, Factors(factors.layer, factors.x[i, start:stop], dy)
+        dy = {name: dy[i, start:stop] for name, dy in dys.items()}
+        yield i, Factors(factors.layer, x[i, start:stop], dy)

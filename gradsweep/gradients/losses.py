@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,23 +19,56 @@ vocabulary term by term in float32: σ₁ was then off by 2e-4, against 4e-6 wit
 Repeated rows cost nothing and get no gradient."""
 
 
-def response_losses(
-    model: nn.Module, batch: Batch
-) -> tuple[Float[Tensor, " batch"], Int[Tensor, " batch"]]:
-    """Mean cross-entropy over each sample's response tokens, and how many there are.
+class ResponseHead:
+    """Lets the output embedding see only response positions; `install_response_head` makes it."""
 
-    loss_i = −1/T_i · Σ_t log p(token_t | tokens before t) over response tokens t
-    (paper section 3), in nats and float32. Sum over i and call `backward` to get
-    every sample's own gradient factors.
-    """
-    rows, columns = batch.response_mask.nonzero(as_tuple=True)
-    with _logits_only_at(model, rows, columns - 1):
-        logits = model(input_ids=batch.input_ids, use_cache=False, **_masks(batch)).logits
-    targets = batch.input_ids[rows, columns]
-    token_losses = F.cross_entropy(logits[0, : len(targets)].float(), targets, reduction="none")
-    counts = batch.response_mask.sum(dim=1)
-    sums = token_losses.new_zeros(len(counts)).index_add(0, rows, token_losses)
-    return sums / counts, counts
+    def __init__(self) -> None:
+        self._of_thread = threading.local()
+
+    def losses(
+        self, model: nn.Module, batch: Batch
+    ) -> tuple[Float[Tensor, " batch"], Int[Tensor, " batch"]]:
+        """Mean cross-entropy over each sample's response tokens, and how many there are.
+
+        loss_i = −1/T_i · Σ_t log p(token_t | tokens before t) over response tokens t
+        (paper section 3), in nats and float32. Sum over i and call `backward` to get
+        every sample's own gradient factors.
+        """
+        rows, columns = batch.response_mask.nonzero(as_tuple=True)
+        repeats = max(0, MIN_HEAD_ROWS - len(rows))
+        self._of_thread.positions = tuple(
+            torch.cat([index, index[:1].expand(repeats)]) for index in (rows, columns - 1)
+        )
+        try:
+            logits = model(input_ids=batch.input_ids, use_cache=False, **_masks(batch)).logits
+        finally:
+            del self._of_thread.positions
+        targets = batch.input_ids[rows, columns]
+        token_losses = F.cross_entropy(logits[0, : len(rows)].float(), targets, reduction="none")
+        counts = batch.response_mask.sum(dim=1)
+        sums = token_losses.new_zeros(len(counts)).index_add(0, rows, token_losses)
+        return sums / counts, counts
+
+    def select(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """Forward pre-hook of the head: the hidden states at those positions, as one row.
+
+        Before the head rather than by slicing logits, so that the (N, vocabulary) block is
+        all that is ever made and whatever follows the head (softcap, scale) still runs.
+        """
+        positions = getattr(self._of_thread, "positions", None)
+        return None if positions is None else (args[0][positions][None],)
+
+
+@contextmanager
+def install_response_head(model: nn.Module) -> Iterator[ResponseHead]:
+    """Inside the block, `ResponseHead.losses` may be called by several threads at a time."""
+    head = ResponseHead()
+    embedding: nn.Module = model.get_output_embeddings()  # type: ignore[operator]
+    handle = embedding.register_forward_pre_hook(head.select)
+    try:
+        yield head
+    finally:
+        handle.remove()
 
 
 def _masks(batch: Batch) -> dict[str, Tensor]:
@@ -43,24 +77,6 @@ def _masks(batch: Batch) -> dict[str, Tensor]:
         return {}
     positions = (batch.attention_mask.long().cumsum(dim=1) - 1).clamp(min=0)
     return {"attention_mask": batch.attention_mask.long(), "position_ids": positions}
-
-
-@contextmanager
-def _logits_only_at(model: nn.Module, rows: Tensor, columns: Tensor) -> Iterator[None]:
-    """Let the output embedding see only the given positions, as one row of length N.
-
-    Done before the head rather than by slicing logits, so that the (N, vocabulary)
-    block is all that is ever made and whatever follows the head (softcap, scale) still runs.
-    The first `len(rows)` logits are the ones asked for.
-    """
-    head = model.get_output_embeddings()  # type: ignore[operator]
-    repeats = max(0, MIN_HEAD_ROWS - len(rows))
-    rows, columns = (torch.cat([index, index[:1].expand(repeats)]) for index in (rows, columns))
-    handle = head.register_forward_pre_hook(lambda module, args: (args[0][rows, columns][None],))
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 @contextmanager

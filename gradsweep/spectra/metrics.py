@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float64
-from torch import Tensor
 
 from gradsweep.records import SpectrumRow
 from gradsweep.spectra.solve import Spectrum
@@ -44,11 +44,12 @@ def spectrum_row(
     )
 
 
-def _entropy(sigma: Float64[Tensor, " r"], nuclear: float) -> float:
+def _entropy(sigma: Float64[np.ndarray, " r"], nuclear: float) -> float:
     """−Σ p log p with p = σ/Σσ, in nats; 0·log 0 counts as 0."""
     if not nuclear:
         return math.nan
-    return float(torch.special.entr(sigma / nuclear).sum())
+    p = sigma[sigma > 0] / nuclear
+    return -float(p @ np.log(p))
 
 
 def _ratio(numerator: float, denominator: float) -> float:

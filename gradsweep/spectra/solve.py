@@ -2,14 +2,16 @@
 
 Three routes, all in float64 whatever the model's dtype:
 
-- `token_gram`, for T ≤ min(m, n): with K = XXᵀ = LLᵀ, GGᵀ = dYᵀLLᵀdY, so σ² are the
-  eigenvalues of the T×T matrix BBᵀ, B = LᵀdY. K and L serve every projection that reads X.
-- `weight_gram`, otherwise: the smaller of GGᵀ and GᵀG, min(m, n) wide.
+- `token_gram`: with K = XXᵀ = LLᵀ, GGᵀ = dYᵀLLᵀdY, so σ² are the eigenvalues of the T×T
+  matrix BBᵀ, B = LᵀdY. K and L serve every projection that reads X.
+- `weight_gram`: the smaller of GGᵀ and GᵀG, min(m, n) wide.
 - `svd`, the safe path: QR of both factors and the singular values of R_Y R_Xᵀ, which never
   squares the condition number. Slower; small singular values and ranks come out right.
 
-A Gram matrix squares the condition number: its σ have an absolute error of about
-1e-8·σ₁ in float64, far below what the norms need, and hopeless in float32.
+A small cost model chooses between the first two. A Gram matrix squares the condition number:
+its σ have an absolute error of about 1e-8·σ₁ in float64, far below what the norms need, and
+hopeless in float32. Repeated tokens make rows of X equal, and K singular: L gets a jitter of
+1e-14 of K's mean diagonal, which moves σ by at most 1e-7 of ‖dY‖.
 """
 
 from __future__ import annotations
@@ -19,25 +21,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
+import numpy as np
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gradsweep.config import Solver
+from gradsweep.spectra.linalg import Array, Linalg, LinAlgError, linalg_for
 
 CHECKSUM_TOLERANCE = 1e-6
 """Largest |Σσ² − ‖G‖²_F| / ‖G‖²_F of a spectrum that is taken as it is."""
 
-LinAlgError: type[RuntimeError] = torch.linalg.LinAlgError  # type: ignore[attr-defined]
-
-Matrix = Float64[Tensor, "rows columns"]
+EIGENVALUE_COST = 3.6
+"""Time of one flop of an eigenvalue solve, in those of a matrix product (measured at n = 450)."""
 
 
 @dataclass(frozen=True)
 class Spectrum:
     """Singular values of one gradient, with what is needed to trust them."""
 
-    sigma: Float64[Tensor, " r"]
+    sigma: Float64[np.ndarray, " r"]
     """Descending, never negative; r = min(T, m, n)."""
     frobenius_norm: float
     """‖G‖_F = (Σ XXᵀ∘dYdYᵀ)^½, from the factors alone."""
@@ -47,11 +49,11 @@ class Spectrum:
     @property
     def checksum_error(self) -> float:
         """|Σσ² − ‖G‖²_F| / ‖G‖²_F; 0 for a zero gradient, NaN when something is not finite."""
-        squares = float(self.sigma.square().sum())
+        squares = float(self.sigma @ self.sigma)
         reference = self.frobenius_norm**2
         if squares == reference == 0.0:
             return 0.0
-        return abs(squares - reference) / reference if reference else float("inf")
+        return abs(squares - reference) / reference if reference else math.inf
 
     @property
     def holds(self) -> bool:
@@ -70,63 +72,69 @@ def factor_spectra(
     again on the safe path; if it still fails, `holds` says so. Non-finite factors give
     a spectrum of NaN.
     """
-    shared = _SharedInput(x.to(torch.float64))
-    return {name: _spectrum(shared, dy_p.to(torch.float64), solver) for name, dy_p in dy.items()}
+    shared = _SharedInput(x, linalg_for(x.device))
+    return {name: _spectrum(_Problem(shared, values), solver) for name, values in dy.items()}
 
 
 class _SharedInput:
     """X with what several projections need of it, each computed once."""
 
-    def __init__(self, x: Matrix) -> None:
-        self.x = x
+    def __init__(self, x: Tensor, linalg: Linalg) -> None:
+        self.linalg = linalg
+        self.x: Array = linalg.float64(x)
 
     @cached_property
-    def gram(self) -> Matrix:
+    def gram(self) -> Array:
         """K = XXᵀ (T×T)."""
         return self.x @ self.x.T
 
     @cached_property
-    def cholesky(self) -> Matrix:
-        """L with LLᵀ = K + jitter.
-
-        Repeated tokens make rows of X equal, and K singular; a jitter of 1e-14 of the
-        mean diagonal moves σ by at most 1e-7 of ‖dY‖ and lets the factorisation pass.
-        """
-        k = self.gram.clone()
-        k.diagonal().add_(1e-14 * k.diagonal().mean())
-        return torch.linalg.cholesky(k)
+    def cholesky(self) -> Array:
+        """L with LLᵀ = K."""
+        return self.linalg.cholesky(self.gram)
 
 
 class _Problem:
     """One projection's X and dY, and G for the routes that are cheaper with it."""
 
-    def __init__(self, shared: _SharedInput, dy: Matrix) -> None:
+    def __init__(self, shared: _SharedInput, dy: Tensor) -> None:
         self.shared = shared
+        self.linalg = shared.linalg
         self.x = shared.x
-        self.dy = dy
+        self.dy: Array = shared.linalg.float64(dy)
         self.tokens, self.n = shared.x.shape
         self.m = dy.shape[1]
         self.rank = min(self.tokens, self.m, self.n)
 
     @cached_property
-    def g(self) -> Matrix:
+    def g(self) -> Array:
         """G itself (m×n): only for small weights or the safe path."""
         return self.dy.T @ self.x
 
-    def frobenius_norm(self) -> float:
-        """‖G‖_F by the trace identity ‖G‖²_F = Σ XXᵀ∘dYdYᵀ where tokens are few."""
-        if self.tokens > min(self.m, self.n):
-            return float(self.g.norm())
-        squared = (self.shared.gram * (self.dy @ self.dy.T)).sum()
-        return float(squared.clamp(min=0).sqrt())
+    @property
+    def cheapest(self) -> Solver:
+        """The route with fewer flops, eigenvalues weighed by how slowly they come.
+
+        The shared K and L count in full: that is never far off, since a third of them is
+        small beside the eigenvalues wherever the two routes are close.
+        """
+        t, m, n, small = self.tokens, self.m, self.n, min(self.m, self.n)
+        by_tokens = t * t * n + t**3 / 3 + 3 * t * t * m + EIGENVALUE_COST * 4 / 3 * t**3
+        by_weight = 2 * t * m * n + small * m * n + EIGENVALUE_COST * 4 / 3 * small**3
+        return Solver.token_gram if by_tokens <= by_weight else Solver.weight_gram
+
+    def frobenius_norm(self, solver: Solver) -> float:
+        """‖G‖_F without G where the route does without: ‖G‖²_F = Σ XXᵀ∘dYdYᵀ."""
+        if solver is Solver.token_gram:
+            return math.sqrt(max(float((self.shared.gram * (self.dy @ self.dy.T)).sum()), 0.0))
+        return math.sqrt(float((self.g * self.g).sum()))
 
 
-def _spectrum(shared: _SharedInput, dy: Matrix, solver: Solver) -> Spectrum:
-    problem = _Problem(shared, dy)
-    frobenius = problem.frobenius_norm()
+def _spectrum(problem: _Problem, solver: Solver) -> Spectrum:
+    chosen = problem.cheapest if solver is Solver.auto else solver
+    frobenius = problem.frobenius_norm(chosen)
     if not math.isfinite(frobenius):
-        return Spectrum(dy.new_full((problem.rank,), math.nan), frobenius, "none")
-    chosen = _route(problem) if solver is Solver.auto else solver
+        return Spectrum(np.full(problem.rank, math.nan), frobenius, "none")
     try:
         spectrum = Spectrum(_sigma(problem, chosen), frobenius, chosen.name)
     except LinAlgError:
@@ -136,44 +144,40 @@ def _spectrum(shared: _SharedInput, dy: Matrix, solver: Solver) -> Spectrum:
 
 def _safe_spectrum(problem: _Problem) -> Spectrum:
     """The `svd` route, checked against G itself: the trace identity may cancel."""
-    return Spectrum(_sigma(problem, Solver.svd), float(problem.g.norm()), Solver.svd.name)
+    frobenius = problem.frobenius_norm(Solver.svd)
+    return Spectrum(_sigma(problem, Solver.svd), frobenius, Solver.svd.name)
 
 
-def _route(problem: _Problem) -> Solver:
-    few_tokens = problem.tokens <= min(problem.m, problem.n)
-    return Solver.token_gram if few_tokens else Solver.weight_gram
-
-
-def _sigma(problem: _Problem, solver: Solver) -> Tensor:
+def _sigma(problem: _Problem, solver: Solver) -> np.ndarray:
     """σ by one route, cut to min(T, m, n): a wider Gram matrix only adds zeros."""
     return ROUTES[solver](problem)[: problem.rank]
 
 
-def _by_token_gram(problem: _Problem) -> Tensor:
+def _by_token_gram(problem: _Problem) -> np.ndarray:
     b = problem.shared.cholesky.T @ problem.dy
-    return _root_of_eigenvalues(b @ b.T)
+    return _root_of_eigenvalues(problem.linalg, b @ b.T)
 
 
-def _by_weight_gram(problem: _Problem) -> Tensor:
+def _by_weight_gram(problem: _Problem) -> np.ndarray:
     g = problem.g if problem.m <= problem.n else problem.g.T
-    return _root_of_eigenvalues(g @ g.T)
+    return _root_of_eigenvalues(problem.linalg, g @ g.T)
 
 
-def _by_svd(problem: _Problem) -> Tensor:
+def _by_svd(problem: _Problem) -> np.ndarray:
     if problem.tokens >= min(problem.m, problem.n):
-        return torch.linalg.svdvals(problem.g)
+        return problem.linalg.svdvals(problem.g)
     # Xᵀ = Q_X R_X and dYᵀ = Q_Y R_Y, so G = Q_Y (R_Y R_Xᵀ) Q_Xᵀ.
-    r_x = torch.linalg.qr(problem.x.T, mode="r").R
-    r_y = torch.linalg.qr(problem.dy.T, mode="r").R
-    return torch.linalg.svdvals(r_y @ r_x.T)
+    r_x = problem.linalg.r_factor(problem.x.T)
+    r_y = problem.linalg.r_factor(problem.dy.T)
+    return problem.linalg.svdvals(r_y @ r_x.T)
 
 
-def _root_of_eigenvalues(gram: Matrix) -> Tensor:
+def _root_of_eigenvalues(linalg: Linalg, gram: Array) -> np.ndarray:
     """√λ, descending; rounding may leave a zero eigenvalue slightly negative."""
-    return torch.linalg.eigvalsh(gram).flip(0).clamp(min=0).sqrt()
+    return np.sqrt(linalg.eigvalsh(gram)[::-1].clip(min=0))
 
 
-ROUTES: dict[Solver, Callable[[_Problem], Tensor]] = {
+ROUTES: dict[Solver, Callable[[_Problem], np.ndarray]] = {
     Solver.token_gram: _by_token_gram,
     Solver.weight_gram: _by_weight_gram,
     Solver.svd: _by_svd,

@@ -1,0 +1,36 @@
+"""What the measurement needs to know of a watched module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+Columns = torch.Tensor | None
+"""Output columns of a module that belong to one projection; None is all of them."""
+
+
+@dataclass(frozen=True)
+class ProjectionSite:
+    """One module to watch in one layer, and the projections found in its output.
+
+    With X the module's input and dY the gradient of its output, the gradient of a
+    projection's weight is dY[:, columns]ᵀX, however the module stores that weight.
+    """
+
+    layer: int
+    module: nn.Module
+    columns: dict[str, Columns]
+    """Projection name -> output columns of `module`."""
+
+
+def weight_shape(module: Any) -> tuple[int, int]:
+    """(output, input) features of a linear module.
+
+    Not read from `weight.shape`: Conv1D stores its weight transposed, 4-bit modules packed.
+    """
+    if hasattr(module, "out_features"):
+        return module.out_features, module.in_features
+    return module.nf, module.nx  # Conv1D of transformers
