@@ -22,7 +22,7 @@ from gradsweep.identity import point_id, science
 from gradsweep.measure import Engine, Measurement, SpectraOptions
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel, load_model
-from gradsweep.models.projections import find_projections
+from gradsweep.models.projections import ProjectionSite, coverage, find_projections
 from gradsweep.progress import console, sample_progress
 from gradsweep.records import Axes, EncodedSample, Sample, SampleResult, SampleStatus
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
@@ -87,10 +87,13 @@ def _measure_pending(
     if not pending:
         return
     model = _models.get(config, show_progress)
+    sites = find_projections(model.model, config.gradients.projections)
+    if show_progress:
+        _say_once(str(coverage(model.model, sites)))
     stored = len(loaded.samples) - len(pending)
     name = label or str(config.axes)
     with sample_progress(name, len(loaded.samples), stored, show_progress) as advance:
-        for results in _results(config, model, pending):
+        for results in _results(config, model, sites, pending):
             store.append(results)
             for result in results:
                 tracker.log_sample(result)
@@ -98,7 +101,10 @@ def _measure_pending(
 
 
 def _results(
-    config: Config, model: LoadedModel, samples: Sequence[Sample]
+    config: Config,
+    model: LoadedModel,
+    sites: Sequence[ProjectionSite],
+    samples: Sequence[Sample],
 ) -> Iterator[list[SampleResult]]:
     """What became of each sample, batch by batch; samples that cannot run come first."""
     length = config.model.max_length
@@ -108,7 +114,6 @@ def _results(
         yield bad
     good = [outcome for outcome in encoded if isinstance(outcome, EncodedSample)]
     wanted = config.gradients
-    sites = find_projections(model.model, wanted.projections)
     options = SpectraOptions(wanted.solver, wanted.rank_tolerance, wanted.save_spectra)
     batches = list(token_batches(good, wanted.batch_tokens))
     tensors = (collate(batch, model.model.device) for batch in batches)
@@ -178,7 +183,7 @@ def _record_of(config: Config) -> dict[str, Any]:
 def _tracking(config: Config, identity: str, shown: bool) -> Iterator[Tracker]:
     tracker = make_tracker(config, identity, config.sweep, versions())
     if shown:
-        _announce(tracker)
+        _say_once(tracker.description)
     try:
         yield tracker
     except BaseException as error:
@@ -191,14 +196,14 @@ def _say(messages: Sequence[str]) -> None:
         console.print(f"note: {message}", soft_wrap=True)
 
 
-_announced: set[str] = set()
+_said: set[str] = set()
 
 
-def _announce(tracker: Tracker) -> None:
-    """Say once, not for every point of a sweep, where the run can be followed."""
-    if tracker.description not in _announced:
-        _announced.add(tracker.description)
-        console.print(tracker.description, style="dim", soft_wrap=True)
+def _say_once(line: str) -> None:
+    """What is the same for every point of a sweep."""
+    if line not in _said:
+        _said.add(line)
+        console.print(line, style="dim", soft_wrap=True)
 
 
 class _ModelCache:

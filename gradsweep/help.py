@@ -13,7 +13,7 @@ under fast thinking (answer only) and slow thinking (chain of thought).
 
 usage: python -m gradsweep [axis=option ...] [field=value ...]       one point
        python -m gradsweep -m [axis=option,option,... ...]           a grid of points
-       python -m gradsweep VERB [--help]                             plan, status, report, verify
+       python -m gradsweep VERB [--help]                             one of the verbs below
 
 examples
   The study's main comparison, on the embedded model and data (no account, no download):
@@ -33,7 +33,7 @@ fields you may want to set
   store.root=results       where results go
   model.prompt=plain       plain text or the model's chat template (plain, chat)
   model.dtype=bfloat16     of weights and activations (float32, bfloat16)
-  gradients.projections=[q,v]   which projections to measure (q, k, v, o)
+  gradients.projections=[q,v]   what to measure (q k v o; gate up down or fc1 fc2)
   tracking=none            do not write Weights & Biases runs
   dataset.shuffle=false    the first samples in file order, not a seeded subset
 

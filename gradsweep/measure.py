@@ -52,7 +52,7 @@ class Measurement:
     """Mean cross-entropy over the response tokens, in nats."""
     n_response_tokens: int
     rows: tuple[SpectrumRow, ...]
-    """By layer, then q, k, v, o; empty when the loss is not finite."""
+    """By layer, then as in `ALL_PROJECTIONS`; empty when the loss is not finite."""
     seconds: float
     """Wall time of this sample's share of its batch, on its worker."""
 
@@ -249,7 +249,7 @@ def gradient_spectra(
         response_mask: (batch, length), true at the tokens that carry loss.
         attention_mask: (batch, length), true at real tokens; padding on either side. None
             means no padding.
-        projections: which of q, k, v, o to measure.
+        projections: what to measure: q k v o, gate up down or fc1 fc2.
         options: solver, rank tolerance and whether to keep whole spectra.
 
     Raises:

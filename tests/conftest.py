@@ -24,6 +24,8 @@ with install_import_hook(["gradsweep.gradients", "gradsweep.spectra"], "beartype
 
 from tiny_models import FAMILIES  # type: ignore[import-not-found]
 
+torch.set_num_threads(1)  # tiny matrices are four times slower when two threads share them
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 """Study material beside a developer's checkout; tests that need it skip without it."""
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from gradsweep.config import CorrectnessKind, CotLevel
 from gradsweep.errors import ConfigError
-from gradsweep.records import AXES, PROJECTIONS
+from gradsweep.records import ALL_PROJECTIONS, AXES
 
 CORRECT = CorrectnessKind.correct.name
 IRRELEVANT = CorrectnessKind.irrelevant.name
@@ -14,7 +14,7 @@ IRRELEVANT = CorrectnessKind.irrelevant.name
 _ORDER = {
     "cot": tuple(level.name for level in CotLevel),
     "correctness": tuple(kind.name for kind in CorrectnessKind),
-    "projection": (*PROJECTIONS, "gate", "up", "down"),
+    "projection": ALL_PROJECTIONS,
 }
 
 

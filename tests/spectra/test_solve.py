@@ -30,9 +30,7 @@ def test_every_solver_on_every_shape(sizes: tuple[int, int, int], solver: Solver
     expected = torch.linalg.svdvals(dy.double().T @ x.double())[: min(sizes)]
     spectrum = factor_spectra(x, {"q": dy}, solver)["q"]
     assert spectrum.holds
-    np.testing.assert_allclose(
-        spectrum.sigma, expected, rtol=1e-7, atol=1e-7 * float(expected[0])
-    )
+    np.testing.assert_allclose(spectrum.sigma, expected, rtol=1e-7, atol=1e-7 * float(expected[0]))
 
 
 @pytest.mark.parametrize("solver", list(Solver))

@@ -1,0 +1,46 @@
+"""Where numbers were measured: device, cores, threads, versions and how busy the machine was."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from gradsweep.versions import versions
+
+_PACKAGES = ("gradsweep", "git_commit", "torch", "transformers")
+
+
+def environment() -> dict[str, str]:
+    """Nothing in it names the host or its user."""
+    found = versions()
+    return {
+        "device": device_name(),
+        "cores": f"{usable_cores()} usable, {torch.get_num_threads()} torch threads",
+        "Python": platform.python_version(),
+    } | {name: found[name] for name in _PACKAGES if name in found}
+
+
+def device_name() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU: {_cpu_model()}"
+
+
+def usable_cores() -> int:
+    """Cores this process may run on; a container's share may be smaller."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def load_average() -> str:
+    """Processes that wanted a core during the last minute: above the cores, times are inflated."""
+    return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def _cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

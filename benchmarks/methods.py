@@ -1,0 +1,131 @@
+"""What is timed: each method takes a model and batches, and leaves no gradient behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from gradsweep.gradients import Batch, make_batch
+from gradsweep.measure import Measurement, measure_batch
+from gradsweep.models.projections import find_projections
+from gradsweep.records import PROJECTIONS
+
+IGNORED = -100
+"""Label of a token without loss, in transformers' convention."""
+
+Method = Callable[[nn.Module, Sequence[Batch]], object]
+
+
+def ours(model: nn.Module, batches: Sequence[Batch]) -> list[Measurement]:
+    """(a) gradsweep: every metric row of every sample."""
+    sites = find_projections(model, PROJECTIONS)
+    return [found for batch in batches for found in measure_batch(model, sites, batch)]
+
+
+def plain(model: nn.Module, batches: Sequence[Batch]) -> list[dict[str, float]]:
+    """(b) The paper's definition, sample by sample: backward to the attention weights, then a
+    full SVD of each `param.grad` in the model's precision, of which two scalars are kept."""
+    weights = [site.module.get_parameter("weight") for site in find_projections(model, PROJECTIONS)]
+    rows = []
+    for sample in (one for batch in batches for one in _one_by_one(batch)):
+        with _only_trainable(model, weights):
+            _loss(model, sample).backward()
+            for weight in weights:
+                assert weight.grad is not None
+                _, sigma, _ = torch.linalg.svd(weight.grad, full_matrices=False)
+                nuclear = sigma.sum()
+                rows.append({"nuclear": nuclear.item(), "ratio": (sigma[0] / nuclear).item()})
+    return rows
+
+
+def _one_by_one(batch: Batch) -> Iterator[Batch]:
+    for i, (start, stop) in enumerate(batch.token_spans):
+        yield make_batch(
+            batch.input_ids[i : i + 1, start:stop], batch.response_mask[i : i + 1, start:stop], None
+        )
+
+
+def frozen_pass(model: nn.Module, batches: Sequence[Batch]) -> None:
+    """(c) Forward and backward down to the embedding's output; no weight gradient at all."""
+    with _only_trainable(model, []), _embedding_output_requires_grad(model):
+        for batch in batches:
+            _loss(model, batch).backward()
+
+
+def training_pass(model: nn.Module, batches: Sequence[Batch]) -> None:
+    """(d) An ordinary forward and backward with the gradients of all weights, as in training."""
+    for batch in batches:
+        with _only_trainable(model, list(model.parameters())):
+            _loss(model, batch).backward()
+
+
+def ours_checkpointed(model: nn.Module, batches: Sequence[Batch]) -> list[Measurement]:
+    """(a) with gradient checkpointing: every layer runs its forward again in the backward."""
+    with _checkpointed_layers(model):
+        return ours(model, batches)
+
+
+METHODS: dict[str, Method] = {
+    "gradsweep": ours,
+    "plain": plain,
+    "frozen": frozen_pass,
+    "training": training_pass,
+    "gradsweep_checkpointed": ours_checkpointed,
+}
+
+
+def _loss(model: nn.Module, batch: Batch) -> Tensor:
+    mask = None if bool(batch.attention_mask.all()) else batch.attention_mask.long()
+    loss = model(input_ids=batch.input_ids, attention_mask=mask, labels=_labels(batch)).loss
+    assert isinstance(loss, Tensor)
+    return loss
+
+
+def _labels(batch: Batch) -> Tensor:
+    return batch.input_ids.masked_fill(~batch.response_mask, IGNORED)
+
+
+@contextmanager
+def _only_trainable(model: nn.Module, weights: list[nn.Parameter]) -> Iterator[None]:
+    """Models come with all weights frozen, and leave so, with their gradients freed."""
+    for weight in weights:
+        weight.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(False)
+            weight.grad = None
+
+
+@contextmanager
+def _embedding_output_requires_grad(model: Any) -> Iterator[None]:
+    embedding: nn.Module = model.get_input_embeddings()
+    handle = embedding.register_forward_hook(lambda module, args, out: out.requires_grad_(True))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def _checkpointed_layers(model: Any) -> Iterator[None]:
+    """transformers' own switch acts in train mode only, and gradients are measured in eval mode."""
+    layers = model.get_submodule("model.layers")  # every model here is a Llama
+    originals = [layer.forward for layer in layers]
+
+    def wrapped(forward: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: checkpoint(forward, *args, use_reentrant=False, **kwargs)
+
+    for layer, forward in zip(layers, originals, strict=True):
+        layer.forward = wrapped(forward)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward  # the instance attribute; the class's own shows again
