@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.cases import ALL, Workload
 from benchmarks.methods import METHODS
+from gradsweep.measure import default_workers
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
@@ -38,8 +39,11 @@ def peak_in_own_process(case: str, method: str) -> int | None:
 
 
 def peak_above_model(workload: Workload, method: str) -> int | None:
-    """One run of the method on the first batch, after a forward pass has touched every weight."""
-    batches = workload.batches[:1]
+    """One run of the method, after a forward pass has touched every weight.
+
+    On as many batches as gradsweep holds at a time; the other methods hold one of them.
+    """
+    batches = workload.batches[: default_workers(workload.model)]
     with torch.no_grad():
         workload.model(input_ids=batches[0].input_ids[:1, :8])
     if torch.cuda.is_available():

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gradsweep.gradients import Batch, make_batch
-from gradsweep.measure import Measurement, measure_batch
+from gradsweep.measure import Engine, Measurement
 from gradsweep.models.projections import find_projections
 from gradsweep.records import PROJECTIONS
 
@@ -23,8 +23,8 @@ Method = Callable[[nn.Module, Sequence[Batch]], object]
 
 def ours(model: nn.Module, batches: Sequence[Batch]) -> list[Measurement]:
     """(a) gradsweep: every metric row of every sample."""
-    sites = find_projections(model, PROJECTIONS)
-    return [found for batch in batches for found in measure_batch(model, sites, batch)]
+    with Engine(model, find_projections(model, PROJECTIONS)) as engine:
+        return [found for _, batch in engine.measure_all(batches) for found in batch]
 
 
 def plain(model: nn.Module, batches: Sequence[Batch]) -> list[dict[str, float]]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import polars as pl
 import torch
@@ -32,6 +33,10 @@ SMALL_MODEL_PARAMETERS = 500_000_000
 
 MOST_WORKERS = 8
 """Default limit of such batches: each holds its activations."""
+
+
+POOLED_WORK = 1e8
+"""Flops of XXᵀ from which a layer's spectra are spread over the cores."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,8 @@ class Engine:
 
     On a CPU, `workers` threads measure a batch each, with one BLAS thread: a small model
     keeps two cores busier with two samples than with two halves of every operation. With
-    one worker, every operation uses all cores and the spectra of a layer are solved beside
-    the backward pass of the next. The numbers are the same either way.
+    one worker, every operation uses all cores, and so do the spectra of a layer, one matrix
+    a core. The numbers are the same either way.
     """
 
     def __init__(
@@ -102,12 +107,12 @@ class Engine:
         start = time.monotonic()
         finite: list[bool] = []
         rows = _RowSink(batch, finite, self._options, self._solvers)
-        with torch.enable_grad(), self._taps.collect(rows.add):
+        with torch.enable_grad(), self._taps.collect(rows.add_layer):
             losses, counts = self._head.losses(self._model, batch)
             finite += losses.isfinite().tolist()
             if any(finite):
                 losses[losses.isfinite()].sum().backward()
-        by_sample = [tuple(sorted(found, key=_reading_order)) for found in rows.by_sample()]
+        by_sample = [tuple(sorted(found, key=_reading_order)) for found in rows.by_sample]
         seconds = (time.monotonic() - start) / len(by_sample)
         return [
             Measurement(loss, count, found, seconds)
@@ -163,7 +168,7 @@ def _completed(
 
 
 class _RowSink:
-    """Turns factors into rows as they come, here or in a pool beside the backward pass."""
+    """Turns factors into rows as they come, in this thread or in a pool."""
 
     def __init__(
         self,
@@ -176,22 +181,21 @@ class _RowSink:
         self._finite = finite
         self._options = options
         self._solvers = solvers
-        self._pending: list[tuple[int, Future[list[SpectrumRow]]]] = []
-        self._rows: list[list[SpectrumRow]] = [[] for _ in batch.input_ids]
+        self.by_sample: list[list[SpectrumRow]] = [[] for _ in batch.input_ids]
 
-    def add(self, factors: Factors) -> None:
-        for i, of_sample in split_samples(factors, self._batch):
-            if not self._finite[i]:
-                continue
-            if self._solvers is None:
-                self._rows[i] += _rows(of_sample, self._options)
-            else:
-                self._pending.append((i, self._solvers.submit(_rows, of_sample, self._options)))
+    def add_layer(self, layer: list[Factors]) -> None:
+        """Solve a layer's spectra before the backward pass goes on, so that factors are freed.
 
-    def by_sample(self) -> list[list[SpectrumRow]]:
-        for i, rows in self._pending:
-            self._rows[i] += rows.result()
-        return self._rows
+        Small matrices are solved here: handing them over costs more than it gains.
+        """
+        samples = [found for factors in layer for found in split_samples(factors, self._batch)]
+        samples = [(i, of_sample) for i, of_sample in samples if self._finite[i]]
+        solve = partial(_rows, options=self._options)
+        tokens, n = self._batch.input_ids.shape[1], layer[0].x.shape[-1]
+        pool = self._solvers if tokens * tokens * n > POOLED_WORK else None
+        in_turn = pool.map if pool else map
+        for (i, _), rows in zip(samples, in_turn(solve, [s for _, s in samples]), strict=True):
+            self.by_sample[i] += rows
 
 
 def _rows(factors: Factors, options: SpectraOptions) -> list[SpectrumRow]:

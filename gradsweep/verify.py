@@ -23,7 +23,7 @@ from gradsweep.config import Config, Dtype
 from gradsweep.data import load_samples
 from gradsweep.errors import DataError, ModelError
 from gradsweep.gradients import collate, token_batches
-from gradsweep.measure import Measurement, SpectraOptions, measure_batch
+from gradsweep.measure import Engine, Measurement, SpectraOptions
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel, load_model
 from gradsweep.models.projections import ProjectionSite, find_projections
@@ -161,12 +161,13 @@ def _ours(
     """The engine's numbers by sample index, in the batches that a run would make."""
     wanted = config.gradients
     options = SpectraOptions(wanted.solver, wanted.rank_tolerance)
+    batches = list(token_batches(samples, wanted.batch_tokens))
+    tensors = (collate(batch, loaded.model.device) for batch in batches)
     found = {}
-    for batch in token_batches(samples, wanted.batch_tokens):
-        on_device = collate(batch, loaded.model.device)
-        measured = measure_batch(loaded.model, sites, on_device, options)
-        for sample, measurement in zip(batch, measured, strict=True):
-            found[sample.sample.index] = _values(measurement)
+    with Engine(loaded.model, sites, options, wanted.workers) as engine:
+        for place, measured in engine.measure_all(tensors):
+            for sample, measurement in zip(batches[place], measured, strict=True):
+                found[sample.sample.index] = _values(measurement)
     return found
 
 

@@ -14,7 +14,8 @@ import torch
 import transformers as hf
 
 from gradsweep.cli import main
-from gradsweep.measure import Measurement, measure_batch
+from gradsweep.gradients import Batch
+from gradsweep.measure import Engine, Measurement
 
 Captured = pytest.CaptureFixture[str]
 ROW_METRICS = [
@@ -42,9 +43,11 @@ def tiny(saved_model: Path) -> list[str]:
 def engine_with(change: Callable[[Measurement], Measurement], dtype: torch.dtype) -> Any:
     """The real engine, with `change` done to what it finds on models of `dtype`."""
 
-    def changed(model: torch.nn.Module, *args: Any) -> list[Measurement]:
-        found = measure_batch(model, *args)
-        affected = next(model.parameters()).dtype is dtype
+    measure = Engine.measure
+
+    def changed(engine: Engine, batch: Batch) -> list[Measurement]:
+        found = measure(engine, batch)
+        affected = next(engine._model.parameters()).dtype is dtype
         return [change(measurement) if affected else measurement for measurement in found]
 
     return changed
@@ -89,7 +92,7 @@ def test_one_wrong_number_fails_and_is_located(
 ) -> None:
     # The sixth row is layer 1, projection k: two layers of q, k, v, o.
     wrong = engine_with(lambda m: with_row(m, 5, metric, 1.0005), torch.float32)
-    monkeypatch.setattr("gradsweep.verify.measure_batch", wrong)
+    monkeypatch.setattr("gradsweep.measure.Engine.measure", wrong)
     assert main(tiny) == 1
     shown = capsys.readouterr().out
     assert "BEYOND TOLERANCE" in shown
@@ -113,7 +116,7 @@ def test_other_wrong_results_fail_too(
     capsys: Captured,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gradsweep.verify.measure_batch", engine_with(change, torch.float32))
+    monkeypatch.setattr("gradsweep.measure.Engine.measure", engine_with(change, torch.float32))
     assert main(tiny) == 1
     assert "BEYOND TOLERANCE" in capsys.readouterr().out
 
@@ -127,7 +130,7 @@ def test_half_precision_is_judged_by_its_medians(
             measurement = with_row(measurement, i, "frobenius_norm", factor)
         return measurement
 
-    monkeypatch.setattr("gradsweep.verify.measure_batch", engine_with(scaled, torch.bfloat16))
+    monkeypatch.setattr("gradsweep.measure.Engine.measure", engine_with(scaled, torch.bfloat16))
     assert main([*tiny, "model.dtype=bfloat16"]) == int(factor != 1)
     cells = table_line(capsys.readouterr().out, "frobenius_norm", "q")
     assert float(cells[2]) <= 1e-5, "the engine itself is compared in float32"

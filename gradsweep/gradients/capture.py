@@ -23,7 +23,9 @@ from torch import Tensor, nn
 from gradsweep.gradients.factors import Factors
 from gradsweep.models.projections import ProjectionSite
 
-OnFactors = Callable[[Factors], None]
+OnLayer = Callable[[list[Factors]], None]
+"""What to do with a layer's factors: one `Factors` for each distinct input."""
+
 Report = Callable[[Tensor, Tensor], None]
 
 
@@ -55,9 +57,8 @@ class Taps:
         self._anchor = torch.zeros((), requires_grad=True)
 
     @contextmanager
-    def collect(self, on_factors: OnFactors) -> Iterator[None]:
-        """Within the block, one backward pass of this thread calls `on_factors` once per layer
-        and distinct input.
+    def collect(self, on_layer: OnLayer) -> Iterator[None]:
+        """Within the block, one backward pass of this thread calls `on_layer` once per layer.
 
         Calls come in the order of the backward pass (last layer first). The tensors of
         `Factors` are (batch, tokens, n or m), in the model's dtype and on its device.
@@ -65,7 +66,7 @@ class Taps:
         Raises:
             RuntimeError: after a backward pass in which a projection never got a gradient.
         """
-        collector = _LayerCollector(self._sites, on_factors)
+        collector = _LayerCollector(self._sites, on_layer)
         self._of_thread.collector = collector
         try:
             yield
@@ -109,8 +110,8 @@ def install_taps(sites: Sequence[ProjectionSite]) -> Iterator[Taps]:
 class _LayerCollector:
     """Gathers the dY of a layer's sites and hands the layer over when all have come."""
 
-    def __init__(self, sites: Sequence[ProjectionSite], on_factors: OnFactors) -> None:
-        self._on_factors = on_factors
+    def __init__(self, sites: Sequence[ProjectionSite], on_layer: OnLayer) -> None:
+        self._on_layer = on_layer
         self._missing: dict[int, set[str]] = {}
         self._arrived: dict[int, list[tuple[Tensor, dict[str, Tensor]]]] = {}
         self._any_reported = False
@@ -126,15 +127,14 @@ class _LayerCollector:
         self._arrived.setdefault(site.layer, []).append((x, columns))
         self._missing[site.layer] -= columns.keys()
         if not self._missing[site.layer]:
-            for factors in self._grouped_by_input(site.layer):
-                self._on_factors(factors)
+            self._on_layer(self._grouped_by_input(site.layer))
 
-    def _grouped_by_input(self, layer: int) -> Iterator[Factors]:
+    def _grouped_by_input(self, layer: int) -> list[Factors]:
         groups: dict[tuple[int, torch.Size], Factors] = {}
         for x, dy in self._arrived.pop(layer):
             key = (x.data_ptr(), x.shape)
             groups.setdefault(key, Factors(layer, x, {})).dy.update(dy)
-        yield from groups.values()
+        return list(groups.values())
 
     def check_complete(self) -> None:
         late = {layer: names for layer, names in self._missing.items() if names}
