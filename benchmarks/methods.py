@@ -14,6 +14,7 @@ from gradsweep.gradients import Batch, make_batch
 from gradsweep.measure import Engine, Measurement
 from gradsweep.models.projections import find_projections
 from gradsweep.records import PROJECTIONS
+from gradsweep.verify import trainable
 
 IGNORED = -100
 """Label of a token without loss, in transformers' convention."""
@@ -33,7 +34,7 @@ def plain(model: nn.Module, batches: Sequence[Batch]) -> list[dict[str, float]]:
     weights = [site.module.get_parameter("weight") for site in find_projections(model, PROJECTIONS)]
     rows = []
     for sample in (one for batch in batches for one in _one_by_one(batch)):
-        with _only_trainable(model, weights):
+        with trainable(weights):
             _loss(model, sample).backward()
             for weight in weights:
                 assert weight.grad is not None
@@ -52,7 +53,7 @@ def _one_by_one(batch: Batch) -> Iterator[Batch]:
 
 def frozen_pass(model: nn.Module, batches: Sequence[Batch]) -> None:
     """(c) Forward and backward down to the embedding's output; no weight gradient at all."""
-    with _only_trainable(model, []), _embedding_output_requires_grad(model):
+    with _embedding_output_requires_grad(model):
         for batch in batches:
             _loss(model, batch).backward()
 
@@ -60,7 +61,7 @@ def frozen_pass(model: nn.Module, batches: Sequence[Batch]) -> None:
 def training_pass(model: nn.Module, batches: Sequence[Batch]) -> None:
     """(d) An ordinary forward and backward with the gradients of all weights, as in training."""
     for batch in batches:
-        with _only_trainable(model, list(model.parameters())):
+        with trainable(list(model.parameters())):
             _loss(model, batch).backward()
 
 
@@ -88,19 +89,6 @@ def _loss(model: nn.Module, batch: Batch) -> Tensor:
 
 def _labels(batch: Batch) -> Tensor:
     return batch.input_ids.masked_fill(~batch.response_mask, IGNORED)
-
-
-@contextmanager
-def _only_trainable(model: nn.Module, weights: list[nn.Parameter]) -> Iterator[None]:
-    """Models come with all weights frozen, and leave so, with their gradients freed."""
-    for weight in weights:
-        weight.requires_grad_(True)
-    try:
-        yield
-    finally:
-        for weight in weights:
-            weight.requires_grad_(False)
-            weight.grad = None
 
 
 @contextmanager

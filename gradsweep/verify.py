@@ -184,7 +184,7 @@ def _reference(
 ) -> Values:
     """One sample by the definition (paper section 3): loss, backward, SVD of every `param.grad`."""
     ids = torch.tensor(sample.input_ids, device=sites[0].module.get_parameter("weight").device)
-    with _trainable(sites), torch.enable_grad():
+    with trainable([site.module.get_parameter("weight") for site in sites]), torch.enable_grad():
         logits = model(input_ids=ids[None], use_cache=False).logits[0]
         start = sample.response_start
         loss = F.cross_entropy(logits[start - 1 : -1], ids[start:])
@@ -198,9 +198,8 @@ def _reference(
 
 
 @contextmanager
-def _trainable(sites: Sequence[ProjectionSite]) -> Iterator[None]:
-    """The measured weights, and nothing else, get a gradient inside the block."""
-    weights = [site.module.get_parameter("weight") for site in sites]
+def trainable(weights: Sequence[nn.Parameter]) -> Iterator[None]:
+    """These weights, of a model that is frozen, get a gradient inside the block."""
     for weight in weights:
         weight.requires_grad_(True)
     try:
