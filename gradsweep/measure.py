@@ -243,8 +243,8 @@ def gradient_spectra(
     """Exact gradient spectra of a batch on a Hugging Face causal LM.
 
     For each sample i: loss_i is the mean cross-entropy over its response tokens; for each
-    layer and projection, σ(∂loss_i/∂W) (arXiv 2410.23743, section 3). Weight gradients are
-    never formed, the model's own `requires_grad` and `training` flags are restored, and the
+    layer and projection, σ(∂loss_i/∂W) (arXiv 2410.23743, section 3). Autograd computes
+    no weight gradient, the model's own `requires_grad` and `training` flags are restored, and the
     batch changes nothing: every sample is measured as if it were alone.
 
     Args:
