@@ -17,11 +17,7 @@ from gradsweep.help import help_text
 Captured = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(autouse=True)
-def wide_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["gradsweep"])
+pytestmark = pytest.mark.usefixtures("wide_terminal")
 
 
 @pytest.fixture
