@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.cases import ALL, Workload
 from benchmarks.methods import METHODS
-from gradsweep.measure import default_workers
+from gradsweep.schedule import default_workers
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from gradsweep.gradients import Batch, make_batch
 from gradsweep.measure import Engine, Measurement
@@ -22,15 +21,19 @@ IGNORED = -100
 Method = Callable[[nn.Module, Sequence[Batch]], object]
 
 
-def ours(model: nn.Module, batches: Sequence[Batch]) -> list[Measurement]:
+def ours(
+    model: nn.Module, batches: Sequence[Batch], checkpointing: bool = False
+) -> list[Measurement]:
     """(a) gradsweep: every metric row of every sample."""
-    with Engine(model, find_projections(model, PROJECTIONS)) as engine:
+    sites = find_projections(model, PROJECTIONS)
+    with Engine(model, sites, checkpointing=checkpointing) as engine:
         return [found for _, batch in engine.measure_all(batches) for found in batch]
 
 
 def plain(model: nn.Module, batches: Sequence[Batch]) -> list[dict[str, float]]:
-    """(b) The paper's definition, sample by sample: backward to the attention weights, then a
-    full SVD of each `param.grad` in the model's precision, of which two scalars are kept."""
+    """(b) The paper's definition, sample by sample: backward to the attention weights, then
+    `torch.linalg.svd` of each `param.grad` as its script calls it (all singular vectors are
+    formed), in the model's precision; two scalars are kept."""
     weights = [site.module.get_parameter("weight") for site in find_projections(model, PROJECTIONS)]
     rows = []
     for sample in (one for batch in batches for one in _one_by_one(batch)):
@@ -38,7 +41,7 @@ def plain(model: nn.Module, batches: Sequence[Batch]) -> list[dict[str, float]]:
             _loss(model, sample).backward()
             for weight in weights:
                 assert weight.grad is not None
-                _, sigma, _ = torch.linalg.svd(weight.grad, full_matrices=False)
+                _, sigma, _ = torch.linalg.svd(weight.grad)
                 nuclear = sigma.sum()
                 rows.append({"nuclear": nuclear.item(), "ratio": (sigma[0] / nuclear).item()})
     return rows
@@ -67,8 +70,7 @@ def training_pass(model: nn.Module, batches: Sequence[Batch]) -> None:
 
 def ours_checkpointed(model: nn.Module, batches: Sequence[Batch]) -> list[Measurement]:
     """(a) with gradient checkpointing: every layer runs its forward again in the backward."""
-    with _checkpointed_layers(model):
-        return ours(model, batches)
+    return ours(model, batches, checkpointing=True)
 
 
 METHODS: dict[str, Method] = {
@@ -99,21 +101,3 @@ def _embedding_output_requires_grad(model: Any) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-@contextmanager
-def _checkpointed_layers(model: Any) -> Iterator[None]:
-    """transformers' own switch acts in train mode only, and gradients are measured in eval mode."""
-    layers = model.get_submodule("model.layers")  # every model here is a Llama
-    originals = [layer.forward for layer in layers]
-
-    def wrapped(forward: Callable[..., Any]) -> Callable[..., Any]:
-        return lambda *args, **kwargs: checkpoint(forward, *args, use_reentrant=False, **kwargs)
-
-    for layer, forward in zip(layers, originals, strict=True):
-        layer.forward = wrapped(forward)
-    try:
-        yield
-    finally:
-        for layer in layers:
-            del layer.forward  # the instance attribute; the class's own shows again

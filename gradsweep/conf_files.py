@@ -21,6 +21,20 @@ def options(group: str) -> dict[str, str]:
     return {path.stem: _first_comment(path) for path in files}
 
 
+def option_values(group: str, field: str) -> dict[str, str]:
+    """Options of a config group -> the text of one plain top-level `field: value`, where given.
+
+    Read line by line: --help answers before any YAML library is imported.
+    """
+    found = {}
+    for path in sorted((config_dir() / group).glob("*.yaml")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(": ")
+            if key == field:
+                found[path.stem] = value.strip()
+    return found
+
+
 def _reading_order(path: Path) -> tuple[int, str]:
     """By name, but the levels of reasoning from none to most."""
     levels = ("none", "simplified", "detailed")

@@ -14,7 +14,7 @@ import polars as pl
 from omegaconf import OmegaConf
 
 from gradsweep.analysis.summary import summary_scalars
-from gradsweep.config import Config
+from gradsweep.config import Config, Dtype
 from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.errors import DataError
 from gradsweep.gradients import collate, token_batches
@@ -114,22 +114,28 @@ def _results(
         yield bad
     good = [outcome for outcome in encoded if isinstance(outcome, EncodedSample)]
     wanted = config.gradients
-    options = SpectraOptions(wanted.solver, wanted.rank_tolerance, wanted.save_spectra)
+    options = SpectraOptions(
+        wanted.solver,
+        wanted.rank_tolerance,
+        wanted.save_spectra,
+        wanted.top_k,
+        wanted.similarities,
+    )
     batches = list(token_batches(good, wanted.batch_tokens))
     tensors = (collate(batch, model.model.device) for batch in batches)
-    with Engine(model.model, sites, options, wanted.workers) as engine:
+    with Engine(model.model, sites, options, wanted.workers, wanted.checkpointing) as engine:
         for place, measured in engine.measure_all(tensors):
-            yield [_outcome(s, m) for s, m in zip(batches[place], measured, strict=True)]
+            yield [_outcome(s, m, config) for s, m in zip(batches[place], measured, strict=True)]
 
 
-def _outcome(encoded: EncodedSample, measured: Measurement) -> SampleResult:
-    ok = bool(measured.rows)
+def _outcome(encoded: EncodedSample, measured: Measurement, config: Config) -> SampleResult:
+    status, reason = _judged(measured, config)
     return SampleResult(
         sample_id=encoded.sample.sample_id,
         question_id=encoded.sample.question_id,
         index=encoded.sample.index,
-        status=SampleStatus.OK if ok else SampleStatus.NON_FINITE_LOSS,
-        reason="" if ok else f"the loss is {measured.loss}",
+        status=status,
+        reason=reason,
         loss=measured.loss,
         n_prompt_tokens=encoded.response_start,
         n_response_tokens=measured.n_response_tokens,
@@ -137,6 +143,20 @@ def _outcome(encoded: EncodedSample, measured: Measurement) -> SampleResult:
         seconds=measured.seconds,
         rows=measured.rows,
     )
+
+
+def _judged(measured: Measurement, config: Config) -> tuple[SampleStatus, str]:
+    if measured.rows:
+        return SampleStatus.OK, ""
+    dtype = config.model.dtype
+    if measured.out_of_memory:
+        ways = [] if config.gradients.checkpointing else ["gradients.checkpointing=true"]
+        ways.append("a smaller model.max_length")
+        ways += ["model.dtype=bfloat16"] if dtype is Dtype.float32 else []
+        reason = f"it does not fit in memory even alone; what needs less: {', '.join(ways)}"
+        return SampleStatus.OUT_OF_MEMORY, reason
+    hint = "; model.dtype=bfloat16 has a wider range" if dtype is Dtype.float16 else ""
+    return SampleStatus.NON_FINITE_LOSS, f"the loss is {measured.loss}{hint}"
 
 
 def _finish(store: PointStore, tracker: Tracker, loaded: LoadedSamples) -> None:

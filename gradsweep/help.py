@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from gradsweep.conf_files import AXIS_GROUPS, options
+from gradsweep.conf_files import AXIS_GROUPS, option_values, options
+from gradsweep.models.footprint import amount, weights_gb
 
 _HEAD = """\
 gradsweep measures the layer-wise gradients that training data cause in an LLM: for every
@@ -13,6 +14,7 @@ under fast thinking (answer only) and slow thinking (chain of thought).
 
 usage: python -m gradsweep [axis=option ...] [field=value ...]       one point
        python -m gradsweep -m [axis=option,option,... ...]           a grid of points
+       python -m gradsweep -m +experiment=NAME [axis=option ...]     a grid with a name
        python -m gradsweep VERB [--help]                             one of the verbs below
 
 examples
@@ -32,7 +34,7 @@ fields you may want to set
   n_samples=20             samples per point (default: the dataset's own number)
   store.root=results       where results go
   model.prompt=plain       plain text or the model's chat template (plain, chat)
-  model.dtype=bfloat16     of weights and activations (float32, bfloat16)
+  model.dtype=bfloat16     of weights and activations (float32, bfloat16, float16)
   gradients.projections=[q,v]   what to measure (q k v o; gate up down or fc1 fc2)
   tracking=none            do not write Weights & Biases runs
   dataset.shuffle=false    the first samples in file order, not a seeded subset
@@ -40,7 +42,7 @@ fields you may want to set
 verbs
   plan      what a command would run, skip and leave out; nothing is started
   status    the state of every point in a results folder
-  report    comparison tables and figures of what is stored
+  report    comparisons of what is stored; tables, figures and findings as files
   verify    a few samples recomputed by autograd and a float64 SVD: do the numbers agree?
 
 more
@@ -49,22 +51,24 @@ more
   --hydra-help             Hydra's own flags and launchers
 """
 
-_AXIS_MEANING = {
-    "model": "which model's gradients",
+_MEANING = {
+    "model": "which model's gradients; memory of its float32 weights; gated: ask on the hub first",
     "dataset": "which questions",
     "cot": "how much reasoning the response shows",
     "correctness": "the right response, or one that does not belong",
+    "experiment": "with -m; what the command line says of an axis or a field counts",
 }
 
 
 def help_text() -> str:
-    axes = "\n".join(_axis(group) for group in AXIS_GROUPS)
-    return f"{_HEAD}\naxes\n{axes}\n{_TAIL}"
+    axes = "\n".join(_group(f"{group}=…", group) for group in AXIS_GROUPS)
+    experiments = _group("+experiment=…", "experiment")
+    return f"{_HEAD}\naxes\n{axes}\nnamed grids\n{experiments}\n{_TAIL}"
 
 
-def _axis(group: str) -> str:
-    lines = [f"  {group}=…  {_AXIS_MEANING[group]}"]
-    found = options(group)
+def _group(given: str, group: str) -> str:
+    lines = [f"  {given}  {_MEANING[group]}"]
+    found = _with_memory(options(group)) if group == "model" else options(group)
     width = max(map(len, found), default=0)
     for name, sentence in found.items():
         lines += textwrap.wrap(
@@ -74,3 +78,11 @@ def _axis(group: str) -> str:
             subsequent_indent=" " * (width + 6),
         )
     return "\n".join(lines) + "\n"
+
+
+def _with_memory(models: dict[str, str]) -> dict[str, str]:
+    """A column of memory behind the options' names; blank where an option has no size."""
+    sizes = option_values("model", "parameters")
+    memory = {name: amount(weights_gb(int(n), "float32")) for name, n in sizes.items()}
+    width = max(map(len, models))
+    return {f"{name:<{width}} {memory.get(name, ''):>8}": line for name, line in models.items()}

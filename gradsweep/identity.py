@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from typing import Any
+
+from omegaconf import OmegaConf
 
 from gradsweep.config import Config, CorrectnessKind
 from gradsweep.data import fingerprint
+from gradsweep.versions import versions
 
 
 def science(config: Config) -> dict[str, Any]:
@@ -29,8 +33,9 @@ def science(config: Config) -> dict[str, Any]:
             "data": fingerprint(config),
             "answer": config.dataset.answer.name,
             "shuffle": config.dataset.shuffle,
-        },
-        "cot": config.cot.level.name,
+        }
+        | ({"source": "hub"} if config.dataset.from_hub else {}),
+        "cot": config.cot.label,
         "correctness": config.correctness.source.name if irrelevant else "correct",
         "n_samples": config.requested_samples,
         "seed": config.seed,
@@ -39,11 +44,29 @@ def science(config: Config) -> dict[str, Any]:
             "solver": config.gradients.solver.name,
             "rank_tolerance": config.gradients.rank_tolerance,
             "save_spectra": config.gradients.save_spectra,
-        },
+        }
+        | _additions(config),
     }
+
+
+def _additions(config: Config) -> dict[str, Any]:
+    """Columns that are measured only when asked for: other points keep the id they always had."""
+    wanted = {"similarities": config.gradients.similarities, "top_k": config.gradients.top_k}
+    return {name: value for name, value in wanted.items() if value}
 
 
 def point_id(config: Config) -> str:
     """First 16 hex digits of the SHA-256 of the canonical JSON of `science(config)`."""
     text = json.dumps(science(config), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def point_record(config: Config) -> dict[str, Any]:
+    """The content of config.yaml: what was asked for, resolved, and the code that ran it."""
+    return {
+        "point_id": point_id(config),
+        "axes": asdict(config.axes),
+        "science": science(config),
+        "versions": dict(versions()),
+        "config": OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True),
+    }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 
 import polars as pl
@@ -18,22 +19,20 @@ from gradsweep.config import Solver
 from gradsweep.gradients import (
     Batch,
     Factors,
+    LossScale,
+    checkpointed_layers,
     frozen,
     install_response_head,
     install_taps,
     make_batch,
+    needs_scaling,
     split_samples,
+    with_loss_scale,
 )
 from gradsweep.models.projections import ProjectionSite, find_projections
 from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
-from gradsweep.spectra import factor_spectra, rank_tolerance, spectrum_row
-
-SMALL_MODEL_PARAMETERS = 500_000_000
-"""Below this, a CPU measures one batch per core at the same time unless told otherwise."""
-
-MOST_WORKERS = 8
-"""Default limit of such batches: each holds its activations."""
-
+from gradsweep.schedule import Schedule, default_workers, on_cpu
+from gradsweep.spectra import SampleCosines, factor_spectra, rank_tolerance, spectrum_row
 
 POOLED_WORK = 1e8
 """Flops of XXᵀ from which a layer's spectra are spread over the cores."""
@@ -47,6 +46,16 @@ class SpectraOptions:
     rank_tolerance: float | None = None
     """Relative to σ₁; None is eps(dtype)·max(m, n)."""
     save_spectra: bool = False
+    """Keep all singular values in the rows."""
+    top_k: int | None = None
+    """Keep the k largest of them, without `save_spectra`."""
+    similarities: bool = False
+    """Cosines with the next layer's gradient and with the partner's."""
+
+    @property
+    def kept(self) -> int | None:
+        """Singular values that a row keeps; None for all."""
+        return None if self.save_spectra else self.top_k or 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,8 @@ class Measurement:
     """By layer, then as in `ALL_PROJECTIONS`; empty when the loss is not finite."""
     seconds: float
     """Wall time of this sample's share of its batch, on its worker."""
+    out_of_memory: bool = False
+    """It does not fit in memory even alone: the loss is NaN and there are no rows."""
 
 
 class Engine:
@@ -77,21 +88,26 @@ class Engine:
         sites: Sequence[ProjectionSite],
         options: SpectraOptions | None = None,
         workers: int | None = None,
+        checkpointing: bool = False,
     ) -> None:
         self._model = model
         self._sites = sites
         self._options = options or SpectraOptions()
         self._cores = torch.get_num_threads()
+        self._checkpointing = checkpointing
+        self._needs_scaling = needs_scaling(model)
         self.workers = workers or default_workers(model)
         """Batches that are in memory at the same time."""
 
     def __enter__(self) -> Engine:
         with ExitStack() as stack:
             stack.enter_context(frozen(self._model))
+            if self._checkpointing:
+                stack.enter_context(checkpointed_layers(self._model, self._sites))
             self._taps = stack.enter_context(install_taps(self._sites))
             self._head = stack.enter_context(install_response_head(self._model))
             stack.enter_context(threadpool_limits(1, user_api="blas"))
-            beside = self._cores if self.workers == 1 and _on_cpu(self._model) else 0
+            beside = self._cores if self.workers == 1 and on_cpu(self._model) else 0
             self._solvers = stack.enter_context(ThreadPoolExecutor(beside)) if beside else None
             self._stack = stack.pop_all()
         return self
@@ -103,39 +119,45 @@ class Engine:
         """One forward and one backward pass; a Measurement for each sample of the batch.
 
         A sample whose loss is NaN or infinite gets no rows and leaves the others untouched.
+        Only in float16 may there be further passes, for samples whose gradients overflowed.
+
+        Raises:
+            torch.OutOfMemoryError, MemoryError: the batch does not fit; `measure_all` mends that.
         """
         start = time.monotonic()
+        found = with_loss_scale(self._pass, batch) if self._needs_scaling else self._pass(batch)
+        seconds = (time.monotonic() - start) / len(found)
+        return [replace(measurement, seconds=seconds) for measurement in found]
+
+    def _pass(self, batch: Batch, scale: LossScale | None = None) -> list[Measurement]:
         finite: list[bool] = []
         rows = _RowSink(batch, finite, self._options, self._solvers)
-        with torch.enable_grad(), self._taps.collect(rows.add_layer):
+
+        def add_layer(layer: list[Factors]) -> None:
+            if scale:
+                layer = [scale.unscaled(factors) for factors in layer]
+                for place in scale.overflowed:
+                    finite[place] = False
+            rows.add_layer(layer)
+
+        with torch.enable_grad(), self._taps.collect(add_layer):
             losses, counts = self._head.losses(self._model, batch)
             finite += losses.isfinite().tolist()
             if any(finite):
-                losses[losses.isfinite()].sum().backward()
+                scaled = scale.scaled(losses) if scale else losses
+                scaled[losses.isfinite()].sum().backward()
         by_sample = [tuple(sorted(found, key=_reading_order)) for found in rows.by_sample]
-        seconds = (time.monotonic() - start) / len(by_sample)
         return [
-            Measurement(loss, count, found, seconds)
+            Measurement(loss, count, found, seconds=math.nan)
             for loss, count, found in zip(losses.tolist(), counts.tolist(), by_sample, strict=True)
         ]
 
     def measure_all(self, batches: Iterable[Batch]) -> Iterator[tuple[int, list[Measurement]]]:
-        """`measure` of every batch with its place in `batches`, in the order of completion."""
-        if self.workers == 1:
-            yield from ((i, self.measure(batch)) for i, batch in enumerate(batches))
-            return
-        running: dict[Future[list[Measurement]], int] = {}
-        pool = ThreadPoolExecutor(self.workers, initializer=torch.set_num_threads, initargs=(1,))
-        try:
-            for i, batch in enumerate(batches):
-                running[pool.submit(self.measure, batch)] = i
-                if len(running) > self.workers:
-                    yield from _completed(running)
-            while running:
-                yield from _completed(running)
-        finally:
-            pool.shutdown(cancel_futures=True)
-            torch.set_num_threads(self._cores)  # a worker's setting is the next thread's default
+        """`measure` of every batch with its place in `batches`, in the order of completion.
+
+        Where memory runs out, batches are measured in parts and fewer at a time (`schedule`).
+        """
+        return Schedule(self.measure, _does_not_fit, self.workers).run(batches)
 
 
 def measure_batch(
@@ -149,22 +171,9 @@ def measure_batch(
         return engine.measure(batch)
 
 
-def default_workers(model: nn.Module) -> int:
-    """One batch per core for a model that is small beside its activations, on a CPU."""
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    small = _on_cpu(model) and n_parameters < SMALL_MODEL_PARAMETERS
-    return min(torch.get_num_threads(), MOST_WORKERS) if small else 1
-
-
-def _on_cpu(model: nn.Module) -> bool:
-    return next(model.parameters()).device.type == "cpu"
-
-
-def _completed(
-    running: dict[Future[list[Measurement]], int],
-) -> Iterator[tuple[int, list[Measurement]]]:
-    for future in wait(running, return_when=FIRST_COMPLETED).done:
-        yield running.pop(future), future.result()
+def _does_not_fit(sample: Batch) -> Measurement:
+    n_response_tokens = int(sample.response_mask.sum())
+    return Measurement(math.nan, n_response_tokens, (), math.nan, out_of_memory=True)
 
 
 class _RowSink:
@@ -182,6 +191,7 @@ class _RowSink:
         self._options = options
         self._solvers = solvers
         self.by_sample: list[list[SpectrumRow]] = [[] for _ in batch.input_ids]
+        self._cosines = [SampleCosines() for _ in batch.input_ids if options.similarities]
 
     def add_layer(self, layer: list[Factors]) -> None:
         """Solve a layer's spectra before the backward pass goes on, so that factors are freed.
@@ -196,6 +206,17 @@ class _RowSink:
         in_turn = pool.map if pool else map
         for (i, _), rows in zip(samples, in_turn(solve, [s for _, s in samples]), strict=True):
             self.by_sample[i] += rows
+        if self._cosines:
+            of_layer: dict[int, list[Factors]] = {}
+            for i, factors in samples:
+                of_layer.setdefault(i, []).append(factors)
+            list(in_turn(self._add_cosines, of_layer, of_layer.values()))
+
+    def _add_cosines(self, i: int, layer: list[Factors]) -> None:
+        """Into sample i's rows of the layer that has just been solved."""
+        rows = self.by_sample[i]
+        start = len(rows) - sum(len(factors.dy) for factors in layer)
+        rows[start:] = self._cosines[i].complete(rows[start:], layer)
 
 
 def _rows(factors: Factors, options: SpectraOptions) -> list[SpectrumRow]:
@@ -205,7 +226,7 @@ def _rows(factors: Factors, options: SpectraOptions) -> list[SpectrumRow]:
         tolerance = options.rank_tolerance or rank_tolerance(
             factors.x.dtype, factors.dy[name].shape[1], factors.x.shape[1]
         )
-        rows.append(spectrum_row(spectrum, factors.layer, name, tolerance, options.save_spectra))
+        rows.append(spectrum_row(spectrum, factors.layer, name, tolerance, options.kept))
     return rows
 
 
@@ -254,7 +275,7 @@ def gradient_spectra(
         attention_mask: (batch, length), true at real tokens; padding on either side. None
             means no padding.
         projections: what to measure: q k v o, gate up down or fc1 fc2.
-        options: solver, rank tolerance and whether to keep whole spectra.
+        options: solver, rank tolerance, which singular values to keep, cosines between layers.
 
     Raises:
         ModelError: an unknown family, or a projection that the model does not have.

@@ -35,6 +35,8 @@ class Sample:
     """Text whose tokens carry the loss. May be empty: the sample is then recorded as bad."""
     index: int
     """Position in the point's sample order, from 0."""
+    same_length_as: str | None = None
+    """A text to whose number of tokens the response is repeated or cut (`cot.match_length`)."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class SampleStatus(str, Enum):
     EMPTY_RESPONSE = "empty_response"
     PROMPT_FILLS_MAX_LENGTH = "prompt_fills_max_length"
     NON_FINITE_LOSS = "non_finite_loss"
+    OUT_OF_MEMORY = "out_of_memory"
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,16 @@ class SpectrumRow:
     """Whether the norms are finite and the checksum holds: filter on it before averaging."""
     solver: str
     """Route that gave the spectrum: token_gram, weight_gram or svd."""
+    cosine_next_layer: float = float("nan")
+    """cos(G, G') with the same projection's gradient in layer i + 1 (arXiv 2504.10766); only when
+    `gradients.similarities` is set. NaN in the last layer, where the next one has another shape
+    or was not measured, and for a zero gradient."""
+    cosine_partner: float = float("nan")
+    """cos(G, G') of q with o, of k with v, in both rows (arXiv 2504.10766); only when
+    `gradients.similarities` is set. NaN where the two have different shapes, without the partner,
+    and for a zero gradient."""
     singular_values: list[float] | None = None
-    """The whole spectrum, only when `gradients.save_spectra` is set."""
+    """The whole spectrum with `gradients.save_spectra`, the largest k with `gradients.top_k`."""
 
 
 METRICS = (
@@ -111,8 +122,16 @@ METRICS = (
     "spectral_entropy",
     "condition_number",
     "rank",
+    "cosine_next_layer",
+    "cosine_partner",
 )
 """Metric columns of a row, in the order in which tables show them."""
+
+OPTIONAL_METRICS = {
+    "cosine_next_layer": "gradients.similarities=true",
+    "cosine_partner": "gradients.similarities=true",
+}
+"""What measures them; without it they are NaN in every row, and no table or summary has them."""
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ def _hydra(args: Sequence[str]) -> int:
 
 
 def _headline(plan: Plan) -> str:
-    total, done = len(plan.points), plan.count(PointState.DONE)
-    lines = [f"sweep {plan.name}: {total} points, {done} done, {total - done} to run"]
+    lines = [f"sweep {plan.name}: {plan.counted}"]
     lines += [f"left out: {reason}" for reason in plan.excluded]
     return "\n".join(lines)
 

@@ -136,7 +136,7 @@ def verify(config: Config, start: Callable[[int], Advance]) -> Verification:
         half=tuple(_differences(half, references)) if half else (),
         dtype=config.model.dtype,
         n_samples=len(references),
-        skipped=tuple(f"sample {i} left out: it has no finite loss" for i in left_out),
+        skipped=tuple(f"sample {i} left out: it has no finite loss or no memory" for i in left_out),
     )
 
 
@@ -164,7 +164,7 @@ def _ours(
     batches = list(token_batches(samples, wanted.batch_tokens))
     tensors = (collate(batch, loaded.model.device) for batch in batches)
     found = {}
-    with Engine(loaded.model, sites, options, wanted.workers) as engine:
+    with Engine(loaded.model, sites, options, wanted.workers, wanted.checkpointing) as engine:
         for place, measured in engine.measure_all(tensors):
             for sample, measurement in zip(batches[place], measured, strict=True):
                 found[sample.sample.index] = _values(measurement)

@@ -10,10 +10,11 @@ from gradsweep import compose
 from gradsweep.conf_files import config_dir, options
 from gradsweep.config import Config
 from gradsweep.errors import ConfigError, ExcludedPointError
-from gradsweep.identity import point_id
+from gradsweep.identity import point_id, science
 
 NEEDED = {
     "hub": ["model.source.hub_id=owner/name"],
+    "custom": ["cot.path=mine.jsonl"],
     "folder": ["model.source.path=/models/mine"],
     "gguf": ["model.source.path=/models/mine.gguf"],
     "jsonl": ["dataset.path=mine.jsonl"],
@@ -31,7 +32,8 @@ OPTIONS = [
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_says_what_it_is(group: str, option: str) -> None:
     levels = ["cot=simplified"] if option.startswith("math_") else []
-    config = compose(f"{group}={option}", *NEEDED.get(option, []), *levels)
+    added = "+" if group == "experiment" else ""
+    config = compose(f"{added}{group}={option}", *NEEDED.get(option, []), *levels)
     assert isinstance(config, Config)
     assert len(options(group)[option]) > 10
     if group in ("model", "dataset") and option not in ("hub", "folder", "gguf"):
@@ -50,11 +52,16 @@ def test_defaults_are_the_embedded_ones() -> None:
         "store.root=elsewhere",
         "tracking=none",
         "gradients.batch_tokens=64",
+        "gradients.checkpointing=true",
         "gradients.device=cpu",
         "gradients.projections=[o,v,k,q]",
         "model.name=another_name",
+        "model.parameters=1",
+        "model.source.gated=true",
         "sweep=a_name",
         "correctness.source=generated",
+        "gradients.similarities=false",
+        "gradients.top_k=null",
         "n_samples=16",
     ],
 )
@@ -67,6 +74,7 @@ def test_where_and_how_does_not_change_the_point(override: str) -> None:
     [
         "model.prompt=plain",
         "model.dtype=bfloat16",
+        "model.dtype=float16",
         "model.max_length=512",
         "model.source.kind=hub",
         "cot=detailed",
@@ -78,10 +86,17 @@ def test_where_and_how_does_not_change_the_point(override: str) -> None:
         "gradients.solver=svd",
         "gradients.projections=[q]",
         "gradients.save_spectra=true",
+        "gradients.similarities=true",
+        "gradients.top_k=5",
     ],
 )
 def test_science_changes_the_point(override: str) -> None:
     assert point_id(compose(override)) != point_id(compose())
+
+
+def test_columns_that_are_off_leave_no_trace_in_the_identity() -> None:
+    """Points from before these columns were there keep their id."""
+    assert not {"similarities", "top_k"} & science(compose())["gradients"].keys()
 
 
 def test_a_file_is_known_by_its_content_not_its_place(tmp_path: Path) -> None:
@@ -105,6 +120,8 @@ def test_an_excluded_cell_names_dataset_and_levels() -> None:
         ("model.max_length=1", r"model\.max_length.*at least 2.*1"),
         ("gradients.batch_tokens=0", r"gradients\.batch_tokens.*positive.*0"),
         ("gradients.rank_tolerance=2", r"gradients\.rank_tolerance.*\(0, 1\).*2"),
+        ("gradients.top_k=0", r"gradients\.top_k.*at least 1.*0"),
+        ("gradients={top_k: 5, save_spectra: true}", r"top_k=5.*save_spectra=true.*one of the two"),
         ("gradients.projections=[q,q]", r"gradients\.projections.*twice"),
         ("gradients.projections=[]", r"gradients\.projections.*empty"),
     ],

@@ -20,7 +20,7 @@ from gradsweep import compose, extract, load_rows
 from gradsweep.errors import DataError, StoreError
 from gradsweep.extraction import PointResult
 from gradsweep.records import METRICS
-from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store import PointPaths, PointState, load_samples_table, point_state
 
 Point = Callable[..., PointResult]
 
@@ -274,3 +274,35 @@ def test_an_interrupted_terminal_keeps_what_is_stored(overrides: list[str], tmp_
     assert "the same command goes on from there" in stderr
     assert point_state(paths) is not PointState.RUNNING
     assert len(list(paths.parts.glob("samples-*"))) >= 2
+
+
+def test_a_point_with_cosines_goes_on_where_it_was_stopped(
+    run: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in its third batch, on two workers; cosines are a sample's own."""
+    import gradsweep.extraction as module
+
+    options = ["gradients.similarities=true", "gradients.top_k=2", "gradients.batch_tokens=1"]
+    measure, calls = module.Engine.measure, 0
+
+    def stopping(self, batch):  # type: ignore[no-untyped-def]
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return measure(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Engine, "measure", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run(*options, "gradients.workers=1")
+    stored = len(load_samples_table(tmp_path / "results"))
+    assert 0 < stored < 6
+    resumed = run(*options, "gradients.workers=2")
+    undisturbed = run(*options, f"store.root={tmp_path / 'undisturbed'}")
+    assert_frame_equal(resumed.rows(), undisturbed.rows(), rel_tol=1e-6, abs_tol=1e-9)
+    rows = resumed.rows()
+    assert rows.filter(layer=0)["cosine_next_layer"].is_finite().all()
+    assert rows.filter(layer=1)["cosine_next_layer"].is_nan().all()
+    assert rows["cosine_partner"].is_finite().all()
+    assert set(rows["singular_values"].list.len()) == {2}

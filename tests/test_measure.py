@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -96,6 +97,25 @@ def test_every_route_gives_the_same_spectrum(
         assert row.singular_values == pytest.approx(
             sigma.tolist()[: len(row.singular_values)], abs=1e-6 * row.sigma_max
         )
+
+
+def test_top_k_keeps_the_largest_singular_values(tiny_model: Callable[[str], Model]) -> None:
+    model, ids, response = tiny_model("llama"), tokens(6), mask(6, 2)[None]
+    found = {
+        k: gradient_spectra(model, ids[None], response, options=options).samples[0].rows
+        for k, options in {
+            0: SpectraOptions(),
+            3: SpectraOptions(top_k=3),
+            50: SpectraOptions(top_k=50),
+            math.inf: SpectraOptions(save_spectra=True),
+        }.items()
+    }
+    for none, three, many, every in zip(*found.values(), strict=True):
+        assert none.singular_values is None
+        assert len(every.singular_values or ()) == 6
+        assert three.singular_values == (every.singular_values or [])[:3]
+        assert many.singular_values == every.singular_values
+        assert three.nuclear_norm == every.nuclear_norm
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3", "gpt2_conv1d"])

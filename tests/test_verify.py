@@ -117,20 +117,25 @@ def test_other_wrong_results_fail_too(
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.2])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
 def test_half_precision_is_judged_by_its_medians(
-    factor: float, tiny: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    dtype: torch.dtype,
+    factor: float,
+    tiny: list[str],
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def scaled(measurement: Measurement) -> Measurement:
         for i in range(len(measurement.rows)):
             measurement = with_row(measurement, i, "frobenius_norm", factor)
         return measurement
 
-    monkeypatch.setattr("gradsweep.measure.Engine.measure", engine_with(scaled, torch.bfloat16))
-    assert main([*tiny, "model.dtype=bfloat16"]) == int(factor != 1)
+    monkeypatch.setattr("gradsweep.measure.Engine.measure", engine_with(scaled, dtype))
+    assert main([*tiny, f"model.dtype={str(dtype).removeprefix('torch.')}"]) == int(factor != 1)
     cells = table_line(capsys.readouterr().out, "frobenius_norm", "q")
     assert float(cells[2]) <= 1e-5, "the engine itself is compared in float32"
     assert float(cells[6]) == pytest.approx(factor - 1, abs=0.05)
-    assert float(cells[7]) > 1e-4, "bfloat16 has its price"
+    assert float(cells[7]) > 1e-4, "half precision has its price"
 
 
 LAYOUTS: dict[str, Callable[[], hf.PreTrainedModel]] = {

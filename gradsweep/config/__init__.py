@@ -8,11 +8,15 @@ types alone cannot. Nothing here imports torch: a bad field fails before a model
 from gradsweep.config.conditions import AnswerKind as AnswerKind
 from gradsweep.config.conditions import CorrectnessConfig as CorrectnessConfig
 from gradsweep.config.conditions import CorrectnessKind as CorrectnessKind
-from gradsweep.config.conditions import CotConfig as CotConfig
-from gradsweep.config.conditions import CotLevel as CotLevel
 from gradsweep.config.conditions import DatasetConfig as DatasetConfig
 from gradsweep.config.conditions import DatasetKind as DatasetKind
 from gradsweep.config.conditions import IrrelevantSource as IrrelevantSource
+from gradsweep.config.conditions import PaperSource as PaperSource
+from gradsweep.config.cot import CotConfig as CotConfig
+from gradsweep.config.cot import CotKind as CotKind
+from gradsweep.config.cot import CotLevel as CotLevel
+from gradsweep.config.cot import cot_reading_key as cot_reading_key
+from gradsweep.config.cot import is_reasoning_level as is_reasoning_level
 from gradsweep.config.model import Dtype as Dtype
 from gradsweep.config.model import ModelConfig as ModelConfig
 from gradsweep.config.model import ModelSource as ModelSource

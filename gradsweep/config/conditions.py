@@ -1,4 +1,4 @@
-"""The axes of what is asked: dataset, chain of thought, correctness (paper section 3)."""
+"""The axes of what is asked: dataset and correctness (paper section 3)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Optional
 
 from omegaconf import MISSING
 
-from gradsweep.errors import ConfigError
+from gradsweep.config.cot import CotLevel
+from gradsweep.errors import ConfigError, ExcludedPointError
 
 
 class DatasetKind(Enum):
@@ -19,6 +20,15 @@ class DatasetKind(Enum):
     paper = "paper"
 
 
+class PaperSource(Enum):
+    """Where the paper's files come from. `auto` is the folder `root` if given, else the URL."""
+
+    auto = "auto"
+    root = "root"
+    url = "url"
+    hub = "hub"
+
+
 class AnswerKind(Enum):
     """What a wrong answer looks like: decides the irrelevant-response rule (paper section 3)."""
 
@@ -26,12 +36,6 @@ class AnswerKind(Enum):
     choice = "choice"
     binary = "binary"
     text = "text"
-
-
-class CotLevel(Enum):
-    none = "none"
-    simplified = "simplified"
-    detailed = "detailed"
 
 
 class CorrectnessKind(Enum):
@@ -58,8 +62,16 @@ class DatasetConfig:
     """Samples a point takes when `n_samples` is not given (paper: 500; 454 for wiki_unpopular)."""
     files: dict[str, str] = field(default_factory=dict)
     """Level -> file below `root`, in the layout of the paper's release (kind=paper)."""
+    source: PaperSource = PaperSource.auto
+    """Where the files are read from (kind=paper); `hub` takes the original dataset instead."""
     root: Optional[str] = None
-    """Local copy of the `data` folder of the paper's release (kind=paper)."""
+    """Local copy of the `data` folder of the paper's release (source=root)."""
+    url: Optional[str] = None
+    """Address of such a folder (source=url); None is the paper's release at a fixed commit."""
+    hub: Optional[str] = None
+    """The original dataset: a Hugging Face id, or a folder with its files (source=hub)."""
+    hub_revision: Optional[str] = None
+    """Branch, tag or commit of `hub`; None is its default branch."""
     path: Optional[str] = None
     """The user's own .jsonl, or a .json list in the paper's form (kind=jsonl)."""
     size: int = 500
@@ -77,11 +89,27 @@ class DatasetConfig:
                 "dataset.path is needed with dataset=jsonl: a .jsonl file with "
                 "{prompt, responses} or a .json list of {instruction, input, output}"
             )
+        if self.source is PaperSource.hub and self.kind is DatasetKind.paper and not self.hub:
+            raise ExcludedPointError(
+                f"dataset.source=hub: dataset={self.name} has no original on the hub that is "
+                "known here; allowed are root and url"
+            )
+        if self.source is PaperSource.root and not self.root:
+            raise ConfigError(
+                "dataset.root is needed with dataset.source=root: the data folder of the paper's "
+                "release (github.com/MingLiiii/Layer_Gradient), which holds cot_500"
+            )
 
+    @property
+    def from_hub(self) -> bool:
+        """Whether the original dataset is read instead of the paper's files."""
+        return self.kind is DatasetKind.paper and self.source is PaperSource.hub
 
-@dataclass
-class CotConfig:
-    level: CotLevel = CotLevel.none
+    @property
+    def available_levels(self) -> list[CotLevel]:
+        """`levels`, without the detailed texts that only the paper has (written by GPT-4o)."""
+        detailed = {CotLevel.detailed} if self.from_hub else set()
+        return [level for level in self.levels if level not in detailed]
 
 
 @dataclass

@@ -32,6 +32,7 @@ class Prompt(Enum):
 class Dtype(Enum):
     float32 = "float32"
     bfloat16 = "bfloat16"
+    float16 = "float16"
 
 
 @dataclass
@@ -43,6 +44,8 @@ class ModelSource:
     """Hugging Face repository, `owner/name` (kind=hub)."""
     revision: Optional[str] = None
     """Branch, tag or commit of `hub_id`; None is the repository's default branch."""
+    gated: bool = False
+    """The hub gives `hub_id` only to accounts that accepted its terms: a token is needed."""
     path: Optional[str] = None
     """A folder written by `save_pretrained` (kind=folder) or one GGUF file (kind=gguf)."""
     package: Optional[str] = None
@@ -100,12 +103,17 @@ class ModelConfig:
     prompt: Prompt = Prompt.plain
     """`plain` for base models, `chat` for instruct models, unless a run says otherwise."""
     dtype: Dtype = Dtype.float32
-    """Of weights and activations. The small spectral problems are float64 whatever this is."""
+    """Of weights and activations: float32, bfloat16 or float16 (with loss scaling). The small
+    spectral problems are float64 whatever this is."""
     max_length: int = 1024
     """Tokens of prompt and response together; longer samples lose response tokens at the end."""
+    parameters: Optional[int] = None
+    """All of the model's parameters, tied ones once: for estimates of memory. None is unknown."""
 
     def __post_init__(self) -> None:
         if not self.name:
             self.name = self.source.label()
+        if self.parameters is not None and self.parameters < 1:
+            raise ConfigError(f"model.parameters must be at least 1, got {self.parameters}")
         if self.max_length < 2:
             raise ConfigError(f"model.max_length must be at least 2 tokens, got {self.max_length}")

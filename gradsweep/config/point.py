@@ -8,7 +8,8 @@ from typing import Optional
 
 from omegaconf import MISSING
 
-from gradsweep.config.conditions import CorrectnessConfig, CotConfig, DatasetConfig
+from gradsweep.config.conditions import CorrectnessConfig, DatasetConfig
+from gradsweep.config.cot import CotConfig, CotKind, CotLevel
 from gradsweep.config.model import ModelConfig
 from gradsweep.config.run import GradientsConfig, StoreConfig, TrackingConfig
 from gradsweep.errors import ConfigError, ExcludedPointError
@@ -36,18 +37,24 @@ class Config:
     def __post_init__(self) -> None:
         if self.n_samples is not None and self.n_samples < 1:
             raise ConfigError(f"n_samples must be at least 1, got {self.n_samples}")
-        levels = [level.name for level in self.dataset.levels]
-        if levels and self.cot.level.name not in levels:
+        if self.cot.kind is not CotKind.custom:
+            self._require_level("cot", self.cot.level)
+        if self.cot.match_length is not None:
+            self._require_level("cot.match_length", self.cot.match_length)
+
+    def _require_level(self, field_name: str, level: CotLevel) -> None:
+        """Raises `ExcludedPointError` when the dataset is known not to have this level."""
+        levels = [one.name for one in self.dataset.available_levels]
+        if levels and level.name not in levels:
+            source = " from the hub" if self.dataset.from_hub else ""
             raise ExcludedPointError(
-                f"dataset={self.dataset.name} has no cot={self.cot.level.name}: "
+                f"dataset={self.dataset.name}{source} has no {field_name}={level.name}: "
                 f"its levels are {', '.join(levels)}"
             )
 
     @property
     def axes(self) -> Axes:
-        return Axes(
-            self.model.name, self.dataset.name, self.cot.level.name, self.correctness.kind.name
-        )
+        return Axes(self.model.name, self.dataset.name, self.cot.label, self.correctness.kind.name)
 
     @property
     def requested_samples(self) -> int:

@@ -42,8 +42,18 @@ class GradientsConfig:
     """Relative to σ₁; None is eps(model dtype)·max(m, n), as in `numpy.linalg.matrix_rank`."""
     save_spectra: bool = False
     """Keep every singular value in the rows, not only the metrics."""
+    top_k: Optional[int] = None
+    """Keep the k largest singular values in the rows; fewer where a gradient has fewer."""
+    similarities: bool = False
+    """Cosines of each gradient with that of the next layer and of its partner (q with o, k with
+    v). Costs about the time of the spectra again (twice that in wide models), and the memory of
+    one more layer's factors in float64."""
     batch_tokens: int = 512
-    """Padded tokens per batch; a longer sample is a batch of its own. Does not change results."""
+    """Padded tokens per batch; a longer sample is a batch of its own. Smaller batches are tried
+    where memory runs out. Does not change results."""
+    checkpointing: bool = False
+    """Gradient checkpointing: a layer's activations are computed again in the backward pass instead
+    of kept. Less memory, about a third more time. Does not change results."""
     workers: Optional[int] = None
     """Batches measured at the same time on a CPU, each with one core; None is one per core for
     a small model and 1 for a large one, whose operations fill the cores. Does not change results.
@@ -64,6 +74,13 @@ class GradientsConfig:
             raise ConfigError(f"gradients.batch_tokens must be positive, got {self.batch_tokens}")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"gradients.workers must be at least 1, got {self.workers}")
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigError(f"gradients.top_k must be at least 1, got {self.top_k}")
+        if self.top_k is not None and self.save_spectra:
+            raise ConfigError(
+                f"gradients.top_k={self.top_k} keeps some singular values and "
+                "gradients.save_spectra=true all of them: give one of the two"
+            )
         if self.rank_tolerance is not None and not 0 < self.rank_tolerance < 1:
             raise ConfigError(
                 f"gradients.rank_tolerance must be in (0, 1), got {self.rank_tolerance}"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from gradsweep.config import Config, DatasetKind
+from dataclasses import replace
+
+from gradsweep.config import Config, CotConfig, CotKind, DatasetKind
 from gradsweep.data.arithmetic.dataset import VERSION, require_version
+from gradsweep.data.custom import FIELD as CUSTOM_FIELD
+from gradsweep.data.custom import custom_file, questions_config
 from gradsweep.data.files import content_hash
+from gradsweep.data.hub import read_hub
 from gradsweep.data.jsonl import FIELD as JSONL_FIELD
 from gradsweep.data.jsonl import jsonl_file
-from gradsweep.data.paper import FIELD as PAPER_FIELD
 from gradsweep.data.paper import paper_files
 from gradsweep.data.questions import digest
 
@@ -17,13 +21,27 @@ def fingerprint(config: Config) -> str:
 
     Reads the files that the point reads (each once, while it stays the same), never where they
     lie. Cheap enough to call for every point of a grid before anything is launched, and raises
-    what `load_samples` would raise about files and levels.
+    what `load_samples` would raise about files and levels. The paper's release is known by its
+    checksums and not downloaded for this; the original datasets of the hub are.
     """
+    level = config.cot.match_length
+    if config.cot.kind is CotKind.custom:
+        parts = [_own(questions_config(config)), content_hash(custom_file(config), CUSTOM_FIELD)]
+    else:
+        parts = [_own(config)]
+    if level is not None:
+        parts.append(_own(replace(config, cot=CotConfig(level))))
+    return parts[0] if len(parts) == 1 else digest(*parts)
+
+
+def _own(config: Config) -> str:
+    """Of the data at `cot.level`."""
     if config.dataset.kind is DatasetKind.arithmetic:
         require_version(config)
         return digest("arithmetic", str(VERSION), str(config.dataset.size), str(config.seed))
     if config.dataset.kind is DatasetKind.jsonl:
         return digest("jsonl", content_hash(jsonl_file(config), JSONL_FIELD))
-    files = paper_files(config)
-    roles = (files.responses, files.answers, files.shuffled)
-    return digest("paper", *(content_hash(path, PAPER_FIELD) if path else "" for path in roles))
+    if config.dataset.from_hub:
+        questions = read_hub(config).questions
+        return digest("hub", *(text for one in questions for text in (one.prompt, one.response)))
+    return digest("paper", *paper_files(config).content_hashes())

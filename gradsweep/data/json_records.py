@@ -18,6 +18,11 @@ from gradsweep.data.files import parse_json, read_text, stat_of
 from gradsweep.errors import DataError
 
 LEVELS = tuple(level.name for level in CotLevel)
+_FORMS = {
+    "prompt": "{question_id?, prompt, responses} and {instruction, input?, output}",
+    "response": "{question_id or prompt, response}",
+}
+"""The whole forms of a record, shown when this field of it is missing."""
 ANY_LEVEL = "any"
 """Key of the one response of a record in the paper's form, which names no level."""
 
@@ -54,11 +59,22 @@ def read_records(path: Path, field: str) -> tuple[Record, ...]:
 
 @lru_cache(maxsize=8)
 def _read_records(path: Path, field: str, mtime_ns: int, size: int) -> tuple[Record, ...]:
-    text = read_text(path, field)
-    values = _lines(text, path) if path.suffix == ".jsonl" else _list_items(text, path)
+    values = _values(path, field)
     records = tuple(_record(value, place, f"{path}, {place}") for place, value in values)
     _refuse_repeated_ids(records, path)
     return records
+
+
+def read_objects(path: Path, field: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a file in order, each with where it stands; raises as `read_records`."""
+    for place, value in _values(path, field):
+        where = f"{path}, {place}"
+        yield where, _object(value, where)
+
+
+def _values(path: Path, field: str) -> Iterator[tuple[str, Any]]:
+    text = read_text(path, field)
+    return _lines(text, path) if path.suffix == ".jsonl" else _list_items(text, path)
 
 
 def _lines(text: str, path: Path) -> Iterator[tuple[str, Any]]:
@@ -79,16 +95,21 @@ def _list_items(text: str, path: Path) -> Iterator[tuple[str, Any]]:
         yield f"item {number} of the list", item
 
 
-def _record(value: Any, place: str, where: str) -> Record:
+def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{where}: a record must be an object {{…}}, got {_kind(value)}")
+    return value
+
+
+def _record(given: Any, place: str, where: str) -> Record:
+    value = _object(given, where)
     if "instruction" in value and "prompt" not in value:
-        instruction = _text(value, "instruction", where, may_be_empty=False)
-        extra = "" if value.get("input") is None else _text(value, "input", where)
+        instruction = text_of(value, "instruction", where, may_be_empty=False)
+        extra = "" if value.get("input") is None else text_of(value, "input", where)
         prompt = f"{instruction}\n{extra}" if extra else instruction
-        responses = {ANY_LEVEL: _text(value, "output", where)}
+        responses = {ANY_LEVEL: text_of(value, "output", where)}
     else:
-        prompt = _text(value, "prompt", where, may_be_empty=False)
+        prompt = text_of(value, "prompt", where, may_be_empty=False)
         responses = _responses(value, where)
     return Record(place, _question_id(value, where), prompt, responses)
 
@@ -107,7 +128,7 @@ def _responses(value: dict[str, Any], where: str) -> dict[str, str]:
                 f"allowed are {', '.join(LEVELS)}"
             )
     given = [name for name, text in responses.items() if text is not None]
-    return {name: _text(responses, name, f"{where}, field 'responses'") for name in given}
+    return {name: text_of(responses, name, f"{where}, field 'responses'") for name in given}
 
 
 def _question_id(value: dict[str, Any], where: str) -> str | None:
@@ -116,19 +137,20 @@ def _question_id(value: dict[str, Any], where: str) -> str | None:
         return None
     if isinstance(given, int) and not isinstance(given, bool):
         return str(given)
-    return _text(value, "question_id", where, may_be_empty=False)
+    return text_of(value, "question_id", where, may_be_empty=False)
 
 
 def _field(value: dict[str, Any], name: str, where: str) -> Any:
     if name not in value:
         raise DataError(
             f"{where}: field {name!r} is missing; given are {', '.join(value) or 'no fields'}. "
-            "Allowed are {question_id?, prompt, responses} and {instruction, input?, output}"
+            f"Allowed are {_FORMS.get(name, _FORMS['prompt'])}"
         )
     return value[name]
 
 
-def _text(value: dict[str, Any], name: str, where: str, *, may_be_empty: bool = True) -> str:
+def text_of(value: dict[str, Any], name: str, where: str, *, may_be_empty: bool = True) -> str:
+    """The text in field `name`. Raises `DataError` when it is missing, or no usable text."""
     text = _field(value, name, where)
     if not isinstance(text, str):
         raise DataError(f"{where}: field {name!r} must be a text, got {_kind(text)}")

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from gradsweep.config import Config, CorrectnessKind, CotLevel, DatasetKind
+from gradsweep.config import (
+    Config,
+    CorrectnessKind,
+    CotConfig,
+    CotKind,
+    CotLevel,
+    DatasetKind,
+)
 from gradsweep.data.answers import same, stated_answer
 from gradsweep.data.arithmetic import read_arithmetic
+from gradsweep.data.custom import questions_config, with_custom_responses
+from gradsweep.data.hub import read_hub
 from gradsweep.data.irrelevant import IrrelevantResponses
 from gradsweep.data.jsonl import read_jsonl
 from gradsweep.data.paper import read_paper
 from gradsweep.data.questions import Dataset, Question, digest
+from gradsweep.data.steps import count_steps, keep_steps
 from gradsweep.records import Sample
 
 _READERS: dict[DatasetKind, Callable[[Config], Dataset]] = {
@@ -41,22 +51,86 @@ def load_samples(config: Config) -> LoadedSamples:
         DataError: a data file is missing, empty or malformed, or too small for the conditions.
         ExcludedPointError: the user's file has nothing at this CoT level.
     """
-    dataset = _READERS[config.dataset.kind](config)
-    taken = _take(dataset.questions, config)
+    dataset = _read(config)
+    lengths = _Lengths(config) if config.cot.match_length else None
+    questions = lengths.known(dataset.questions) if lengths else dataset.questions
+    taken = _take(questions, config)
     responses = _responses(dataset, taken, config)
+    references = lengths.references(taken) if lengths else [None] * len(taken)
+    shortened = [_shortened(response, config.cot) for response in responses]
     samples = [
-        Sample(
-            sample_id=digest(question.question_id, question.prompt, response),
-            question_id=question.question_id,
-            prompt=question.prompt,
-            response=response,
-            index=index,
-        )
-        for index, (question, response) in enumerate(zip(taken, responses, strict=True))
+        _sample(index, *parts)
+        for index, parts in enumerate(zip(taken, shortened, references, strict=True))
     ]
-    notes = [_count_note(dataset, config), _kept_answers_note(dataset, taken, responses, config)]
+    notes = [
+        _count_note(len(questions), config),
+        _kept_answers_note(dataset, taken, responses, config),
+        _steps_note(responses, config.cot),
+        lengths.note(len(dataset.questions) - len(questions)) if lengths else "",
+    ]
     messages = [*dataset.messages, *(note for note in notes if note)]
-    return LoadedSamples(samples, len(dataset.questions), messages)
+    return LoadedSamples(samples, len(questions), messages)
+
+
+def _sample(index: int, question: Question, response: str, reference: str | None) -> Sample:
+    reference_part = () if reference is None else (reference,)
+    return Sample(
+        sample_id=digest(question.question_id, question.prompt, response, *reference_part),
+        question_id=question.question_id,
+        prompt=question.prompt,
+        response=response,
+        index=index,
+        same_length_as=reference,
+    )
+
+
+def _read(config: Config) -> Dataset:
+    if config.cot.kind is CotKind.custom:
+        return with_custom_responses(config, _read(questions_config(config)))
+    if config.dataset.from_hub:
+        return read_hub(config)
+    return _READERS[config.dataset.kind](config)
+
+
+class _Lengths:
+    """The responses at `cot.match_length`, whose lengths those of the point get."""
+
+    def __init__(self, config: Config) -> None:
+        assert config.cot.match_length is not None
+        self._config = replace(config, cot=CotConfig(config.cot.match_length))
+        self._dataset = _read(self._config)
+        self._by_id = {one.question_id: one for one in self._dataset.questions}
+
+    def known(self, questions: Sequence[Question]) -> Sequence[Question]:
+        return [question for question in questions if question.question_id in self._by_id]
+
+    def references(self, questions: Sequence[Question]) -> Sequence[str | None]:
+        """Correct or irrelevant ones, as the point itself has."""
+        same = [self._by_id[question.question_id] for question in questions]
+        return _responses(self._dataset, same, self._config)
+
+    def note(self, missing: int) -> str:
+        level = self._config.cot.level.name
+        return f"{missing} questions have no response at cot.match_length={level}: left out" * (
+            missing > 0
+        )
+
+
+def _shortened(response: str, cot: CotConfig) -> str:
+    return keep_steps(response, cot.steps_kept) if cot.kind is CotKind.partial else response
+
+
+def _steps_note(responses: Sequence[str], cot: CotConfig) -> str:
+    """Says so when responses stay whole because they have no more steps than are kept."""
+    if cot.kind is not CotKind.partial:
+        return ""
+    whole = sum(count_steps(response) <= cot.steps_kept for response in responses)
+    if not whole:
+        return ""
+    return (
+        f"{whole} of {len(responses)} responses have no more than "
+        f"cot.steps_kept={cot.steps_kept} steps: they stay whole"
+    )
 
 
 def _take(questions: Sequence[Question], config: Config) -> Sequence[Question]:
@@ -76,14 +150,14 @@ def _responses(dataset: Dataset, taken: Sequence[Question], config: Config) -> l
         return [question.response for question in taken]
     if dataset.shuffled is not None:
         return [dataset.shuffled[question.question_id] for question in taken]
-    irrelevant = IrrelevantResponses(
-        dataset.pool, config.cot.level, config.dataset.answer, config.seed
-    )
+    # The user's own responses may be of any form: they are shuffled like those with reasoning.
+    level = CotLevel.detailed if config.cot.kind is CotKind.custom else config.cot.level
+    irrelevant = IrrelevantResponses(dataset.pool, level, config.dataset.answer, config.seed)
     return [irrelevant(question) for question in taken]
 
 
-def _count_note(dataset: Dataset, config: Config) -> str:
-    asked, available = config.requested_samples, len(dataset.questions)
+def _count_note(available: int, config: Config) -> str:
+    asked = config.requested_samples
     if asked <= available:
         return ""
     field_name = "n_samples" if config.n_samples is not None else "dataset.n_samples"

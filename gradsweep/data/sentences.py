@@ -11,6 +11,8 @@ sentence, and gets the full stop that it lacks.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 
 _END = re.compile(r"""[.!?]+["'”’)\]*$]*(?:\s*\\[\])])?(?=\s|$)""")
 _WRITTEN_BREAK = re.compile(r"\\n(?![a-z])")
@@ -31,14 +33,18 @@ def split_sentences(text: str) -> list[str]:
     return [sentence for line in lines for sentence in _split_line(line)]
 
 
-def _split_line(text: str) -> list[str]:
-    sentences = []
+def sentence_ends(text: str) -> Iterator[int]:
+    """Offsets behind the end mark of every sentence of `text`; written breaks are not asked."""
     start = 0
     for end in _END.finditer(text):
         if not _is_abbreviated(text[start : end.start()], end.group(), text[end.end() :]):
-            sentences.append(text[start : end.end()].strip())
+            yield end.end()
             start = end.end()
-    sentences.append(text[start:].strip())
+
+
+def _split_line(text: str) -> list[str]:
+    borders = [0, *sentence_ends(text), len(text)]
+    sentences = [text[start:end].strip() for start, end in pairwise(borders)]
     return [sentence for sentence in sentences if sentence]
 
 

@@ -2,19 +2,25 @@
 
 from gradsweep.gradients.batches import Batch, collate, make_batch, token_batches
 from gradsweep.gradients.capture import Taps, install_taps
+from gradsweep.gradients.checkpointing import checkpointed_layers
 from gradsweep.gradients.factors import Factors, split_samples
 from gradsweep.gradients.losses import ResponseHead, frozen, install_response_head
+from gradsweep.gradients.scaling import LossScale, needs_scaling, with_loss_scale
 
 __all__ = [
     "Batch",
     "Factors",
+    "LossScale",
     "ResponseHead",
     "Taps",
+    "checkpointed_layers",
     "collate",
     "frozen",
     "install_response_head",
     "install_taps",
     "make_batch",
+    "needs_scaling",
     "split_samples",
     "token_batches",
+    "with_loss_scale",
 ]

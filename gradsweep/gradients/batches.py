@@ -1,4 +1,9 @@
-"""Batches: which samples run together, and their padded tensors."""
+"""Batches: which samples run together, and their padded tensors.
+
+Padding costs as much as tokens do, so samples of similar length run together. They are sorted
+within a window of some batches, not over the whole point: what is stored at any moment then is a
+cross-section of the data, and the rate that a progress bar shows holds for the rest.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,9 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gradsweep.records import EncodedSample
+
+WINDOW_BATCHES = 16
+"""Batches' worth of tokens within which samples are sorted by length."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,22 @@ class Batch:
             (int(start), int(start + n))
             for start, n in zip(starts, self.attention_mask.sum(dim=1), strict=True)
         ]
+
+    @property
+    def padded_tokens(self) -> int:
+        """What a pass over it costs: samples times the longest of them."""
+        return self.input_ids.numel()
+
+    def part(self, places: Sequence[int]) -> Batch:
+        """The samples at these places, without the columns that only others need."""
+        attention = self.attention_mask[list(places)]
+        columns = attention.any(dim=0).nonzero().flatten()
+        kept = slice(int(columns[0]), int(columns[-1]) + 1)
+        return Batch(
+            self.input_ids[list(places), kept],
+            attention[:, kept],
+            self.response_mask[list(places), kept],
+        )
 
 
 def make_batch(input_ids: Tensor, response_mask: Tensor, attention_mask: Tensor | None) -> Batch:
@@ -80,14 +104,28 @@ def collate(samples: Sequence[EncodedSample], device: torch.device | str) -> Bat
 def token_batches(
     samples: Sequence[EncodedSample], batch_tokens: int
 ) -> Iterator[list[EncodedSample]]:
-    """Consecutive samples whose padded size stays within `batch_tokens`; one sample at least."""
-    batch: list[EncodedSample] = []
-    longest = 0
-    for sample in samples:
-        longest = max(longest, len(sample.input_ids))
-        if batch and longest * (len(batch) + 1) > batch_tokens:
-            yield batch
-            batch, longest = [], len(sample.input_ids)
-        batch.append(sample)
-    if batch:
+    """Samples of similar length whose padded size stays within `batch_tokens`; one at least.
+
+    The batches of a window come longest first: what does not fit in memory shows early, and
+    short batches even out the workers' ends. The same samples always give the same batches.
+    """
+    for window in _windows(samples, WINDOW_BATCHES * batch_tokens):
+        batch: list[EncodedSample] = []
+        for sample in sorted(window, key=lambda s: len(s.input_ids), reverse=True):
+            if batch and len(batch[0].input_ids) * (len(batch) + 1) > batch_tokens:
+                yield batch
+                batch = []
+            batch.append(sample)
         yield batch
+
+
+def _windows(
+    samples: Sequence[EncodedSample], most_tokens: int
+) -> Iterator[Sequence[EncodedSample]]:
+    """Consecutive runs of samples that hold `most_tokens`, the last one whatever is left."""
+    start = n_tokens = 0
+    for i, sample in enumerate(samples, start=1):
+        n_tokens += len(sample.input_ids)
+        if n_tokens >= most_tokens or i == len(samples):
+            yield samples[start:i]
+            start, n_tokens = i, 0

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 SYSTEM_PROMPT = "You are a helpful assistant."
+TODAY = "26 Jul 2024"
+"""The date that Llama 3.1's template writes by itself. Those of Llama 3.2 and 3.3 write the day
+of the run, which would make the gradients of a point depend on it."""
 
 
 def encode(
@@ -31,7 +34,8 @@ def encode(
     `plain` is prompt, newline, response, with the special tokens that the tokenizer itself puts
     in front (BOS in Llama and Gemma). `chat` is the tokenizer's chat template with its generation
     prompt, then the response; the template brings its own special tokens. No EOS is added and
-    nothing is stripped (paper section 3).
+    nothing is stripped (paper section 3). With `same_length_as`, the response is repeated, a
+    newline between, and cut, until it has exactly as many tokens as that text after this prompt.
 
     Returns:
         The encoded sample, with 1 <= response_start < len(input_ids) <= max_length; or, when no
@@ -47,7 +51,13 @@ def encode(
     else:
         prefix = sample.prompt + "\n"
     add_special_tokens = prompt is Prompt.plain
-    input_ids, ends = _tokens(tokenizer, prefix + sample.response, add_special_tokens)
+    if sample.same_length_as is None:
+        input_ids, ends = _tokens(tokenizer, prefix + sample.response, add_special_tokens)
+    elif sample.response.strip() and sample.same_length_as.strip():
+        input_ids, ends = _same_length_tokens(tokenizer, prefix, sample, add_special_tokens)
+    else:
+        reason = "the response, or the one whose length it should have, is blank"
+        return _rejected(sample, SampleStatus.EMPTY_RESPONSE, reason)
     start = _response_start(ends, len(prefix))
     if start >= len(input_ids):
         reason = f"the response {sample.response[:40]!r} has no token that the prompt predicts"
@@ -94,12 +104,15 @@ def _has_system_role(tokenizer: PreTrainedTokenizerBase) -> bool:
 
 def _rendered(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]]) -> str:
     try:
-        return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+        text = tokenizer.apply_chat_template(
+            turns, add_generation_prompt=True, tokenize=False, date_string=TODAY
+        )
     except (TemplateError, ValueError) as error:
         raise ModelError(
             f"model.prompt=chat: the chat template of {tokenizer.name_or_path or 'this model'} "
             f"cannot be used ({error}): use model.prompt=plain"
         ) from error
+    return str(text)
 
 
 def _tokens(
@@ -121,6 +134,22 @@ def _tokens(
         length -= 1
     ends = [end for _, end in encoding["offset_mapping"][:length]]
     return list(encoding["input_ids"][:length]), ends
+
+
+def _same_length_tokens(
+    tokenizer: PreTrainedTokenizerBase, prefix: str, sample: Sample, add_special_tokens: bool
+) -> tuple[list[int], list[int]]:
+    """As `_tokens`, of the response repeated and cut to the length of `same_length_as`."""
+    assert sample.same_length_as is not None
+    _, ends = _tokens(tokenizer, prefix + sample.same_length_as, add_special_tokens)
+    wanted = len(ends) - _response_start(ends, len(prefix))
+    response = sample.response
+    input_ids, ends = _tokens(tokenizer, prefix + response, add_special_tokens)
+    while len(ends) - _response_start(ends, len(prefix)) < wanted:
+        response = f"{response}\n{response}"
+        input_ids, ends = _tokens(tokenizer, prefix + response, add_special_tokens)
+    end = _response_start(ends, len(prefix)) + wanted
+    return input_ids[:end], ends[:end]
 
 
 def _response_start(ends: list[int], prefix_length: int) -> int:

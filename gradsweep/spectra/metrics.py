@@ -18,9 +18,13 @@ def rank_tolerance(dtype: torch.dtype, m: int, n: int) -> float:
 
 
 def spectrum_row(
-    spectrum: Spectrum, layer: int, projection: str, tolerance: float, save_spectrum: bool = False
+    spectrum: Spectrum, layer: int, projection: str, tolerance: float, kept: int | None = 0
 ) -> SpectrumRow:
-    """All metrics of one gradient. `tolerance` is relative to σ₁ (rank, condition number)."""
+    """All metrics of one gradient.
+
+    `tolerance` is relative to σ₁ (rank, condition number); `kept` is how many of the largest
+    singular values stay in the row, None for all.
+    """
     sigma = spectrum.sigma
     nuclear, largest = float(sigma.sum()), float(sigma[0])
     above = sigma[sigma > tolerance * largest]
@@ -40,7 +44,7 @@ def spectrum_row(
         checksum_error=spectrum.checksum_error,
         finite=spectrum.holds and math.isfinite(nuclear),
         solver=spectrum.solver,
-        singular_values=sigma.tolist() if save_spectrum else None,
+        singular_values=None if kept == 0 else sigma[:kept].tolist(),
     )
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from gradsweep.errors import StoreError
+from gradsweep.errors import PointBusyError
 from gradsweep.store.atomic import readable_disk_errors
 
 HEARTBEAT_SECONDS = 10.0
@@ -32,7 +32,7 @@ def hold_lease(path: Path) -> Iterator[None]:
     """Hold `path` (a RUNNING file) while the block runs; removed at its end.
 
     Raises:
-        StoreError: a live process holds it; the message names host, process and start.
+        PointBusyError: a live process holds it; the message names host, process and start.
     """
     handle = _acquire(path)
     stop = threading.Event()
@@ -99,8 +99,8 @@ def _self() -> dict[str, Any]:
     }
 
 
-def _held(path: Path, record: dict[str, Any]) -> StoreError:
-    return StoreError(
+def _held(path: Path, record: dict[str, Any]) -> PointBusyError:
+    return PointBusyError(
         f"{path.parent} is being written by process {record.get('pid', '?')} on "
         f"{record.get('host', '?')} since {record.get('since', '?')}: wait for it, stop it, "
         "or set store.root to another folder"

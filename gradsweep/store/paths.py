@@ -3,7 +3,7 @@
 results/points/<point_id>/   config.yaml  parts/  rows.parquet  samples.parquet
                              summary.json  RUNNING  FAILED.json  DONE
 results/sweeps/<name>/       manifest.json
-results/reports/<name>/      figures
+results/reports/<name>/      findings.md  tables/  figures/
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ import polars as pl
 import yaml
 
 from gradsweep.errors import GradsweepError
-from gradsweep.records import SampleResult
+from gradsweep.records import SampleResult, SampleStatus
 from gradsweep.store.atomic import readable_disk_errors, write_json, write_parquet, write_text
 from gradsweep.store.frames import ROW_SCHEMA, SAMPLE_SCHEMA, rows_frame, samples_frame
 from gradsweep.store.lease import hold_lease
@@ -34,8 +34,11 @@ class PointStore:
         self.paths = paths
         numbers = [_part_number(path) for path in paths.parts.glob("*.parquet")]
         self._next_part = max(numbers, default=-1) + 1
-        self.stored_ids = set(read_parts(paths, "samples")["sample_id"])
-        """Samples with an outcome on disk, good or bad."""
+        stored = read_parts(paths, "samples")
+        retried = pl.col("status") == SampleStatus.OUT_OF_MEMORY.value
+        self.stored_ids = set(stored.filter(~retried)["sample_id"])
+        """Samples with an outcome on disk, good or bad, that stands: what did not fit in memory
+        may fit in the next run of the point, with other settings or on another machine."""
 
     def append(self, results: Sequence[SampleResult]) -> None:
         """Store what became of these samples; on disk when it returns.
@@ -71,11 +74,18 @@ class PointStore:
 
 
 def read_parts(paths: PointPaths, kind: str) -> pl.DataFrame:
-    """All committed parts of `kind` ("rows" or "samples"); rows without their samples are not."""
+    """All committed parts of `kind` ("rows" or "samples"); rows without their samples are not.
+
+    Of a sample that was tried again, the last outcome counts; the ones before have no rows.
+    """
     committed = sorted(map(_part_number, paths.parts.glob("samples-*.parquet")))
     frames = [pl.read_parquet(paths.part(kind, number)) for number in committed]
     schema = SAMPLE_SCHEMA if kind == "samples" else ROW_SCHEMA
-    return pl.concat([pl.DataFrame(schema=schema), *frames])
+    # A part from before a column was there has none: it reads as null.
+    table = pl.concat([pl.DataFrame(schema=schema), *frames], how="diagonal")
+    if kind == "rows":
+        return table
+    return table.unique("sample_id", keep="last", maintain_order=True)
 
 
 @contextmanager

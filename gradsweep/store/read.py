@@ -67,4 +67,6 @@ def _point_frame(paths: PointPaths, axes: dict[str, str], kind: str) -> pl.DataF
     frame = pl.read_parquet(getattr(paths, kind)) if finished else read_parts(paths, kind)
     labels = [pl.lit(paths.point_id).alias("point_id")]
     labels += [pl.lit(axes[name]).alias(name) for name in AXES]
+    # A file from before a column was there has none: it reads as null.
+    frame = pl.concat([pl.DataFrame(schema=schema), frame], how="diagonal")
     return frame.select(*labels, *schema)

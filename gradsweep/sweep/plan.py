@@ -6,15 +6,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
-
-from gradsweep.composition import compose_raw, to_config
-from gradsweep.config import Config
-from gradsweep.errors import ExcludedPointError
+from gradsweep.composition import to_config
+from gradsweep.config import Config, ModelConfig
+from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id
 from gradsweep.records import AXES, Axes
 from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.sweep.grid import cells, composed, sweeper_params
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,17 @@ class Plan:
     """Distinct points; the same point asked for twice is here once."""
     excluded: tuple[str, ...]
     """Why cells of the grid are not points: the study does not have them."""
+    models: tuple[ModelConfig, ...]
+    """One of each name, in the order in which they are needed."""
 
     def count(self, *states: PointState) -> int:
         return sum(point.state in states for point in self.points)
+
+    @property
+    def counted(self) -> str:
+        """The one line that a grid of hundreds of points is read for."""
+        total, done = len(self.points), self.count(PointState.DONE)
+        return f"{total} points, {done} done, {total - done} to run"
 
     @property
     def varied(self) -> list[str]:
@@ -67,39 +73,35 @@ def make_plan(overrides: Sequence[str], multirun: bool) -> Plan:
         ConfigError, DataError: a field that no point could run with.
         hydra.errors.HydraException: an unknown option or field, with those there are.
     """
-    lines = _grid(overrides) if multirun else [list(overrides)]
+    grid = cells(overrides) if multirun else [_one_cell(overrides)]
     points: dict[str, PlannedPoint] = {}
     excluded: dict[str, None] = {}
+    models: dict[str, ModelConfig] = {}
     results, name = "", None
-    for line in lines:
+    for cell, raw in zip(grid, composed(grid), strict=True):
         try:
-            config = to_config(compose_raw(line))
+            config = to_config(raw)
         except ExcludedPointError as reason:
             if not multirun:
                 raise
             excluded[str(reason)] = None
             continue
-        point = _planned(config, line)
+        point = _planned(config, cell)
         points.setdefault(point.point_id, point)
+        models.setdefault(config.model.name, config.model)
         results, name = config.store.root, config.sweep
     if not points:
         raise ExcludedPointError("; ".join(excluded))
     ordered = tuple(points.values())
-    return Plan(name or _name(ordered), results, ordered, tuple(excluded))
+    return Plan(name or _name(ordered), results, ordered, tuple(excluded), tuple(models.values()))
 
 
-def _grid(overrides: Sequence[str]) -> list[list[str]]:
-    """The override lists that Hydra's basic sweeper would run, in its order."""
-    plain = [text for text in overrides if not _is_sweep(text)]
-    base = compose_raw(plain, return_hydra_config=True)
-    params = base.hydra.sweeper.get("params") or {}
-    from_config = [f"{key}={value}" for key, value in params.items()]
-    parsed = OverridesParser.create().parse_overrides([*from_config, *overrides])
-    return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
-
-
-def _is_sweep(text: str) -> bool:
-    return OverridesParser.create().parse_override(text).is_sweep_override()
+def _one_cell(overrides: Sequence[str]) -> list[str]:
+    """Without -m an experiment's grid would silently be one point of the defaults."""
+    experiments = [text for text in overrides if text.startswith("+experiment=")]
+    if experiments and sweeper_params(overrides):
+        raise ConfigError(f"{experiments[0]} is a grid of points: run it with -m")
+    return list(overrides)
 
 
 def _planned(config: Config, overrides: Sequence[str]) -> PlannedPoint:

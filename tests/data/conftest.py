@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from paper_layout import CONF, SHARED, write_small_release  # type: ignore[import-not-found]
 
 from gradsweep.config import (
     Config,
     CorrectnessConfig,
     CorrectnessKind,
     CotConfig,
-    CotLevel,
     DatasetConfig,
     IrrelevantSource,
 )
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "layer_gradient"
-
 MakeConfig = Callable[..., Config]
+
+
+COT_FIELDS = {"kind", "steps_kept", "match_length", "cot_path", "name"}
+
+
+def _cot(level: str, fields: dict[str, object]) -> CotConfig:
+    values = {name.removeprefix("cot_"): value for name, value in fields.items()}
+    merged = OmegaConf.merge(OmegaConf.structured(CotConfig), {"level": level}, values)
+    made = OmegaConf.to_object(merged)
+    assert isinstance(made, CotConfig)
+    return made
 
 
 @pytest.fixture
 def make_config() -> MakeConfig:
-    """make_config("gsm8k", "detailed", "irrelevant", root=…, n_samples=…, seed=…, source=…)."""
+    """make_config("gsm8k", "detailed", "irrelevant", root=…, n_samples=…, seed=…, source=…).
+
+    `source` is that of the irrelevant responses, `files_from` that of the paper's files. Fields
+    of the CoT axis (kind, steps_kept, match_length, name; cot_path) go to it, others to the data.
+    """
 
     def make(
         dataset: str,
@@ -37,18 +50,22 @@ def make_config() -> MakeConfig:
         source: str = "auto",
         n_samples: int | None = None,
         seed: int = 0,
-        **fields: object,
+        **given: object,
     ) -> Config:
+        if "files_from" in given:
+            given["source"] = given.pop("files_from")
+        cot_fields = {name: given.pop(name) for name in list(given) if name in COT_FIELDS}
+        fields = {name: os.fspath(v) if isinstance(v, Path) else v for name, v in given.items()}
         merged = OmegaConf.merge(
             OmegaConf.structured(DatasetConfig),
             OmegaConf.load(CONF / "dataset" / f"{dataset}.yaml"),
-            {name: os.fspath(v) if isinstance(v, Path) else v for name, v in fields.items()},
+            fields,
         )
         made = OmegaConf.to_object(merged)
         assert isinstance(made, DatasetConfig)
         return Config(
             dataset=made,
-            cot=CotConfig(CotLevel[cot]),
+            cot=_cot(cot, cot_fields),
             correctness=CorrectnessConfig(CorrectnessKind[correctness], IrrelevantSource[source]),
             n_samples=n_samples,
             seed=seed,
@@ -63,3 +80,13 @@ def shared_root() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the paper's released files (../shared/data/layer_gradient) are not here")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def paper_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every file of the study in the paper's layout: real ones where there are, else small ones."""
+    root = tmp_path_factory.mktemp("layer_gradient")
+    write_small_release(root)
+    if SHARED.is_dir():
+        shutil.copytree(SHARED, root, dirs_exist_ok=True)
+    return root

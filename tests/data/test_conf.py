@@ -44,9 +44,8 @@ def test_the_options_of_the_study_are_all_there() -> None:
     assert names == math | commonsense | wiki | {"arithmetic", "jsonl"}
     for group, allowed in (("cot", CotLevel), ("correctness", None)):
         stems = {path.stem for g, path in OPTIONS if g == group}
-        assert stems == (
-            {level.name for level in allowed} if allowed else {"correct", "irrelevant"}
-        )
+        levels = {level.name for level in allowed or ()} | {"partial", "custom"}
+        assert stems == (levels if allowed else {"correct", "irrelevant"})
 
 
 @pytest.mark.parametrize(("group", "path"), OPTIONS, ids=_named)
@@ -62,10 +61,12 @@ def test_option_sets_what_its_name_says(group: str, path: Path) -> None:
         assert _dataset(path).name == path.stem
         return
     schema = OmegaConf.structured(SCHEMAS[group])
-    made = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.load(path)))
+    # custom is incomplete until the user names a file.
+    extra = {"path": "mine.jsonl"} if path.stem == "custom" else {}
+    made = OmegaConf.to_object(OmegaConf.merge(schema, OmegaConf.load(path), extra))
     assert isinstance(made, CotConfig | CorrectnessConfig)
-    chosen = made.level if isinstance(made, CotConfig) else made.kind
-    assert chosen.name == path.stem
+    chosen = made.label if isinstance(made, CotConfig) else made.kind.name
+    assert chosen == path.stem or re.fullmatch(rf"{path.stem}_\d+", chosen)
 
 
 @pytest.mark.parametrize("path", DATASETS, ids=_named)

@@ -179,6 +179,7 @@ def test_a_changed_file_is_read_again(make_config: MakeConfig, tmp_path: Path) -
 
 def test_the_documented_examples_load(load: Load) -> None:
     page = Path(__file__).resolve().parents[2] / "docs" / "data.md"
-    lines, listed = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    examples = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines, listed, _ = examples  # the last is of cot=custom: tests/data/test_custom.py
     assert [response for _, response in load(lines)] == ["12", "yes"]
     assert load(listed, "detailed", "mine.json")[0] == ("Add the numbers.\n3 4", "7")

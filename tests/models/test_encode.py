@@ -177,6 +177,16 @@ def test_chat_without_system_role_where_the_template_refuses_it(
     assert chat_prefix(tokenizer, "answer") == "<|user|>answer</s>\n<|assistant|>"
 
 
+def test_chat_is_the_same_text_on_every_day(make_tokenizer: MakeTokenizer) -> None:
+    """As in the templates of Llama 3.2 and 3.3."""
+    dated = (
+        "{% if date_string is not defined %}{% set date_string = strftime_now('%d %b %Y') %}"
+        "{% endif %}{{ date_string }} "
+    )
+    tokenizer = make_tokenizer(chat_template=dated + CHAT_TEMPLATE)
+    assert chat_prefix(tokenizer, "answer").startswith("26 Jul 2024 ")
+
+
 @pytest.mark.parametrize("template", [None, "{{ raise_exception('nothing suits me') }}"])
 def test_chat_without_usable_template_offers_plain(
     make_tokenizer: MakeTokenizer, template: str | None
@@ -264,3 +274,61 @@ def test_agrees_with_the_papers_count_where_that_is_right(
         blank_at_end = prompt is Prompt.plain and text[0].endswith(" ")
         assert result.response_start == count + blank_at_end
         assert tokenizer.decode(result.input_ids[result.response_start :]) == text[1]
+
+
+# --- responses of another one's length
+
+
+@pytest.mark.parametrize("prompt", Prompt)
+def test_a_response_gets_exactly_as_many_tokens_as_the_other_text(
+    prompt: Prompt, make_tokenizer: MakeTokenizer
+) -> None:
+    tokenizer = make_tokenizer("<s> $A", CHAT_TEMPLATE)
+    texts = [(p, r) for p, r in random_texts(150) if r.strip()]
+    for (question, response), (_, other) in zip(texts, texts[::-1], strict=True):
+        matched = encode(
+            Sample("id", "q", question, response, 0, same_length_as=other),
+            tokenizer,
+            prompt,
+            NO_LIMIT,
+        )
+        assert isinstance(matched, EncodedSample)
+        target = encoded(tokenizer, (question, other), prompt)
+        assert not matched.truncated
+        assert matched.n_response_tokens == target.n_response_tokens
+
+
+def test_a_short_response_is_repeated_on_lines_and_a_long_one_cut(
+    make_tokenizer: MakeTokenizer,
+) -> None:
+    tokenizer = make_tokenizer()
+    long = "So Tom has 15 apples. " * 9
+
+    def matched(response: str, other: str) -> str:
+        sample = Sample("id", "q", "How many?", response, 0, same_length_as=other)
+        result = encode(sample, tokenizer, Prompt.plain, NO_LIMIT)
+        assert isinstance(result, EncodedSample)
+        return tokenizer.decode(result.input_ids[result.response_start :])
+
+    assert ("15\n" * 200).startswith(matched("15", long))
+    assert len(matched("15", long)) > 30
+    assert long.startswith(matched(long, "15"))
+    assert matched(long, long) == long
+
+
+def test_max_length_cuts_a_matched_response_as_any_other(make_tokenizer: MakeTokenizer) -> None:
+    sample = Sample("id", "q", "How many?", "15", 0, same_length_as="apples " * 90)
+    result = encode(sample, make_tokenizer(), Prompt.plain, 40)
+    assert isinstance(result, EncodedSample)
+    assert len(result.input_ids) == 40
+    assert result.truncated
+
+
+@pytest.mark.parametrize(("response", "other"), [(" \n", "15"), ("15", ""), ("15", " ")])
+def test_a_blank_text_has_no_length_to_match(
+    response: str, other: str, make_tokenizer: MakeTokenizer
+) -> None:
+    sample = Sample("id", "q", "How many?", response, 0, same_length_as=other)
+    result = encode(sample, make_tokenizer(), Prompt.plain, NO_LIMIT)
+    assert isinstance(result, SampleResult)
+    assert result.status is SampleStatus.EMPTY_RESPONSE

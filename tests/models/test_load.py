@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tqdm.auto import tqdm
-from transformers import LlamaForCausalLM, PreTrainedModel
+from transformers import LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
+from gradsweep import gradient_spectra
 from gradsweep.config import Dtype, ModelConfig, ModelSource, Prompt, SourceKind
 from gradsweep.errors import ConfigError, ModelError
 from gradsweep.models import load_model
@@ -32,6 +34,21 @@ def logits(model: PreTrainedModel, input_ids: list[int]) -> torch.Tensor:
 
 
 # --- a folder
+
+
+def test_the_text_part_of_a_vision_language_model_is_loaded_and_measured(
+    tiny_model: Callable[[str], torch.nn.Module],
+    make_tokenizer: Callable[..., PreTrainedTokenizerBase],
+    tmp_path: Path,
+) -> None:
+    """Gemma 3 from 4B on."""
+    tiny_model("gemma3_multimodal").save_pretrained(tmp_path)  # type: ignore[operator]
+    make_tokenizer().save_pretrained(tmp_path)
+    loaded = load_model(folder_config(tmp_path), "cpu")
+    mask = torch.tensor([[False] * 4 + [True] * 4])
+    rows = gradient_spectra(loaded.model, torch.arange(8)[None] + 1, mask).to_polars()
+    assert set(rows["layer"]) == {0, 1, 2}
+    assert rows["nuclear_norm"].min() > 0
 
 
 def test_model_is_frozen_in_eval_mode_and_computes_the_same(

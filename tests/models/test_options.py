@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
-from gradsweep.config import ModelConfig
+from gradsweep.config import Dtype, ModelConfig, Prompt
 from gradsweep.errors import ConfigError
 from gradsweep.models import resolve
+from gradsweep.models.footprint import BITS_PER_WEIGHT, needs, weights_gb
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -75,3 +77,39 @@ def test_one_folder_has_one_name_however_it_is_written(
     )
     assert relative.name == absolute.name != compose("folder", path="b/run").name
     assert relative.name.startswith("run-")
+
+
+@pytest.mark.parametrize("option", sorted(set(OPTIONS) - set(GENERIC)))
+def test_option_says_what_the_model_needs(option: str) -> None:
+    config = compose(option, kind="hub")
+    assert config.parameters is not None
+    line = needs(config)
+    assert f"{config.parameters / 1e9:.2f} B parameters" in line
+    first = (CONF / f"{option}.yaml").read_text().splitlines()[0].lower()
+    from_hub = OmegaConf.load(CONF / f"{option}.yaml").source.kind == "hub"
+    if from_hub:  # the others are loaded from their package unless asked otherwise
+        assert config.source.gated == ("gated" in first) == ("HF_TOKEN" in line)
+    named = re.search(r"(\d+(?:\.\d+)?)(b|m)(_instruct)?$", option)
+    if named:
+        billions = float(named[1]) / (1000 if named[2] == "m" else 1)
+        assert config.parameters / 1e9 == pytest.approx(billions, rel=0.5)
+
+
+@pytest.mark.parametrize("option", sorted(set(OPTIONS) - set(GENERIC)))
+def test_instruct_models_get_a_chat_prompt_and_base_models_none(option: str) -> None:
+    assert compose(option).prompt is (Prompt.chat if "instruct" in option else Prompt.plain)
+
+
+def test_an_embedded_model_asks_for_no_account() -> None:
+    config = compose("gemma3_270m")
+    assert config.source.gated
+    assert "HF_TOKEN" not in needs(config)
+
+
+@pytest.mark.parametrize(("kind", "gigabytes"), [("float32", 4.0), ("float16", 2.0)])
+def test_memory_of_weights_is_parameters_times_their_bytes(kind: str, gigabytes: float) -> None:
+    assert weights_gb(1_000_000_000, kind) == gigabytes
+
+
+def test_every_dtype_has_an_estimate() -> None:
+    assert {dtype.value for dtype in Dtype} <= set(BITS_PER_WEIGHT)

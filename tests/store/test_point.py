@@ -76,6 +76,23 @@ def test_running_points_can_be_read(paths: PointPaths) -> None:
         assert load_samples_table(paths.results)["loss"].to_list() == [0.5]
 
 
+@pytest.mark.parametrize("finished", [True, False])
+def test_files_from_before_a_column_was_there_still_read(finished: bool, paths: PointPaths) -> None:
+    """And a point that was stopped then goes on with today's columns."""
+    with open_point(paths, CONFIG) as store:
+        store.append([result(0)])
+        part = paths.part("rows", 0)
+        pl.read_parquet(part).drop("cosine_partner", "cosine_next_layer").write_parquet(part)
+    with open_point(paths, CONFIG) as store:
+        store.append([result(1)])
+        if finished:
+            store.finish({})
+            pl.read_parquet(paths.rows).drop("cosine_partner").write_parquet(paths.rows)
+    rows = load_rows(paths.results)
+    assert rows["nuclear_norm"].to_list()[::4] == [1.0, 2.0]
+    assert rows["cosine_partner"].null_count() == (8 if finished else 4)
+
+
 @pytest.mark.parametrize("fatal_write", range(1, 12))
 def test_dying_at_any_write_loses_and_doubles_nothing(
     fatal_write: int, paths: PointPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

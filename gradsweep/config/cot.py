@@ -1,0 +1,115 @@
+"""The chain-of-thought axis: a level of the data, or one that is made from it (paper section 3)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Optional
+
+from gradsweep.errors import ConfigError
+
+
+class CotLevel(Enum):
+    """The levels that data have, from fast to slow thinking."""
+
+    none = "none"
+    simplified = "simplified"
+    detailed = "detailed"
+
+
+class CotKind(Enum):
+    """What the responses are: those of a level, their first steps, or those of the user's file."""
+
+    level = "level"
+    partial = "partial"
+    custom = "custom"
+
+
+_PARTIAL = re.compile(r"partial_(?:([a-z]+)_)?(\d+)")
+_AS_LONG_AS = "_as_long_as_"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass
+class CotConfig:
+    """`kind` says which fields count, so that a grid may vary a field of one kind only."""
+
+    level: CotLevel = CotLevel.none
+    """The responses of the data that are used (kind=level) or shortened (kind=partial)."""
+    kind: CotKind = CotKind.level
+    steps_kept: int = 1
+    """First steps of each response that stay before its final answer (kind=partial)."""
+    match_length: Optional[CotLevel] = None
+    """Repeat or cut each response to as many tokens as the same question's has at this level."""
+    path: Optional[str] = None
+    """A .jsonl or .json file with {question_id or prompt, response} (kind=custom)."""
+    name: str = "custom"
+    """What the user's responses are called in tables (kind=custom)."""
+
+    def __post_init__(self) -> None:
+        if self.steps_kept < 0:
+            raise ConfigError(f"cot.steps_kept must be 0 or more, got {self.steps_kept}")
+        if self.kind is CotKind.partial and self.level is CotLevel.none:
+            raise ConfigError(
+                "cot=partial takes steps away from cot.level=simplified or detailed; "
+                "cot.level=none has none"
+            )
+        if self.kind is CotKind.custom:
+            self._check_custom()
+        if self.kind is CotKind.level and self.match_length is self.level:
+            raise ConfigError(
+                f"cot.match_length={self.level.name} is the level's own length: "
+                f"choose another level, or leave it out"
+            )
+
+    def _check_custom(self) -> None:
+        if not self.path:
+            raise ConfigError(
+                "cot.path is needed with cot=custom: a .jsonl or .json file with "
+                "{question_id or prompt, response}"
+            )
+        taken = self.name in CotLevel.__members__ or _PARTIAL.fullmatch(self.name)
+        if taken or _AS_LONG_AS in self.name or not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"cot.name={self.name!r} must be letters, digits, '_', '-' or '.', and not the "
+                f"name of another level ({', '.join(CotLevel.__members__)}, partial_<k>)"
+            )
+
+    @property
+    def label(self) -> str:
+        """The value of the CoT axis: `detailed`, `partial_3`, `none_as_long_as_detailed`."""
+        label = {
+            CotKind.level: self.level.name,
+            CotKind.partial: f"partial_{self._base}{self.steps_kept}",
+            CotKind.custom: self.name,
+        }[self.kind]
+        return f"{label}{_AS_LONG_AS}{self.match_length.name}" if self.match_length else label
+
+    @property
+    def _base(self) -> str:
+        return "" if self.level is CotLevel.detailed else f"{self.level.name}_"
+
+
+def cot_reading_key(label: str) -> tuple[int, int, int, str]:
+    """Sorts labels of the CoT axis: none, partial_0, partial_1, …, simplified, detailed, others.
+
+    A label with another level's length comes right after the same one without.
+    """
+    base = label.partition(_AS_LONG_AS)[0]
+    levels = list(CotLevel.__members__)
+    partial = _PARTIAL.fullmatch(base)
+    if partial:
+        level, steps = partial.groups()
+        rank = levels.index(level) if level in levels else len(levels)
+        return 1, rank, int(steps), label
+    ranks = {name: rank if rank == 0 else rank + 1 for rank, name in enumerate(levels)}
+    return ranks.get(base, len(levels) + 1), 0, 0, label
+
+
+def is_reasoning_level(label: str) -> bool:
+    """Whether a label stands for an amount of reasoning: a level of the data or a part of one.
+
+    Controls of length and the user's own levels have no place between fast and slow thinking.
+    """
+    return label in CotLevel.__members__ or _PARTIAL.fullmatch(label) is not None

@@ -1,0 +1,89 @@
+"""The user's own responses to the questions of a dataset (`cot=custom`): docs/data.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gradsweep.config import Config, CorrectnessConfig, CotConfig, IrrelevantSource
+from gradsweep.data.json_records import read_objects, text_of
+from gradsweep.data.questions import Dataset, Question
+from gradsweep.errors import ConfigError, DataError
+
+FIELD = "cot.path"
+
+
+def questions_config(config: Config) -> Config:
+    """The condition whose questions and answers a custom level takes: the fastest there is.
+
+    Raises:
+        ConfigError: `correctness.source=paper`, whose texts are of other levels.
+    """
+    if config.correctness.source is IrrelevantSource.paper:
+        raise ConfigError(
+            "correctness.source=paper has no irrelevant responses for cot=custom; "
+            "allowed are auto and generated"
+        )
+    levels = config.dataset.available_levels or [config.cot.level]
+    return replace(config, cot=CotConfig(levels[0]), correctness=CorrectnessConfig())
+
+
+def custom_file(config: Config) -> Path:
+    return Path(str(config.cot.path)).expanduser()
+
+
+def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:
+    """The questions of `dataset` that `cot.path` has a response to, with that response.
+
+    Raises:
+        DataError: the file cannot be read, an entry is malformed or names a question twice, or
+            none of them is a question of the dataset.
+    """
+    path = custom_file(config)
+    known = {question.question_id: question for question in dataset.questions}
+    by_prompt = {question.prompt: question for question in reversed(dataset.questions)}
+    given: dict[str, str] = {}
+    unknown = 0
+    for where, entry in read_objects(path, FIELD):
+        question = _question(entry, where, known, by_prompt)
+        if question is None:
+            unknown += 1
+        elif question.question_id in given:
+            raise DataError(f"{where}: a second response to {question.prompt[:60]!r}")
+        else:
+            given[question.question_id] = text_of(entry, "response", where)
+    if not given:
+        raise DataError(
+            f"{FIELD}: {path} answers no question of dataset={config.dataset.name}; question_id "
+            "or prompt must be exactly as in the dataset"
+        )
+    questions = tuple(
+        replace(question, response=given[question.question_id])
+        for question in dataset.questions
+        if question.question_id in given
+    )
+    messages = (*dataset.messages, *_messages(path, unknown, len(given), len(known)))
+    return Dataset(questions, questions, messages)
+
+
+def _question(
+    entry: dict[str, Any], where: str, known: dict[str, Question], by_prompt: dict[str, Question]
+) -> Question | None:
+    if "question_id" in entry:
+        return known.get(str(entry["question_id"]))
+    if "prompt" in entry:
+        return by_prompt.get(text_of(entry, "prompt", where))
+    raise DataError(
+        f"{where}: neither question_id nor prompt is given; given are {', '.join(entry)}. "
+        "Allowed are {question_id or prompt, response}"
+    )
+
+
+def _messages(path: Path, unknown: int, answered: int, questions: int) -> Iterator[str]:
+    if unknown:
+        yield f"{unknown} entries of {path.name} are no questions of this dataset: left out"
+    if answered < questions:
+        missing = questions - answered
+        yield f"{missing} of {questions} questions have no response in {path.name}: left out"

@@ -1,0 +1,46 @@
+"""What a model needs before it can be loaded: memory for its weights, an account for a gated one.
+
+Read from the config alone, so that planning and `--help` can say it without torch.
+"""
+
+from __future__ import annotations
+
+from gradsweep.config import ModelConfig, SourceKind
+
+BITS_PER_WEIGHT = {"float32": 32.0, "bfloat16": 16.0, "float16": 16.0, "4-bit": 4.5}
+"""A 4-bit weight has its share of a 32-bit scale per 64 weights (NF4). Embeddings and head stay
+unquantised, so that the estimate is a lower bound there."""
+
+
+def weights_gb(parameters: int, kind: str) -> float:
+    """Memory of a model's weights in GB (10⁹ bytes); activations come on top.
+
+    Args:
+        parameters: their number.
+        kind: a name in `BITS_PER_WEIGHT`.
+    """
+    return parameters * BITS_PER_WEIGHT[kind] / 8 / 1e9
+
+
+def amount(gigabytes: float) -> str:
+    """ "6.9 GB", or "0.54 GB" below one."""
+    return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{gigabytes:.2f} GB"
+
+
+def needs(model: ModelConfig) -> str:
+    """One line: parameters, memory of the weights by dtype, and what a gated model asks for."""
+    parts = [_size(model.parameters)] if model.parameters else ["size unknown"]
+    source = model.source
+    if source.gated and source.kind is SourceKind.hub:
+        parts.append(f"gated: accept the terms of {source.hub_id} on the hub and set HF_TOKEN")
+    return "; ".join(parts)
+
+
+def _size(parameters: int) -> str:
+    float32, bfloat16, quantised = (
+        amount(weights_gb(parameters, kind)) for kind in ("float32", "bfloat16", "4-bit")
+    )
+    return (
+        f"{parameters / 1e9:.2f} B parameters, weights {float32} in float32, "
+        f"{bfloat16} in 16 bits, from {quantised} in 4 bits"
+    )

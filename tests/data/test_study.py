@@ -1,0 +1,85 @@
+"""Every dataset of the study at every level, correct and irrelevant, from the paper's layout.
+
+Real files where this machine has them (../shared), small files of the same form elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import mean
+
+import pytest
+from omegaconf import OmegaConf
+from paper_layout import CONF, PAPER_DATASETS, SHARED  # type: ignore[import-not-found]
+
+from gradsweep.config import Config
+from gradsweep.data import fingerprint, load_samples
+from gradsweep.data.answers import split_final_line
+from gradsweep.data.sentences import split_sentences
+from gradsweep.data.sources import release_checksums
+
+MakeConfig = Callable[..., Config]
+FILES = {
+    (name, level): relative
+    for name in PAPER_DATASETS
+    for level, relative in OmegaConf.load(CONF / "dataset" / f"{name}.yaml")["files"].items()
+}
+"""The file of every dataset and level."""
+
+
+def test_the_study_has_its_thirteen_datasets() -> None:
+    assert len(PAPER_DATASETS) == 13
+    assert len(FILES) == 6 * 3 + 3 * 2 + 4
+
+
+@pytest.mark.parametrize(("dataset", "level"), FILES, ids=str)
+def test_the_release_has_the_file_and_its_irrelevant_responses(dataset: str, level: str) -> None:
+    folder, _, file = FILES[dataset, level].rpartition("/")
+    assert {f"{folder}/{file}", f"{folder}_wrong_answer_shuffle/{file}"} <= set(release_checksums())
+
+
+@pytest.mark.parametrize("source", ["correct", "paper", "generated"])
+@pytest.mark.parametrize(("dataset", "level"), FILES, ids=str)
+def test_every_condition_loads(
+    dataset: str, level: str, source: str, paper_root: Path, make_config: MakeConfig
+) -> None:
+    if source == "correct":
+        config = make_config(dataset, level, root=paper_root)
+    else:
+        config = make_config(dataset, level, "irrelevant", source=source, root=paper_root)
+    loaded = load_samples(config)
+    real = (SHARED / FILES[dataset, level]).is_file()
+    expected = (454 if dataset == "wiki_unpopular" else 500) if real else 12
+    assert len(loaded.samples) == loaded.available == expected
+    assert len({sample.question_id for sample in loaded.samples}) == expected
+    assert all(sample.response.strip() for sample in loaded.samples)
+    assert fingerprint(config) == fingerprint(config)
+
+
+@pytest.mark.parametrize(("dataset", "level"), FILES, ids=str)
+def test_generated_responses_look_like_the_correct_ones_and_keep_no_answer(
+    dataset: str, level: str, paper_root: Path, make_config: MakeConfig
+) -> None:
+    """As many sentences, about as long, the same kind of ending, and never the own answer."""
+    correct, generated = (
+        [
+            s.response
+            for s in load_samples(make_config(dataset, level, *rest, root=paper_root, **f)).samples
+        ]
+        for rest, f in ((("correct",), {}), (("irrelevant",), {"source": "generated"}))
+    )
+    pairs = list(zip(correct, generated, strict=True))
+    counts, overlaps = [], []
+    for own, other in pairs:
+        (own_text, _, own_answer), (text, _, answer) = map(split_final_line, (own, other))
+        assert own.casefold() != other.casefold()
+        assert (own_answer is None) == (answer is None)
+        assert own_answer is None or own_answer.casefold() != answer.casefold()
+        sentences, others = split_sentences(own_text), split_sentences(text)
+        counts.append((len(sentences), len(others)))
+        overlaps.append(bool(set(sentences) & set(others)))
+    # Texts without full stops are split otherwise once their sentences stand in a row.
+    assert mean(n for _, n in counts) == pytest.approx(mean(n for n, _ in counts), rel=0.15)
+    assert mean(overlaps) <= 0.02
+    assert mean(map(len, generated)) == pytest.approx(mean(map(len, correct)), rel=0.15)
