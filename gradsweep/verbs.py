@@ -36,7 +36,11 @@ def run_verb(verb: str, args: Sequence[str]) -> int:
 
 
 def _plan(args: Sequence[str]) -> int:
-    """The grid as a table: what would run, what is done, what is left out and why."""
+    """The grid as a table: what would run, what is done, what is left out and why.
+
+    Then what each model needs: memory for its weights, the hub's permission for a gated one.
+    """
+    from gradsweep.models.footprint import needs
     from gradsweep.run import MULTIRUN_FLAGS, checked_plan
 
     if {"-h", "--help"} & set(args):
@@ -58,6 +62,9 @@ def _plan(args: Sequence[str]) -> int:
     console.print(table)
     for reason in plan.excluded:
         console.print(f"left out: {reason}", soft_wrap=True)
+    for model in plan.models:
+        console.print(f"{model.name}: {needs(model)}", soft_wrap=True)
+    console.print(plan.counted, style="bold", soft_wrap=True)
     return 0
 
 
@@ -81,21 +88,53 @@ def _status(args: Sequence[str]) -> int:
 
 
 def _report(args: Sequence[str]) -> int:
-    """Comparison tables in the terminal and figures (PNG and PDF) of what is stored."""
-    from gradsweep.show import show_results
-    from gradsweep.store import SweepPaths
-    from gradsweep.sweep import read_manifest
+    """Comparison tables in the terminal; tables, figures and findings as files.
 
-    parser = _parser("report", _report)
+    They are written to results/reports/<name>/: findings.md, tables/ (CSV, LaTeX, Markdown) and
+    figures/ (PDF, PNG).
+    """
+    from gradsweep.selection import selection
+    from gradsweep.show import show_report
+
+    parser = argparse.ArgumentParser(
+        "python -m gradsweep report",
+        description=inspect.getdoc(_report),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="results|sweep|axis=value",
+        help="a results folder (default: results) or a sweep, by name or folder; "
+        "axis=value,value keeps only these",
+    )
     parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
-    parser.add_argument("--metric", choices=METRICS, default="nuclear_norm")
+    parser.add_argument(
+        "--metric",
+        type=_metrics,
+        default=("nuclear_norm",),
+        help=f"one or several, separated by commas, of {', '.join(METRICS)}",
+    )
+    parser.add_argument(
+        "--loss",
+        choices=("mean", "sum"),
+        default="mean",
+        help="over a sample's response tokens; sum is computed from what is stored",
+    )
     given = parser.parse_args(args)
-    points = None
-    if given.sweep:
-        manifest = read_manifest(SweepPaths(given.results, given.sweep))
-        points = [point["point_id"] for point in manifest["points"]]
-    show_results(given.results, points, given.sweep or "all", given.metric)
+    show_report(selection(given.words, given.sweep), given.metric, given.loss)
     return 0
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    """`nuclear_norm,effective_rank`, each once."""
+    metrics = tuple(dict.fromkeys(text.split(",")))
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"unknown metric {unknown[0]!r}; there are {', '.join(METRICS)}"
+        )
+    return metrics
 
 
 def _verify(args: Sequence[str]) -> int:

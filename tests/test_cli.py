@@ -128,7 +128,7 @@ def test_a_grid_runs_shows_and_is_not_run_twice(
     assert "[4/4] simplified · irrelevant" in shown.err
     for text in ("none", "simplified", "irrelevant", "MAD", "RD", "Q"):
         assert text in shown.out
-    figures = list((tmp_path / "results" / "reports").glob("*/*.png"))
+    figures = list((tmp_path / "results" / "reports").glob("*/figures/*.png"))
     assert len(figures) == 1
     assert str(figures[0].relative_to(tmp_path)) in shown.out
     (manifest,) = (tmp_path / "results" / "sweeps").glob("*/manifest.json")
@@ -141,7 +141,13 @@ def test_a_grid_runs_shows_and_is_not_run_twice(
     assert again.out == shown.out
 
     assert main(["report", "--metric", "effective_rank"]) == 0
-    assert "effective rank" in capsys.readouterr().out
+    reported = capsys.readouterr().out
+    assert "effective rank" in reported
+    files = tmp_path / "results" / "reports" / "all"
+    assert (files / "findings.md").is_file()
+    for written in (files / "tables", files / "figures"):
+        for path in written.iterdir():
+            assert str(path.with_suffix("").relative_to(tmp_path)) in reported
     assert main(["status"]) == 0
     assert "4 done" in capsys.readouterr().out
 
@@ -202,7 +208,7 @@ def test_plan_shows_the_grid_and_starts_nothing(
     capsys.readouterr()
     assert main(["plan", "-m", *tiny, "cot=none,simplified"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("done") == 1
+    assert "2 points, 1 done, 1 to run" in shown
     assert shown.count("new") == 1
     assert len(list((tmp_path / "results" / "points").iterdir())) == 1
 

@@ -5,10 +5,20 @@ projection. Every function gives a tidy polars frame in reading order.
 """
 
 from gradsweep.analysis.bootstrap import bootstrap_interval as bootstrap_interval
+from gradsweep.analysis.claims import Finding as Finding
+from gradsweep.analysis.claims import Verdict as Verdict
+from gradsweep.analysis.claims import claim_verdicts as claim_verdicts
+from gradsweep.analysis.claims import findings_frame as findings_frame
+from gradsweep.analysis.claims import test_claims as test_claims
 from gradsweep.analysis.curves import curve_means as curve_means
 from gradsweep.analysis.curves import curves as curves
 from gradsweep.analysis.layers import layer_parts as layer_parts
+from gradsweep.analysis.layers import part_means as part_means
 from gradsweep.analysis.mad import mean_absolute_difference as mean_absolute_difference
+from gradsweep.analysis.paired import base_and_instruct as base_and_instruct
+from gradsweep.analysis.paired import paired_tests as paired_tests
+from gradsweep.analysis.pairs import condition_pairs as condition_pairs
+from gradsweep.analysis.pairs import model_pairs as model_pairs
 from gradsweep.analysis.relative_difference import relative_difference as relative_difference
 from gradsweep.analysis.relative_difference import (
     relative_difference_means as relative_difference_means,

@@ -31,7 +31,7 @@ def bootstrap_interval(
     n_samples, n_layers = values.shape
     if n_samples < 2 or resamples == 0:
         return np.full(n_layers, np.nan), np.full(n_layers, np.nan)
-    means = _resampling_weights(n_samples, resamples, seed) @ values / n_samples
+    means = resampling_weights(n_samples, resamples, seed) @ values / n_samples
     tail = (1 - confidence) / 2
     low, high = np.quantile(means, (tail, 1 - tail), axis=0)
     return low, high
@@ -39,7 +39,7 @@ def bootstrap_interval(
 
 # Points of a sweep mostly have the same number of samples, and the draw costs more than its use.
 @lru_cache(maxsize=2)
-def _resampling_weights(n_samples: int, resamples: int, seed: int) -> NDArray[np.float64]:
+def resampling_weights(n_samples: int, resamples: int, seed: int) -> NDArray[np.float64]:
     """How often each sample is in each resample: (resamples, samples), rows sum to n_samples."""
     drawn = np.random.default_rng(seed).integers(n_samples, size=(resamples, n_samples))
     cells = drawn + n_samples * np.arange(resamples)[:, None]

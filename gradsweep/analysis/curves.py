@@ -31,9 +31,14 @@ def complete_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     so that the order of `rows` changes nothing.
     """
     keys = ["point_id", "projection", "sample_id", "layer"]
+    names = ["point_id", "projection", "sample_id", "question_id"]
     trusted = rows.filter("finite") if "finite" in rows.columns else rows
     values = (
         trusted.select(*keys, "question_id", pl.col(metric).cast(pl.Float64).alias("value"))
+        # Numbers in the order of the names: sorted in half the time.
+        .with_columns(
+            pl.col(name).cast(pl.Enum(rows[name].drop_nulls().unique().sort())) for name in names
+        )
         .filter(pl.col("value").is_finite())
         .sort(*keys, "question_id", "value")
         .unique(subset=keys, keep="first", maintain_order=True)
@@ -41,7 +46,7 @@ def complete_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     layers_of_curve = pl.col("layer").n_unique().over("point_id", "projection")
     layers_of_sample = pl.len().over("point_id", "projection", "sample_id")
     complete = values.filter(layers_of_sample == layers_of_curve)
-    return complete.select("point_id", "projection", "sample_id", "question_id", "layer", "value")
+    return complete.select(pl.col(names).cast(pl.String), "layer", "value")
 
 
 def curves(

@@ -124,5 +124,6 @@ def _means(values: pl.DataFrame, curve: list[str], name: str) -> pl.DataFrame:
 
 def _guarded_ratio() -> pl.Expr:
     """|s − s'| / s where s is not zero; NaN otherwise, never the huge number of a tiny divisor."""
-    ratio = (pl.col(CORRECT) - pl.col(IRRELEVANT)).abs() / pl.col(CORRECT)
+    # A cosine may be negative.
+    ratio = (pl.col(CORRECT) - pl.col(IRRELEVANT)).abs() / pl.col(CORRECT).abs()
     return pl.when(pl.col(CORRECT) != 0).then(ratio).otherwise(np.nan)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gradsweep.report.comparison import Comparison as Comparison
     from gradsweep.report.comparison import comparisons as comparisons
-    from gradsweep.report.figure import layer_curves_figure as layer_curves_figure
-    from gradsweep.report.figure import save_figures as save_figures
+    from gradsweep.report.figures.layer_curves import layer_curves_figure as layer_curves_figure
+    from gradsweep.report.figures.layer_curves import save_figures as save_figures
+    from gradsweep.report.files import write_report as write_report
     from gradsweep.report.reading import sentences as sentences
     from gradsweep.report.table import comparison_table as comparison_table
 
@@ -21,9 +22,10 @@ _MODULE_OF = {
     "Comparison": "comparison",
     "comparisons": "comparison",
     "comparison_table": "table",
-    "layer_curves_figure": "figure",
-    "save_figures": "figure",
+    "layer_curves_figure": "figures.layer_curves",
+    "save_figures": "figures.layer_curves",
     "sentences": "reading",
+    "write_report": "files",
 }
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "layer_curves_figure",
     "save_figures",
     "sentences",
+    "write_report",
 ]
 
 

@@ -15,6 +15,7 @@ from gradsweep.analysis import (
     relative_difference_means,
 )
 from gradsweep.analysis.conditions import CORRECT, in_reading_order, require_one_point_per_condition
+from gradsweep.config import is_reasoning_level
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,9 @@ class Comparison:
 
     @property
     def correct_levels(self) -> tuple[str, ...]:
-        return tuple(c.cot for c in self.conditions if c.correctness == CORRECT)
+        """Levels with correct responses; no controls of length and no levels of the user's."""
+        levels = (c.cot for c in self.conditions if c.correctness == CORRECT)
+        return tuple(level for level in levels if is_reasoning_level(level))
 
     @property
     def common_projections(self) -> tuple[str, ...]:

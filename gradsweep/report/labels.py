@@ -14,6 +14,8 @@ _METRICS = {
     "spectral_entropy": ("spectral entropy", "(nats)"),
     "condition_number": ("condition number", ""),
     "rank": ("numerical rank", ""),
+    "cosine_next_layer": ("cosine with the next layer's gradient", ""),
+    "cosine_partner": ("cosine with the partner's gradient", "(Q·O, K·V)"),
 }
 """Words, and symbol or unit. Singular values of a gradient have no named unit."""
 

@@ -107,8 +107,9 @@ def direction_sentence(comparison: Comparison) -> str | None:
         pairs = [comparison.pairs[level, name] for name in comparison.common_projections]
         correct = _average([pair.correct for pair in pairs])
         irrelevant = _average([pair.irrelevant for pair in pairs])
-        ratios[level] = irrelevant / correct if correct else float("nan")
-    if not ratios:
+        # Of negative values (cosines) "so many times as large" says nothing.
+        ratios[level] = irrelevant / correct if correct > 0 and irrelevant >= 0 else math.nan
+    if not any(math.isfinite(ratio) for ratio in ratios.values()):
         return None
     times = [f"{text}×" for text in distinct(list(ratios.values()))]
     words = metric_words(comparison.metric)

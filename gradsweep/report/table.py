@@ -78,7 +78,8 @@ def _table(comparison: Comparison, levels: Sequence[str]) -> Table:
     table.add_column("", no_wrap=True)
     table.add_column("", no_wrap=True)
     for condition in shown:
-        heading = Text(f"{condition.cot}\n{condition.correctness}")
+        level = condition.cot.replace("_as_long_as_", "\nas long as\n")
+        heading = Text(f"{level}\n{condition.correctness}")
         table.add_column(heading, justify="right", overflow="fold", max_width=14)
     table.add_row("samples", "", *(str(condition.n_samples) for condition in shown))
     _add_block(table, "mean", comparison.projections, shown, comparison.means)

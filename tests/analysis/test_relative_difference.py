@@ -46,6 +46,12 @@ def test_the_correct_curve_is_the_unit(pair):
     assert (forth, back) == (3.0, 0.75)
 
 
+def test_rd_is_positive_below_zero_too(pair):
+    """A cosine may be negative: the distance counts in units of the correct curve's size."""
+    found = relative_difference(pair([[-2.0, 2.0]], [[-1.0, -1.0]]))
+    assert found["relative_difference"].to_list() == [0.5, 1.5]
+
+
 def test_equal_curves_have_no_difference_and_units_cancel(pair):
     values = np.random.default_rng(0).lognormal(size=(4, 3))
     assert relative_difference(pair(values, values))["relative_difference"].to_list() == [0, 0, 0]

@@ -127,6 +127,14 @@ def test_direction_of_irrelevant_responses(plant):
     )
 
 
+def test_negative_values_are_not_so_many_times_as_large(plant):
+    rows = plant(with_irrelevant(none=-0.9, detailed=1.5))
+    assert said(rows, "Irrelevant over correct") == (
+        "Irrelevant over correct: mean nuclear norm –× without CoT, 1.5× with detailed CoT."
+    )
+    assert said(plant(with_irrelevant(detailed=-1.5)), "Irrelevant over correct") == ""
+
+
 def test_layers_with_the_largest_rd(plant):
     rows = plant(with_irrelevant(detailed=1.0), n_layers=8, projections="qo")
     # RD_i of 0.6, 0.5, 0.4, 0.3, 0.2 in these layers of Q, the other way round in O, 0 elsewhere.

@@ -79,6 +79,20 @@ def test_values_that_are_not_finite_stay_out_of_a_samples_means(
     assert set(whole) - set(wandb_schema.sample_values(result)) == {"s_sigma_ratio_k"}
 
 
+def test_a_metric_that_was_not_measured_is_not_shown(
+    results: list[SampleResult], rows_of: RowsOf
+) -> None:
+    unmeasured = [
+        replace(r, rows=tuple(replace(row, cosine_partner=math.nan) for row in r.rows))
+        for r in results
+    ]
+    rows = rows_of(unmeasured)
+    (first, *_) = wandb_schema.layer_values(wandb_schema.layer_stats(rows))
+    for names in (wandb_schema.sample_values(unmeasured[0]), first, summary_scalars(rows)):
+        assert any("nuclear_norm" in name for name in names)
+        assert not any("cosine_partner" in name for name in names)
+
+
 def test_a_row_that_failed_its_checksum_stays_out_of_a_samples_means(
     results: list[SampleResult],
 ) -> None:

@@ -1,0 +1,18 @@
+"""Does the paper's story hold in these points? Each claim, its statistics and its verdict.
+
+One file per claim (`fast_thinking`, `slow_thinking`, `instruct_models`, `knowledge`,
+`early_layers`): what it says, which points it needs, how the statistic is made from their
+curves. `evaluate` runs them, `verdicts` is the rule by which intervals become verdicts.
+How to read them: docs/findings.md.
+"""
+
+from gradsweep.analysis.claims.evaluate import CLAIMS as CLAIMS
+from gradsweep.analysis.claims.evaluate import test_claims as test_claims
+from gradsweep.analysis.claims.finding import Claim as Claim
+from gradsweep.analysis.claims.finding import ClaimVerdict as ClaimVerdict
+from gradsweep.analysis.claims.finding import Expected as Expected
+from gradsweep.analysis.claims.finding import Finding as Finding
+from gradsweep.analysis.claims.finding import Statement as Statement
+from gradsweep.analysis.claims.finding import Verdict as Verdict
+from gradsweep.analysis.claims.finding import findings_frame as findings_frame
+from gradsweep.analysis.claims.verdicts import claim_verdicts as claim_verdicts

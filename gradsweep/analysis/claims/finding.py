@@ -1,0 +1,123 @@
+"""What a claim says, and what was found of it: the records of this package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+
+import polars as pl
+
+OVERALL = "all"
+"""Model and dataset of a finding over all of them."""
+
+
+class Verdict(str, Enum):
+    SUPPORTED = "supported"
+    NOT_SUPPORTED = "not supported"
+    """There is evidence against it: no effect that counts, or one the other way."""
+    UNDECIDED = "undecided"
+    """The interval allows both, or models and datasets contradict each other."""
+    NOT_TESTABLE = "not testable with these points"
+
+
+class Expected(Enum):
+    """Where a statement says that its statistic lies."""
+
+    ABOVE = "above"
+    NOT_ABOVE = "not above"
+    APART = "apart from"
+    ALIKE = "close to"
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One part of a claim, with the statistic that decides it."""
+
+    text: str
+    """In the words of the paper, as half a sentence."""
+    statistic: str
+    """What the number is, for the heading of a table."""
+    expected: Expected
+    null: float
+    """The value without any effect, in the statistic's unit."""
+    counts: float
+    """The smallest effect that counts: the value, on the far side of `null`, that an interval
+    must stay below for an effect to be ruled out."""
+    ratio: bool = False
+    """Whether it is a ratio: then scopes are averaged on the log scale."""
+    decides: bool = True
+    """Whether the claim stands and falls with it; otherwise it is a detail of the claim."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    number: int
+    """In the order of the paper (docs/findings.md)."""
+    title: str
+    text: str
+    """One sentence in plain language."""
+    source: str
+    """Where the paper says it."""
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One statistic of one claim, for a model and dataset or over all of them."""
+
+    claim: int
+    statement: str
+    model: str
+    """As in the rows; `base → instruct` where two are compared; `all` over all scopes."""
+    dataset: str
+    """As in the rows; `wiki` for the knowledge tasks; `all` over all scopes."""
+    statistic: str
+    value: float
+    """NaN when it is not testable, as are low and high."""
+    low: float
+    high: float
+    """Bootstrap interval over questions (paired where conditions share them)."""
+    null: float
+    verdict: Verdict
+    reason: str
+    """Why; for what is not testable also what to run."""
+    decides: bool
+    n_questions: int
+    """Questions that the value rests on: the fewest of its conditions; summed over scopes."""
+    n_left_out: int
+    """Questions that the points have, but without a finite value everywhere."""
+    point_ids: tuple[str, ...]
+
+    @property
+    def overall(self) -> bool:
+        return self.model == self.dataset == OVERALL
+
+
+@dataclass(frozen=True)
+class ClaimVerdict:
+    """What the findings of a scope say of a claim as a whole."""
+
+    claim: int
+    model: str
+    dataset: str
+    verdict: Verdict
+    reason: str
+
+
+def findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
+    """One line per finding; the columns are the fields of `Finding`, in its order.
+
+    Verdicts are their words, point_ids a list of strings.
+    """
+    number, text, whole, yes = pl.Float64(), pl.String(), pl.Int64(), pl.Boolean()
+    schema: dict[str, pl.DataType] = {
+        "claim": whole, "statement": text, "model": text, "dataset": text, "statistic": text,
+        "value": number, "low": number, "high": number, "null": number,
+        "verdict": text, "reason": text, "decides": yes,
+        "n_questions": whole, "n_left_out": whole, "point_ids": pl.List(pl.String()),
+    }  # fmt: skip
+    lines = [
+        asdict(f) | {"verdict": f.verdict.value, "point_ids": list(f.point_ids)} for f in findings
+    ]
+    return pl.DataFrame(lines, schema=schema, orient="row")

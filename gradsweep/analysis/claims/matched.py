@@ -1,0 +1,121 @@
+"""The points of a comparison on the same questions, and their resampled curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeVar
+from zlib import crc32
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gradsweep.analysis.conditions import require_metric, require_one_point_per_condition
+from gradsweep.analysis.questions import QuestionValues, question_values
+from gradsweep.records import AXES, Axes
+
+Floats = NDArray[np.float64]
+_Member = TypeVar("_Member", int, str)
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Conditions under their names in a statement, e.g. `none` and `detailed`.
+
+    Everything is a list over the projections that all conditions have. The first resample is
+    the observed sample itself.
+    """
+
+    layers: list[tuple[int, ...]]
+    """Layer indices that all conditions of a group have."""
+    values: Mapping[str, list[Floats]]
+    """(questions, layers) by condition; conditions of a group have the same questions."""
+    weights: Mapping[str, Floats]
+    """(1 + resamples, questions): how often each question counts."""
+    n_questions: int
+    n_left_out: int
+    _curves: dict[str, list[Floats]] = field(default_factory=dict, repr=False)
+
+    def curves(self, name: str) -> list[Floats]:
+        """Mean curves of a condition: (1 + resamples, layers) for every projection."""
+        if name not in self._curves:
+            weights = self.weights[name]
+            totals = weights.sum(axis=1, keepdims=True)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                self._curves[name] = [weights @ values / totals for values in self.values[name]]
+        return self._curves[name]
+
+
+class Study:
+    """The points of a store's rows, and the resampling that all claims share.
+
+    A question counts Poisson(1) times in a resample (the Poisson bootstrap; Hanley &
+    MacGibbon, 2006), drawn from its own id: every condition, projection, layer and model draws
+    the same questions together, and a scope's numbers do not depend on what else is stored.
+    """
+
+    def __init__(self, rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> None:
+        require_metric(rows, metric)
+        require_one_point_per_condition(rows)
+        self._metric, self._resamples, self._seed = metric, resamples, seed
+        self._rows = {str(key[0]): frame for key, frame in rows.group_by("point_id")}
+        self._values: dict[str, dict[str, QuestionValues]] = {}
+        self._weights: dict[str, Floats] = {}
+        points = rows.select(*AXES, "point_id").unique().sort(*AXES)
+        self.points: dict[Axes, str] = {Axes(*axes): name for *axes, name in points.iter_rows()}
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(axes.model for axes in self.points))
+
+    def datasets(self, model: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(axes.dataset for axes in self.points if axes.model == model))
+
+    def matched(self, groups: Sequence[Mapping[str, Axes]]) -> Matched:
+        """The conditions of `groups`; those of one group are paired question by question."""
+        names = [name for group in groups for name in group]
+        point_ids = {name: self.points[axes] for group in groups for name, axes in group.items()}
+        found = {name: self._of(point_ids[name]) for name in names}
+        projections = [p for p in found[names[0]] if all(p in found[name] for name in names)]
+        values: dict[str, list[Floats]] = {}
+        weights: dict[str, Floats] = {}
+        counts, left_out = [], 0
+        layers = [_common(found[name][p].layers for name in names) for p in projections]
+        for group in groups:
+            questions = _common(found[name][p].question_ids for name in group for p in projections)
+            asked = _common(self._asked(point_ids[name]) for name in group)
+            counts.append(len(questions))
+            left_out += len(asked) - len(questions)
+            for name in group:
+                weights[name] = self._weights_of(questions)
+                values[name] = [
+                    found[name][p].at(questions, of_layers)
+                    for p, of_layers in zip(projections, layers, strict=True)
+                ]
+        return Matched(layers, values, weights, min(counts), left_out)
+
+    def _of(self, point_id: str) -> dict[str, QuestionValues]:
+        if point_id not in self._values:
+            self._values[point_id] = question_values(self._rows[point_id], self._metric)
+        return self._values[point_id]
+
+    def _asked(self, point_id: str) -> tuple[str, ...]:
+        return tuple(self._rows[point_id]["question_id"].unique())
+
+    def _weights_of(self, questions: Sequence[str]) -> Floats:
+        for name in questions:
+            if name not in self._weights:
+                source = np.random.default_rng([self._seed, crc32(name.encode())])
+                drawn = source.poisson(1.0, self._resamples).astype(np.float64)
+                self._weights[name] = np.r_[1.0, drawn]
+        if not questions:
+            return np.empty((1 + self._resamples, 0))
+        return np.stack([self._weights[name] for name in questions], axis=1)
+
+
+def _common(collections: Iterable[Iterable[_Member]]) -> tuple[_Member, ...]:
+    """Members that all collections have, sorted."""
+    found = [set(collection) for collection in collections]
+    return tuple(sorted(set.intersection(*found))) if found else ()

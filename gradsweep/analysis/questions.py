@@ -1,0 +1,52 @@
+"""A point's values as arrays, question by question: what paired comparisons start from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gradsweep.analysis.curves import complete_values
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class QuestionValues:
+    """One metric of one point in one projection."""
+
+    question_ids: tuple[str, ...]
+    """Questions with a value in every layer, sorted."""
+    layers: tuple[int, ...]
+    values: Floats
+    """(questions, layers), the mean over a question's samples where it has several."""
+
+    def at(self, question_ids: Sequence[str], layers: Sequence[int]) -> Floats:
+        """The values of these questions and layers: (questions, layers)."""
+        row = {name: index for index, name in enumerate(self.question_ids)}
+        column = {layer: index for index, layer in enumerate(self.layers)}
+        cells = np.ix_([row[name] for name in question_ids], [column[layer] for layer in layers])
+        return self.values[cells]
+
+
+def question_values(rows: pl.DataFrame, metric: str) -> dict[str, QuestionValues]:
+    """Projection -> values of one point's `rows`.
+
+    Complete questions only (`complete_values`): a value that is not finite, or that failed its
+    checksum, in some layer leaves the question out of that projection. A projection without
+    any complete question is not there.
+    """
+    key = ("projection", "question_id", "layer")
+    values = complete_values(rows, metric).group_by(key).agg(pl.col("value").mean()).sort(key)
+    found = {}
+    for (projection,), group in values.group_by("projection", maintain_order=True):
+        layers = tuple(group["layer"].unique().sort())
+        found[str(projection)] = QuestionValues(
+            question_ids=tuple(group["question_id"].unique().sort()),
+            layers=layers,
+            values=group["value"].to_numpy().reshape(-1, len(layers)),
+        )
+    return found

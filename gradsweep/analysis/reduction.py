@@ -1,0 +1,43 @@
+"""What the sum of the token losses would have given instead of their mean.
+
+The loss of a point is the mean cross-entropy over the T response tokens. A gradient is linear in
+its loss, so the gradient of the sum is T times that of the mean, and so is every singular value:
+the sum-reduced variant needs no further run.
+
+    ‖∇ Σ_t ℓ_t‖ = T · ‖∇ (1/T) Σ_t ℓ_t‖
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from gradsweep.errors import DataError
+
+SCALED = ("nuclear_norm", "sigma_max", "frobenius_norm")
+"""Metrics that grow with the gradient; the others (ratios, ranks, cosines) do not change."""
+
+
+def sum_reduced(rows: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """`rows` as they would be with the sum of the token losses instead of their mean.
+
+    Args:
+        rows: of the store's reader, with any of the columns `SCALED` and `singular_values`.
+        samples: of the store's reader, for the same points: n_response_tokens per sample.
+
+    Raises:
+        DataError: `samples` does not have every sample of `rows`.
+    """
+    key = ["point_id", "sample_id"]
+    counts = samples.select(*key, pl.col("n_response_tokens").cast(pl.Float64)).unique(key)
+    counted = rows.join(counts, on=key, how="left", maintain_order="left")
+    missing = counted["n_response_tokens"].null_count()
+    if missing:
+        raise DataError(
+            f"samples: {missing} of {len(rows)} rows belong to samples that are not in the table "
+            "of samples; read both from the same results"
+        )
+    tokens = pl.col("n_response_tokens")
+    scaled = [pl.col(name) * tokens for name in SCALED if name in rows.columns]
+    if "singular_values" in rows.columns:
+        scaled.append(pl.col("singular_values") * tokens)
+    return counted.with_columns(scaled).select(rows.columns)

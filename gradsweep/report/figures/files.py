@@ -1,0 +1,116 @@
+"""All figures of a report, one file after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import polars as pl
+from matplotlib.figure import Figure
+
+from gradsweep.report.figures.layer_curves import draw_layer_curves
+from gradsweep.report.figures.mad_bars import draw_mad_bars
+from gradsweep.report.figures.overview import draw_overview
+from gradsweep.report.figures.relative_difference import draw_relative_differences
+from gradsweep.report.figures.style import save
+from gradsweep.report.measures import Measures
+
+DATASETS_PER_PAGE = 7
+"""Rows of an overview that still fit a page; with more datasets it goes on in a second file."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure to be: its file name, and the numbers with the function that draws them."""
+
+    names: tuple[str, ...]
+    draw: Callable[[pl.DataFrame, str], Figure | None]
+    frame: pl.DataFrame
+    metric: str
+
+    def save(self, folder: Path) -> list[Path]:
+        """PNG and PDF; no files where the frame has nothing to show."""
+        figure = self.draw(self.frame, self.metric)
+        return [] if figure is None else save(figure, folder, *self.names)
+
+
+def drawings(measures: Sequence[Measures]) -> list[Drawing]:
+    """For every metric, model and dataset: layer curves, MAD bars and RD by layer; for every
+    model with several datasets an overview of its curves and one of its RD.
+
+    They are named model__dataset__metric (and __mad, __rd), or model__overview__metric.
+    """
+    found: list[Drawing] = []
+    for one in measures:
+        for model in one.curves["model"].unique(maintain_order=True):
+            of_model = one.curves.filter(pl.col("model") == model)
+            datasets = of_model["dataset"].unique(maintain_order=True).to_list()
+            for dataset in datasets:
+                found += _of_dataset(one, model, dataset)
+            if len(datasets) > 1:
+                found += _overviews(one, model, datasets)
+    return found
+
+
+def save_all_figures(
+    found: Sequence[Drawing],
+    folder: Path,
+    advance: Callable[[], None] = lambda: None,
+    processes: int = 1,
+) -> list[Path]:
+    """Writes PNG and PDF of each drawing, in their order; `advance` is called after each.
+
+    What the points cannot show (RD without irrelevant responses) has no file. More than one
+    process takes a main module that can be imported, as the command line's can.
+    Raises `StoreError` when a file cannot be written.
+    """
+    written: list[Path] = []
+    with _mapped(min(processes, len(found))) as over:
+        for paths in over(found, folder):
+            written += paths
+            advance()
+    return written
+
+
+_Map = Callable[[Sequence[Drawing], Path], Iterable[list[Path]]]
+
+
+@contextmanager
+def _mapped(processes: int) -> Iterator[_Map]:
+    """`Drawing.save` over many, here or in processes of their own."""
+    if processes < 2:
+        yield lambda found, folder: (drawing.save(folder) for drawing in found)
+        return
+    # A fork would copy the threads' locks of Polars, and could wait for them for ever.
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        yield lambda found, folder: pool.map(Drawing.save, found, [folder] * len(found))
+
+
+def _of_dataset(one: Measures, model: str, dataset: str) -> list[Drawing]:
+    chosen = (pl.col("model") == model) & (pl.col("dataset") == dataset)
+    names = (model, dataset, one.metric)
+    differences = one.differences.filter(chosen)
+    return [
+        Drawing(names, draw_layer_curves, one.curves.filter(chosen), one.metric),
+        Drawing((*names, "mad"), draw_mad_bars, one.mads.filter(chosen), one.metric),
+        Drawing((*names, "rd"), draw_relative_differences, differences, one.metric),
+    ]
+
+
+def _overviews(one: Measures, model: str, datasets: list[str]) -> list[Drawing]:
+    found = []
+    pages = range(0, len(datasets), DATASETS_PER_PAGE)
+    for page, start in enumerate(pages, start=1):
+        shown = datasets[start : start + DATASETS_PER_PAGE]
+        chosen = (pl.col("model") == model) & pl.col("dataset").is_in(shown)
+        names = (model, "overview", one.metric, *([str(page)] if len(pages) > 1 else []))
+        differences = one.differences.filter(chosen)
+        found += [
+            Drawing(names, draw_overview, one.curves.filter(chosen), one.metric),
+            Drawing((*names, "rd"), draw_relative_differences, differences, one.metric),
+        ]
+    return found

@@ -1,0 +1,159 @@
+"""Layer curves as small multiples, like the paper's figures (section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from gradsweep.analysis import curves
+from gradsweep.analysis.conditions import (
+    CORRECT,
+    IRRELEVANT,
+    in_reading_order,
+    require_one_point_per_condition,
+    values_in_reading_order,
+)
+from gradsweep.errors import DataError
+from gradsweep.report.figures import style
+from gradsweep.report.labels import level_label, metric_label, projection_label
+
+
+@dataclass(frozen=True)
+class _PanelRow:
+    """A row of panels: what it is called, and the (cot, correctness) curves that it shows."""
+
+    label: str
+    conditions: tuple[tuple[str, str], ...]
+
+
+def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Figure:
+    """Curves of one model and dataset: a column for every projection, four in 6.9 inches.
+
+    The first row lays the CoT levels over each other, correct responses only; then each level
+    has a row with correct (solid) against irrelevant responses (dashed, darker). Bands are 95 %
+    bootstrap intervals of the mean over samples. Rows have y axes of their own, because the
+    levels can differ by a factor of ten. The first row is left out when fewer than two levels
+    have correct responses, a level's row when it would only repeat the first one.
+
+    Raises `DataError` when `rows` is empty or has more than one model and dataset, and
+    `ConfigError` for an unknown metric or when two points share all four axes.
+    """
+    named = rows.select("model", "dataset").unique().sort("model", "dataset")
+    if len(named) != 1:
+        found = ", ".join(" · ".join(pair) for pair in named.iter_rows()) or "no rows"
+        raise DataError(f"rows: a figure shows exactly one model and dataset, got {found}")
+    require_one_point_per_condition(rows)
+    return draw_layer_curves(curves(rows, metric), metric)
+
+
+def save_figures(
+    rows: pl.DataFrame, folder: str | Path, metric: str = "nuclear_norm"
+) -> list[Path]:
+    """Writes one figure of layer curves for every model and dataset: a PNG, then a PDF.
+
+    Files are named model__dataset__metric. Raises `StoreError` when a file cannot be written,
+    and what `layer_curves_figure` raises.
+    """
+    written = []
+    groups = in_reading_order(rows).group_by("model", "dataset", maintain_order=True)
+    for (model, dataset), group in groups:
+        figure = layer_curves_figure(group, metric)
+        written += style.save(figure, Path(folder), str(model), str(dataset), metric)
+    return written
+
+
+def draw_layer_curves(by_layer: pl.DataFrame, metric: str) -> Figure:
+    """The figure of one model and dataset from its `gradsweep.analysis.curves`."""
+    projections = values_in_reading_order(by_layer, "projection")
+    panel_rows = _panel_rows(by_layer)
+    colours = style.level_colours(values_in_reading_order(by_layer, "cot"))
+    figure, axes = style.panel_grid(len(panel_rows), len(projections), row_inches=style.ROW_INCHES)
+    for panel_row, panels in zip(panel_rows, axes, strict=True):
+        shown = by_layer.filter(_is_among(panel_row.conditions))
+        # A cut axis would make small differences look large.
+        draw_row(panels, shown, projections, colours, bottom=bottom(by_layer))
+        style.name_row(panels[0], panel_row.label, style.ROW_INCHES)
+    style.name_columns(axes[0], [projection_label(name) for name in projections])
+    figure.align_ylabels(axes[:, 0])
+    style.name_axes(figure, "layer", metric_label(metric))
+    title = " · ".join(by_layer.row(0, named=True)[name] for name in ("model", "dataset"))
+    conditions = [condition for row in panel_rows for condition in row.conditions]
+    style.add_legend(figure, title, style.line_handles(conditions, colours))
+    return figure
+
+
+def bottom(by_layer: pl.DataFrame) -> float | None:
+    """Where y axes begin: at zero, or at None, below the lowest value, when some are negative."""
+    negative = any((by_layer[name] < 0).any() for name in ("mean", "ci_low"))
+    return None if negative else 0.0
+
+
+def draw_row(
+    panels: Sequence[Axes],
+    by_layer: pl.DataFrame,
+    projections: Sequence[str],
+    colours: Mapping[str, str],
+    *,
+    bottom: float | None,
+    draw: Callable[[Axes, pl.DataFrame, str], None] | None = None,
+) -> None:
+    """One row of panels, a projection each, with every condition of `by_layer`."""
+    last = int(by_layer["layer"].to_numpy().max())
+    for projection, panel in zip(projections, panels, strict=True):
+        of_panel = by_layer.filter(pl.col("projection") == projection)
+        for (cot, *_), curve in of_panel.group_by(*_curve_keys(by_layer), maintain_order=True):
+            (draw or draw_curve)(panel, curve, colours[cot])
+        style.layer_axis(panel, last)
+        style.dress(panel)
+    # Only now: a limit set on one panel stops its whole row from growing with the data.
+    panels[0].set_ylim(bottom=bottom)
+
+
+def draw_curve(panel: Axes, curve: pl.DataFrame, colour: str) -> None:
+    """The mean of one condition with its band; a layer without a value leaves a gap."""
+    layers = curve["layer"].to_numpy()
+    irrelevant = curve["correctness"][0] == IRRELEVANT
+    colour = style.darker(colour) if irrelevant else colour
+    panel.plot(
+        layers,
+        curve["mean"].to_numpy(),
+        color=colour,
+        linestyle=style.IRRELEVANT_DASHES if irrelevant else "solid",
+        # Thinner, because it is darker and drawn over the other.
+        linewidth=(0.85 if irrelevant else 1) * style.LINE_POINTS,
+        # A line through one or two points would not be seen.
+        marker="o" if len(layers) < 8 else None,
+        markersize=3,
+        markerfacecolor="none" if irrelevant else colour,
+        label=f"{curve['cot'][0]} {curve['correctness'][0]}",
+    )
+    low, high = curve["ci_low"].to_numpy(), curve["ci_high"].to_numpy()
+    panel.fill_between(layers, low, high, color=colour, alpha=0.16, linewidth=0)
+
+
+def _curve_keys(by_layer: pl.DataFrame) -> list[str]:
+    return [name for name in ("cot", "correctness") if name in by_layer.columns]
+
+
+def _is_among(conditions: Sequence[tuple[str, str]]) -> pl.Expr:
+    return pl.any_horizontal(
+        (pl.col("cot") == cot) & (pl.col("correctness") == correctness)
+        for cot, correctness in conditions
+    )
+
+
+def _panel_rows(by_layer: pl.DataFrame) -> list[_PanelRow]:
+    conditions = by_layer.select("cot", "correctness").unique(maintain_order=True).rows()
+    correct = tuple(condition for condition in conditions if condition[1] == CORRECT)
+    overlay = [_PanelRow("correct,\nall levels", correct)] if len(correct) > 1 else []
+    rows = []
+    for level in dict.fromkeys(cot for cot, _ in conditions):
+        of_level = tuple(condition for condition in conditions if condition[0] == level)
+        if not overlay or of_level != ((level, CORRECT),):
+            rows.append(_PanelRow(level_label(level), of_level))
+    return overlay + rows

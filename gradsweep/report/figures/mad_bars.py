@@ -1,0 +1,88 @@
+"""MAD as bars: how uneven gradients are, in all layers and in each part of the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from gradsweep.analysis.conditions import CORRECT, IRRELEVANT, values_in_reading_order
+from gradsweep.analysis.layers import PARTS
+from gradsweep.report.figures import style
+from gradsweep.report.labels import level_label, metric_words, projection_label
+
+_GROUP = 0.8
+"""Width of a projection's bars together; the rest of 1 is the gap to the next."""
+
+
+def draw_mad_bars(mads: pl.DataFrame, metric: str) -> Figure | None:
+    """A panel each for all, early, middle and late layers, with a group of bars per projection.
+
+    `mads` is `gradsweep.analysis.mean_absolute_difference` of one model and dataset. Correct
+    responses are filled, irrelevant ones outlined. A part too small to have a MAD is left out;
+    None when all are.
+    """
+    defined = mads.filter(pl.col("mad").is_finite())
+    parts = [part for part in ("all", *PARTS) if part in defined["part"]]
+    if not parts:
+        return None
+    projections = values_in_reading_order(mads, "projection")
+    conditions = mads.select("cot", "correctness").unique(maintain_order=True).rows()
+    colours = style.level_colours(values_in_reading_order(mads, "cot"))
+    figure, axes = style.panel_grid(1, len(parts), row_inches=style.ROW_INCHES)
+    for part, panel in zip(parts, axes[0], strict=True):
+        _draw_part(panel, defined.filter(pl.col("part") == part), projections, conditions, colours)
+    axes[0, 0].set_ylim(bottom=0)
+    style.name_columns(axes[0], [f"{part} layers" for part in parts])
+    style.name_axes(figure, "projection", f"MAD of the {metric_words(metric)}")
+    title = " · ".join(mads.row(0, named=True)[name] for name in ("model", "dataset"))
+    style.add_legend(figure, title, _handles(conditions, colours))
+    return figure
+
+
+def _draw_part(
+    panel: Axes,
+    mads: pl.DataFrame,
+    projections: list[str],
+    conditions: list[tuple[str, str]],
+    colours: dict[str, str],
+) -> None:
+    width = _GROUP / len(conditions)
+    for index, (cot, correctness) in enumerate(conditions):
+        bars = mads.filter(pl.col("cot") == cot, pl.col("correctness") == correctness)
+        heights = dict(bars.select("projection", "mad").iter_rows())
+        # A projection that was not measured in this condition leaves its place empty.
+        places = [place for place, name in enumerate(projections) if name in heights]
+        panel.bar(
+            np.array(places) - _GROUP / 2 + (index + 0.5) * width,
+            [heights[projections[place]] for place in places],
+            width=0.86 * width,
+            label=f"{cot} {correctness}",
+            **_look(colours[cot], correctness),
+        )
+    panel.set_xlim(-0.6, len(projections) - 0.4)
+    style.dress(panel)
+    panel.set_xticks(range(len(projections)), [projection_label(name) for name in projections])
+    panel.tick_params(axis="x", length=0)
+
+
+def _look(colour: str, correctness: str) -> dict[str, Any]:
+    """Outlines lie inside a bar's width, so that both kinds look equally wide."""
+    filled = correctness != IRRELEVANT
+    return {
+        "facecolor": colour if filled else "white",
+        "edgecolor": colour if filled else style.darker(colour),
+        "linewidth": 0.0 if filled else 0.6,
+    }
+
+
+def _handles(conditions: list[tuple[str, str]], colours: dict[str, str]) -> list[Patch]:
+    levels = dict.fromkeys(cot for cot, correctness in conditions if correctness == CORRECT)
+    handles = [Patch(label=f"{level_label(cot)}, correct", color=colours[cot]) for cot in levels]
+    if any(correctness == IRRELEVANT for _, correctness in conditions):
+        handles.append(Patch(label="irrelevant", **_look(style.INK, IRRELEVANT)))
+    return handles

@@ -1,0 +1,81 @@
+"""RD between correct and irrelevant responses, layer by layer."""
+
+from __future__ import annotations
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from gradsweep.analysis.conditions import values_in_reading_order
+from gradsweep.report.figures import style
+from gradsweep.report.figures.layer_curves import draw_row
+from gradsweep.report.labels import level_label, metric_words, projection_label
+
+TOP = 5
+"""Layers marked in each curve, as many as the paper names."""
+
+
+def draw_relative_differences(differences: pl.DataFrame, metric: str) -> Figure | None:
+    """RD_i of one model by layer: a row of panels for each dataset, all levels in one panel.
+
+    `differences` is `gradsweep.analysis.relative_difference` of one model. Dots mark the five
+    layers where RD is largest. None when no level of any dataset has a value.
+    """
+    defined = differences.filter(pl.col("relative_difference").is_finite())
+    if defined.is_empty():
+        return None
+    with_values = defined.select("dataset", "cot").unique()
+    differences = differences.join(
+        with_values, on=("dataset", "cot"), how="semi", maintain_order="left"
+    )
+    datasets = differences["dataset"].unique(maintain_order=True).to_list()
+    projections = values_in_reading_order(differences, "projection")
+    levels = values_in_reading_order(with_values, "cot")
+    colours = style.level_colours(levels)
+    row_inches = style.ROW_INCHES if len(datasets) == 1 else style.LOW_ROW_INCHES
+    figure, axes = style.panel_grid(len(datasets), len(projections), row_inches=row_inches)
+    for dataset, panels in zip(datasets, axes, strict=True):
+        shown = differences.filter(pl.col("dataset") == dataset)
+        draw_row(panels, shown, projections, colours, bottom=0.0, draw=_draw)
+        if len(datasets) > 1:
+            style.name_row(panels[0], dataset, row_inches)
+    style.name_columns(axes[0], [projection_label(name) for name in projections])
+    figure.align_ylabels(axes[:, 0])
+    style.name_axes(figure, "layer", f"RD of the {metric_words(metric)}")
+    title = " · ".join([differences["model"][0], *(datasets if len(datasets) == 1 else [])])
+    style.add_legend(figure, f"{title} · correct vs irrelevant", _handles(levels, colours))
+    return figure
+
+
+def _draw(panel: Axes, curve: pl.DataFrame, colour: str) -> None:
+    found = curve["relative_difference"].to_numpy()
+    panel.plot(
+        curve["layer"].to_numpy(),
+        found,
+        color=colour,
+        linewidth=style.LINE_POINTS,
+        label=curve["cot"][0],
+    )
+    defined = curve.filter(pl.col("relative_difference").is_finite())
+    # Of equals the earlier layers, as in the tables.
+    top = defined.sort("relative_difference", descending=True, maintain_order=True).head(TOP)
+    panel.plot(
+        top["layer"].to_numpy(),
+        top["relative_difference"].to_numpy(),
+        color=colour,
+        linestyle="none",
+        marker="o",
+        markersize=2.6,
+    )
+
+
+def _handles(levels: list[str], colours: dict[str, str]) -> list[Line2D | Patch]:
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color=colours[cot], linewidth=style.LINE_POINTS, label=level_label(cot))
+        for cot in levels
+    ]
+    dots = Line2D([], [], color=style.INK, linestyle="none", marker="o", markersize=2.6)
+    dots.set_label(f"{TOP} largest")
+    return [*handles, dots]

@@ -1,0 +1,198 @@
+"""The findings page: every claim of the paper, its verdict here, and the numbers behind it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from string import ascii_lowercase
+
+from gradsweep.analysis.claims import (
+    CLAIMS,
+    Claim,
+    ClaimVerdict,
+    Finding,
+    Statement,
+    Verdict,
+    claim_verdicts,
+)
+from gradsweep.report.numerals import MISSING
+
+_MARKS = {
+    Verdict.SUPPORTED: "✓",
+    Verdict.NOT_SUPPORTED: "✗",
+    Verdict.UNDECIDED: "?",
+    Verdict.NOT_TESTABLE: MISSING,
+}
+
+_HOW_TO_READ = """\
+Claims are those of *What Happened in LLMs Layers when Trained for Fast vs. Slow Thinking*
+(arXiv 2410.23743). Numbers in brackets are bootstrap intervals over questions, the same questions
+in every condition; the intervals decide, not the values before them.
+
+- **✓ supported**: the interval excludes *no effect* on the side that the claim says, or, for a
+  claim that denies an effect, excludes every effect that counts.
+- **✗ not supported**: there is evidence against it: the interval lies on the other side, or leaves
+  room only for effects too small to count.
+- **? undecided**: the interval allows both, or models and datasets contradict each other. More
+  questions or more models help.
+- **– not testable with these points**: points or questions are missing; the page says which.
+
+Statistics in **bold** decide a claim; the others are details that it mentions. All are means over
+the projections that were measured, ratios as geometric means. *all* averages the models and
+datasets that could be tested, and speaks of these only."""
+
+
+def findings_markdown(findings: Sequence[Finding]) -> str:
+    """A Markdown page (UTF-8, ends with a newline) of the result of `test_claims`.
+
+    An overview, then a section for each claim: what it says, its verdict, its statistics over
+    all models and datasets, the same by model and dataset, what is missing, and the points used.
+    """
+    verdicts = claim_verdicts(findings)
+    present = {finding.claim for finding in findings}
+    claims = [claim for claim in CLAIMS if claim.number in present]
+    parts = ["# Findings", *_overview(claims, verdicts), "## How to read this page", _HOW_TO_READ]
+    for claim in claims:
+        of_claim = [finding for finding in findings if finding.claim == claim.number]
+        parts += _section(claim, of_claim, [v for v in verdicts if v.claim == claim.number])
+    return "\n\n".join(parts) + "\n"
+
+
+def _overview(claims: Sequence[Claim], verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
+    if not claims:
+        yield "No findings."
+        return
+    lines = []
+    for claim in claims:
+        overall, scopes = _split([v for v in verdicts if v.claim == claim.number])
+        lines.append([f"{claim.number}. {claim.title}", _marked(overall.verdict), _counts(scopes)])
+    yield _table(["claim", "verdict", "by model and dataset"], lines)
+
+
+def _section(
+    claim: Claim, findings: Sequence[Finding], verdicts: Sequence[ClaimVerdict]
+) -> Iterator[str]:
+    overall, scopes = _split(verdicts)
+    yield f"## {claim.number}. {claim.title}"
+    yield f"{claim.text} *(Paper: {claim.source}.)*"
+    untestable = overall.verdict is Verdict.NOT_TESTABLE
+    reason = "what is missing stands below" if untestable else overall.reason
+    yield f"**{_marked(overall.verdict)}**: {reason}."
+    yield _statistics(claim, findings)
+    tested = [f for f in findings if not f.overall and f.verdict is not Verdict.NOT_TESTABLE]
+    if tested:
+        yield "### By model and dataset"
+        yield _by_scope(claim, tested, scopes)
+    missing = _missing(claim, findings)
+    if missing:
+        yield "### Not testable with these points"
+        yield "\n".join(f"- {line}" for line in missing)
+    if tested:
+        yield "### Points used"
+        yield _points(tested)
+
+
+def _statistics(claim: Claim, findings: Sequence[Finding]) -> str:
+    """Over all models and datasets, with the letters that the next table goes by."""
+    found = {(f.statement, f.statistic): f for f in findings if f.overall}
+    lines = []
+    for statement, (key, letter) in zip(claim.statements, _letters(claim).items(), strict=True):
+        finding = found[key]
+        name = f"**{statement.statistic}**" if statement.decides else statement.statistic
+        lines.append(
+            [letter, statement.text, name, _expected(statement), _interval(finding),
+             str(finding.n_questions), _marked(finding.verdict)]
+        )  # fmt: skip
+    heading = ["", "the claim says", "statistic", "expected", "all", "questions", "verdict"]
+    return _table(heading, lines)
+
+
+def _by_scope(claim: Claim, findings: Sequence[Finding], verdicts: Sequence[ClaimVerdict]) -> str:
+    letters = _letters(claim)
+    scopes: dict[tuple[str, str], dict[str, Finding]] = {}
+    for finding in findings:
+        cells = scopes.setdefault((finding.model, finding.dataset), {})
+        cells[letters[finding.statement, finding.statistic]] = finding
+    verdict_of = {(v.model, v.dataset): _MARKS[v.verdict] for v in verdicts}
+    lines = []
+    for scope, cells in scopes.items():
+        shown = [_cell(cells.get(letter)) for letter in letters.values()]
+        n_questions = min(finding.n_questions for finding in cells.values())
+        lines.append([*scope, verdict_of[scope], *shown, str(n_questions)])
+    columns = [f"({letter})" for letter in letters.values()]
+    table = _table(["model", "dataset", "claim", *columns, "questions"], lines)
+    left_out = max(finding.n_left_out for finding in findings)
+    if left_out:
+        table += f"\n\nUp to {left_out} questions were left out: a value that is not finite."
+    return table
+
+
+def _cell(finding: Finding | None) -> str:
+    return MISSING if finding is None else f"{_interval(finding)} {_MARKS[finding.verdict]}"
+
+
+def _missing(claim: Claim, findings: Sequence[Finding]) -> list[str]:
+    """Reasons of what could not be tested, each once for a model and dataset."""
+    letters = _letters(claim)
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for finding in findings:
+        if finding.verdict is Verdict.NOT_TESTABLE and not finding.overall:
+            letter = letters[finding.statement, finding.statistic]
+            scope = (finding.model, finding.dataset, finding.reason)
+            found.setdefault(scope, []).append(f"({letter})")
+    if not found:
+        untested = [f for f in findings if f.verdict is Verdict.NOT_TESTABLE]
+        return [f"{reason}." for reason in dict.fromkeys(f.reason for f in untested)]
+    return [
+        f"**{model}, {dataset}** {' '.join(which)}: {reason}."
+        for (model, dataset, reason), which in found.items()
+    ]
+
+
+def _points(findings: Sequence[Finding]) -> str:
+    used: dict[tuple[str, str], dict[str, None]] = {}
+    for finding in findings:
+        used.setdefault((finding.model, finding.dataset), {}).update(
+            dict.fromkeys(finding.point_ids)
+        )
+    lines = [[*scope, " ".join(f"`{name}`" for name in ids)] for scope, ids in used.items()]
+    return _table(["model", "dataset", "points"], lines)
+
+
+def _letters(claim: Claim) -> dict[tuple[str, str], str]:
+    """By which the tables of a claim name its statistics."""
+    statistics = [(statement.text, statement.statistic) for statement in claim.statements]
+    return dict(zip(statistics, ascii_lowercase, strict=False))
+
+
+def _split(verdicts: Sequence[ClaimVerdict]) -> tuple[ClaimVerdict, list[ClaimVerdict]]:
+    """The overall verdict, which comes first, and those of models and datasets."""
+    return verdicts[0], list(verdicts[1:])
+
+
+def _counts(verdicts: Sequence[ClaimVerdict]) -> str:
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    return ", ".join(f"{counts[v]} {_marked(v)}" for v in Verdict if counts[v]) or MISSING
+
+
+def _marked(verdict: Verdict) -> str:
+    return f"{_MARKS[verdict]} {verdict.value}"
+
+
+def _expected(statement: Statement) -> str:
+    words = f"{statement.expected.value} {statement.null:g}"
+    return words if statement.counts == statement.null else f"{words}; counts: {statement.counts:g}"
+
+
+def _interval(finding: Finding) -> str:
+    numbers = (finding.value, finding.low, finding.high)
+    value, low, high = (f"{x:.3g}" if math.isfinite(x) else MISSING for x in numbers)
+    return MISSING if value == MISSING else f"{value} [{low}, {high}]"
+
+
+def _table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    rows = [heading, ["---"] * len(heading), *lines]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
+    )
