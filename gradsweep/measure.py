@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import chain
 
 import polars as pl
 import torch
@@ -32,7 +33,13 @@ from gradsweep.gradients import (
 from gradsweep.models.projections import ProjectionSite, find_projections
 from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
 from gradsweep.schedule import Schedule, default_workers, on_cpu
-from gradsweep.spectra import SampleCosines, factor_spectra, rank_tolerance, spectrum_row
+from gradsweep.spectra import (
+    SampleCosines,
+    Spectrum,
+    many_spectra,
+    rank_tolerance,
+    spectrum_row,
+)
 
 POOLED_WORK = 1e8
 """Flops of XXᵀ from which a layer's spectra are spread over the cores."""
@@ -204,7 +211,10 @@ class _RowSink:
         tokens, n = self._batch.input_ids.shape[1], layer[0].x.shape[-1]
         pool = self._solvers if tokens * tokens * n > POOLED_WORK else None
         in_turn = pool.map if pool else map
-        for (i, _), rows in zip(samples, in_turn(solve, [s for _, s in samples]), strict=True):
+        # On CUDA the eigenvalues of the whole layer are found together.
+        together = len(samples) if layer[0].x.is_cuda else 1
+        parts = [samples[i : i + together] for i in range(0, len(samples), together)]
+        for i, rows in chain.from_iterable(in_turn(solve, parts)):
             self.by_sample[i] += rows
         if self._cosines:
             of_layer: dict[int, list[Factors]] = {}
@@ -219,15 +229,21 @@ class _RowSink:
         rows[start:] = self._cosines[i].complete(rows[start:], layer)
 
 
-def _rows(factors: Factors, options: SpectraOptions) -> list[SpectrumRow]:
-    """Rows of one sample for the projections that share an input."""
-    rows = []
-    for name, spectrum in factor_spectra(factors.x, factors.dy, options.solver).items():
-        tolerance = options.rank_tolerance or rank_tolerance(
-            factors.x.dtype, factors.dy[name].shape[1], factors.x.shape[1]
-        )
-        rows.append(spectrum_row(spectrum, factors.layer, name, tolerance, options.kept))
-    return rows
+def _rows(
+    samples: Sequence[tuple[int, Factors]], options: SpectraOptions
+) -> list[tuple[int, list[SpectrumRow]]]:
+    """Rows of each sample's projections that share an input, with the sample's place."""
+    spectra = many_spectra([(factors.x, factors.dy) for _, factors in samples], options.solver)
+    return [
+        (i, [_row(factors, name, spectrum, options) for name, spectrum in of_input.items()])
+        for (i, factors), of_input in zip(samples, spectra, strict=True)
+    ]
+
+
+def _row(factors: Factors, name: str, spectrum: Spectrum, options: SpectraOptions) -> SpectrumRow:
+    m, n = factors.dy[name].shape[1], factors.x.shape[1]
+    tolerance = options.rank_tolerance or rank_tolerance(factors.x.dtype, m, n)
+    return spectrum_row(spectrum, factors.layer, name, tolerance, options.kept)
 
 
 def _reading_order(row: SpectrumRow) -> tuple[int, int]:

@@ -7,13 +7,14 @@ takes 10 (one AMD core).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gradsweep.spectra import lapack
+from gradsweep.spectra import eigenvalues, lapack
 
 JITTER = 1e-14
 """Of a matrix's mean diagonal, added to the diagonal before the Cholesky factorisation."""
@@ -42,8 +43,11 @@ class Linalg(Protocol):
         """LᵀHL of a symmetric H, in the lower triangle at least."""
         ...
 
-    def eigvalsh(self, a: Array) -> np.ndarray:
-        """Eigenvalues of a symmetric matrix from its lower triangle, ascending, on the CPU."""
+    def eigvalsh(self, many: Sequence[Array]) -> list[np.ndarray | None]:
+        """Eigenvalues of symmetric matrices from their lower triangles, ascending, on the CPU.
+
+        None where they do not converge.
+        """
         ...
 
     def svdvals(self, a: Array) -> np.ndarray:
@@ -69,8 +73,8 @@ class CpuLinalg:
     def congruence(self, lower: np.ndarray, h: np.ndarray) -> np.ndarray:
         return lapack.congruence(lower, h)
 
-    def eigvalsh(self, a: np.ndarray) -> np.ndarray:
-        return lapack.eigvalsh(a)
+    def eigvalsh(self, many: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        return [eigenvalues.converged(a) for a in many]
 
     def svdvals(self, a: np.ndarray) -> np.ndarray:
         return np.linalg.svd(a, compute_uv=False)
@@ -93,8 +97,8 @@ class CudaLinalg:
     def congruence(self, lower: Tensor, h: Tensor) -> Tensor:
         return lower.T @ h @ lower
 
-    def eigvalsh(self, a: Tensor) -> np.ndarray:
-        return torch.linalg.eigvalsh(a).cpu().numpy()
+    def eigvalsh(self, many: Sequence[Tensor]) -> list[np.ndarray | None]:
+        return eigenvalues.eigvalsh(many)
 
     def svdvals(self, a: Tensor) -> np.ndarray:
         return torch.linalg.svdvals(a).cpu().numpy()

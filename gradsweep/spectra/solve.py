@@ -17,7 +17,7 @@ hopeless in float32. Repeated tokens make rows of X equal, and K singular: L get
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -75,8 +75,23 @@ def factor_spectra(
     again on the safe path; if it still fails, `holds` says so. Non-finite factors give
     a spectrum of NaN.
     """
-    shared = _SharedInput(x, linalg_for(x.device))
-    return {name: _spectrum(_Problem(shared, values), solver) for name, values in dy.items()}
+    return many_spectra([(x, dy)], solver)[0]
+
+
+def many_spectra(
+    inputs: Sequence[tuple[Tensor, Mapping[str, Tensor]]], solver: Solver = Solver.auto
+) -> list[dict[str, Spectrum]]:
+    """`factor_spectra` of several X on one device; on CUDA their eigenvalues come together."""
+    shared = [_SharedInput(x, linalg_for(x.device)) for x, _ in inputs]
+    attempts = [
+        _attempt(_Problem(of_input, values), solver)
+        for of_input, (_, dy) in zip(shared, inputs, strict=True)
+        for values in dy.values()
+    ]
+    grams = [attempt.gram for attempt in attempts if attempt.gram is not None]
+    eigenvalues = iter(shared[0].linalg.eigvalsh(grams)) if grams else iter(())
+    spectra = iter([_finished(a, None if a.gram is None else next(eigenvalues)) for a in attempts])
+    return [{name: next(spectra) for name in dy} for _, dy in inputs]
 
 
 class _SharedInput:
@@ -139,40 +154,57 @@ class _Problem:
         return math.sqrt(float((self.g * self.g).sum()))
 
 
-def _spectrum(problem: _Problem, solver: Solver) -> Spectrum:
+@dataclass(frozen=True)
+class _Attempt:
+    """A problem on its route, up to the matrix whose eigenvalues are σ²."""
+
+    problem: _Problem
+    solver: Solver
+    frobenius_norm: float
+    gram: Array | None
+    """None when there is nothing to solve, or when only the safe path is left."""
+
+
+def _attempt(problem: _Problem, solver: Solver) -> _Attempt:
     chosen = problem.cheapest if solver is Solver.auto else solver
-    frobenius = problem.frobenius_norm(chosen)
+    frobenius, gram = problem.frobenius_norm(chosen), None
+    if math.isfinite(frobenius) and chosen in GRAMS:
+        try:
+            gram = GRAMS[chosen](problem)
+        except LinAlgError:
+            gram = None
+    return _Attempt(problem, chosen, frobenius, gram)
+
+
+def _finished(attempt: _Attempt, eigenvalues: np.ndarray | None) -> Spectrum:
+    problem, frobenius = attempt.problem, attempt.frobenius_norm
     if not math.isfinite(frobenius):
         return Spectrum(np.full(problem.rank, math.nan), frobenius, "none")
-    try:
-        spectrum = Spectrum(_sigma(problem, chosen), frobenius, chosen.name)
-    except LinAlgError:
+    if eigenvalues is None:
         return _safe_spectrum(problem)
+    # Descending, and no more than the rank: a wider Gram matrix only adds zeros. Rounding may
+    # leave a zero eigenvalue slightly negative.
+    sigma = np.sqrt(eigenvalues[::-1][: problem.rank].clip(min=0))
+    spectrum = Spectrum(sigma, frobenius, attempt.solver.name)
     return spectrum if spectrum.holds else _safe_spectrum(problem)
 
 
 def _safe_spectrum(problem: _Problem) -> Spectrum:
     """The `svd` route, checked against G itself: the trace identity may cancel."""
     frobenius = problem.frobenius_norm(Solver.svd)
-    return Spectrum(_sigma(problem, Solver.svd), frobenius, Solver.svd.name)
+    return Spectrum(_singular_values(problem)[: problem.rank], frobenius, Solver.svd.name)
 
 
-def _sigma(problem: _Problem, solver: Solver) -> np.ndarray:
-    """σ by one route, cut to min(T, m, n): a wider Gram matrix only adds zeros."""
-    return ROUTES[solver](problem)[: problem.rank]
+def _token_gram(problem: _Problem) -> Array:
+    return problem.linalg.congruence(problem.shared.cholesky, problem.dy_gram)
 
 
-def _by_token_gram(problem: _Problem) -> np.ndarray:
-    gram = problem.linalg.congruence(problem.shared.cholesky, problem.dy_gram)
-    return _root_of_eigenvalues(problem.linalg, gram)
-
-
-def _by_weight_gram(problem: _Problem) -> np.ndarray:
+def _weight_gram(problem: _Problem) -> Array:
     g = problem.g if problem.m <= problem.n else problem.g.T
-    return _root_of_eigenvalues(problem.linalg, g @ g.T)
+    return g @ g.T
 
 
-def _by_svd(problem: _Problem) -> np.ndarray:
+def _singular_values(problem: _Problem) -> np.ndarray:
     if problem.tokens >= min(problem.m, problem.n):
         return problem.linalg.svdvals(problem.g)
     # Xᵀ = Q_X R_X and dYᵀ = Q_Y R_Y, so G = Q_Y (R_Y R_Xᵀ) Q_Xᵀ.
@@ -181,13 +213,8 @@ def _by_svd(problem: _Problem) -> np.ndarray:
     return problem.linalg.svdvals(r_y @ r_x.T)
 
 
-def _root_of_eigenvalues(linalg: Linalg, gram: Array) -> np.ndarray:
-    """√λ, descending; rounding may leave a zero eigenvalue slightly negative."""
-    return np.sqrt(linalg.eigvalsh(gram)[::-1].clip(min=0))
-
-
-ROUTES: dict[Solver, Callable[[_Problem], np.ndarray]] = {
-    Solver.token_gram: _by_token_gram,
-    Solver.weight_gram: _by_weight_gram,
-    Solver.svd: _by_svd,
+GRAMS: dict[Solver, Callable[[_Problem], Array]] = {
+    Solver.token_gram: _token_gram,
+    Solver.weight_gram: _weight_gram,
 }
+"""The routes by eigenvalues; `svd` is what is left."""

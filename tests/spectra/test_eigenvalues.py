@@ -1,0 +1,111 @@
+"""The three ways to the eigenvalues of matrices on a device: on the CPU, and on CUDA if it is there.
+
+Torch's calls are the same on both, so that all but the trial's outcome can be tested anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from gradsweep.spectra import eigenvalues, factor_spectra, linalg, many_spectra, solve
+
+WAYS = [eigenvalues.batched, eigenvalues.one_by_one, eigenvalues.on_host]
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device"))]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def forget_trials() -> Iterator[None]:
+    eigenvalues.fastest_way.cache_clear()
+    yield
+    eigenvalues.fastest_way.cache_clear()
+
+
+def grams(sizes: list[int], device: str = "cpu") -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    factors = [torch.randn(n, n, dtype=torch.float64, generator=generator) for n in sizes]
+    return [(f @ f.T).to(device) for f in factors]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_gives_the_eigenvalues(way: eigenvalues.Way, device: str) -> None:
+    matrices = grams([33] * 5, device)
+    for matrix, found in zip(matrices, way(matrices), strict=True):
+        assert found is not None
+        expected = np.linalg.eigvalsh(matrix.cpu().numpy())
+        np.testing.assert_allclose(found, expected, atol=1e-12 * expected[-1])
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_sizes_may_mix_and_the_order_is_kept(device: str) -> None:
+    sizes = [7, 40, 7, 1, 40, 100]
+    matrices = grams(sizes, device)
+    for matrix, found in zip(matrices, eigenvalues.eigvalsh(matrices), strict=True):
+        assert found is not None
+        np.testing.assert_allclose(found, np.linalg.eigvalsh(matrix.cpu().numpy()), atol=1e-9)
+
+
+def test_a_batch_is_cut_where_it_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    stacked: list[int] = []
+    solver = torch.linalg.eigvalsh
+
+    def counted(stack: torch.Tensor) -> torch.Tensor:
+        stacked.append(len(stack))
+        return solver(stack)
+
+    monkeypatch.setattr(torch.linalg, "eigvalsh", counted)
+    monkeypatch.setattr(eigenvalues, "BATCH_ELEMENTS", 2 * 20 * 20)
+    assert len(eigenvalues.batched(grams([20] * 5))) == 5
+    assert stacked == [2, 2, 1]
+
+
+def test_one_bad_matrix_does_not_spoil_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(stack: torch.Tensor) -> torch.Tensor:
+        raise torch.linalg.LinAlgError("failed to converge")
+
+    monkeypatch.setattr(torch.linalg, "eigvalsh", refuses)
+    matrices = grams([12] * 3)
+    for matrix, found in zip(matrices, eigenvalues.batched(matrices), strict=True):
+        np.testing.assert_allclose(found, np.linalg.eigvalsh(matrix.numpy()), atol=1e-9)
+
+
+def test_a_class_of_sizes_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[int] = []
+    clock = eigenvalues._seconds
+
+    def counted(way: eigenvalues.Way, trial: list[torch.Tensor]) -> float:
+        timed.append(len(trial[0]))
+        return clock(way, trial)
+
+    monkeypatch.setattr(eigenvalues, "_seconds", counted)
+    eigenvalues.eigvalsh(grams([17, 20, 32]))
+    eigenvalues.eigvalsh(grams([31, 33]))
+    assert timed == [32] * len(WAYS) + [64] * len(WAYS)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_device_backend_gives_the_spectra_of_the_cpu_backend(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    shapes = {"q": 30, "k": 6}
+    inputs = [
+        (torch.randn(t, 24, generator=generator),
+         {name: torch.randn(t, m, generator=generator) for name, m in shapes.items()})
+        for t in (5, 5, 40)
+    ]  # fmt: skip
+    expected = [factor_spectra(x, dy) for x, dy in inputs]
+    monkeypatch.setattr(solve, "linalg_for", lambda device: linalg.CudaLinalg())
+    on_device = [(x.to(device), {n: y.to(device) for n, y in dy.items()}) for x, dy in inputs]
+    for found, wanted in zip(many_spectra(on_device), expected, strict=True):
+        for name, spectrum in found.items():
+            assert spectrum.holds
+            assert spectrum.solver == wanted[name].solver
+            np.testing.assert_allclose(
+                spectrum.sigma, wanted[name].sigma, atol=1e-7 * wanted[name].sigma[0]
+            )
