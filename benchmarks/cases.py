@@ -136,6 +136,7 @@ def _main_cases() -> list[Case]:
                 f"llama8b_{length}",
                 f"8B shapes, 2 layers, T={length} ({response} of response)",
                 partial(llama, length, response),
+                checkpointed=length >= 500,
             )
             for length, response in responses.items()
         ),

@@ -6,7 +6,6 @@ a fork: OpenMP's threads do not survive one, and the allocator keeps what an ear
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import subprocess
@@ -17,7 +16,7 @@ import torch
 
 from benchmarks.cases import ALL, Workload
 from benchmarks.methods import METHODS
-from gradsweep.schedule import default_workers
+from gradsweep.schedule import default_workers, return_free_memory
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
@@ -51,7 +50,7 @@ def peak_above_model(workload: Workload, method: str) -> int | None:
     if not _CLEAR_REFS.exists():
         return None
     gc.collect()
-    _return_free_memory()
+    return_free_memory()  # freed blocks, in which the method's first tensors would hide
     _CLEAR_REFS.write_text(_RESET_PEAK)
     before = _status_bytes("VmRSS")
     METHODS[method](workload.model, batches)
@@ -65,13 +64,6 @@ def _peak_on_cuda(workload: Workload, method: str) -> int:
     METHODS[method](workload.model, workload.batches[:1])
     torch.cuda.synchronize()
     return torch.cuda.max_memory_allocated() - before
-
-
-def _return_free_memory() -> None:
-    """glibc keeps freed blocks, in which the method's first tensors would hide."""
-    libc = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
 
 
 def _status_bytes(key: str) -> int:

@@ -32,7 +32,7 @@ from gradsweep.gradients import (
 )
 from gradsweep.models.projections import ProjectionSite, find_projections
 from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
-from gradsweep.schedule import Schedule, default_workers, on_cpu
+from gradsweep.schedule import Schedule, default_workers, on_cpu, return_free_memory
 from gradsweep.spectra import (
     SampleCosines,
     Spectrum,
@@ -116,6 +116,7 @@ class Engine:
             stack.enter_context(threadpool_limits(1, user_api="blas"))
             beside = self._cores if self.workers == 1 and on_cpu(self._model) else 0
             self._solvers = stack.enter_context(ThreadPoolExecutor(beside)) if beside else None
+            stack.callback(return_free_memory)
             self._stack = stack.pop_all()
         return self
 

@@ -1,4 +1,4 @@
-"""The three ways to the eigenvalues of matrices on a device: on the CPU, and on CUDA if it is there.
+"""Three ways to the eigenvalues of matrices on a device: on the CPU, and on CUDA if there is one.
 
 Torch's calls are the same on both, so that all but the trial's outcome can be tested anywhere.
 """
