@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from gradsweep.analysis.conditions import rows_with_values
 from gradsweep.progress import console as progress_console
 from gradsweep.report import comparison_table, save_figures, write_report
+from gradsweep.report.page import stored_points
 from gradsweep.selection import Selection
 from gradsweep.store import SweepPaths, load_rows, load_samples_table
 
@@ -55,19 +56,27 @@ def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean"
         DataError: nothing is stored there.
         StoreError: the report cannot be written.
     """
-    rows = selection.of(load_rows(selection.results, selection.point_ids))
-    name = selection.name
-    if loss == "sum":
-        rows = _of_summed_loss(selection, rows)
-        name += "__loss=sum"
+    rows = report_rows(selection, loss)
     out = _output()
     for metric in metrics:
         _show_comparison(out, rows, metric)
-    folder = SweepPaths(selection.results, name).report
-    written = write_report(rows, folder, metrics, track=_progress)
+    folder = report_folder(selection, loss)
+    stored = stored_points(selection, rows)
+    written = write_report(rows, folder, metrics, track=_progress, stored=stored)
     for line in _listed(written, folder):
         out.print(line, soft_wrap=True)
     _show_place(out, selection.results, rows)
+
+
+def report_rows(selection: Selection, loss: str = "mean") -> pl.DataFrame:
+    """The stored rows that a report is about; arguments and errors as `show_report`."""
+    rows = selection.of(load_rows(selection.results, selection.point_ids))
+    return _of_summed_loss(selection, rows) if loss == "sum" else rows
+
+
+def report_folder(selection: Selection, loss: str = "mean") -> Path:
+    name = selection.name + ("__loss=sum" if loss == "sum" else "")
+    return SweepPaths(selection.results, name).report
 
 
 def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
@@ -91,11 +100,12 @@ def _show_place(out: Console, results: Path, rows: pl.DataFrame) -> None:
 
 
 def _listed(written: Sequence[Path], folder: Path) -> Iterator[str]:
-    """A line for each table and figure, `name.{png,pdf}`; for a folder when there are many."""
+    """A line for the page, each table and each figure; one for a folder when there are many."""
+    yield from (f"page     {path}" for path in written if path.suffix == ".html")
     for kind, inside in (("findings", ""), ("tables", "tables"), ("figures", "figures")):
         formats: dict[Path, list[str]] = {}
         for path in written:
-            if path.parent == folder / inside:
+            if path.parent == folder / inside and path.suffix != ".html":
                 formats.setdefault(path.with_suffix(""), []).append(path.suffix[1:])
         if len(formats) > _MANY_FILES:
             yield f"{kind:<9}{folder / inside} ({sum(map(len, formats.values()))} files)"

@@ -88,10 +88,10 @@ def _status(args: Sequence[str]) -> int:
 
 
 def _report(args: Sequence[str]) -> int:
-    """Comparison tables in the terminal; tables, figures and findings as files.
+    """Comparison tables in the terminal; a page, tables, figures and findings as files.
 
-    They are written to results/reports/<name>/: findings.md, tables/ (CSV, LaTeX, Markdown) and
-    figures/ (PDF, PNG).
+    They are written to results/reports/<name>/: index.html (everything in one page, for a
+    browser), findings.md, tables/ (CSV, LaTeX, Markdown) and figures/ (PDF, PNG).
     """
     from gradsweep.selection import selection
     from gradsweep.show import show_report
@@ -121,9 +121,30 @@ def _report(args: Sequence[str]) -> int:
         default="mean",
         help="over a sample's response tokens; sum is computed from what is stored",
     )
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=10.0,
+        metavar="SECONDS",
+        help="write the page again as results come (looks every 10 seconds), until all are there",
+    )
     given = parser.parse_args(args)
-    show_report(selection(given.words, given.sweep), given.metric, given.loss)
+    chosen = selection(given.words, given.sweep)
+    if given.watch:
+        from gradsweep.watch import watch_report
+
+        watch_report(chosen, given.metric, given.loss, given.watch)
+    else:
+        show_report(chosen, given.metric, given.loss)
     return 0
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"seconds must be from 1 to 3600, got {text}")
+    return seconds
 
 
 def _metrics(text: str) -> tuple[str, ...]:
@@ -185,6 +206,32 @@ def _one_point(args: Sequence[str]) -> Config:
     return compose(*overrides)
 
 
+def _doctor(args: Sequence[str]) -> int:
+    """The study's known failure signatures: ok, warning or problem, and what to do.
+
+    A stored point, or every stored point, is checked from its files. Overrides of one point are
+    tried: its data, its encoding and a pass over two samples; nothing is stored. Exit status 1
+    when there is a problem.
+    """
+    from gradsweep.doctor.command import doctor
+
+    return doctor(args, str(inspect.getdoc(_doctor)))
+
+
+def _compare(args: Sequence[str]) -> int:
+    """Two stored points, or every matched pair of two filters: how far apart, and is it chance?
+
+    compare 3f2a 91bc                    two points, by id or its beginning
+    compare cot=none cot=detailed        every pair with the same model, dataset and correctness
+    compare cot=none,dataset=gsm8k cot=detailed,dataset=gsm8k
+
+    Prints a table for each pair and writes figures to results/reports/compare__<A>__<B>/.
+    """
+    from gradsweep.compare import compare
+
+    return compare(args, str(inspect.getdoc(_compare)))
+
+
 def _parser(verb: str, function: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(f"python -m gradsweep {verb}", description=function.__doc__)
     parser.add_argument(
@@ -202,4 +249,6 @@ VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "status": _status,
     "report": _report,
     "verify": _verify,
+    "doctor": _doctor,
+    "compare": _compare,
 }

@@ -1,4 +1,4 @@
-"""A whole report as files: tables, figures and the findings page."""
+"""A whole report as files: tables, figures, findings, and a page with all of it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gradsweep.analysis import test_claims
 from gradsweep.report.figures.files import drawings, save_all_figures
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import measures
+from gradsweep.report.page import StoredPoints, write_page
 from gradsweep.report.tables import save_tables
 from gradsweep.store.atomic import write_text
 
@@ -34,9 +35,11 @@ def write_report(
     *,
     track: Track | None = None,
     processes: int | None = None,
+    stored: StoredPoints | None = None,
 ) -> list[Path]:
     """Writes `findings.md`, `tables/` and `figures/` into `folder`, and gives their paths.
 
+    With `stored`, what the files say of these points beyond their rows, also `index.html`.
     Figures are of `metrics`, tables of these and σ₁/Σσ, findings of the first one. Older files
     of the same names are replaced, others stay. Figures are drawn in `processes`, by default
     one for each core when there are many; more than one takes a main module that can be
@@ -51,12 +54,16 @@ def write_report(
         for metric in in_tables:
             computed.append(measures(rows, metric))
             advance()
-        page = findings_markdown(test_claims(rows, metrics[0]))
+        findings = findings_markdown(test_claims(rows, metrics[0]))
         advance()
     written = [folder / "findings.md"]
-    write_text(written[0], page)
+    write_text(written[0], findings)
     with track("tables", len(computed)) as advance:
         written += save_tables(computed, folder / "tables", advance)
+    if stored is not None:
+        with track("page", 1) as advance:
+            written.append(write_page(folder, rows, computed, findings, stored))
+            advance()
     found = drawings(computed[: len(metrics)])
     processes = processes or _processes(len(found))
     with track("figures", len(found)) as advance:

@@ -64,7 +64,7 @@ def markdown(table: TableFile) -> str:
     heading = [*map(_markdown_text, table.keys), *names]
     rule = [*("---" for _ in table.keys), *("---:" for _ in names)]
     caption = table.caption if len(groups) > 1 else f"{table.caption} ({groups[0].heading})"
-    lines = [heading, rule, *(list(map(_markdown_text, cells)) for cells in _texts(table))]
+    lines = [heading, rule, *(list(map(_markdown_text, cells)) for cells in cell_texts(table))]
     body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return f"{_markdown_text(caption)}\n\n{body}\n"
 
@@ -150,7 +150,7 @@ def _latex_body(table: TableFile) -> list[str]:
     """Lines with a repeated key left empty, and a thin space between blocks."""
     lines: list[str] = []
     before: list[str] = []
-    for cells in _texts(table):
+    for cells in cell_texts(table):
         keys, values = cells[: len(table.keys)], cells[len(table.keys) :]
         same = _common_start(before, keys)
         if before and same < table.blocks:
@@ -182,7 +182,7 @@ def _markdown_text(text: str) -> str:
     return re.sub(r"([\\|*<>`])", r"\\\1", text)
 
 
-def _texts(table: TableFile) -> list[list[str]]:
+def cell_texts(table: TableFile) -> list[list[str]]:
     """Cells as a reader sees them: numbers of the same quantity have the same decimals."""
     columns = {
         column: name

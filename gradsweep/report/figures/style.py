@@ -43,6 +43,7 @@ _GRID = "#E3E3E3"
 _LEVEL_COLOURS = {"none": "#D55E00", "simplified": "#009E73", "detailed": "#0072B2"}
 _OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 """Okabe and Ito's colours, which colour-blind readers can tell apart; the palest come last."""
+PALETTE = (*_LEVEL_COLOURS.values(), *_OTHER_COLOURS)
 
 
 def level_colours(levels: Sequence[str]) -> dict[str, str]:

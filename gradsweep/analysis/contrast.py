@@ -1,0 +1,118 @@
+"""Two points side by side, on the questions and layers that both have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from gradsweep.analysis.curves import complete_values, curves
+from gradsweep.analysis.mad import mean_absolute_difference
+from gradsweep.analysis.paired import paired_tests
+from gradsweep.records import AXES
+
+TOP_LAYERS = 5
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One metric of a first and a second point; every frame has a line per projection at least."""
+
+    metric: str
+    tests: pl.DataFrame
+    """Second minus first by projection (`paired_tests`), Holm-corrected over projections."""
+    curves: pl.DataFrame
+    """Of both points (`gradsweep.analysis.curves`), over the common questions only."""
+    mads: dict[tuple[str, str], float]
+    """MAD over all layers, by (point_id, projection)."""
+    differences: pl.DataFrame
+    """projection, layer, first, second, relative_difference |s − s'|/|s| with the first point's
+    curve s as the unit (paper section 3)."""
+
+    @property
+    def n_questions(self) -> int:
+        """The fewest of any projection; 0 when the points have no question in common."""
+        counts = self.tests["n_questions"].to_list()
+        return min(counts, default=0)
+
+    def relative_difference(self, projection: str) -> float:
+        """Mean over the layers where it is defined; NaN when there are none."""
+        found = self._defined(projection)["relative_difference"].to_numpy()
+        return float(found.mean()) if len(found) else float("nan")
+
+    def top_layers(self, projection: str) -> list[int]:
+        """At most five layers where it is largest, the largest first."""
+        largest = self._defined(projection).sort(
+            "relative_difference", descending=True, maintain_order=True
+        )
+        return largest["layer"].head(TOP_LAYERS).to_list()
+
+    def _defined(self, projection: str) -> pl.DataFrame:
+        of_projection = self.differences.filter(pl.col("projection") == projection)
+        return of_projection.filter(pl.col("relative_difference").is_finite())
+
+
+def contrast(rows: pl.DataFrame, pair: pl.DataFrame, metric: str = "nuclear_norm") -> Contrast:
+    """Compare the two points of `pair`, one line as `condition_pairs` gives them.
+
+    Only questions with a finite value in every layer of both points count, so that curves, MAD,
+    RD and tests rest on the same questions. Raises `ConfigError` for an unknown metric.
+    """
+    first_id, second_id = pair.row(0, named=True)["first_point_id"], pair["second_point_id"][0]
+    tests = paired_tests(rows, pair, metric)
+    common = _common(rows, first_id, second_id, metric)
+    shared = rows.join(common, on=("projection", "question_id"), how="semi")
+    layers = [set(_of(shared, name).select("projection", "layer").rows()) for name in
+              (first_id, second_id)]  # fmt: skip
+    both = pl.DataFrame(
+        sorted(layers[0] & layers[1]),
+        schema={name: rows.schema[name] for name in ("projection", "layer")},
+        orient="row",
+    )
+    by_layer = curves(shared.join(both, on=("projection", "layer"), how="semi"), metric)
+    mads = mean_absolute_difference(by_layer).filter(pl.col("part") == "all")
+    return Contrast(
+        metric=metric,
+        tests=tests,
+        curves=by_layer,
+        mads={(p, name): mad for p, name, mad in mads["point_id", "projection", "mad"].rows()},
+        differences=_differences(by_layer, first_id, second_id),
+    )
+
+
+def pair_of(points: pl.DataFrame, first_id: str, second_id: str) -> pl.DataFrame:
+    """Any two points as a line like those of `condition_pairs`.
+
+    `points` has point_id and the axes, a line for each point.
+    """
+    first, second = (
+        points.filter(pl.col("point_id") == name).row(0, named=True)
+        for name in (first_id, second_id)
+    )
+    line = {axis: first[axis] for axis in AXES}
+    line |= {f"second_{axis}": second[axis] for axis in AXES}
+    return pl.DataFrame([line | {"first_point_id": first_id, "second_point_id": second_id}])
+
+
+def _of(rows: pl.DataFrame, point_id: str) -> pl.DataFrame:
+    return rows.filter(pl.col("point_id") == point_id)
+
+
+def _common(rows: pl.DataFrame, first_id: str, second_id: str, metric: str) -> pl.DataFrame:
+    """(projection, question_id) with complete values in both points."""
+    values = complete_values(rows, metric)
+    asked = [_of(values, name).select("projection", "question_id").unique() for name in
+             (first_id, second_id)]  # fmt: skip
+    return asked[0].join(asked[1], on=("projection", "question_id"))
+
+
+def _differences(by_layer: pl.DataFrame, first_id: str, second_id: str) -> pl.DataFrame:
+    first, second = (
+        _of(by_layer, point_id).select("projection", "layer", pl.col("mean").alias(name))
+        for point_id, name in ((first_id, "first"), (second_id, "second"))
+    )
+    both = first.join(second, on=("projection", "layer"), maintain_order="left")
+    ratio = (pl.col("first") - pl.col("second")).abs() / pl.col("first").abs()
+    guarded = pl.when(pl.col("first") != 0).then(ratio).otherwise(np.nan)
+    return both.with_columns(relative_difference=guarded)

@@ -1,0 +1,123 @@
+"""`python -m gradsweep doctor`: which points are meant, their checks, the exit status."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from gradsweep.analysis.conditions import in_reading_order
+from gradsweep.doctor.check import Verdict
+from gradsweep.doctor.examination import Examination, config_of, examine, examine_stored
+from gradsweep.doctor.show import examination_view, summary_line
+from gradsweep.doctor.texts import Texts
+from gradsweep.errors import ConfigError
+from gradsweep.progress import console as progress_console
+from gradsweep.records import AXES
+from gradsweep.store import PointPaths
+from gradsweep.store.lookup import find_point, stored_points
+
+_ALLOWED = (
+    "doctor takes a stored point (its id or the beginning of it), a results folder, or the "
+    "overrides of one point (cot=detailed n_samples=20)"
+)
+
+
+def doctor(args: Sequence[str], description: str) -> int:
+    """Print the checks of the points that `args` name; 1 when one of them is a problem.
+
+    Raises:
+        ConfigError: a grid of overrides, an unknown id, more than one thing named.
+        DataError: nothing is stored there.
+    """
+    parser = argparse.ArgumentParser(
+        "python -m gradsweep doctor",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="point id|results|override",
+        help="a stored point, a results folder (default: every point in results), or overrides "
+        "of a point to try",
+    )
+    parser.add_argument(
+        "--load", action="store_true", help="of a stored point: load its model and try it too"
+    )
+    parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args(args)
+    if given.multirun:
+        raise ConfigError(f"{_ALLOWED}, and no grid: leave out -m")
+    overrides = [word for word in given.words if _is_override(word)]
+    if overrides and len(overrides) < len(given.words):
+        raise ConfigError(f"{_ALLOWED}: not both; got {' '.join(given.words)}")
+    found = _composed(overrides) if overrides else _stored(given.words, given.load)
+    return _show(found)
+
+
+def _is_override(word: str) -> bool:
+    return "=" in word or word.startswith(("+", "~"))
+
+
+def _composed(overrides: Sequence[str]) -> list[Examination]:
+    from gradsweep.composition import compose
+    from gradsweep.run import checked_plan
+    from gradsweep.sweep.grid import cells
+
+    checked_plan(overrides, multirun=True)  # a grid of any size, as long as it can be read
+    n_points = len(cells(overrides))
+    if n_points > 1:
+        raise ConfigError(f"{_ALLOWED}; {' '.join(overrides)} is a grid of {n_points} points")
+    config = compose(*overrides)
+    with progress_console.status(f"checking {config.axes} …"):
+        return [examine(config)]
+
+
+def _stored(words: Sequence[str], load: bool) -> list[Examination]:
+    folders = [word for word in words if Path(word).is_dir()]
+    names = [word for word in words if word not in folders]
+    if len(folders) > 1 or len(names) > 1:
+        raise ConfigError(f"{_ALLOWED}: one at a time; got {' '.join(words)}")
+    results = Path(folders[0]) if folders else Path("results")
+    if not names and load:
+        raise ConfigError("doctor --load takes the id of one stored point")
+    wanted = find_point(results, names[0]).point_id if names else None
+    titles = dict(_titles(results, wanted))
+    with progress_console.status(f"checking {len(titles)} points …"):
+        if load:
+            ((point_id, title),) = titles.items()
+            return [examine(config_of(PointPaths(results, point_id)), title)]
+        texts = Texts()
+        return [
+            examine_stored(PointPaths(results, name), title, texts)
+            for name, title in titles.items()
+        ]
+
+
+def _titles(results: Path, wanted: str | None) -> Iterator[tuple[str, str]]:
+    """Points in the order in which they are read, by id."""
+    for line in in_reading_order(stored_points(results)).to_dicts():
+        if wanted in (None, line["point_id"]):
+            name = " · ".join(line[axis] for axis in AXES)
+            yield line["point_id"], f"{name}  ({line['point_id']})"
+
+
+def _show(found: Sequence[Examination]) -> int:
+    out = Console(highlight=False, markup=False)
+    for examination in found:
+        out.print(examination_view(examination, every_check=len(found) == 1))
+    unchecked = {c.name for one in found for c in one.checks if c.verdict is Verdict.NOT_CHECKED}
+    if len(found) > 1 and unchecked:
+        out.print(
+            Text(
+                f"not checked in some points: {', '.join(sorted(unchecked))}; "
+                "python -m gradsweep doctor <point id> says how",
+                style="dim",
+            )
+        )
+    out.print(summary_line(found))
+    return int(any(one.count(Verdict.PROBLEM) for one in found))

@@ -1,0 +1,200 @@
+"""All checks of one point: of a composed one with a trial pass, of a stored one from its files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gradsweep.config import Config
+from gradsweep.data import fingerprint, load_samples
+from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.encoding import (
+    BOS,
+    MASK,
+    check_bos,
+    check_mask,
+    check_outcomes,
+    check_prompt,
+    check_truncation,
+    outcomes_of,
+)
+from gradsweep.doctor.gradients import check_loss, check_norms, check_projections, check_spectra
+from gradsweep.doctor.responses import IRRELEVANT, LEVELS
+from gradsweep.doctor.siblings import check_conditions, siblings
+from gradsweep.doctor.texts import Texts
+from gradsweep.errors import ConfigError, GradsweepError
+from gradsweep.identity import science
+from gradsweep.records import EncodedSample, Sample, SampleStatus
+from gradsweep.store import PointPaths, load_rows, load_samples_table
+from gradsweep.store.read import read_config
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Example:
+    """A sample to look at, as the model reads it."""
+
+    sample: EncodedSample
+    tokenizer: PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found of one point."""
+
+    title: str
+    checks: tuple[Check, ...]
+    example: Example | None = None
+    """None where no tokenizer was loaded."""
+
+    def count(self, verdict: Verdict) -> int:
+        return sum(check.verdict is verdict for check in self.checks)
+
+
+def examine(config: Config, title: str | None = None) -> Examination:
+    """Check data, encoding and a pass of the engine over two samples; nothing is stored.
+
+    Raises:
+        ConfigError, DataError, ModelError: input that cannot be run; names the field.
+    """
+    # torch and transformers take seconds to import: not before data and overrides are right.
+    samples = load_samples(config).samples
+    texts = Texts()
+    irrelevant = texts.irrelevant(config)
+    from gradsweep.doctor.trial import check_trial, trial_pass
+    from gradsweep.models.load import load_model
+
+    loaded = load_model(config.model, config.gradients.device)
+    tokenizer = loaded.tokenizer
+    checks, good = _encoding(config, samples, tokenizer)
+    levels = texts.levels(
+        config, lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+    )
+    trial = check_trial(config, trial_pass(config, loaded, good)) if good else []
+    axes = config.axes
+    stored = siblings(config.results, science(config))
+    conditions = check_conditions(config.results, stored, axes.cot, axes.correctness)
+    return Examination(
+        title or str(axes),
+        (*checks, *trial, irrelevant, levels, conditions),
+        Example(good[0], tokenizer) if good else None,
+    )
+
+
+def _encoding(
+    config: Config, samples: Sequence[Sample], tokenizer: PreTrainedTokenizerBase
+) -> tuple[list[Check], list[EncodedSample]]:
+    """Checks that need a tokenizer, and the samples that can be measured."""
+    from gradsweep.models.encode import encode
+
+    model = config.model
+    encoded = [encode(one, tokenizer, model.prompt, model.max_length) for one in samples]
+    good, bad = outcomes_of(encoded)
+    statuses = [SampleStatus.OK.value] * len(good) + [one.status.value for one in bad]
+    truncated = sum(one.truncated for one in encoded)
+    checks = [
+        check_outcomes(statuses, [one.reason for one in bad]),
+        check_prompt(model, tokenizer),
+        check_truncation(truncated, len(samples), model.max_length),
+    ]
+    if good:
+        checks += [check_bos(good, tokenizer), check_mask(good, tokenizer)]
+    return checks, good
+
+
+def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) -> Examination:
+    """Check what is stored of a point, and its data where they can be read; loads no model.
+
+    Args:
+        paths: of a point that has been started.
+        title: what to call it.
+        texts: shared between points, so that their data are read once.
+    """
+    record = read_config(paths)
+    samples = load_samples_table(paths.results, [paths.point_id])
+    rows = load_rows(paths.results, [paths.point_id])
+    axes = record["axes"]
+    stored = siblings(paths.results, record["science"])
+    return Examination(
+        title,
+        (
+            *_from_config(record, samples, texts or Texts(), _load_command(paths)),
+            *_from_rows(record, samples, rows),
+            check_conditions(paths.results, stored, axes["cot"], axes["correctness"]),
+        ),
+    )
+
+
+def config_of(paths: PointPaths) -> Config:
+    """The config of a stored point, to be run again.
+
+    Raises:
+        ConfigError: it was written by a version whose fields are others.
+    """
+    return _config(read_config(paths))
+
+
+def _config(record: dict[str, Any]) -> Config:
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), record["config"])
+        config = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"config.yaml of {record['point_id']} is of another version: {reason}"
+        ) from error
+    assert isinstance(config, Config)
+    return config
+
+
+def _load_command(paths: PointPaths) -> str:
+    folder = "" if paths.results == Path("results") else f" {paths.results}"
+    return f"python -m gradsweep doctor {paths.point_id}{folder} --load"
+
+
+def _from_config(
+    record: dict[str, Any], samples: pl.DataFrame, texts: Texts, load: str
+) -> list[Check]:
+    """Outcomes, encoding and data, as far as files tell."""
+    bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
+    max_length = record["science"]["model"]["max_length"]
+    checks = [
+        check_outcomes(samples["status"].to_list(), bad["reason"].to_list()),
+        check_truncation(int(samples["truncated"].sum()), len(samples), max_length),
+        *(Check(n, Verdict.NOT_CHECKED, "tokens are not stored", load) for n in (BOS, MASK)),
+    ]
+    try:
+        config = _config(record)
+        checks.insert(1, check_prompt(config.model))
+        unchanged = fingerprint(config) == record["science"]["dataset"]["data"]
+    except GradsweepError as error:
+        return [*checks, *_unknown_data(f"the data cannot be read: {error}")]
+    if not unchanged:
+        return [*checks, *_unknown_data("the data have changed since it was measured")]
+    return [*checks, texts.irrelevant(config), texts.levels(config)]
+
+
+def _unknown_data(finding: str) -> list[Check]:
+    remedy = "put the data back where config.yaml names them"
+    return [Check(name, Verdict.NOT_CHECKED, finding, remedy) for name in (IRRELEVANT, LEVELS)]
+
+
+def _from_rows(record: dict[str, Any], samples: pl.DataFrame, rows: pl.DataFrame) -> list[Check]:
+    wanted = record["science"]["gradients"]["projections"]
+    measured = samples.filter(pl.col("status") == SampleStatus.OK.value)
+    n_layers = int(rows["layer"].to_numpy().max()) + 1 if len(rows) else 0
+    tried = samples.filter(pl.col("n_response_tokens") > 0)
+    return [
+        check_projections(rows, wanted, n_layers),
+        check_loss(tried["loss"].to_list() or measured["loss"].to_list()),
+        check_norms(rows),
+        check_spectra(rows),
+    ]

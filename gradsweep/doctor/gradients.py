@@ -1,0 +1,170 @@
+"""Whether gradients were captured and are of a sane size; of stored rows or of a trial pass."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from gradsweep.doctor.check import Check, Verdict, share
+from gradsweep.records import ALL_PROJECTIONS
+from gradsweep.report.labels import projection_label
+from gradsweep.report.numerals import distinct
+
+PROJECTIONS = "projections"
+LOSS = "loss"
+NORMS = "gradient norms"
+SPECTRA = "spectra"
+
+LARGEST_VOCABULARY = 262_144
+"""Gemma's: the bound of a loss where the model's own vocabulary is not at hand."""
+
+VANISHING, EXPLODING = 1e-5, 1e5
+"""Median nuclear norms beyond these are no gradients of a mean loss over a response: real models
+lie between 0.01 and some hundreds."""
+
+DEAD_LAYER = 1e-6
+"""A layer whose norms are this small a part of the other layers' gets no signal."""
+
+MANY_FLAGGED = 0.05
+
+
+def check_projections(
+    rows: pl.DataFrame, wanted: Sequence[str], n_layers: int, covered: str = ""
+) -> Check:
+    """Whether every wanted projection of every layer has finite gradients that are not zero.
+
+    Args:
+        rows: one line per (sample, layer, projection).
+        wanted: the projections that the point asks for.
+        n_layers: of the model.
+        covered: what is measured, in words; a count when empty.
+    """
+    usable = rows.filter(pl.col("nuclear_norm").is_finite() & (pl.col("nuclear_norm") > 0))
+    n_samples = rows["sample_id"].n_unique()
+    counts = {
+        (layer, name): n
+        for layer, name, n in usable.group_by("layer", "projection").len().iter_rows()
+    }
+    lacking = {
+        name: [layer for layer in range(n_layers) if counts.get((layer, name), 0) < n_samples]
+        for name in sorted(wanted, key=ALL_PROJECTIONS.index)
+    }
+    lacking = {name: layers for name, layers in lacking.items() if layers}
+    if lacking or not n_samples:
+        where = "; ".join(f"{projection_label(n)} {_layers(ls)}" for n, ls in lacking.items())
+        return Check(
+            PROJECTIONS,
+            Verdict.PROBLEM,
+            f"no gradient, a zero or one that is not finite, in layers {where}",
+            "the model does not use these modules in its forward pass, or something blocks the "
+            "gradient: look for hooks, adapters and detached outputs; python -m gradsweep verify "
+            "compares with autograd",
+        )
+    names = " ".join(sorted(wanted, key=ALL_PROJECTIONS.index))
+    covered = covered or f"measured {names} in {n_layers} layers"
+    return Check(PROJECTIONS, Verdict.OK, f"{covered}; all finite and not zero")
+
+
+def _layers(layers: Sequence[int]) -> str:
+    """`0-3,7`: runs are written as such."""
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and runs[-1][-1] == layer - 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+def check_loss(losses: Sequence[float], vocabulary: int | None = None) -> Check:
+    """Whether the mean loss (nats per response token) is below that of a guess, ln(vocabulary).
+
+    Args:
+        losses: of the samples, NaN where there is none.
+        vocabulary: of the model; None takes the largest that is common.
+    """
+    known = [loss for loss in losses if math.isfinite(loss)]
+    guess = math.log(vocabulary or LARGEST_VOCABULARY)
+    if not known:
+        return Check(
+            LOSS,
+            Verdict.PROBLEM,
+            f"none of {len(losses)} is finite",
+            "use model.dtype=bfloat16 or float32 (float16 overflows), and check the weights",
+        )
+    mean = sum(known) / len(known)
+    most = "" if vocabulary else " at most"
+    words = f"mean {mean:.2f} nats per response token; a guess has ln(vocabulary){most} {guess:.1f}"
+    if mean > guess + 0.5:
+        return Check(
+            LOSS,
+            Verdict.PROBLEM,
+            f"{words}: worse than a guess",
+            "model and tokenizer do not belong together, or the weights are not the trained ones",
+        )
+    if mean > 0.8 * guess:
+        return Check(
+            LOSS,
+            Verdict.WARNING,
+            f"{words}: little better than a guess",
+            "check that the weights are trained, the prompt format and the BOS token",
+        )
+    if mean < 1e-3:
+        return Check(
+            LOSS,
+            Verdict.WARNING,
+            f"{words}: the model knows the responses, and gradients vanish",
+            "look whether the prompt holds the response, or the model was trained on it",
+        )
+    if len(known) < len(losses):
+        bad = share(len(losses) - len(known), len(losses))
+        remedy = "use model.dtype=bfloat16 or float32; empty responses have none either"
+        return Check(LOSS, Verdict.WARNING, f"{words}; {bad} have none", remedy)
+    return Check(LOSS, Verdict.OK, words)
+
+
+def check_norms(rows: pl.DataFrame) -> Check:
+    """Whether nuclear norms neither vanish nor explode, as a whole or in single layers."""
+    finite = rows.filter(pl.col("nuclear_norm").is_finite())
+    by_layer = finite.group_by("layer").agg(pl.col("nuclear_norm").median()).sort("layer")
+    if by_layer.is_empty():
+        return Check(NORMS, Verdict.PROBLEM, "there are none", "see projections and loss")
+    typical = float(np.median(by_layer["nuclear_norm"].to_numpy()))
+    values = by_layer["nuclear_norm"].to_numpy()
+    low, middle, high = distinct([values.min(), float(np.median(values)), values.max()])
+    words = f"median nuclear norm {middle}, by layer from {low} to {high}"
+    if not VANISHING < typical < EXPLODING:
+        what = "vanish" if typical <= VANISHING else "explode"
+        return Check(
+            NORMS,
+            Verdict.PROBLEM,
+            f"{words}: they {what}",
+            "check the loss and the weights; in float16 use model.dtype=bfloat16 or float32",
+        )
+    dead = by_layer.filter(pl.col("nuclear_norm") < DEAD_LAYER * typical)["layer"].to_list()
+    if dead:
+        remedy = "something blocks the gradient there: look for hooks, adapters, pruned layers"
+        return Check(NORMS, Verdict.PROBLEM, f"{words}: nothing in layers {_layers(dead)}", remedy)
+    return Check(NORMS, Verdict.OK, words)
+
+
+def check_spectra(rows: pl.DataFrame) -> Check:
+    """Whether spectra agree with their factors (`checksum_error`) and are finite (`finite`)."""
+    flagged = len(rows) - int(rows["finite"].sum())
+    if not len(rows):
+        return Check(SPECTRA, Verdict.PROBLEM, "there are none", "see projections and loss")
+    if not flagged:
+        worst = rows["checksum_error"].fill_nan(None).to_numpy().max()
+        return Check(
+            SPECTRA, Verdict.OK, f"all {len(rows)} agree with their factors (within {worst:.0e})"
+        )
+    verdict = Verdict.PROBLEM if flagged > MANY_FLAGGED * len(rows) else Verdict.WARNING
+    return Check(
+        SPECTRA,
+        verdict,
+        f"{share(flagged, len(rows))} rows are flagged, and left out of every mean",
+        "use gradients.solver=svd, or a dtype with a wider range (bfloat16, float32)",
+    )

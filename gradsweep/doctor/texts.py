@@ -1,0 +1,72 @@
+"""The responses of a point beside those of the other conditions, read once for all points."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from gradsweep.config import (
+    Config,
+    CorrectnessConfig,
+    CorrectnessKind,
+    CotConfig,
+    CotLevel,
+)
+from gradsweep.data import load_samples
+from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.responses import IRRELEVANT, LEVELS, check_irrelevant, check_levels
+from gradsweep.errors import ExcludedPointError, GradsweepError
+from gradsweep.records import Sample
+
+Length = Callable[[str], int]
+
+
+class Texts:
+    """Reads conditions and checks them; points that share their data share the checks."""
+
+    def __init__(self) -> None:
+        self._samples: dict[str, list[Sample]] = {}
+
+    def irrelevant(self, config: Config) -> Check:
+        """`check_irrelevant` of the point's dataset and CoT level, whichever it measures."""
+        given = config.correctness
+        asked = given if given.kind is CorrectnessKind.irrelevant else CorrectnessConfig()
+        other = replace(asked, kind=CorrectnessKind.irrelevant)
+        try:
+            correct = self._of(replace(config, correctness=CorrectnessConfig()))
+            return check_irrelevant(correct, self._of(replace(config, correctness=other)))
+        except GradsweepError as error:
+            return _unread(IRRELEVANT, error)
+
+    def levels(self, config: Config, length: Length | None = None) -> Check:
+        """`check_levels` of the dataset, by `length` in tokens; in words when it is None."""
+        found: dict[str, list[Sample]] = {}
+        for level in config.dataset.available_levels or list(CotLevel):
+            at_level = replace(config, cot=CotConfig(level), correctness=CorrectnessConfig())
+            try:
+                found[level.name] = self._of(at_level)
+            except ExcludedPointError:
+                continue  # the user's file has no responses at this level
+            except GradsweepError as error:
+                return _unread(LEVELS, error)
+        common = set.intersection(*({s.question_id for s in one} for one in found.values()))
+        lengths = {
+            level: [(length or _words)(s.response) for s in one if s.question_id in common]
+            for level, one in found.items()
+        }
+        return check_levels(lengths, "tokens" if length else "words")
+
+    def _of(self, config: Config) -> list[Sample]:
+        parts = (config.dataset, config.cot, config.correctness, config.n_samples, config.seed)
+        key = repr(parts)
+        if key not in self._samples:
+            self._samples[key] = load_samples(config).samples
+        return self._samples[key]
+
+
+def _words(response: str) -> int:
+    return len(response.split())
+
+
+def _unread(name: str, error: GradsweepError) -> Check:
+    return Check(name, Verdict.NOT_CHECKED, f"the data cannot be read: {error}")

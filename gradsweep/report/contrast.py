@@ -1,0 +1,163 @@
+"""Two points side by side: table and sentence for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from gradsweep.analysis.contrast import Contrast
+from gradsweep.records import AXES
+from gradsweep.report.labels import metric_label, metric_words, projection_label, projection_list
+from gradsweep.report.numerals import MISSING, aligned, distinct
+
+SIGNIFICANT = 0.05
+FEWEST_QUESTIONS = 8
+"""Of four projections after Holm's correction: 4·2/2⁸ is 0.03, and 4·2/2⁷ is 0.06."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the two points share, and what each of them is called."""
+
+    shared: str
+    first: str
+    second: str
+
+
+def names(found: Contrast) -> Names:
+    """From the axes: `qwen2_1.5b · gsm8k · correct`, `none`, `detailed`."""
+    line = found.tests.row(0, named=True)
+    same = [axis for axis in AXES if line[axis] == line[f"second_{axis}"]]
+    differing = [axis for axis in AXES if axis not in same] or ["model"]
+    return Names(
+        " · ".join(line[axis] for axis in same),
+        " · ".join(line[axis] for axis in differing),
+        " · ".join(line[f"second_{axis}"] for axis in differing),
+    )
+
+
+def contrast_table(found: Contrast) -> Group:
+    """Means, ratio, RD, test, effect size and MAD by projection, for rich's `Console().print`."""
+    called = names(found)
+    title = " · ".join(part for part in (called.shared, metric_label(found.metric)) if part)
+    sides = f"{called.first} → {called.second}"
+    legend = (
+        f"{found.n_questions} paired questions · mean over layers · RD |s − s'|/|s| with "
+        f"{called.first} as s · p by sign flips · d_z of paired differences"
+    )
+    return Group(
+        Text(),
+        Text(f"{title}\n{sides}", style="bold", overflow="fold"),
+        Text(legend, style="dim"),
+        _table(found, called),
+        Text(f"• {sentence(found)}"),
+    )
+
+
+def _table(found: Contrast, called: Names) -> Table:
+    tests = found.tests.to_dicts()
+    ids = tests[0]["first_point_id"], tests[0]["second_point_id"]
+    projections = [line["projection"] for line in tests]
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for name in projections:
+        table.add_column(projection_label(name), justify="right", overflow="fold")
+    sides = (called.first, called.second)
+    means = [line[key] for key in ("first_mean", "second_mean") for line in tests]
+    _add_pair(table, "mean", sides, means)
+    table.add_row("ratio", "", *(f"{text}×" for text in distinct(ratios(found))))
+    rds = [found.relative_difference(name) for name in projections]
+    table.add_row("RD", "", *aligned(rds))
+    table.add_row()
+    table.add_row("p", "Holm", *(p_text(line["p_adjusted"]) for line in tests))
+    table.add_row("d_z", "effect size", *(_number(line["cohen_dz"]) for line in tests))
+    table.add_row("", "95 % interval", *(_interval(line) for line in tests))
+    table.add_row()
+    _add_pair(table, "MAD", sides, [found.mads.get((i, n), math.nan) for i in ids
+                                    for n in projections])  # fmt: skip
+    table.add_row()
+    layers = [" ".join(map(str, found.top_layers(name))) or MISSING for name in projections]
+    table.add_row("layers", "largest RD", *layers)
+    return table
+
+
+def _add_pair(table: Table, label: str, sides: tuple[str, str], values: Sequence[float]) -> None:
+    """Two lines of numbers with the same decimals."""
+    texts = aligned(values)
+    half = len(texts) // 2
+    table.add_row(label, sides[0], *texts[:half])
+    table.add_row("", sides[1], *texts[half:])
+
+
+def ratios(found: Contrast) -> list[float]:
+    """Second over first mean by projection; NaN where one of them is not positive."""
+    means = found.tests.select("first_mean", "second_mean").iter_rows()
+    return [second / first if first > 0 and second > 0 else math.nan for first, second in means]
+
+
+def p_text(p: float) -> str:
+    """Three decimals; `<0.001` below."""
+    if not math.isfinite(p):
+        return MISSING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return MISSING
+    return f"{value:+.2f}" if abs(value) < 10 else f"{value:+.0f}"
+
+
+def _interval(line: dict[str, float]) -> str:
+    return f"{_number(line['cohen_dz_low'])} … {_number(line['cohen_dz_high'])}"
+
+
+def sentence(found: Contrast) -> str:
+    """What the numbers say, in plain words."""
+    called = names(found)
+    words = metric_words(found.metric)
+    return f"{called.second} has {_size(found, words, called.first)}: {_evidence(found)}."
+
+
+def _size(found: Contrast, words: str, first: str) -> str:
+    known = [ratio for ratio in ratios(found) if math.isfinite(ratio)]
+    projections = found.tests["projection"].to_list()
+    if len(known) < len(projections):
+        differences = [float(value) for value in found.tests["difference"]]
+        return f"a mean {words} that differs by {distinct([float(np.mean(differences))])[0]}"
+    over = f", averaged over {projection_list(projections)}" if len(projections) > 1 else ""
+    ratio = float(np.exp(np.mean(np.log(known))))
+    return f"{distinct([ratio])[0]} times the mean {words} of {first}{over}"
+
+
+def _evidence(found: Contrast) -> str:
+    if found.n_questions < FEWEST_QUESTIONS:
+        return f"{found.n_questions} questions are too few for a test, take {FEWEST_QUESTIONS}"
+    lines = found.tests.to_dicts()
+    groups = {
+        "larger": [n["projection"] for n in lines if _is_clear(n) and n["difference"] > 0],
+        "smaller": [n["projection"] for n in lines if _is_clear(n) and n["difference"] < 0],
+        "not significantly different": [n["projection"] for n in lines if not _is_clear(n)],
+    }
+    return ", ".join(_clauses(groups, len(lines)))
+
+
+def _is_clear(line: dict[str, float]) -> bool:
+    return line["p_adjusted"] < SIGNIFICANT
+
+
+def _clauses(groups: dict[str, list[str]], n: int) -> Iterator[str]:
+    for word, members in groups.items():
+        if members:
+            everywhere = f"all {n} projections" if n > 1 else projection_list(members)
+            where = everywhere if len(members) == n else projection_list(members)
+            known = "significantly " if word in ("larger", "smaller") else ""
+            yield f"{known}{word} in {where}"

@@ -1,0 +1,113 @@
+// What the charts show: the reader's choices, their controls, and what is kept of them.
+
+const AXES = ["model", "dataset", "cot", "correctness"];
+const ENCODED = ["projection", ...AXES];
+const AXIS_WORDS = { projection: "projection", model: "model", dataset: "dataset", cot: "CoT level", correctness: "correctness" };
+const ENCODINGS = ["columns", "rows", "colour", "dashes"];
+const FIRST_ENCODING = {
+  curves: { columns: "projection", rows: "none", colour: "cot", dashes: "correctness" },
+  pairs: { columns: "projection", rows: "cot", colour: "cot", dashes: "correctness" },
+  differences: { columns: "projection", rows: "none", colour: "cot", dashes: "none" },
+};
+
+const values = { ...data.axes, projection: Object.keys(data.projections) };
+
+function label(axis, value) {
+  if (axis === "projection") return data.projections[value];
+  return axis === "cot" ? data.levels[value] : value;
+}
+
+function firstChoices() {
+  const all = Object.fromEntries(ENCODED.map((axis) => [axis, [...values[axis]]]));
+  // One model and dataset can be read at once; a grid of all would be noise.
+  const shown = { ...all, model: all.model.slice(0, 1), dataset: all.dataset.slice(0, 1) };
+  return {
+    view: "curves", metric: data.metrics[0]?.key, shown, hidden: [],
+    encodings: structuredClone(FIRST_ENCODING), bands: true, log: false, shared: false,
+  };
+}
+
+/** Kept choices that these results still have: a page that loads again may have other points. */
+function startChoices() {
+  const first = firstChoices();
+  const kept = memory.read().choices;
+  if (!kept) return first;
+  const shown = {};
+  for (const axis of ENCODED) {
+    const there = values[axis].filter((value) => kept.shown[axis]?.includes(value));
+    const everything = kept.known?.[axis] === kept.shown[axis]?.length && axis !== "model" && axis !== "dataset";
+    shown[axis] = there.length && !everything ? there : first.shown[axis];
+  }
+  const metric = data.metrics.some((one) => one.key === kept.metric) ? kept.metric : first.metric;
+  return { ...first, ...kept, shown, metric };
+}
+
+const choices = startChoices();
+
+function keepChoices() {
+  const known = Object.fromEntries(ENCODED.map((axis) => [axis, values[axis].length]));
+  memory.write({ choices: { ...choices, known } });
+}
+
+/** Axes that a view can tell apart: RD is made of both kinds of responses. */
+function axesOf(view) {
+  return view === "differences" ? ENCODED.filter((axis) => axis !== "correctness") : ENCODED;
+}
+
+function fillSelect(select, options, chosen) {
+  select.replaceChildren(...options.map(([value, text]) => new Option(text, value, false, value === chosen)));
+}
+
+function showControls() {
+  byId("view").value = choices.view;
+  fillSelect(byId("metric"), data.metrics.map((one) => [one.key, one.label]), choices.metric);
+  const options = [["none", "–"], ...axesOf(choices.view).map((axis) => [axis, AXIS_WORDS[axis]])];
+  for (const name of ENCODINGS) fillSelect(byId(name), options, choices.encodings[choices.view][name]);
+  for (const name of ["bands", "log", "shared"]) byId(name).checked = choices[name];
+  byId("bands").disabled = choices.view === "differences";
+  for (const box of document.querySelectorAll("#filters input")) {
+    box.checked = choices.shown[box.dataset.axis].includes(box.value);
+  }
+}
+
+function filterControls() {
+  const several = ENCODED.filter((axis) => values[axis].length > 1);
+  byId("filters").replaceChildren(...several.map((axis) => {
+    const boxes = values[axis].map((value) => {
+      const box = element("input", { type: "checkbox", value });
+      box.dataset.axis = axis;
+      return element("label", {}, box, ` ${label(axis, value)}`);
+    });
+    return element("fieldset", {}, element("legend", {}, AXIS_WORDS[axis]), ...boxes);
+  }));
+}
+
+function startControls(redraw) {
+  filterControls();
+  showControls();
+  byId("choices").addEventListener("submit", (event) => event.preventDefault());
+  byId("choices").addEventListener("change", (event) => {
+    take(event.target);
+    keepChoices();
+    showControls();
+    redraw();
+  });
+}
+
+function take(control) {
+  const axis = control.dataset.axis;
+  if (axis) {
+    const chosen = new Set(choices.shown[axis]);
+    if (control.checked) chosen.add(control.value);
+    else chosen.delete(control.value);
+    choices.shown[axis] = values[axis].filter((value) => chosen.has(value));
+  } else if (ENCODINGS.includes(control.id)) {
+    choices.encodings[choices.view][control.id] = control.value;
+    choices.hidden = [];
+  } else if (control.type === "checkbox") {
+    choices[control.id] = control.checked;
+  } else {
+    choices[control.id] = control.value;
+    choices.hidden = [];
+  }
+}

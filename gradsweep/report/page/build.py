@@ -1,0 +1,146 @@
+"""Puts a page together: numbers as JSON, texts as HTML, styles and scripts inline."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from gradsweep.analysis.conditions import values_in_reading_order
+from gradsweep.records import AXES
+from gradsweep.report.figures.style import PALETTE, level_colours
+from gradsweep.report.labels import level_label, projection_label
+from gradsweep.report.measures import Measures
+from gradsweep.report.page.curves import (
+    curve_numbers,
+    difference_numbers,
+    metric_names,
+    with_other_metrics,
+)
+from gradsweep.report.page.findings import findings_html
+from gradsweep.report.page.overview import overview
+from gradsweep.report.page.points import StoredPoints
+from gradsweep.report.page.samples import samples_by_point
+from gradsweep.report.page.settings import commands_of, settings_of, versions_of
+from gradsweep.report.page.tables import table_texts
+from gradsweep.store.atomic import write_text
+
+_SCRIPTS = (
+    "plotly-basic.min.js",
+    "theme.js",
+    "files.js",
+    "choices.js",
+    "panels.js",
+    "charts.js",
+    "tables.js",
+    "points.js",
+    "start.js",
+)
+"""In this order: each uses what those before it define."""
+
+
+def write_page(
+    folder: Path,
+    rows: pl.DataFrame,
+    computed: Sequence[Measures],
+    findings: str,
+    stored: StoredPoints,
+    refresh: float | None = None,
+) -> Path:
+    """Writes `folder/index.html`, whole or not at all, and gives its path.
+
+    Args:
+        folder: of the report; its name is the title.
+        rows: of the points, as `load_rows` gives them. May be empty.
+        computed: the metrics of the report; with few rows the charts have all others too.
+        findings: Markdown of `findings_markdown`.
+        stored: states, settings and samples of the points.
+        refresh: seconds after which the page loads itself again; None: never.
+
+    Raises `StoreError` when the file cannot be written.
+    """
+    data = _data(rows, computed, stored, refresh)
+    text = _template().render(
+        name=folder.name,
+        written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        results=str(stored.results),
+        stored=stored,
+        overview=overview(stored.points),
+        has_curves=bool(data["metrics"]),
+        findings=Markup(findings_html(findings)),
+        versions=versions_of(stored.points),
+        commands=commands_of(stored),
+        settings=settings_of(stored.points)[0],
+        refresh=refresh,
+        data=_json(data),
+        style=Markup(_asset("page.css")),
+        scripts=Markup("\n".join(map(_asset, _SCRIPTS))),
+    )
+    path = folder / "index.html"
+    write_text(path, text)
+    return path
+
+
+def _data(
+    rows: pl.DataFrame,
+    computed: Sequence[Measures],
+    stored: StoredPoints,
+    refresh: float | None,
+) -> dict[str, Any]:
+    """What the scripts read. Numbers of the charts have five digits, the tables' CSV has all."""
+    drawn = [] if rows.is_empty() else with_other_metrics(rows, computed)
+    own = settings_of(stored.points)[1]
+    samples = {} if rows.is_empty() else samples_by_point(stored, rows, computed[0].metric)
+    levels = values_in_reading_order(rows, "cot")
+    return {
+        "metrics": metric_names(drawn),
+        "projections": {
+            name: projection_label(name) for name in values_in_reading_order(rows, "projection")
+        },
+        "axes": {axis: values_in_reading_order(rows, axis) for axis in AXES},
+        "levels": {level: level_label(level) for level in levels},
+        "levelColours": {level: level_colours(levels)[level] for level in levels},
+        "palette": PALETTE,
+        "curves": {one.metric: curve_numbers(one) for one in drawn},
+        "differences": {one.metric: difference_numbers(one) for one in drawn},
+        "tables": table_texts(computed) if drawn else [],
+        "points": [
+            {
+                "id": point.point_id,
+                "axes": point.axes,
+                "state": point.state.value,
+                "stored": point.n_stored,
+                "bad": point.n_bad,
+                "note": point.note,
+                "settings": own.get(point.point_id, {}),
+                **samples.get(point.point_id, {}),
+            }
+            for point in stored.points
+        ],
+        "sampleMetric": computed[0].metric if computed else "",
+        "refresh": refresh,
+    }
+
+
+def _json(data: dict[str, Any]) -> Markup:
+    """JSON that cannot end the script element it stands in, whatever the texts are."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _template() -> Any:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(_asset("page.html"))
+
+
+def _asset(name: str) -> str:
+    return (resources.files(__package__) / "assets" / name).read_text(encoding="utf-8")

@@ -1,0 +1,90 @@
+"""The numbers that the charts draw, as plain lists for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import polars as pl
+
+from gradsweep.records import AXES, METRICS
+from gradsweep.report.labels import metric_label, metric_words
+from gradsweep.report.measures import Measures, measures
+
+DIGITS = 5
+"""Significant digits of a drawn number; tables keep all."""
+
+ROWS_FOR_EVERY_METRIC = 100_000
+"""Up to so many rows the page has every metric: it takes a few seconds."""
+
+_CURVE = ("point_id", "projection")
+_DIFFERENCE = ("model", "dataset", "cot", "projection")
+
+
+def with_other_metrics(rows: pl.DataFrame, computed: Sequence[Measures]) -> list[Measures]:
+    """`computed`, and every other metric that has values when `rows` are few."""
+    present = {one.metric for one in computed}
+    others = [name for name in METRICS if name in rows.columns and name not in present]
+    if len(rows) > ROWS_FOR_EVERY_METRIC:
+        others = []
+    with_values = [name for name in others if rows[name].cast(pl.Float64).is_finite().any()]
+    return [*computed, *(measures(rows, name) for name in with_values)]
+
+
+def metric_names(computed: Sequence[Measures]) -> list[dict[str, str]]:
+    return [
+        {"key": one.metric, "label": metric_label(one.metric), "words": metric_words(one.metric)}
+        for one in computed
+    ]
+
+
+def curve_numbers(one: Measures) -> list[dict[str, Any]]:
+    """For each point and projection: layers, mean, low and high (lists), n samples."""
+    return [
+        {
+            **dict(zip(("point", "projection"), names, strict=True)),
+            "layer": curve["layer"].to_list(),
+            "value": _numbers(curve["mean"]),
+            "low": _numbers(curve["ci_low"]),
+            "high": _numbers(curve["ci_high"]),
+            "n": curve["n_samples"].max(),
+        }
+        for names, curve in _grouped(one.curves, _CURVE)
+    ]
+
+
+def difference_numbers(one: Measures) -> list[dict[str, Any]]:
+    """For each model, dataset, CoT level and projection: RD by layer, and the two curves."""
+    return [
+        {
+            **dict(zip(_DIFFERENCE, names, strict=True)),
+            "layer": curve["layer"].to_list(),
+            "value": _numbers(curve["relative_difference"]),
+            "correct": _numbers(curve["correct"]),
+            "irrelevant": _numbers(curve["irrelevant"]),
+            "n": curve["n_questions"].max(),
+        }
+        for names, curve in _grouped(one.differences, _DIFFERENCE)
+        if curve["relative_difference"].is_finite().any()
+    ]
+
+
+def axes_of(rows: pl.DataFrame) -> dict[str, list[str]]:
+    """Point -> its values on the axes, in their order."""
+    points = rows.select("point_id", *AXES).unique()
+    return {name: list(values) for name, *values in points.iter_rows()}
+
+
+def _grouped(
+    frame: pl.DataFrame, names: Sequence[str]
+) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
+    return iter(frame.group_by(names, maintain_order=True))
+
+
+def _numbers(values: pl.Series) -> list[float | None]:
+    """None where there is no value: JSON knows no NaN."""
+    return [
+        float(f"{value:.{DIGITS}g}") if value is not None and math.isfinite(value) else None
+        for value in values.to_list()
+    ]

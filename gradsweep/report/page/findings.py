@@ -1,0 +1,43 @@
+"""The findings page as part of a larger one."""
+
+from __future__ import annotations
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+_DEEPER = {"h1": "h2", "h2": "h3", "h3": "h4"}
+
+
+def findings_html(markdown: str) -> str:
+    """HTML of `findings_markdown`: its overview open, every section below folded.
+
+    HTML in the text (the name of a model, say) stays text.
+    """
+    parser = MarkdownIt("js-default", {"linkify": False})
+    tokens = parser.parse(markdown)
+    for token in tokens:
+        token.tag = _DEEPER.get(token.tag, token.tag)
+        if token.type == "table_open":
+            token.attrSet("class", "wide")
+    html = parser.renderer.render(_folded(tokens), parser.options, {})
+    return str(html)
+
+
+def _folded(tokens: list[Token]) -> list[Token]:
+    """Sections (now `h3`) as `details`, with their heading as the summary."""
+    found: list[Token] = []
+    inside = False
+    for token in tokens:
+        if token.tag == "h3" and token.nesting == 1:
+            if inside:
+                found.append(_tag("</details>"))
+            found.append(_tag("<details><summary>"))
+            inside = True
+        found.append(token)
+        if token.tag == "h3" and token.nesting == -1:
+            found.append(_tag("</summary>"))
+    return [*found, _tag("</details>")] if inside else found
+
+
+def _tag(html: str) -> Token:
+    return Token(type="html_block", tag="", nesting=0, content=html)

@@ -1,0 +1,118 @@
+"""The samples of each point that a reader may want to see: outliers, and those not measured."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gradsweep.analysis.outliers import sample_outliers
+from gradsweep.config import Config
+from gradsweep.data import load_samples
+from gradsweep.errors import GradsweepError
+from gradsweep.records import Sample, SampleStatus
+from gradsweep.report.page.points import StoredPoints
+
+LONGEST_TEXT = 1200
+"""Characters of a prompt or response on the page."""
+MOST_BAD_SAMPLES = 5
+
+_NOT_THE_DATA = ("model", "gradients", "store", "tracking", "sweep")
+"""Parts of a config that do not change what the samples are."""
+
+
+def samples_by_point(
+    stored: StoredPoints, rows: pl.DataFrame, metric: str
+) -> dict[str, dict[str, Any]]:
+    """Point -> `outliers` and `bad_samples` (lists of plain dicts), and `without_text`, a reason.
+
+    Results hold no text: it is read again from the data and taken only where the sample's hash
+    is the same. Nothing is downloaded for it.
+    """
+    table = stored.samples.unique(["point_id", "sample_id"], maintain_order=True)
+    about = ["sample_id", "index", "loss", "n_prompt_tokens", "n_response_tokens", "truncated"]
+    outliers = sample_outliers(rows, metric).join(
+        table.select("point_id", *about),
+        on=["point_id", "sample_id"],
+        how="left",
+        maintain_order="left",
+    )
+    bad = table.filter(pl.col("status") != SampleStatus.OK.value).sort("point_id", "index")
+    found = {}
+    for point in stored.points:
+        texts, why_not = _texts(point.record)
+        of_point = pl.col("point_id") == point.point_id
+        found[point.point_id] = {
+            "outliers": [
+                {**_plain(line), **_text(texts.get(line["sample_id"]))}
+                for line in outliers.filter(of_point).drop("point_id").iter_rows(named=True)
+            ],
+            "bad_samples": [
+                {name: line[name] for name in ("index", "sample_id", "status", "reason")}
+                for line in bad.filter(of_point).head(MOST_BAD_SAMPLES).iter_rows(named=True)
+            ],
+            "without_text": why_not,
+        }
+    return found
+
+
+def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
+    numbers = {name: float(f"{line[name]:.5g}") for name in ("value", "median")}
+    loss = line["loss"]
+    known = loss is not None and loss == loss
+    return {**line, **numbers, "loss": float(f"{loss:.4g}") if known else None}
+
+
+def _text(sample: Sample | None) -> dict[str, str]:
+    if sample is None:
+        return {}
+    return {"prompt": _cut(sample.prompt), "response": _cut(sample.response)}
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " […]"
+
+
+def _texts(record: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
+    """Samples by id, and why there are none."""
+    if not record:
+        return {}, "not started"
+    of_data = {name: part for name, part in record["config"].items() if name not in _NOT_THE_DATA}
+    key = json.dumps(of_data, sort_keys=True, default=str)
+    if key not in _texts_of_data:
+        _texts_of_data[key] = _read(record["config"])
+    return _texts_of_data[key]
+
+
+_texts_of_data: dict[str, tuple[dict[str, Sample], str]] = {}
+"""Points of several models share their data, and a page that is refreshed reads them once."""
+
+
+def _read(config: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
+    try:
+        known = OmegaConf.merge(OmegaConf.structured(Config), config)
+        with _no_downloads():
+            samples = load_samples(OmegaConf.to_object(known)).samples  # type: ignore[arg-type]
+    except (GradsweepError, OmegaConfBaseException, OSError) as error:
+        return {}, " ".join(str(error).split())[:300]
+    return {sample.sample_id: sample for sample in samples}, ""
+
+
+@contextmanager
+def _no_downloads() -> Iterator[None]:
+    """A page is written without a network, whatever the data's source."""
+    before = os.environ.get("HF_HUB_OFFLINE")
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["HF_HUB_OFFLINE"]
+        else:
+            os.environ["HF_HUB_OFFLINE"] = before

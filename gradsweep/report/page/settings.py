@@ -1,0 +1,66 @@
+"""What it takes to run the points of a page again: versions, commands, settings."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from gradsweep.report.page.points import StoredPoint, StoredPoints
+
+
+def versions_of(points: Sequence[StoredPoint]) -> list[tuple[str, str]]:
+    """Package (or git_commit) -> version; with the number of points where there are several."""
+    recorded = [point.record["versions"] for point in points if "versions" in point.record]
+    lines = []
+    for name in dict.fromkeys(name for one in recorded for name in one):
+        counts = Counter(one.get(name, "not recorded") for one in recorded)
+        several = len(counts) > 1
+        texts = [f"{value} ({n} points)" if several else value for value, n in counts.items()]
+        lines.append((name, ", ".join(texts)))
+    return lines
+
+
+def commands_of(stored: StoredPoints) -> list[dict[str, str]]:
+    """Name, command and time of each sweep."""
+    return [
+        {
+            "name": sweep["name"],
+            "command": shlex.join(sweep["command"]),
+            "written": sweep["written"],
+            "excluded": "; ".join(sweep["excluded"]),
+        }
+        for sweep in stored.sweeps
+    ]
+
+
+def settings_of(
+    points: Sequence[StoredPoint],
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Settings that all points share, and those of each point (by id) that they do not.
+
+    Names are those of the overrides on the command line: `gradients.solver`.
+    """
+    flat = {point.point_id: dict(_flat(point.record["config"])) for point in points if point.record}
+    names = sorted({name for settings in flat.values() for name in settings})
+    shared, differing = {}, []
+    for name in names:
+        values = {settings.get(name) for settings in flat.values()}
+        if len(values) == 1 and None not in values:
+            shared[name] = str(values.pop())
+        else:
+            differing.append(name)
+    own = {
+        point_id: {name: settings[name] for name in differing if name in settings}
+        for point_id, settings in flat.items()
+    }
+    return shared, own
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", "null" if value is None else str(value)

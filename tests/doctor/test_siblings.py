@@ -1,0 +1,83 @@
+"""Stored conditions that differ, and ones that should and do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stored_points import store_point  # type: ignore[import-not-found]
+
+from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.siblings import check_conditions, siblings
+from gradsweep.records import Axes
+from gradsweep.store.read import read_config
+
+QUESTIONS = [f"question{i}" for i in range(10)]
+
+
+def stored(
+    results: Path, levels: dict[tuple[str, str], float], questions: list[str] = QUESTIONS
+) -> None:
+    for (cot, correctness), level in levels.items():
+        axes = Axes("tiny", "sums", cot, correctness)
+        store_point(results, f"{cot}-{correctness}", axes, level, questions=questions)
+
+
+def checked(results: Path, cot: str, correctness: str = "correct") -> Check:
+    from gradsweep.store import PointPaths
+
+    science = read_config(PointPaths(results, f"{cot}-{correctness}"))["science"]
+    return check_conditions(results, siblings(results, science), cot, correctness)
+
+
+def test_levels_that_differ_are_fine(tmp_path: Path):
+    stored(tmp_path, {("none", "correct"): 4.0, ("detailed", "correct"): 1.0})
+    found = checked(tmp_path, "none")
+    assert found.verdict is Verdict.OK
+    assert "detailed correct: 0.25 times" in found.finding
+    assert "4 of 4 projections" in found.finding
+
+
+def test_levels_that_do_not_differ_are_a_problem(tmp_path: Path):
+    stored(tmp_path, {("none", "correct"): 1.0, ("detailed", "correct"): 1.0})
+    found = checked(tmp_path, "detailed")
+    assert found.verdict is Verdict.PROBLEM
+    assert found.remedy
+
+
+@pytest.mark.parametrize(("cot", "verdict"), [("none", Verdict.OK), ("detailed", Verdict.PROBLEM)])
+def test_irrelevant_answers_may_be_alike_only_without_reasoning(
+    cot: str, verdict: Verdict, tmp_path: Path
+):
+    stored(tmp_path, {(cot, "correct"): 1.0, (cot, "irrelevant"): 1.0})
+    assert checked(tmp_path, cot).verdict is verdict
+
+
+def test_the_same_numbers_are_a_problem_even_without_reasoning(tmp_path: Path):
+    first = store_point(tmp_path, "none-correct", Axes("tiny", "sums", "none", "correct"), 1.0)
+    second = store_point(
+        tmp_path, "none-irrelevant", Axes("tiny", "sums", "none", "irrelevant"), 1.0
+    )
+    second.rows.write_bytes(first.rows.read_bytes())
+    found = checked(tmp_path, "none")
+    assert found.verdict is Verdict.PROBLEM
+    assert "exactly the same numbers" in found.finding
+
+
+def test_too_little_to_compare_is_said_with_what_to_run(tmp_path: Path):
+    stored(tmp_path, {("none", "correct"): 4.0}, QUESTIONS[:3])
+    alone = checked(tmp_path, "none")
+    assert alone.verdict is Verdict.NOT_CHECKED
+    assert "cot=detailed" in alone.remedy
+    stored(tmp_path, {("detailed", "correct"): 1.0}, QUESTIONS[:3])
+    few = checked(tmp_path, "none")
+    assert few.verdict is Verdict.NOT_CHECKED
+    assert "n_samples" in few.remedy
+
+
+def test_other_models_data_and_seeds_are_no_siblings(tmp_path: Path):
+    stored(tmp_path, {("none", "correct"): 4.0})
+    axes = Axes("other", "sums", "detailed", "correct")
+    store_point(tmp_path, "other", axes, 1.0)
+    store_point(tmp_path, "seed", Axes("tiny", "sums", "detailed", "correct"), 1.0, seed=1)
+    assert checked(tmp_path, "none").verdict is Verdict.NOT_CHECKED

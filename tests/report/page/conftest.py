@@ -1,0 +1,103 @@
+"""A page of planted rows, and a browser to open it in."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from report.page.planted import stored_of
+
+from gradsweep.analysis import test_claims as claims_of
+from gradsweep.report.findings import findings_markdown
+from gradsweep.report.measures import Measures, measures
+from gradsweep.report.page import write_page
+
+HEADLESS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def page_of() -> Callable[..., Path]:
+    """Writes the page of rows; metrics are the nuclear norm's unless others are asked for."""
+
+    def write(
+        rows: pl.DataFrame,
+        folder: Path,
+        metrics: Sequence[str] = ("nuclear_norm",),
+        refresh: float | None = None,
+        **changes: Any,
+    ) -> Path:
+        computed: list[Measures] = [measures(rows, metric) for metric in metrics]
+        findings = findings_markdown(claims_of(rows, metrics[0], resamples=100))
+        stored = stored_of(rows, **changes)
+        return write_page(folder, rows, computed, findings, stored, refresh=refresh)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def rows(plant: Callable[..., pl.DataFrame]) -> pl.DataFrame:
+    """Two models, six conditions each, in Q and K."""
+    wide = [plant(projections="qk", n_layers=9, model=model) for model in ("tiny", "tiny_instruct")]
+    return pl.concat(wide)
+
+
+@pytest.fixture(scope="session")
+def page(
+    page_of: Callable[..., Path], rows: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    return page_of(rows, tmp_path_factory.mktemp("report") / "two models")
+
+
+@pytest.fixture(scope="session")
+def data_of() -> Callable[[Path], dict[str, Any]]:
+    """What the scripts of a page read."""
+
+    def read(path: Path) -> dict[str, Any]:
+        text = path.read_text(encoding="utf-8")
+        found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
+        assert found is not None
+        content = json.loads(found[1])
+        assert isinstance(content, dict)
+        return content
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless Chromium, driven by Selenium; its downloads are in `downloads`."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    driver = shutil.which("chromedriver")
+    if program is None or driver is None:
+        pytest.skip("no Chromium with chromedriver here (Debian: chromium chromium-driver)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    profile = tmp_path_factory.mktemp("chromium")
+    for argument in (*HEADLESS, "--window-size=1280,900", f"--user-data-dir={profile}"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    browser.downloads = tmp_path_factory.mktemp("downloads")
+    browser.execute_cdp_cmd(
+        "Browser.setDownloadBehavior",
+        {"behavior": "allow", "downloadPath": str(browser.downloads)},
+    )
+    yield browser
+    browser.quit()

@@ -1,0 +1,263 @@
+"""The page in a real browser: what a reader sees, presses and downloads."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from gradsweep.analysis import curves
+from gradsweep.report.formats import csv
+from gradsweep.report.measures import measures
+from gradsweep.report.tables import tables
+
+LONGEST_WAIT = 60.0
+"""Seconds: a machine may be busy with other things."""
+
+PLACE = """
+const [layer, value] = arguments, layout = chart._fullLayout;
+chart.scrollIntoView({block: "center"});
+const box = chart.getBoundingClientRect();
+return [box.left + layout.xaxis._offset + layout.xaxis.l2p(layer),
+        box.top + layout.yaxis._offset + layout.yaxis.l2p(value)];
+"""
+"""Where the window has a layer and value of the first panel."""
+
+POOR_CONTRAST = """
+const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+const linear = (v) => (v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4;
+const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+const behind = (node) => {
+  for (; node; node = node.parentElement) {
+    const colour = parse(getComputedStyle(node).backgroundColor);
+    if (colour.length < 4 || colour[3] > 0) return colour;
+  }
+};
+const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), poor = [];
+while (walker.nextNode()) {
+  const text = walker.currentNode.data.trim(), node = walker.currentNode.parentElement;
+  if (!text || node.closest("svg, script") || !node.checkVisibility()) continue;
+  const pair = [luminance(parse(getComputedStyle(node).color)), luminance(behind(node))];
+  const ratio = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+  if (ratio < 4.5) poor.push([text, ratio]);
+}
+return poor;
+"""
+"""Texts below the contrast that WCAG AA asks for."""
+
+UNNAMED = """
+const controls = "select, button, input, [role=region], [role=img], nav, form";
+return [...document.querySelectorAll(controls)].filter((node) => node.checkVisibility()).filter(
+  (node) => !(node.ariaLabel || node.labels?.length || node.textContent.trim()
+    || document.getElementById(node.getAttribute("aria-labelledby"))?.textContent)
+).map((node) => node.outerHTML);
+"""
+"""Controls and regions that a screen reader could not name."""
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + LONGEST_WAIT
+    while not (found := condition()):
+        assert time.monotonic() < end, "nothing came"
+        time.sleep(0.05)
+    return found
+
+
+def addresses(browser: Any) -> set[str]:
+    """What was asked for since the last call; the browser's own pages aside."""
+    asked = set()
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            asked.add(message["params"]["request"]["url"])
+    return {url for url in asked if not url.startswith(("chrome", "data:", "blob:"))}
+
+
+@pytest.fixture
+def browser(chromium: Any, page: Path) -> Any:
+    """The page, as on a first visit, 1280 pixels wide; a console error fails the test."""
+    show(chromium, page)
+    yield chromium
+    assert [line for line in chromium.get_log("browser") if line["level"] == "SEVERE"] == []
+
+
+def show(browser: Any, page: Path, width: int = 1280, scheme: str = "light") -> None:
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    browser.get(page.as_uri())
+    browser.execute_script("sessionStorage.clear()")
+    browser.get_log("browser")
+    addresses(browser)
+    browser.refresh()
+
+
+def element(browser: Any, name: str) -> Any:
+    """The element with this id, in the middle of the window."""
+    found = browser.find_element("id", name)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found)
+    return found
+
+
+def choose(browser: Any, name: str, value: str) -> None:
+    element(browser, name).find_element("css selector", f"option[value='{value}']").click()
+
+
+def tick(browser: Any, value: str) -> None:
+    """Press the check box of a projection, model, level or correctness."""
+    element(browser, "filters").find_element("css selector", f"input[value='{value}']").click()
+
+
+def drawn(browser: Any) -> list[list[float | None]]:
+    """y values of every curve in the chart, bands and dots aside."""
+    code = "return chart.data.filter((t) => t.hoverinfo !== 'skip').map((t) => [...t.y])"
+    found = browser.execute_script(code)
+    assert isinstance(found, list)
+    return found
+
+
+def test_it_draws_without_network_or_console_messages(browser, page):
+    assert addresses(browser) == {page.as_uri()}
+    assert browser.get_log("browser") == []
+    # Two projections, three levels, correct and irrelevant, of the first model.
+    assert len(drawn(browser)) == 12
+    assert len(browser.find_elements("css selector", "#chart .scatterlayer .js-line")) >= 12
+
+
+def test_choices_change_the_chart(browser, rows):
+    before = drawn(browser)
+    choose(browser, "metric", "effective_rank")
+    assert drawn(browser) != before
+    expected = curves(rows.filter(model="tiny", projection="q"), "effective_rank", resamples=0)
+    correct = expected.filter(cot="none", correctness="correct")["mean"].to_list()
+    assert any(curve[:-1] == pytest.approx(correct, rel=1e-3) for curve in drawn(browser))
+    choose(browser, "rows", "cot")
+    panels = "return Object.keys(chart.layout).filter((name) => name.startsWith('xaxis')).length"
+    assert browser.execute_script(panels) == 6
+    tick(browser, "k")
+    assert browser.execute_script(panels) == 3
+    tick(browser, "tiny_instruct")
+    assert "differ in model" in element(browser, "message").text
+
+
+def test_rd_and_pairs_have_views_of_their_own(browser):
+    choose(browser, "view", "differences")
+    # |4 - 4.2| / 4, |1 - 1.3| / 1 and |0.5 - 0.9| / 0.5 in every layer and projection.
+    assert {round(curve[0], 4) for curve in drawn(browser)} == {0.05, 0.3, 0.8}
+    choose(browser, "view", "pairs")
+    assert len(drawn(browser)) == 12
+    tick(browser, "irrelevant")
+    assert drawn(browser) == []
+    assert "both correct and irrelevant" in element(browser, "message").text
+
+
+def test_hovering_tells_value_interval_and_samples(browser, rows):
+    from selenium.webdriver import ActionChains
+
+    curve = curves(rows.filter(model="tiny", projection="q", cot="none"), "nuclear_norm")
+    one = curve.filter(correctness="irrelevant", layer=3).to_dicts()[0]
+    x, y = browser.execute_script(PLACE, 3, one["mean"])
+    actions = ActionChains(browser)
+    actions.w3c_actions.pointer_action.move_to_location(round(x) - 3, round(y))
+    actions.w3c_actions.pointer_action.move_to_location(round(x), round(y))
+    actions.perform()
+    hovered = "#chart .hoverlayer .hovertext"
+    (label,) = until(lambda: browser.find_elements("css selector", hovered))
+    text = label.get_attribute("textContent")
+    for shown in ("no CoT · irrelevant", "Q, layer 3", "n = 4 samples"):
+        assert shown in text
+    for name in ("mean", "ci_low", "ci_high"):
+        assert f"{one[name]:.4g}" in text
+
+
+def downloaded(browser: Any, name: str, button: str) -> Path:
+    path = Path(browser.downloads) / name
+    path.unlink(missing_ok=True)
+    element(browser, button).click()
+    until(path.exists)
+    return path
+
+
+def test_downloads_have_the_numbers(browser, rows):
+    table = next(tables(measures(rows, "nuclear_norm")))
+    path = downloaded(browser, f"{table.name}.csv", "save-table")
+    assert path.read_text(encoding="utf-8") == csv(table)
+    found = pl.read_csv(downloaded(browser, "curves-nuclear_norm.csv", "save-curves"))
+    expected = curves(rows.filter(model="tiny"), "nuclear_norm").rename({"mean": "exact"})
+    expected = expected.with_columns(pl.col("layer").cast(pl.Int64))
+    where = ["model", "dataset", "cot", "correctness", "projection", "layer"]
+    joined = found.join(expected, on=where)
+    assert len(joined) == len(expected)
+    assert joined["mean"].to_list() == pytest.approx(joined["exact"].to_list(), rel=1e-4)
+    settings = pl.read_csv(downloaded(browser, "settings.csv", "save-settings"))
+    assert settings["cot.level"].to_list() == settings["cot"].to_list()
+    assert downloaded(browser, "curves-nuclear_norm.png", "save-image").stat().st_size > 10_000
+
+
+def test_the_keyboard_is_enough(browser):
+    from selenium.webdriver.common.keys import Keys
+
+    element(browser, "view").send_keys("relative")
+    assert len(drawn(browser)) == 6
+    button = element(browser, "legend").find_element("css selector", "button")
+    button.send_keys(Keys.ENTER)
+    assert button.get_attribute("aria-pressed") == "false"
+    assert len(drawn(browser)) == 4
+    values = element(browser, "curve-values")
+    values.find_element("css selector", "summary").send_keys(Keys.ENTER)
+    lines = until(lambda: values.find_elements("css selector", "tbody tr"))
+    # Nine layers of three levels in two projections: what is hidden stays in the table.
+    assert len(lines) == 9 * 3 * 2
+
+
+def test_a_cell_of_the_grid_leads_to_its_point(browser):
+    link = browser.find_element("css selector", "[data-point='tiny-sums-detailed-correct']")
+    link.click()
+    assert "tiny-sums-detailed-correct" in element(browser, "point").text
+    assert "nothing to read" in element(browser, "point").text
+    element(browser, "show-point").click()
+    assert len(drawn(browser)) == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_can_be_read_on_every_screen(browser, page, scheme, width):
+    show(browser, page, width, scheme)
+    browser.execute_script("document.querySelectorAll('details').forEach((d) => (d.open = true))")
+    assert browser.execute_script(POOR_CONTRAST) == []
+    assert browser.execute_script(UNNAMED) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_the_button_turns_the_colours_and_paper_is_white(browser):
+    paper = "return [getComputedStyle(document.body).backgroundColor, chart.layout.paper_bgcolor]"
+    light = browser.execute_script(paper)
+    element(browser, "theme").click()
+    dark = browser.execute_script(paper)
+    assert dark != light
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script(paper) == light
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert browser.execute_script(paper) == dark
+
+
+def test_hostile_names_stay_text(browser, plant, page_of, tmp_path):
+    rows = plant(projections="q", n_layers=3, model="</script><img src=x onerror=alert(1)>")
+    show(browser, page_of(rows, tmp_path))
+    assert browser.find_elements("css selector", "img") == []
+    assert "<img" in element(browser, "chart-title").text
+
+
+def test_a_watched_page_loads_itself_and_keeps_the_choices(browser, rows, page_of, tmp_path):
+    path = page_of(rows.filter(model="tiny"), tmp_path, refresh=1)
+    show(browser, path)
+    choose(browser, "metric", "effective_rank")
+    browser.execute_script("window.before = true")
+    until(lambda: browser.execute_script("return !window.before && window.chart?.data"))
+    assert element(browser, "metric").get_attribute("value") == "effective_rank"

@@ -1,0 +1,93 @@
+"""The page as a file: whole, safe, and with the numbers of the analysis."""
+
+import re
+
+import polars as pl
+import pytest
+from report.page.planted import stored_of
+
+from gradsweep.analysis import curves, relative_difference
+from gradsweep.report.page import write_page
+from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC, with_other_metrics
+from gradsweep.store import PointState
+
+HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+
+def test_everything_is_in_the_one_file(page):
+    text = page.read_text(encoding="utf-8")
+    assert not re.search(r"<(script|img|iframe|link)[^>]+(src|href)=\"(?!data:)", text)
+    assert "@import" not in text
+    assert "default-src 'none'" in text
+    assert list(page.parent.iterdir()) == [page]
+
+
+def test_curves_and_rd_are_those_of_the_analysis(page, rows, data_of):
+    drawn = data_of(page)["curves"]["nuclear_norm"]
+    expected = curves(rows, "nuclear_norm")
+    assert sum(len(curve["layer"]) for curve in drawn) == len(expected)
+    one = next(curve for curve in drawn if curve["point"] == "tiny-sums-detailed-irrelevant")
+    of_one = expected.filter(point_id=one["point"], projection=one["projection"])
+    assert one["layer"] == of_one["layer"].to_list()
+    for name, column in (("value", "mean"), ("low", "ci_low"), ("high", "ci_high")):
+        assert one[name] == pytest.approx(of_one[column].to_list(), rel=1e-4)
+    assert one["n"] == 4
+    differences = data_of(page)["differences"]["nuclear_norm"]
+    found = relative_difference(rows, "nuclear_norm")["relative_difference"]
+    assert sum(sum(d["value"]) for d in differences) == pytest.approx(found.sum(), rel=1e-3)
+
+
+def test_a_value_that_is_missing_is_null(plant, page_of, data_of, tmp_path):
+    rows = plant(projections="q", n_layers=3).with_columns(
+        nuclear_norm=pl.when((pl.col("layer") == 1) & (pl.col("cot") == "none"))
+        .then(float("nan"))
+        .otherwise("nuclear_norm")
+    )
+    drawn = data_of(page_of(rows, tmp_path))["curves"]["nuclear_norm"]
+    hit = [curve for curve in drawn if curve["point"] == "tiny-sums-none-correct"]
+    assert [value is None for value in hit[0]["value"]] == [False, True, False]
+
+
+def test_names_and_reasons_are_text_and_never_html(plant, page_of, data_of, tmp_path):
+    rows = plant(projections="q", n_layers=3, model=HOSTILE, dataset="<b>sums</b>")
+    path = page_of(rows, tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert "<img" not in text
+    assert "<b>sums" not in text
+    assert data_of(path)["axes"]["model"] == [HOSTILE]
+
+
+def test_small_results_have_every_metric_and_large_ones_those_of_the_report(page, data_of, rows):
+    assert [one["key"] for one in data_of(page)["metrics"]] == ["nuclear_norm", "effective_rank"]
+    line = rows.head(1)
+    many = pl.concat([line] * (ROWS_FOR_EVERY_METRIC + 1))
+    assert with_other_metrics(many, []) == []
+
+
+def test_points_have_their_state_settings_and_samples(page, data_of):
+    point = data_of(page)["points"][0]
+    assert point["state"] == "done"
+    assert point["settings"] == {"cot.level": point["axes"]["cot"]}
+    assert [bad["reason"] for bad in point["bad_samples"]] == ["nothing to read"]
+    assert len(point["outliers"]) == 4
+    # The planted record names no data: the page says that there is no text.
+    assert point["without_text"]
+
+
+def test_versions_commands_and_shared_settings_are_told(page):
+    text = page.read_text(encoding="utf-8")
+    for shown in ("<dt>git_commit</dt><dd>abc</dd>", "python -m gradsweep", "no such level"):
+        assert shown in text
+    assert "<dt>seed</dt><dd>0</dd>" in text
+
+
+def test_points_that_were_not_started_leave_an_honest_page(rows, tmp_path):
+    new = [
+        type(point)(**(vars(point) | {"state": PointState.NEW, "record": {}}))
+        for point in stored_of(rows).points
+    ]
+    stored = stored_of(rows, points=tuple(new), samples=pl.DataFrame())
+    text = write_page(tmp_path, rows.clear(), [], "", stored, refresh=5).read_text()
+    assert "12 new" in text
+    assert 'id="chart"' not in text
+    assert "again every 5 s" in text

@@ -1,0 +1,84 @@
+"""Points on disk with planted norms, as a run would have stored them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from gradsweep.records import Axes, SampleResult, SampleStatus, SpectrumRow
+from gradsweep.store import PointPaths
+from gradsweep.store.point import open_point
+
+N_LAYERS = 6
+
+
+def spectrum_row(layer: int, projection: str, norm: float, **changes: object) -> SpectrumRow:
+    values: dict[str, object] = {
+        "nuclear_norm": norm,
+        "sigma_max": norm / 2,
+        "sigma_ratio": 0.5,
+        "frobenius_norm": norm / 1.5,
+        "effective_rank": 3.0,
+        "stable_rank": 2.0,
+        "spectral_entropy": 1.0,
+        "condition_number": 9.0,
+        "rank": 4,
+        "checksum_error": 1e-15,
+        "finite": True,
+        "solver": "token_gram",
+    }
+    return SpectrumRow(layer, projection, **(values | changes))  # type: ignore[arg-type]
+
+
+def store_point(
+    results: Path,
+    point_id: str,
+    axes: Axes,
+    level: float,
+    *,
+    questions: Sequence[str] = tuple(f"question{i}" for i in range(10)),
+    projections: str = "qkvo",
+    first_layer: float = 1.0,
+    seed: int = 0,
+) -> PointPaths:
+    """Norms of about `level` (5 % noise of the point's own), `first_layer` times that in layer 0.
+
+    `seed` is part of what tells points with the same axes apart.
+    """
+    paths = PointPaths(results, point_id)
+    noise = np.random.default_rng(sum(point_id.encode()))
+    science = {
+        "model": {"kind": "folder", "path": axes.model, "max_length": 1024},
+        "dataset": {"name": axes.dataset, "data": "0" * 16},
+        "cot": axes.cot,
+        "correctness": axes.correctness,
+        "n_samples": len(questions),
+        "seed": seed,
+        "gradients": {"projections": sorted(projections)},
+    }
+    found = [
+        SampleResult(
+            f"{point_id}-{question}",
+            question,
+            index,
+            SampleStatus.OK,
+            loss=1.0,
+            n_prompt_tokens=9,
+            n_response_tokens=5,
+            rows=tuple(
+                spectrum_row(layer, name, level * (first_layer if layer == 0 else 1.0) * factor)
+                for layer in range(N_LAYERS)
+                for name, factor in zip(
+                    projections, noise.normal(1, 0.05, len(projections)), strict=True
+                )
+            ),
+        )
+        for index, question in enumerate(questions)
+    ]
+    record = {"point_id": point_id, "axes": vars(axes), "science": science, "config": {}}
+    with open_point(paths, record) as store:
+        store.append(found)
+        store.finish({})
+    return paths
