@@ -29,3 +29,15 @@ class ModelError(GradsweepError, ValueError):
 
 class StoreError(GradsweepError, RuntimeError):
     """Results that cannot be written: a full disk, or a folder that another process is writing."""
+
+
+class PointBusyError(StoreError):
+    """Another live process is writing this folder."""
+
+
+class SchedulerError(GradsweepError, RuntimeError):
+    """What the cluster refuses or does not answer: sbatch, squeue, scontrol."""
+
+
+class StopRequested(KeyboardInterrupt):
+    """A job was told to end soon. Not a failure of the point: what is stored is kept."""

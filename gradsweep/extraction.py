@@ -5,20 +5,19 @@ spectra, store and tracking; it reads as the method of the paper's section 3.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from omegaconf import OmegaConf
 
 from gradsweep.analysis.summary import summary_scalars
 from gradsweep.config import Config, Dtype
 from gradsweep.data import LoadedSamples, load_samples
-from gradsweep.errors import DataError
+from gradsweep.errors import DataError, StopRequested
 from gradsweep.gradients import collate, token_batches
-from gradsweep.identity import point_id, science
+from gradsweep.identity import point_id, point_record
 from gradsweep.measure import Engine, Measurement, SpectraOptions
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel, load_model
@@ -47,7 +46,13 @@ class PointResult:
         return load_samples_table(self.paths.results, [self.paths.point_id])
 
 
-def extract(config: Config, *, show_progress: bool = True, label: str | None = None) -> PointResult:
+def extract(
+    config: Config,
+    *,
+    show_progress: bool = True,
+    label: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> PointResult:
     """Measure every sample of one point that is not stored yet, and finish the point.
 
     A point that is DONE costs nothing; a killed one goes on at its next sample.
@@ -56,20 +61,24 @@ def extract(config: Config, *, show_progress: bool = True, label: str | None = N
         config: from `gradsweep.compose`, or built by hand.
         show_progress: a progress bar (or log lines) on stderr.
         label: what to call the point there; its axes when None.
+        stop: asked after each stored batch; true ends the run there.
 
     Raises:
         ConfigError, DataError, ModelError: input that cannot be run; names the field.
         StoreError: a full disk, or another live process writing this point.
+        StopRequested: `stop` said so; the next run of the point goes on there.
     """
     result = PointResult(config.axes, PointPaths(config.results, point_id(config)))
     if point_state(result.paths) is PointState.DONE:
         return result
     loaded = load_samples(config)
-    with open_point(result.paths, _record_of(config)) as store:
+    with open_point(result.paths, point_record(config)) as store:
+        if result.paths.done.exists():
+            return result  # by whoever held the point until now
         if show_progress:
             _say(loaded.messages)
         with _tracking(config, result.paths.point_id, show_progress) as tracker:
-            _measure_pending(config, loaded, store, tracker, show_progress, label)
+            _measure_pending(config, loaded, store, tracker, show_progress, label, stop)
             _finish(store, tracker, loaded)
     return result
 
@@ -81,6 +90,7 @@ def _measure_pending(
     tracker: Tracker,
     show_progress: bool,
     label: str | None,
+    stop: Callable[[], bool],
 ) -> None:
     """Encode, batch and measure what is not stored; store and track each batch as it comes."""
     pending = [s for s in loaded.samples if s.sample_id not in store.stored_ids]
@@ -98,6 +108,8 @@ def _measure_pending(
             for result in results:
                 tracker.log_sample(result)
             advance(len(results))
+            if stop():
+                raise StopRequested("stopped between two batches")
 
 
 def _results(
@@ -188,17 +200,6 @@ def _finish(store: PointStore, tracker: Tracker, loaded: LoadedSamples) -> None:
     tracker.finish(rows, store.paths.rows, scalars)
 
 
-def _record_of(config: Config) -> dict[str, Any]:
-    """The content of config.yaml: what was asked for, resolved, and the code that ran it."""
-    return {
-        "point_id": point_id(config),
-        "axes": asdict(config.axes),
-        "science": science(config),
-        "versions": dict(versions()),
-        "config": OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True),
-    }
-
-
 @contextmanager
 def _tracking(config: Config, identity: str, shown: bool) -> Iterator[Tracker]:
     tracker = make_tracker(config, identity, config.sweep, versions())
@@ -245,6 +246,8 @@ class _ModelCache:
             with console.status(waiting) if show_progress else nullcontext():
                 self._model = load_model(config.model, config.gradients.device)
             self._key = key
+            if show_progress and not console.is_terminal:  # a job's log has no spinner
+                console.print(f"loaded {config.model.name}", soft_wrap=True)
         return self._model
 
 

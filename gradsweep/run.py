@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from gradsweep.errors import ConfigError
+from gradsweep.launch.command import GridLauncher, grid_launcher, said
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, point_state
 from gradsweep.sweep import Plan, freeze, make_plan
 
+Composed = TypeVar("Composed")
 MULTIRUN_FLAGS = {"-m", "--multirun"}
 
 
@@ -25,19 +28,28 @@ def run(args: Sequence[str]) -> int:
     if set(args) - set(overrides) - MULTIRUN_FLAGS:
         # --cfg, --info, --config-dir and the like are Hydra's own business.
         return _hydra(args)
+    launcher = checked(lambda: grid_launcher(overrides, multirun))
     plan = checked_plan(overrides, multirun)
     if multirun:
-        sweep = freeze(plan, ["python", "-m", "gradsweep", *args])
-        console.print(_headline(plan))
+        command = ["python", "-m", "gradsweep", *args]
+        sweep = freeze(plan, command)
+        console.print(_headline(plan), soft_wrap=True)
+        if launcher:
+            return _launch(plan, sweep, launcher, command)
         args = [*args, f"sweep={plan.name}"]
     status = _hydra(args)
     return _conclude(plan, sweep if multirun else None) or status
 
 
 def checked_plan(overrides: Sequence[str], multirun: bool) -> Plan:
-    """`make_plan`, with Hydra's complaints as ours: the message alone tells what to do."""
+    """`make_plan`, with Hydra's complaints as ours."""
+    return checked(lambda: make_plan(overrides, multirun))
+
+
+def checked(compose: Callable[[], Composed]) -> Composed:
+    """What `compose` returns; Hydra's complaints become ours, whose message alone tells."""
     try:
-        return make_plan(overrides, multirun)
+        return compose()
     except (HydraException, OmegaConfBaseException) as error:
         causes = [str(e).strip() for e in (error, error.__cause__) if e and str(e).strip()]
         raise ConfigError("\n".join(dict.fromkeys(causes))) from error
@@ -55,8 +67,20 @@ def _hydra(args: Sequence[str]) -> int:
     return 0
 
 
+def _launch(plan: Plan, sweep: SweepPaths, launcher: GridLauncher, command: Sequence[str]) -> int:
+    """Hand the plan over; without `wait`, the points' results are not there yet."""
+    launched = launcher.submit(plan, command)
+    for line in said(launched, plan):
+        console.print(line, soft_wrap=True)
+    if launcher.settings.wait or len(launched.done) == len(plan.points):
+        return _conclude(plan, sweep)
+    return 0
+
+
 def _headline(plan: Plan) -> str:
     lines = [f"sweep {plan.name}: {plan.counted}"]
+    if plan.duplicates:
+        lines.append(f"left out: {plan.duplicates} cells that are the same point as another")
     lines += [f"left out: {reason}" for reason in plan.excluded]
     return "\n".join(lines)
 

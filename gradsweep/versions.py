@@ -7,6 +7,8 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+COMMIT_FILE = "COMMIT"
+"""In a copy of the package: the commit of the checkout that it was taken from."""
 _PACKAGES = ("gradsweep", "torch", "transformers", "numpy", "polars", "hydra-core", "wandb")
 
 
@@ -24,7 +26,10 @@ def versions() -> dict[str, str]:
 
 
 def _git_commit() -> str | None:
-    """The commit of an editable checkout; None for an installed wheel."""
+    """The commit of an editable checkout or of a copy of one; None for an installed wheel."""
+    copied = Path(__file__).resolve().parent / COMMIT_FILE
+    if copied.exists():
+        return copied.read_text(encoding="utf-8").strip()
     repository = Path(__file__).resolve().parent.parent
     if not (repository / ".git").exists():
         return None

@@ -93,20 +93,26 @@ def open_point(paths: PointPaths, config: dict[str, Any]) -> Iterator[PointStore
     """Take the point's lease and write its config; record a failure in FAILED.json.
 
     Raises:
-        StoreError: another live process is writing this point, or the disk is full.
+        PointBusyError: another live process is writing this point.
+        StoreError: the disk is full.
     """
     with hold_lease(paths.running):
         try:
-            paths.failed.unlink(missing_ok=True)
-            write_text(paths.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-            with readable_disk_errors(paths.parts):
-                paths.parts.mkdir(exist_ok=True)
-                for leftover in paths.folder.rglob("*.tmp"):
-                    leftover.unlink()  # of a writer that was killed in the middle
+            if not paths.done.exists():  # somebody else may have finished it just now
+                _prepare(paths, config)
             yield PointStore(paths)
         except Exception as error:
             _record_failure(paths, error)
             raise
+
+
+def _prepare(paths: PointPaths, config: dict[str, Any]) -> None:
+    paths.failed.unlink(missing_ok=True)
+    write_text(paths.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    with readable_disk_errors(paths.parts):
+        paths.parts.mkdir(exist_ok=True)
+        for leftover in paths.folder.rglob("*.tmp"):
+            leftover.unlink()  # of a writer that was killed in the middle
 
 
 def _part_number(path: Path) -> int:

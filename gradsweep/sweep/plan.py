@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+
+from omegaconf import DictConfig
 
 from gradsweep.composition import to_config
 from gradsweep.config import Config, ModelConfig
@@ -12,7 +14,7 @@ from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id
 from gradsweep.records import AXES, Axes
 from gradsweep.store import PointPaths, PointState, point_state
-from gradsweep.sweep.grid import cells, composed, sweeper_params
+from gradsweep.sweep.grid import Cell, cells, composed, sweeper_params
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class PlannedPoint:
     state: PointState
     overrides: tuple[str, ...]
     """What the command line says for this point."""
+    config: Config
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Plan:
     """Why cells of the grid are not points: the study does not have them."""
     models: tuple[ModelConfig, ...]
     """One of each name, in the order in which they are needed."""
+    duplicates: int = 0
+    """Cells of the grid that are the same point as an earlier cell."""
 
     def count(self, *states: PointState) -> int:
         return sum(point.state in states for point in self.points)
@@ -74,11 +79,17 @@ def make_plan(overrides: Sequence[str], multirun: bool) -> Plan:
         hydra.errors.HydraException: an unknown option or field, with those there are.
     """
     grid = cells(overrides) if multirun else [_one_cell(overrides)]
+    return plan_cells(grid, composed(grid), multirun)
+
+
+def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bool = True) -> Plan:
+    """`make_plan` of cells that are composed already; raises as it does."""
     points: dict[str, PlannedPoint] = {}
     excluded: dict[str, None] = {}
     models: dict[str, ModelConfig] = {}
     results, name = "", None
-    for cell, raw in zip(grid, composed(grid), strict=True):
+    duplicates = 0
+    for cell, raw in zip(grid, configs, strict=True):
         try:
             config = to_config(raw)
         except ExcludedPointError as reason:
@@ -87,13 +98,21 @@ def make_plan(overrides: Sequence[str], multirun: bool) -> Plan:
             excluded[str(reason)] = None
             continue
         point = _planned(config, cell)
+        duplicates += point.point_id in points
         points.setdefault(point.point_id, point)
         models.setdefault(config.model.name, config.model)
         results, name = config.store.root, config.sweep
     if not points:
         raise ExcludedPointError("; ".join(excluded))
     ordered = tuple(points.values())
-    return Plan(name or _name(ordered), results, ordered, tuple(excluded), tuple(models.values()))
+    return Plan(
+        name or _name(ordered),
+        results,
+        ordered,
+        tuple(excluded),
+        tuple(models.values()),
+        duplicates,
+    )
 
 
 def _one_cell(overrides: Sequence[str]) -> list[str]:
@@ -107,7 +126,7 @@ def _one_cell(overrides: Sequence[str]) -> list[str]:
 def _planned(config: Config, overrides: Sequence[str]) -> PlannedPoint:
     identity = point_id(config)
     state = point_state(PointPaths(config.results, identity))
-    return PlannedPoint(identity, config.axes, state, tuple(overrides))
+    return PlannedPoint(identity, config.axes, state, tuple(overrides), config)
 
 
 def _name(points: Sequence[PlannedPoint]) -> str:

@@ -1,0 +1,224 @@
+"""What a job does: `python -m gradsweep.launch.job FOLDER ARRAY [TASK]`.
+
+It runs its points one by one from their frozen configs. What becomes of a point is in the
+point's files; what becomes of the job, in its TaskRun. A failed point does not stop the next
+one. Told to end, it finishes or drops the current batch and goes back into the queue; whatever
+happens to it, the next start goes on at the first sample that is not stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from gradsweep.errors import GradsweepError, PointBusyError, StopRequested
+from gradsweep.launch.frozen import frozen_config, read_frozen
+from gradsweep.launch.records import (
+    JobPaths,
+    Submission,
+    TaskRun,
+    read_submission,
+    task_runs,
+    write_run,
+)
+from gradsweep.launch.signals import StopSignal
+from gradsweep.launch.snapshot import code_digest
+from gradsweep.progress import console, show_error
+from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store.lease import EXPIRY_SECONDS, HEARTBEAT_SECONDS, holder
+from gradsweep.store.point import open_point
+
+LOG_COLUMNS = 160
+"""Of a line in a log, which nothing else limits."""
+POLL_SECONDS = 1.0
+"""Between two looks at a lease that somebody else holds."""
+
+
+class Job:
+    """One start of one task."""
+
+    def __init__(self, paths: JobPaths, array: int, task: int) -> None:
+        self.paths = paths
+        self.submission: Submission = read_submission(paths.submission)
+        self.task = self.submission.arrays[array].tasks[task]
+        self.run = TaskRun(
+            array=array,
+            task=task,
+            restart=len(task_runs(paths, array, task)),
+            job_id=_job_id(),
+            node=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+            process_id=os.getpid(),
+            started=_now(),
+        )
+        self.stop = StopSignal(self._drop_batch)
+
+    def __call__(self) -> int:
+        """The exit status: 1 when a point failed or the job was told to end."""
+        self.stop.install()
+        if not console.is_terminal:
+            console.width = LOG_COLUMNS
+        write_run(self.paths, self.run)
+        console.print(f"job {self.run.job_id} on {self.run.node}, start {self.run.restart + 1}")
+        self._say_changed_code()
+        try:
+            for number, point_id in enumerate(self.task.point_ids, 1):
+                if self.stop():
+                    raise StopRequested("stopped between two points")
+                self._note(point_id)
+                label = f"[{number}/{len(self.task.point_ids)}] {point_id}"
+                self.run.points[point_id] = self._run_point(point_id, label)
+        except StopRequested:
+            return self._end_early()
+        self.stop.in_time()  # a warning during the last batch changes nothing
+        self._end("ended")
+        return int("failed" in self.run.points.values())
+
+    def _run_point(self, point_id: str, label: str) -> str:
+        """ "done", "failed", or "elsewhere" when another live process has the point."""
+        record = read_frozen(self.paths.frozen(point_id))
+        point = PointPaths(Path(record["config"]["store"]["root"]), point_id)
+        if point_state(point) is PointState.DONE:
+            console.print(f"{label}  done already")
+            return "done"
+        if not self._free(point):
+            console.print(f"{label}  left to the process that is running it")
+            return "elsewhere"
+        try:
+            return self._measure(record, f"{label} {' · '.join(record['axes'].values())}")
+        except PointBusyError:
+            return "elsewhere"
+        except Exception as error:
+            _say_failure(label, error)
+            _record_failure(point, record, error)
+            return "failed"
+
+    def _measure(self, record: dict[str, Any], label: str) -> str:
+        config = frozen_config(record)
+        # torch and transformers take seconds to import: not for points that are done.
+        from gradsweep.extraction import extract
+
+        extract(config, label=label, stop=self.stop)
+        console.print(f"{label}  done")
+        return "done"
+
+    def _free(self, point: PointPaths) -> bool:
+        """Whether nobody alive holds the point, which a dead holder's lease shows by expiring.
+
+        Raises:
+            StopRequested: told to end while waiting for that.
+        """
+        seen = _beat(point)
+        deadline = time.monotonic() + EXPIRY_SECONDS + 2 * HEARTBEAT_SECONDS
+        while holder(point.running) is not None:
+            if self.stop():
+                raise StopRequested("stopped while waiting for a lease")
+            if _beat(point) != seen or time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def _end_early(self) -> int:
+        assert self.stop.received is not None
+        self.stop.in_time()
+        console.print(f"{self.stop.received.name}: stopped; what is stored is kept")
+        self._requeue_or_stop()
+        return 1
+
+    def _drop_batch(self) -> None:
+        """The batch takes too long: what is stored is stored, so the process may end anywhere."""
+        assert self.stop.received is not None
+        console.print(f"{self.stop.received.name}: the current batch is dropped")
+        with contextlib.suppress(GradsweepError):  # a full disk must not keep it from requeuing
+            self._requeue_or_stop()
+        sys.stdout.flush()
+        os._exit(1)
+
+    def _requeue_or_stop(self) -> None:
+        in_slurm = self.submission.launcher == "slurm"
+        again = in_slurm and self.stop.wants_requeue
+        if again and self.run.restart >= self.submission.max_restarts:
+            show_error(
+                f"started {self.run.restart + 1} times: hydra.launcher.max_restarts="
+                f"{self.submission.max_restarts}; the same command submits it again"
+            )
+            again = False
+        self._end("requeued" if again else "stopped")
+        if again:
+            _requeue(self.run.job_id)
+
+    def _note(self, point_id: str) -> None:
+        self.run.current = point_id
+        write_run(self.paths, self.run)
+
+    def _end(self, outcome: str) -> None:
+        self.run.outcome, self.run.ended, self.run.current = outcome, _now(), None
+        write_run(self.paths, self.run)
+
+    def _say_changed_code(self) -> None:
+        if code_digest() != self.submission.code:
+            console.print(
+                "note: the code has changed since this job was submitted "
+                "(hydra.launcher.snapshot=true keeps it)",
+                soft_wrap=True,
+            )
+
+
+def _say_failure(label: str, error: Exception) -> None:
+    if not isinstance(error, GradsweepError):
+        console.print("".join(traceback.format_exception(error)), soft_wrap=True)
+    show_error(f"{label}: {type(error).__name__}: {error}", title="failed:")
+
+
+def _record_failure(point: PointPaths, record: dict[str, Any], error: Exception) -> None:
+    """FAILED.json also for what failed before the point was opened, as data that are gone."""
+    try:
+        with open_point(point, record):
+            raise error
+    except GradsweepError as second:
+        if second is not error:
+            show_error(f"the failure could not be recorded: {second}")
+    except Exception as second:
+        if second is not error:
+            raise
+
+
+def _beat(point: PointPaths) -> float | None:
+    try:
+        return point.running.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _requeue(job_id: str) -> None:
+    """A raw job id would not do: that of an array's last element stands for the whole array."""
+    done = subprocess.run(["scontrol", "requeue", job_id], capture_output=True, text=True)
+    if done.returncode:
+        show_error(
+            f"scontrol requeue {job_id}: {done.stderr.strip()}; run the same command again to go on"
+        )
+
+
+def _job_id() -> str:
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else str(os.getpid())
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def main() -> None:
+    folder, array, *task = sys.argv[1:]
+    number = int(task[0] if task else os.environ["SLURM_ARRAY_TASK_ID"])
+    sys.exit(Job(JobPaths(Path(folder)), int(array), number)())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""What is written about jobs. From these files and the queue alone follow `status`, `logs`,
+`retry`, `cancel` and the decision not to submit a point twice.
+
+results/sweeps/<sweep>/jobs/<submission_id>/
+    submission.json             Submission: written before anything is submitted, never changed
+    points/<point_id>.yaml      the frozen config of each point, as its own config.yaml will be
+    arrays/<n>.json             SubmittedArray: written when the scheduler has taken array n
+    runs/<array>-<task>-<k>.json  TaskRun: the k-th start of a task, written by the job itself
+    logs/                       what jobs print: `log_path`
+    sbatch/<n>.sh               the scripts
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gradsweep.store.atomic import write_json
+from gradsweep.store.paths import SweepPaths
+
+NAME_PREFIX = "gradsweep-"
+"""Of every job name, which is how a job is found in the queue."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one array element, or one local process, runs: points of one model, in this order."""
+
+    model: str
+    point_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Array:
+    """One job array; its tasks are numbered from 0, as the scheduler numbers its elements."""
+
+    number: int
+    throttle: int
+    """Elements that may run at the same time."""
+    resources: dict[str, Any]
+    tasks: tuple[Task, ...]
+    after: int | None = None
+    """The array of this submission that has to end first, to keep to the shared throttle."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One command that submitted jobs. The intent: an array of it may never have been taken."""
+
+    submission_id: str
+    """Eight hex digits."""
+    sweep: str
+    launcher: str
+    """`slurm` or `local`."""
+    written: str
+    """ISO time with zone."""
+    host: str
+    """Where it was submitted."""
+    working_folder: str
+    command: tuple[str, ...]
+    versions: dict[str, str]
+    code: str
+    """Digest of the package's source when it was submitted."""
+    snapshot: str | None
+    """Folder of the copy that the jobs run; None runs the installed package."""
+    max_restarts: int
+    arrays: tuple[Array, ...]
+
+    def job_name(self, array: int) -> str:
+        """Unique to this array: how the queue is searched for it."""
+        return f"{NAME_PREFIX}{self.submission_id}-{array}"
+
+
+@dataclass(frozen=True)
+class SubmittedArray:
+    """The scheduler's answer."""
+
+    number: int
+    job_id: str
+    """SLURM's array job id (element t is `<job_id>_<t>`); of local processes "local"."""
+    submitted: str
+    process_ids: tuple[int, ...] = ()
+    """Of local processes, by task."""
+
+
+@dataclass
+class TaskRun:
+    """One start of a task, kept up to date by the job itself."""
+
+    array: int
+    task: int
+    restart: int
+    """0 for the first start; a requeued job starts again."""
+    job_id: str
+    """`<array job id>_<task>` as in squeue, or the process id of a local job."""
+    node: str
+    process_id: int
+    started: str
+    ended: str | None = None
+    outcome: str = "running"
+    """running, ended, requeued (goes on by itself), stopped (told to end). A killed job leaves
+    `running` behind: the queue and the points' files tell better."""
+    current: str | None = None
+    """The point it is working on."""
+    points: dict[str, str] = field(default_factory=dict)
+    """point_id -> done, failed, or elsewhere (another live job has it), as they come."""
+
+
+@dataclass(frozen=True)
+class JobPaths:
+    """Files of one submission."""
+
+    folder: Path
+
+    @property
+    def submission(self) -> Path:
+        return self.folder / "submission.json"
+
+    def frozen(self, point_id: str) -> Path:
+        return self.folder / "points" / f"{point_id}.yaml"
+
+    def array(self, number: int) -> Path:
+        return self.folder / "arrays" / f"{number}.json"
+
+    def run(self, run: TaskRun) -> Path:
+        return self.folder / "runs" / f"{run.array}-{run.task}-{run.restart}.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    def log(self, job_id: str, task: int) -> Path:
+        """What a task has printed, in all of its starts: of SLURM's array job, or "local"."""
+        return self.logs / f"{job_id}_{task}_0_log.out"
+
+    def script(self, number: int) -> Path:
+        return self.folder / "sbatch" / f"{number}.sh"
+
+
+def jobs_folder(sweep: SweepPaths) -> Path:
+    return sweep.manifest.parent / "jobs"
+
+
+def submissions(results: Path, sweep: str | None = None) -> Iterator[tuple[JobPaths, Submission]]:
+    """All submissions into a results folder, or those of one sweep, oldest first."""
+    found = (results / "sweeps").glob(f"{sweep or '*'}/jobs/*/submission.json")
+    read = [(JobPaths(path.parent), read_submission(path)) for path in found]
+    yield from sorted(read, key=lambda one: (one[1].written, one[1].submission_id))
+
+
+def write_submission(paths: JobPaths, submission: Submission) -> None:
+    write_json(paths.submission, asdict(submission))
+
+
+def read_submission(path: Path) -> Submission:
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    arrays = tuple(
+        Array(**array | {"tasks": tuple(_task(task) for task in array["tasks"])})
+        for array in raw["arrays"]
+    )
+    return Submission(**raw | {"command": tuple(raw["command"]), "arrays": arrays})
+
+
+def submitted_array(paths: JobPaths, number: int) -> SubmittedArray | None:
+    """None while no scheduler is known to have taken it."""
+    path = paths.array(number)
+    if not path.exists():
+        return None
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    return SubmittedArray(**raw | {"process_ids": tuple(raw["process_ids"])})
+
+
+def write_submitted_array(paths: JobPaths, array: SubmittedArray) -> None:
+    write_json(paths.array(array.number), asdict(array))
+
+
+def task_runs(paths: JobPaths, array: int, task: int) -> Sequence[TaskRun]:
+    """Every start of a task, in order; empty while it waits in the queue."""
+    found = paths.folder.glob(f"runs/{array}-{task}-*.json")
+    runs = [TaskRun(**json.loads(path.read_text(encoding="utf-8"))) for path in found]
+    return sorted(runs, key=lambda run: run.restart)
+
+
+def write_run(paths: JobPaths, run: TaskRun) -> None:
+    write_json(paths.run(run), asdict(run))
+
+
+def _task(raw: dict[str, Any]) -> Task:
+    return Task(raw["model"], tuple(raw["point_ids"]))

@@ -1,0 +1,92 @@
+"""What `hydra.launcher.*` says: types, units and checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from gradsweep.errors import ConfigError
+
+
+@dataclass
+class LaunchSettings:
+    """Of every launcher that submits points as jobs."""
+
+    points_per_job: Optional[int] = None
+    """Points that one job runs one after the other, all of one model, whose weights it loads once.
+    None leaves it to the launcher."""
+    array_parallelism: int = 1
+    """Jobs of one submission that run at the same time, over all of its arrays."""
+    wait: bool = False
+    """Follow the jobs until they end; false returns as soon as they are submitted."""
+    snapshot: bool = True
+    """Jobs run a copy of the package as it was when they were submitted."""
+
+    def __post_init__(self) -> None:
+        for name in ("points_per_job", "array_parallelism"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"hydra.launcher.{name} must be at least 1, got {value}")
+
+
+@dataclass
+class LocalSettings(LaunchSettings):
+    """`hydra/launcher=local`: processes on this machine, which outlive the command."""
+
+
+@dataclass
+class SlurmSettings(LaunchSettings):
+    """`hydra/launcher=slurm`: SLURM job arrays. Fields left None are not passed to sbatch."""
+
+    array_parallelism: int = 256
+    timeout_min: int = 240
+    """Time limit of a job in minutes. A job that reaches it is started again to go on."""
+    signal_delay_s: int = 60
+    """How long before the time limit a job is told to stop and requeue itself, in seconds."""
+    max_restarts: int = 100
+    """How often a job may put itself back into the queue."""
+    cpus_per_task: Optional[int] = None
+    gpus_per_node: Optional[int] = None
+    mem_gb: Optional[float] = None
+    partition: Optional[str] = None
+    qos: Optional[str] = None
+    account: Optional[str] = None
+    constraint: Optional[str] = None
+    exclude: Optional[str] = None
+    nodelist: Optional[str] = None
+    gres: Optional[str] = None
+    nice: Optional[int] = None
+    comment: Optional[str] = None
+    setup: Optional[list[str]] = None
+    """Shell lines before the job's command: module load …, export …"""
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
+    """Any other option of sbatch, `{mail-type: END}`; true gives a flag without a value."""
+    per_model: dict[str, Any] = field(default_factory=dict)
+    """Model name or pattern -> resources that replace the ones above: `"*70b*": {mem_gb: 300}`.
+    Of several patterns that match, later ones count."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for pattern, given in self.per_model.items():
+            unknown = sorted(set(given or {}) - set(RESOURCES))
+            if unknown:
+                raise ConfigError(
+                    f"hydra.launcher.per_model.{pattern}: {', '.join(unknown)}; "
+                    f"allowed are {', '.join(RESOURCES)}"
+                )
+        if self.timeout_min < 1:
+            raise ConfigError(
+                f"hydra.launcher.timeout_min must be at least 1, got {self.timeout_min}"
+            )
+        if not 0 < self.signal_delay_s < self.timeout_min * 60:
+            raise ConfigError(
+                "hydra.launcher.signal_delay_s must be positive and less than the time limit of "
+                f"{self.timeout_min} min, got {self.signal_delay_s}"
+            )
+
+
+RESOURCES = (
+    *("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "partition", "qos", "account"),
+    *("constraint", "exclude", "nodelist", "gres", "setup", "additional_parameters"),
+)
+"""Fields of `SlurmSettings` that may differ between models."""

@@ -1,0 +1,81 @@
+"""Hydra's side of the launchers; what they do is in `gradsweep.launch`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gradsweep.launch.settings import LaunchSettings, LocalSettings, SlurmSettings
+
+if TYPE_CHECKING:
+    from gradsweep.launch.submit import Launched
+    from gradsweep.sweep import Plan
+
+
+class _GridLauncher(Launcher):
+    """Submits a grid's points as jobs and, unless `wait` is set, returns at once."""
+
+    settings_class: type[LaunchSettings]
+
+    def __init__(self, **given: Any) -> None:
+        self.settings = self.settings_class(**{name: _plain(v) for name, v in given.items()})
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.hydra_context = hydra_context
+        self.config = config
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """What a sweeper asks for. The points' states are in their files, not in what returns."""
+        from gradsweep.sweep import freeze, plan_cells
+
+        grid = [list(cell) for cell in job_overrides]
+        plan = plan_cells(grid, map(self._composed, grid))
+        freeze(plan, sys.argv)
+        self.submit(plan, sys.argv)
+        done = JobReturn(status=JobStatus.COMPLETED)
+        done.return_value = plan.name
+        return [done] * len(grid)
+
+    def submit(self, plan: Plan, command: Sequence[str]) -> Launched:
+        """Submit a checked plan; with `wait`, return when its jobs have ended."""
+        from gradsweep.launch.follow import follow
+        from gradsweep.launch.submit import scheduler_of, submit
+
+        launched = submit(plan, self.settings, command)
+        if self.settings.wait:
+            follow(plan, scheduler_of(self.settings))
+        return launched
+
+    def _composed(self, cell: Sequence[str]) -> DictConfig:
+        """Through Hydra's own loader, which knows a user's --config-dir."""
+        composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(cell))
+        OmegaConf.set_readonly(composed, False)
+        with open_dict(composed):
+            del composed["hydra"]
+        return composed
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+class SlurmLauncher(_GridLauncher):
+    """SLURM job arrays."""
+
+    settings_class = SlurmSettings
+
+
+class LocalLauncher(_GridLauncher):
+    """Processes on this machine."""
+
+    settings_class = LocalSettings
