@@ -17,9 +17,9 @@ def test_quick_prints_and_writes_one_table(capsys: Captured, tmp_path: Path) -> 
     shown = capsys.readouterr()
     assert out.read_text() == shown.out.removesuffix("\n")
     cells = next(line for line in shown.out.splitlines() if line.startswith("| tiny")).split("|")
-    medians = [float(cell.split()[0]) for cell in cells[2:6]]
+    medians = [float(cell.split()[0]) for cell in cells[2:7]]
     assert all(value > 0 for value in medians)
-    assert cells[6].strip() == "2"
+    assert cells[7].strip() == "2"
     for text in ("device", "cores", "torch", "load average"):
         assert f"- {text}: " in shown.out
     assert "quick: timed" in shown.err
