@@ -170,11 +170,11 @@ def _show(out: Console, found: Sequence[Contrast]) -> None:
 
 
 def _figures(found: Sequence[Contrast], folder: Path) -> Iterator[Path]:
+    """Written one by one; their paths without the two suffixes."""
     from gradsweep.report.contrast import names
     from gradsweep.report.figures import style
     from gradsweep.report.figures.contrast import draw_contrast
 
-    """Written one by one; their paths without the two suffixes."""
     for one in found:
         called = names(one)
         shared = [part for part in (called.shared.replace(" · ", "__"),) if part]

@@ -6,6 +6,7 @@ import textwrap
 
 from gradsweep.conf_files import AXIS_GROUPS, option_values, options
 from gradsweep.models.footprint import amount, weights_gb
+from gradsweep.verbs import VERBS
 
 _HEAD = """\
 gradsweep measures the layer-wise gradients that training data cause in an LLM: for every
@@ -40,12 +41,7 @@ fields you may want to set
   dataset.shuffle=false    the first samples in file order, not a seeded subset
 
 verbs
-  plan      what a command would run, skip and leave out; nothing is started
-  status    the state of every point in a results folder
-  report    comparisons of what is stored; tables, figures and findings as files
-  doctor    known failure signatures in stored points, or of a point before it runs
-  compare   two points, or matched pairs: how far apart, and is it chance?
-  verify    a few samples recomputed by autograd and a float64 SVD: do the numbers agree?
+{verbs}
 
 more
   --cfg job                the whole composed config, with every field
@@ -65,7 +61,10 @@ _MEANING = {
 def help_text() -> str:
     axes = "\n".join(_group(f"{group}=…", group) for group in AXIS_GROUPS)
     experiments = _group("+experiment=…", "experiment")
-    return f"{_HEAD}\naxes\n{axes}\nnamed grids\n{experiments}\n{_TAIL}"
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {line}" for verb, line in VERBS.items())
+    tail = _TAIL.format(verbs=verbs)
+    return f"{_HEAD}\naxes\n{axes}\nnamed grids\n{experiments}\n{tail}"
 
 
 def _group(given: str, group: str) -> str:

@@ -27,6 +27,19 @@ console = Console(stderr=True, highlight=False, markup=False)
 """Everything that is not a result goes to stderr, so that stdout can be piped."""
 
 
+def step_bar(*, transient: bool = False, disable: bool = False) -> Progress:
+    """A bar on stderr for a task of countable steps: what it does, how far it is, for how long."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=transient,
+        disable=disable,
+    )
+
+
 def show_error(message: str, title: str = "error:") -> None:
     """One error, as it is: brackets in paths and values are no markup."""
     console.print(Text.assemble((title, "bold red"), " ", message), soft_wrap=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gradsweep.analysis.conditions import rows_with_values
 from gradsweep.progress import console as progress_console
+from gradsweep.progress import step_bar
 from gradsweep.report import comparison_table, save_figures, write_report
 from gradsweep.report.page import stored_points
 from gradsweep.selection import Selection
@@ -118,15 +118,7 @@ def _listed(written: Sequence[Path], folder: Path) -> Iterator[str]:
 @contextmanager
 def _progress(words: str, size: int) -> Iterator[Callable[[], None]]:
     """A bar on stderr while a step runs, gone when it is over; nothing in a log."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=progress_console,
-        transient=True,
-        disable=not progress_console.is_terminal,
-    )
+    bar = step_bar(transient=True, disable=not progress_console.is_terminal)
     with bar as progress:
         task = progress.add_task(words, total=size)
         yield lambda: progress.advance(task)

@@ -1,0 +1,80 @@
+"""`report`: what is stored, as tables, figures, findings and a page."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+from collections.abc import Sequence
+
+from gradsweep.records import METRICS
+
+
+def run(args: Sequence[str]) -> int:
+    """Comparison tables in the terminal; a page, tables, figures and findings as files.
+
+    They are written to results/reports/<name>/: index.html (everything in one page, for a
+    browser), findings.md, tables/ (CSV, LaTeX, Markdown) and figures/ (PDF, PNG).
+    """
+    from gradsweep.selection import selection
+    from gradsweep.show import show_report
+
+    parser = argparse.ArgumentParser(
+        "python -m gradsweep report",
+        description=inspect.getdoc(run),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="results|sweep|axis=value",
+        help="a results folder (default: results) or a sweep, by name or folder; "
+        "axis=value,value keeps only these",
+    )
+    parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
+    parser.add_argument(
+        "--metric",
+        type=_metrics,
+        default=("nuclear_norm",),
+        help=f"one or several, separated by commas, of {', '.join(METRICS)}",
+    )
+    parser.add_argument(
+        "--loss",
+        choices=("mean", "sum"),
+        default="mean",
+        help="over a sample's response tokens; sum is computed from what is stored",
+    )
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=10.0,
+        metavar="SECONDS",
+        help="write the page again as results come (looks every 10 seconds), until all are there",
+    )
+    given = parser.parse_args(args)
+    chosen = selection(given.words, given.sweep)
+    if given.watch:
+        from gradsweep.watch import watch_report
+
+        watch_report(chosen, given.metric, given.loss, given.watch)
+    else:
+        show_report(chosen, given.metric, given.loss)
+    return 0
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"seconds must be from 1 to 3600, got {text}")
+    return seconds
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    """`nuclear_norm,effective_rank`, each once."""
+    metrics = tuple(dict.fromkeys(text.split(",")))
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"unknown metric {unknown[0]!r}; there are {', '.join(METRICS)}"
+        )
+    return metrics
