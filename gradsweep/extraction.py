@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import polars as pl
@@ -15,18 +16,19 @@ import polars as pl
 from gradsweep.analysis.summary import summary_scalars
 from gradsweep.config import Config, Dtype
 from gradsweep.data import LoadedSamples, load_samples
-from gradsweep.errors import DataError, StopRequested
-from gradsweep.gradients import collate, token_batches
+from gradsweep.errors import DataError, PointBusyError, StopRequested
+from gradsweep.gradients import collate, dealt, token_batches
 from gradsweep.identity import point_id, point_record
 from gradsweep.measure import Engine, Measurement, SpectraOptions
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel, load_model
 from gradsweep.models.projections import ProjectionSite, coverage, find_projections
 from gradsweep.progress import console, sample_progress
-from gradsweep.records import Axes, EncodedSample, Sample, SampleResult, SampleStatus
+from gradsweep.records import WHOLE, Axes, EncodedSample, Sample, SampleResult, SampleStatus, Shard
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
-from gradsweep.store.point import PointStore, open_point
-from gradsweep.tracking import Tracker, make_tracker
+from gradsweep.store.point import PointStore, open_point, read_parts
+from gradsweep.store.state import holders
+from gradsweep.tracking import NoTracker, Tracker, make_tracker
 from gradsweep.versions import versions
 
 
@@ -52,16 +54,19 @@ def extract(
     show_progress: bool = True,
     label: str | None = None,
     stop: Callable[[], bool] = lambda: False,
+    shard: Shard = WHOLE,
 ) -> PointResult:
     """Measure every sample of one point that is not stored yet, and finish the point.
 
-    A point that is DONE costs nothing; a killed one goes on at its next sample.
+    A point that is DONE costs nothing; a killed one goes on at its next sample. With a `shard`,
+    only that share of the samples is measured, and whoever stores the last one finishes the point.
 
     Args:
         config: from `gradsweep.compose`, or built by hand.
         show_progress: a progress bar (or log lines) on stderr.
         label: what to call the point there; its axes when None.
         stop: asked after each stored batch; true ends the run there.
+        shard: other processes measure the other shares, before, after or at the same time.
 
     Raises:
         ConfigError, DataError, ModelError: input that cannot be run; names the field.
@@ -72,15 +77,34 @@ def extract(
     if point_state(result.paths) is PointState.DONE:
         return result
     loaded = load_samples(config)
-    with open_point(result.paths, point_record(config)) as store:
+    with open_point(result.paths, point_record(config), shard) as store:
         if result.paths.done.exists():
             return result  # by whoever held the point until now
         if show_progress:
             _say(loaded.messages)
-        with _tracking(config, result.paths.point_id, show_progress) as tracker:
-            _measure_pending(config, loaded, store, tracker, show_progress, label, stop)
-            _finish(store, tracker, loaded)
+        with _tracking(config, result.paths.point_id, show_progress, shard) as tracker:
+            _measure_pending(config, loaded, store, tracker, show_progress, label, stop, shard)
+            if shard == WHOLE:
+                _finish(store, tracker, loaded)
+    if shard != WHOLE:
+        _finish_shared(config, loaded, result.paths, show_progress)
     return result
+
+
+def _finish_shared(
+    config: Config, loaded: LoadedSamples, paths: PointPaths, show_progress: bool
+) -> None:
+    """Finish the point when every sample is stored and nobody measures a share any more.
+
+    Each looks after giving up its own share: the last to do so sees nobody.
+    """
+    stored = set(read_parts(paths, "samples")["sample_id"])
+    if holders(paths) or not stored >= {sample.sample_id for sample in loaded.samples}:
+        return
+    with suppress(PointBusyError), open_point(paths, point_record(config)) as store:
+        if not paths.done.exists():
+            with _tracking(config, paths.point_id, show_progress) as tracker:
+                _finish(store, tracker, loaded)
 
 
 def _measure_pending(
@@ -91,19 +115,23 @@ def _measure_pending(
     show_progress: bool,
     label: str | None,
     stop: Callable[[], bool],
+    shard: Shard,
 ) -> None:
     """Encode, batch and measure what is not stored; store and track each batch as it comes."""
-    pending = [s for s in loaded.samples if s.sample_id not in store.stored_ids]
-    if not pending:
+    if store.stored_ids >= {sample.sample_id for sample in loaded.samples}:
         return
     model = _models.get(config, show_progress)
     sites = find_projections(model.model, config.gradients.projections)
     if show_progress:
         _say_once(str(coverage(model.model, sites)))
-    stored = len(loaded.samples) - len(pending)
+    bad, batches = _share(config, model, loaded.samples, shard)
+    total = len(bad) + sum(map(len, batches))
+    bad = [outcome for outcome in bad if outcome.sample_id not in store.stored_ids]
+    batches = [left for batch in batches if (left := _pending(batch, store))]
+    stored = total - len(bad) - sum(map(len, batches))
     name = label or str(config.axes)
-    with sample_progress(name, len(loaded.samples), stored, show_progress) as advance:
-        for results in _results(config, model, sites, pending):
+    with sample_progress(name, total, stored, show_progress) as advance:
+        for results in chain([bad] if bad else [], _results(config, model, sites, batches)):
             store.append(results)
             for result in results:
                 tracker.log_sample(result)
@@ -112,19 +140,32 @@ def _measure_pending(
                 raise StopRequested("stopped between two batches")
 
 
+def _share(
+    config: Config, model: LoadedModel, samples: Sequence[Sample], shard: Shard
+) -> tuple[list[SampleResult], list[list[EncodedSample]]]:
+    """Outcomes of the share's samples that cannot run, and the batches of those that can.
+
+    What is stored does not matter here: a share, and a batch, is the same at every start.
+    """
+    length = config.model.max_length
+    encoded = [encode(s, model.tokenizer, config.model.prompt, length) for s in samples]
+    bad = [outcome for outcome in encoded if isinstance(outcome, SampleResult)]
+    good = [outcome for outcome in encoded if isinstance(outcome, EncodedSample)]
+    batches = list(token_batches(good, config.gradients.batch_tokens))
+    return bad if shard.index == 0 else [], dealt(batches, shard)
+
+
+def _pending(batch: Sequence[EncodedSample], store: PointStore) -> list[EncodedSample]:
+    return [one for one in batch if one.sample.sample_id not in store.stored_ids]
+
+
 def _results(
     config: Config,
     model: LoadedModel,
     sites: Sequence[ProjectionSite],
-    samples: Sequence[Sample],
+    batches: Sequence[Sequence[EncodedSample]],
 ) -> Iterator[list[SampleResult]]:
-    """What became of each sample, batch by batch; samples that cannot run come first."""
-    length = config.model.max_length
-    encoded = [encode(s, model.tokenizer, config.model.prompt, length) for s in samples]
-    bad = [outcome for outcome in encoded if isinstance(outcome, SampleResult)]
-    if bad:
-        yield bad
-    good = [outcome for outcome in encoded if isinstance(outcome, EncodedSample)]
+    """What became of each sample, batch by batch."""
     wanted = config.gradients
     options = SpectraOptions(
         wanted.solver,
@@ -133,7 +174,6 @@ def _results(
         wanted.top_k,
         wanted.similarities,
     )
-    batches = list(token_batches(good, wanted.batch_tokens))
     tensors = (collate(batch, model.model.device) for batch in batches)
     with Engine(model.model, sites, options, wanted.workers, wanted.checkpointing) as engine:
         for place, measured in engine.measure_all(tensors):
@@ -201,7 +241,13 @@ def _finish(store: PointStore, tracker: Tracker, loaded: LoadedSamples) -> None:
 
 
 @contextmanager
-def _tracking(config: Config, identity: str, shown: bool) -> Iterator[Tracker]:
+def _tracking(
+    config: Config, identity: str, shown: bool, shard: Shard = WHOLE
+) -> Iterator[Tracker]:
+    """Of a shared point, only whoever finishes it tells the tracker: a run has one writer."""
+    if shard != WHOLE:
+        yield NoTracker()
+        return
     tracker = make_tracker(config, identity, config.sweep, versions())
     if shown:
         _say_once(tracker.description)

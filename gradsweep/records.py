@@ -156,6 +156,22 @@ class SampleResult:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """The share of a point's samples that one process measures; the first of one is all of them."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def suffix(self) -> str:
+        """ "-2of4" of file names; empty for the whole point."""
+        return f"-{self.index + 1}of{self.count}" if self.count > 1 else ""
+
+
+WHOLE = Shard()
+
+
+@dataclass(frozen=True)
 class Axes:
     """The choice on every axis of the grid that names a point for a reader."""
 

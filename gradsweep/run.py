@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gradsweep.errors import ConfigError
 from gradsweep.launch.command import GridLauncher, grid_launcher, said
 from gradsweep.progress import console, show_error
-from gradsweep.store import PointPaths, PointState, SweepPaths, point_state
+from gradsweep.store import PointPaths, PointState, SweepPaths, failure, point_state
 from gradsweep.sweep import Plan, freeze, make_plan
 
 Composed = TypeVar("Composed")
@@ -105,7 +104,7 @@ def _conclude(plan: Plan, sweep: SweepPaths | None) -> int:
 
 
 def _why(paths: PointPaths) -> str:
-    if not paths.failed.exists():
+    failed = failure(paths)
+    if failed is None:
         return f"{point_state(paths).value}; run the same command again to go on"
-    failure = json.loads(paths.failed.read_text(encoding="utf-8"))
-    return f"{failure['error']}: {failure['message']} ({paths.failed})"
+    return f"{failed['error']}: {failed['message']} ({failed['file']})"

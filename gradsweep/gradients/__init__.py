@@ -1,6 +1,6 @@
 """From an encoded batch to the gradient factors of every projection, layer by layer."""
 
-from gradsweep.gradients.batches import Batch, collate, make_batch, token_batches
+from gradsweep.gradients.batches import Batch, collate, dealt, make_batch, token_batches
 from gradsweep.gradients.capture import Taps, install_taps
 from gradsweep.gradients.checkpointing import checkpointed_layers
 from gradsweep.gradients.factors import Factors, split_samples
@@ -22,5 +22,6 @@ __all__ = [
     "needs_scaling",
     "split_samples",
     "token_batches",
+    "dealt",
     "with_loss_scale",
 ]

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from gradsweep.records import EncodedSample
+from gradsweep.records import EncodedSample, Shard
 
 WINDOW_BATCHES = 16
 """Batches' worth of tokens within which samples are sorted by length."""
@@ -117,6 +117,23 @@ def token_batches(
                 batch = []
             batch.append(sample)
         yield batch
+
+
+def dealt(batches: Sequence[list[EncodedSample]], shard: Shard) -> list[list[EncodedSample]]:
+    """A shard's batches, in order: every batch is in one shard, and shards have about equal work.
+
+    Whole batches are dealt, largest first to whoever has least, so that each sample is measured
+    beside the same others, and gives the same numbers, whatever the number of shards.
+    """
+    tokens = [len(batch) * max(len(s.input_ids) for s in batch) for batch in batches]
+    loads = [0] * shard.count
+    mine = []
+    for place in sorted(range(len(batches)), key=lambda i: tokens[i], reverse=True):
+        least = loads.index(min(loads))
+        loads[least] += tokens[place]
+        if least == shard.index:
+            mine.append(place)
+    return [batches[place] for place in sorted(mine)]
 
 
 def _windows(

@@ -3,13 +3,14 @@
 from gradsweep.store.paths import PointPaths, SweepPaths, point_folders
 from gradsweep.store.point import PointStore
 from gradsweep.store.read import load_rows, load_samples_table
-from gradsweep.store.state import PointState, point_state
+from gradsweep.store.state import PointState, failure, point_state
 
 __all__ = [
     "PointPaths",
     "PointState",
     "PointStore",
     "SweepPaths",
+    "failure",
     "load_rows",
     "load_samples_table",
     "point_folders",

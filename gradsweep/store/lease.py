@@ -1,20 +1,27 @@
-"""One live writer per point: a file lock on this host, a heartbeat for other hosts.
+"""One live writer: a file lock on this host, a heartbeat for other hosts.
 
-The kernel drops a lock when its process dies, however it dies, so a killed job's
-point can be taken over at once on the same host. Locks do not reach every network
-file system; a holder on another host is believed alive while its heartbeat is young.
+The kernel drops a lock when its process dies, however it dies, so what a killed job held can be
+taken over at once on the same host. Locks do not reach every network file system; a holder on
+another host is believed alive while its heartbeat is young.
+
+A lease is a file that comes into being whole, by a hard link, which only one of several processes
+gets on any host. Who takes over a dead one moves it away first. So a holder that was only thought
+dead (a frozen node that wakes up) finds another file in its place, and stops: `Lease.check`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,25 +32,62 @@ HEARTBEAT_SECONDS = 10.0
 """How often a holder touches its lease."""
 EXPIRY_SECONDS = 90.0
 """Age of a heartbeat after which a holder on another host counts as dead."""
+ASIDE_SUFFIX = ".lease"
+"""Of a lease on its way in or out; there for an instant, unless its process is killed just then."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A lease that this process holds, or held."""
+
+    path: Path
+    inode: int
+
+    def check(self) -> None:
+        """Call before writing what the lease protects.
+
+        Raises:
+            PointBusyError: another process has taken over, believing this one dead.
+        """
+        if not self._is_ours():
+            raise PointBusyError(
+                f"{self.path.parent} was taken over by another process while this one did not "
+                f"answer for {EXPIRY_SECONDS:.0f} s; what is stored is kept, and it goes on there"
+            )
+
+    def _is_ours(self) -> bool:
+        try:
+            return self.path.stat().st_ino == self.inode
+        except FileNotFoundError:
+            return False
+
+    def beat(self) -> None:
+        with contextlib.suppress(OSError):  # a file system away for a moment; check() tells
+            if self._is_ours():
+                os.utime(self.path)
+
+    def release(self) -> None:
+        if self._is_ours():
+            self.path.unlink(missing_ok=True)
 
 
 @contextmanager
-def hold_lease(path: Path) -> Iterator[None]:
+def hold_lease(path: Path) -> Iterator[Lease]:
     """Hold `path` (a RUNNING file) while the block runs; removed at its end.
 
     Raises:
         PointBusyError: a live process holds it; the message names host, process and start.
     """
-    handle = _acquire(path)
+    handle, lease = _acquire(path)
     stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(path, stop), name="lease", daemon=True)
+    beat = threading.Thread(target=_beat, args=(lease, stop), name="lease", daemon=True)
     beat.start()
     try:
-        yield
+        yield lease
     finally:
         stop.set()
         beat.join()
-        path.unlink(missing_ok=True)
+        lease.release()
         handle.close()
 
 
@@ -51,55 +95,17 @@ def holder(path: Path) -> dict[str, Any] | None:
     """Who holds this lease now, or None when nobody alive does."""
     try:
         with path.open("r+", encoding="utf-8") as handle:
-            locked_elsewhere = not _try_lock(handle)
-            record = _read(handle)
-            fresh = time.time() - path.stat().st_mtime < EXPIRY_SECONDS
+            return _read(handle) if _is_alive(handle, time.time()) else None
     except FileNotFoundError:
         return None
-    on_this_host = record.get("host") == socket.gethostname()
-    alive = locked_elsewhere or (fresh and bool(record) and not on_this_host)
-    return record if alive else None
+    except PermissionError:  # somebody else's results: the heartbeat has to do
+        record = json.loads(path.read_text(encoding="utf-8"))
+        fresh = time.time() - path.stat().st_mtime < EXPIRY_SECONDS
+        return record if fresh else None
 
 
-def _acquire(path: Path) -> TextIO:
-    with readable_disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+", encoding="utf-8")
-    if not _lock(handle):
-        record = _read(handle)
-        handle.close()
-        raise _held(path, record)
-    # A holder that just ended has unlinked the file we opened: take the new one.
-    if not path.exists() or os.fstat(handle.fileno()).st_ino != path.stat().st_ino:
-        handle.close()
-        return _acquire(path)
-    _refuse_live_holder_elsewhere(path, handle)
-    with readable_disk_errors(path):
-        handle.seek(0)
-        handle.truncate()
-        json.dump(_self(), handle)
-        handle.flush()
-    return handle
-
-
-def _refuse_live_holder_elsewhere(path: Path, handle: TextIO) -> None:
-    record = _read(handle)
-    age = time.time() - path.stat().st_mtime
-    if record and record.get("host") != socket.gethostname() and age < EXPIRY_SECONDS:
-        handle.close()
-        raise _held(path, record)
-
-
-def _self() -> dict[str, Any]:
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "job": os.environ.get("SLURM_JOB_ID"),
-        "since": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-
-
-def _held(path: Path, record: dict[str, Any]) -> PointBusyError:
+def held(path: Path, record: dict[str, Any]) -> PointBusyError:
+    """The refusal to whoever wants what a live process has."""
     return PointBusyError(
         f"{path.parent} is being written by process {record.get('pid', '?')} on "
         f"{record.get('host', '?')} since {record.get('since', '?')}: wait for it, stop it, "
@@ -107,25 +113,99 @@ def _held(path: Path, record: dict[str, Any]) -> PointBusyError:
     )
 
 
-def _lock(handle: TextIO) -> bool:
-    """Try for half a second: somebody asking for the holder locks for an instant."""
+def _acquire(path: Path) -> tuple[TextIO, Lease]:
+    with readable_disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = _aside(path)
+        handle = aside.open("w+", encoding="utf-8")
+        try:
+            _try_lock(handle)
+            json.dump(_self(), handle)
+            handle.flush()
+            state = os.fstat(handle.fileno())
+            # The file server's clock, which also dates the heartbeats.
+            while not _linked(aside, path):
+                _remove_dead(path, now=state.st_mtime)
+        except BaseException:
+            handle.close()
+            raise
+        finally:
+            aside.unlink(missing_ok=True)
+    return handle, Lease(path, state.st_ino)
+
+
+def _linked(aside: Path, path: Path) -> bool:
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _remove_dead(path: Path, now: float) -> None:
+    """Move a dead holder's lease away; raises PointBusyError when the holder is alive."""
+    try:
+        handle = path.open("r+", encoding="utf-8")
+    except FileNotFoundError:
+        return
+    with handle:
+        if not _is_dead_for_a_while(handle, now):
+            raise held(path, _read(handle))
+        gone = _aside(path)
+        with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+            os.rename(path, gone)
+            if os.stat(gone).st_ino != os.fstat(handle.fileno()).st_ino:
+                # Faster still: it has removed the dead one and put its own there. Give it back.
+                with contextlib.suppress(FileExistsError):
+                    os.link(gone, path)
+            gone.unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{ASIDE_SUFFIX}")
+
+
+def _is_dead_for_a_while(handle: TextIO, now: float) -> bool:
+    """Tried for half a second: somebody asking for the holder locks for an instant."""
     for _ in range(10):
-        if _try_lock(handle):
+        if not _is_alive(handle, now):
             return True
         time.sleep(0.05)
     return False
 
 
-def _try_lock(handle: TextIO) -> bool:
+def _is_alive(handle: TextIO, now: float) -> bool:
+    record = _read(handle)
+    fresh = now - os.fstat(handle.fileno()).st_mtime < EXPIRY_SECONDS
+    if record and record.get("host") != socket.gethostname():
+        return fresh
+    locked = _try_lock(handle)
+    return fresh and bool(record) if locked is None else not locked
+
+
+def _self() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "job": os.environ.get("SLURM_JOB_ID"),
+        "node": os.environ.get("SLURMD_NODENAME"),
+        "since": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+
+
+def _try_lock(handle: TextIO) -> bool | None:
+    """Whether the lock was free and is ours now; None where the file system has no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError:  # Lustre mounted without flock
+        return None
     return True
 
 
 def _read(handle: TextIO) -> dict[str, Any]:
-    """The holder's record; empty when it died between creating and writing the file."""
+    """The holder's record; empty when a crash cut it off."""
     handle.seek(0)
     text = handle.read()
     try:
@@ -135,6 +215,6 @@ def _read(handle: TextIO) -> dict[str, Any]:
     return record if isinstance(record, dict) else {}
 
 
-def _beat(path: Path, stop: threading.Event) -> None:
+def _beat(lease: Lease, stop: threading.Event) -> None:
     while not stop.wait(HEARTBEAT_SECONDS):
-        path.touch()
+        lease.beat()

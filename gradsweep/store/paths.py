@@ -1,7 +1,7 @@
 """Every path below a results folder, spelled once.
 
 results/points/<point_id>/   config.yaml  parts/  rows.parquet  samples.parquet
-                             summary.json  RUNNING  FAILED.json  DONE
+                             summary.json  RUNNING[-iofk]  FAILED[-iofk].json  DONE
 results/sweeps/<name>/       manifest.json
 results/reports/<name>/      findings.md  tables/  figures/
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from gradsweep.records import WHOLE, Shard
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,9 @@ class PointPaths:
         """What has been measured so far; gone once the point is DONE."""
         return self.folder / "parts"
 
-    def part(self, kind: str, number: int) -> Path:
-        return self.parts / f"{kind}-{number:06d}.parquet"
+    def part(self, kind: str, number: int, writer: str) -> Path:
+        """`writer` tells apart processes that measure shares of the same point."""
+        return self.parts / f"{kind}-{number:06d}-{writer}.parquet"
 
     @property
     def rows(self) -> Path:
@@ -50,12 +53,26 @@ class PointPaths:
 
     @property
     def running(self) -> Path:
-        """The lease of the process that writes this point."""
-        return self.folder / "RUNNING"
+        """The lease of the process that writes the whole point."""
+        return self.lease(WHOLE)
+
+    def lease(self, shard: Shard) -> Path:
+        """RUNNING, or RUNNING-2of4 of a process that measures a share."""
+        return self.folder / f"RUNNING{shard.suffix}"
+
+    def leases(self) -> list[Path]:
+        return sorted(self.folder.glob("RUNNING*"))
 
     @property
     def failed(self) -> Path:
-        return self.folder / "FAILED.json"
+        return self.failure(WHOLE)
+
+    def failure(self, shard: Shard) -> Path:
+        """FAILED.json, or FAILED-2of4.json of a process that measured a share."""
+        return self.folder / f"FAILED{shard.suffix}.json"
+
+    def failures(self) -> list[Path]:
+        return sorted(self.folder.glob("FAILED*.json"))
 
     @property
     def done(self) -> Path:

@@ -3,14 +3,20 @@
 A part is two files; the samples file is moved into place last and is what makes the
 rows beside it count. So a kill at any moment leaves every stored sample with all its
 rows, and a rerun goes on with the first sample that is not in a samples file.
+
+Several processes may measure shares of a point at the same time, each with a lease and parts of
+its own. Whoever finds everything stored takes the lease of the whole and finishes the point.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import shutil
+import time
 import traceback
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,19 +25,28 @@ from typing import Any
 import polars as pl
 import yaml
 
-from gradsweep.errors import GradsweepError
-from gradsweep.records import SampleResult, SampleStatus
+from gradsweep.errors import GradsweepError, PointBusyError
+from gradsweep.records import WHOLE, SampleResult, SampleStatus, Shard
 from gradsweep.store.atomic import readable_disk_errors, write_json, write_parquet, write_text
 from gradsweep.store.frames import ROW_SCHEMA, SAMPLE_SCHEMA, rows_frame, samples_frame
-from gradsweep.store.lease import hold_lease
+from gradsweep.store.lease import (
+    ASIDE_SUFFIX,
+    EXPIRY_SECONDS,
+    Lease,
+    held,
+    hold_lease,
+    holder,
+)
 from gradsweep.store.paths import PointPaths
 
 
 class PointStore:
-    """The one writer of a point; get it from `open_point`."""
+    """The one writer of a point, or of a share of it; get it from `open_point`."""
 
-    def __init__(self, paths: PointPaths) -> None:
+    def __init__(self, paths: PointPaths, lease: Lease) -> None:
         self.paths = paths
+        self._lease = lease
+        self._writer = uuid.uuid4().hex[:8]
         numbers = [_part_number(path) for path in paths.parts.glob("*.parquet")]
         self._next_part = max(numbers, default=-1) + 1
         stored = read_parts(paths, "samples")
@@ -45,13 +60,18 @@ class PointStore:
 
         Raises:
             StoreError: the disk is full; everything stored before is kept.
+            PointBusyError: another process has taken over; nothing is written.
         """
         twice = self.stored_ids & {result.sample_id for result in results}
         assert not twice, f"samples stored twice: {twice}"
-        write_parquet(self.paths.part("rows", self._next_part), rows_frame(results))
-        write_parquet(self.paths.part("samples", self._next_part), samples_frame(results))
+        self._lease.check()
+        write_parquet(self._part("rows"), rows_frame(results))
+        write_parquet(self._part("samples"), samples_frame(results))
         self._next_part += 1
         self.stored_ids |= {result.sample_id for result in results}
+
+    def _part(self, kind: str) -> Path:
+        return self.paths.part(kind, self._next_part, self._writer)
 
     def samples(self) -> pl.DataFrame:
         """Every stored sample, in the point's sample order."""
@@ -64,11 +84,13 @@ class PointStore:
         return rows.sort("index", "layer", maintain_order=True).drop("index")
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Join the parts, then write the summary and, last, DONE."""
+        """Join the parts, then write the summary and, last, DONE; raises as `append`."""
+        self._lease.check()
         write_parquet(self.paths.rows, self.rows())
         write_parquet(self.paths.samples, self.samples())
         write_json(self.paths.summary, summary)
-        self.paths.failed.unlink(missing_ok=True)
+        for path in [*self.paths.failures(), *rivals(self.paths, WHOLE)]:
+            path.unlink()  # whoever was there before: the lease of the whole is ours
         write_json(self.paths.done, {p.name: _sha256(p) for p in _result_files(self.paths)})
         shutil.rmtree(self.paths.parts)
 
@@ -76,50 +98,96 @@ class PointStore:
 def read_parts(paths: PointPaths, kind: str) -> pl.DataFrame:
     """All committed parts of `kind` ("rows" or "samples"); rows without their samples are not.
 
-    Of a sample that was tried again, the last outcome counts; the ones before have no rows.
+    Of a sample that was measured again, only the last outcome and its rows count.
     """
-    committed = sorted(map(_part_number, paths.parts.glob("samples-*.parquet")))
-    frames = [pl.read_parquet(paths.part(kind, number)) for number in committed]
-    schema = SAMPLE_SCHEMA if kind == "samples" else ROW_SCHEMA
+    committed = sorted(paths.parts.glob("samples-*.parquet"), key=lambda p: (_part_number(p), p))
+    samples = _joined(committed, SAMPLE_SCHEMA).unique("sample_id", keep="last")
+    if kind == "samples":
+        return samples.sort(_PART, maintain_order=True).drop(_PART)
+    rows = _joined([p.with_name(f"rows{p.name[7:]}") for p in committed], ROW_SCHEMA)
+    counted = samples.select("sample_id", _PART)
+    return rows.join(counted, on=["sample_id", _PART], how="semi", maintain_order="left").drop(
+        _PART
+    )
+
+
+_PART = "part"
+
+
+def _joined(files: Sequence[Path], schema: dict[str, pl.DataType]) -> pl.DataFrame:
+    """The tables one below the other, with the place of each one's file."""
+    empty = pl.DataFrame(schema=schema | {_PART: pl.UInt32()})
+    frames = [
+        pl.read_parquet(file).with_columns(pl.lit(place, pl.UInt32()).alias(_PART))
+        for place, file in enumerate(files)
+    ]
     # A part from before a column was there has none: it reads as null.
-    table = pl.concat([pl.DataFrame(schema=schema), *frames], how="diagonal")
-    if kind == "rows":
-        return table
-    return table.unique("sample_id", keep="last", maintain_order=True)
+    return pl.concat([empty, *frames], how="diagonal")
 
 
 @contextmanager
-def open_point(paths: PointPaths, config: dict[str, Any]) -> Iterator[PointStore]:
-    """Take the point's lease and write its config; record a failure in FAILED.json.
+def open_point(
+    paths: PointPaths, config: dict[str, Any], shard: Shard = WHOLE
+) -> Iterator[PointStore]:
+    """Take the lease of a point, or of a share of it, and write its config.
+
+    A failure in the block is recorded in FAILED.json; that of a share has a file of its own.
 
     Raises:
-        PointBusyError: another live process is writing this point.
+        PointBusyError: another live process is writing this point, or this share of it.
         StoreError: the disk is full.
     """
-    with hold_lease(paths.running):
+    with hold_lease(paths.lease(shard)) as lease:
+        # Each takes its own lease before it looks for others: of two, at least one gives way.
+        for rival in rivals(paths, shard):
+            if record := holder(rival):
+                raise held(rival, record)
         try:
             if not paths.done.exists():  # somebody else may have finished it just now
-                _prepare(paths, config)
-            yield PointStore(paths)
+                _prepare(paths, config, shard)
+            yield PointStore(paths, lease)
+        except PointBusyError:
+            raise  # whoever has it now goes on: nothing has failed
         except Exception as error:
-            _record_failure(paths, error)
+            _record_failure(paths.failure(shard), error)
             raise
 
 
-def _prepare(paths: PointPaths, config: dict[str, Any]) -> None:
-    paths.failed.unlink(missing_ok=True)
+def rivals(paths: PointPaths, shard: Shard) -> list[Path]:
+    """Leases, other than its own, whose holders must not be alive while this share is written.
+
+    Shares of one splitting do not overlap; everything else does.
+    """
+    siblings = {paths.lease(Shard(i, shard.count)) for i in range(shard.count)}
+    return [path for path in paths.leases() if path not in siblings]
+
+
+def _prepare(paths: PointPaths, config: dict[str, Any], shard: Shard) -> None:
+    for failed in paths.failures() if shard == WHOLE else [paths.failure(shard)]:
+        failed.unlink(missing_ok=True)
     write_text(paths.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
     with readable_disk_errors(paths.parts):
         paths.parts.mkdir(exist_ok=True)
-        for leftover in paths.folder.rglob("*.tmp"):
-            leftover.unlink()  # of a writer that was killed in the middle
+        if shard == WHOLE:  # else they may be another process's, on their way
+            _remove_leftovers(paths)
+
+
+def _remove_leftovers(paths: PointPaths) -> None:
+    """Of writers that were killed in the middle."""
+    for leftover in paths.folder.rglob("*.tmp"):
+        leftover.unlink()
+    for aside in paths.folder.glob(f".*{ASIDE_SUFFIX}"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - aside.stat().st_mtime > EXPIRY_SECONDS:
+                aside.unlink()
 
 
 def _part_number(path: Path) -> int:
-    return int(path.stem.rsplit("-", 1)[1])
+    """Of `samples-000012-<writer>.parquet`; early files have no writer."""
+    return int(path.stem.split("-")[1])
 
 
-def _record_failure(paths: PointPaths, error: Exception) -> None:
+def _record_failure(file: Path, error: Exception) -> None:
     """FAILED.json, as far as the disk lets us: a full disk must not hide the first error."""
     record = {
         "error": type(error).__name__,
@@ -128,7 +196,7 @@ def _record_failure(paths: PointPaths, error: Exception) -> None:
         "traceback": traceback.format_exception(error),
     }
     try:
-        write_json(paths.failed, record)
+        write_json(file, record)
     except GradsweepError as second:
         logging.getLogger(__name__).error("FAILED.json could not be written: %s", second)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +9,10 @@ import polars as pl
 
 from gradsweep.errors import DataError
 from gradsweep.records import Axes, SampleStatus
-from gradsweep.store.lease import holder
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.point import read_parts
 from gradsweep.store.read import read_config
-from gradsweep.store.state import PointState, point_state
+from gradsweep.store.state import PointState, failure, holders, point_state
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,8 @@ def _status(paths: PointPaths) -> PointStatus:
 
 
 def _note(paths: PointPaths, state: PointState) -> str:
-    if state is PointState.FAILED:
-        return str(json.loads(paths.failed.read_text(encoding="utf-8"))["message"])
-    held = holder(paths.running) if state is PointState.RUNNING else None
-    return f"process {held['pid']} on {held['host']}" if held else ""
+    failed = failure(paths) if state is PointState.FAILED else None
+    if failed:
+        return str(failed["message"])
+    alive = holders(paths) if state is PointState.RUNNING else []
+    return ", ".join(f"process {held['pid']} on {held['host']}" for held in alive)
