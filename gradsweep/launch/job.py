@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 from gradsweep.errors import GradsweepError, PointBusyError, StopRequested
 from gradsweep.launch.frozen import frozen_config, read_frozen
+from gradsweep.launch.place import find_place, keep_own_devices
 from gradsweep.launch.records import (
     JobPaths,
     Submission,
@@ -31,9 +31,10 @@ from gradsweep.launch.records import (
 from gradsweep.launch.signals import StopSignal
 from gradsweep.launch.snapshot import code_digest
 from gradsweep.progress import console, show_error
+from gradsweep.records import Shard
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.lease import EXPIRY_SECONDS, HEARTBEAT_SECONDS, holder
-from gradsweep.store.point import open_point
+from gradsweep.store.point import open_point, rivals
 
 LOG_COLUMNS = 160
 """Of a line in a log, which nothing else limits."""
@@ -48,14 +49,19 @@ class Job:
         self.paths = paths
         self.submission: Submission = read_submission(paths.submission)
         self.task = self.submission.arrays[array].tasks[task]
+        place = find_place(os.environ)
+        keep_own_devices(os.environ, place)
+        self.shard = place.share_of(self.task.shard)
+        earlier = [r for r in task_runs(paths, array, task) if r.process == place.process]
         self.run = TaskRun(
             array=array,
             task=task,
-            restart=len(task_runs(paths, array, task)),
-            job_id=_job_id(),
-            node=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+            restart=len(earlier),
+            job_id=place.job_id,
+            node=place.node,
             process_id=os.getpid(),
             started=_now(),
+            process=place.process,
         )
         self.stop = StopSignal(self._drop_batch)
 
@@ -72,7 +78,7 @@ class Job:
                 if self.stop():
                     raise StopRequested("stopped between two points")
                 self._note(point_id)
-                label = f"[{number}/{len(self.task.point_ids)}] {point_id}"
+                label = f"[{number}/{len(self.task.point_ids)}] {point_id}{self.shard.suffix}"
                 self.run.points[point_id] = self._run_point(point_id, label)
         except StopRequested:
             return self._end_early()
@@ -81,7 +87,7 @@ class Job:
         return int("failed" in self.run.points.values())
 
     def _run_point(self, point_id: str, label: str) -> str:
-        """ "done", "failed", or "elsewhere" when another live process has the point."""
+        """What `TaskRun.points` says of the point."""
         record = read_frozen(self.paths.frozen(point_id))
         point = PointPaths(Path(record["config"]["store"]["root"]), point_id)
         if point_state(point) is PointState.DONE:
@@ -91,35 +97,38 @@ class Job:
             console.print(f"{label}  left to the process that is running it")
             return "elsewhere"
         try:
-            return self._measure(record, f"{label} {' · '.join(record['axes'].values())}")
-        except PointBusyError:
+            self._measure(record, f"{label} {' · '.join(record['axes'].values())}")
+        except PointBusyError as error:
+            console.print(f"{label}  {error}", soft_wrap=True)
             return "elsewhere"
         except Exception as error:
             _say_failure(label, error)
-            _record_failure(point, record, error)
+            _record_failure(point, record, error, self.shard)
             return "failed"
+        done = point_state(point) is PointState.DONE
+        console.print(f"{label}  {'done' if done else 'its share is done'}")
+        return "done" if done else "shared"
 
-    def _measure(self, record: dict[str, Any], label: str) -> str:
+    def _measure(self, record: dict[str, Any], label: str) -> None:
         config = frozen_config(record)
         # torch and transformers take seconds to import: not for points that are done.
         from gradsweep.extraction import extract
 
-        extract(config, label=label, stop=self.stop)
-        console.print(f"{label}  done")
-        return "done"
+        extract(config, label=label, stop=self.stop, shard=self.shard)
 
     def _free(self, point: PointPaths) -> bool:
-        """Whether nobody alive holds the point, which a dead holder's lease shows by expiring.
+        """Whether nobody alive is in the way, which a dead holder's lease shows by expiring.
 
         Raises:
             StopRequested: told to end while waiting for that.
         """
-        seen = _beat(point)
+        in_the_way = [*rivals(point, self.shard), point.lease(self.shard)]
+        seen = [_beat(lease) for lease in in_the_way]
         deadline = time.monotonic() + EXPIRY_SECONDS + 2 * HEARTBEAT_SECONDS
-        while holder(point.running) is not None:
+        while any(holder(lease) for lease in in_the_way):
             if self.stop():
                 raise StopRequested("stopped while waiting for a lease")
-            if _beat(point) != seen or time.monotonic() > deadline:
+            if [_beat(lease) for lease in in_the_way] != seen or time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)
         return True
@@ -150,8 +159,16 @@ class Job:
             )
             again = False
         self._end("requeued" if again else "stopped")
-        if again:
-            _requeue(self.run.job_id)
+        if again and (refusal := _requeue(self.run.job_id)) and not self._requeued_by_sibling():
+            show_error(f"{refusal}; run the same command again to go on")
+
+    def _requeued_by_sibling(self) -> bool:
+        """The first process of a task to ask is heard; SLURM refuses the others."""
+        return any(
+            run.outcome == "requeued" and run.process != self.run.process
+            for run in task_runs(self.paths, self.run.array, self.run.task)
+            if run.restart == self.run.restart
+        )
 
     def _note(self, point_id: str) -> None:
         self.run.current = point_id
@@ -176,10 +193,12 @@ def _say_failure(label: str, error: Exception) -> None:
     show_error(f"{label}: {type(error).__name__}: {error}", title="failed:")
 
 
-def _record_failure(point: PointPaths, record: dict[str, Any], error: Exception) -> None:
+def _record_failure(
+    point: PointPaths, record: dict[str, Any], error: Exception, shard: Shard
+) -> None:
     """FAILED.json also for what failed before the point was opened, as data that are gone."""
     try:
-        with open_point(point, record):
+        with open_point(point, record, shard):
             raise error
     except GradsweepError as second:
         if second is not error:
@@ -189,25 +208,17 @@ def _record_failure(point: PointPaths, record: dict[str, Any], error: Exception)
             raise
 
 
-def _beat(point: PointPaths) -> float | None:
+def _beat(lease: Path) -> float | None:
     try:
-        return point.running.stat().st_mtime
+        return lease.stat().st_mtime
     except FileNotFoundError:
         return None
 
 
-def _requeue(job_id: str) -> None:
-    """A raw job id would not do: that of an array's last element stands for the whole array."""
+def _requeue(job_id: str) -> str | None:
+    """Why SLURM refused. A raw job id would not do: an array's last one stands for all of it."""
     done = subprocess.run(["scontrol", "requeue", job_id], capture_output=True, text=True)
-    if done.returncode:
-        show_error(
-            f"scontrol requeue {job_id}: {done.stderr.strip()}; run the same command again to go on"
-        )
-
-
-def _job_id() -> str:
-    array = os.environ.get("SLURM_ARRAY_JOB_ID")
-    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else str(os.getpid())
+    return f"scontrol requeue {job_id}: {done.stderr.strip()}" if done.returncode else None
 
 
 def _now() -> str:

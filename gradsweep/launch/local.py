@@ -21,6 +21,7 @@ from gradsweep.launch.records import (
 from gradsweep.launch.settings import LocalSettings
 from gradsweep.launch.slurm import job_command, submission_environment
 from gradsweep.launch.tasks import group_points
+from gradsweep.records import Shard
 from gradsweep.sweep import PlannedPoint
 
 
@@ -34,14 +35,17 @@ class LocalScheduler:
 
     def arrays(self, points: Sequence[PlannedPoint]) -> tuple[Array, ...]:
         """One array, whose every task is a process with all the points that it will run."""
-        processes = self._settings.array_parallelism
+        shards = self._settings.shards
+        processes = max(1, self._settings.array_parallelism // shards)
         share = self._settings.points_per_job or math.ceil(len(points) / processes)
         tasks = group_points(points, share)
         slots = [tasks[slot::processes] for slot in range(min(processes, len(tasks)))]
         joined = [
-            Task(slot[0].model, tuple(i for task in slot for i in task.point_ids)) for slot in slots
+            Task(slot[0].model, tuple(i for task in slot for i in task.point_ids), Shard(i, shards))
+            for slot in slots
+            for i in range(shards)
         ]
-        return (Array(0, processes, {}, tuple(joined)),)
+        return (Array(0, len(joined), {}, tuple(joined)),)
 
     def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[tuple[str, int, int]]:
         """(submission_id, array, task) of the processes that run on this machine."""

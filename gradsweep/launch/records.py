@@ -5,7 +5,7 @@ results/sweeps/<sweep>/jobs/<submission_id>/
     submission.json             Submission: written before anything is submitted, never changed
     points/<point_id>.yaml      the frozen config of each point, as its own config.yaml will be
     arrays/<n>.json             SubmittedArray: written when the scheduler has taken array n
-    runs/<array>-<task>-<k>.json  TaskRun: the k-th start of a task, written by the job itself
+    runs/<array>-<task>-<k>-<p>.json  TaskRun: k-th start of process p of a task, by the job itself
     logs/                       what jobs print: `log_path`
     sbatch/<n>.sh               the scripts
 """
@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gradsweep.records import WHOLE, Shard
 from gradsweep.store.atomic import write_json
 from gradsweep.store.paths import SweepPaths
 
@@ -31,6 +32,8 @@ class Task:
 
     model: str
     point_ids: tuple[str, ...]
+    shard: Shard = WHOLE
+    """The share of every point's samples, which the processes of the task share out further."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,10 @@ class TaskRun:
     current: str | None = None
     """The point it is working on."""
     points: dict[str, str] = field(default_factory=dict)
-    """point_id -> done, failed, or elsewhere (another live job has it), as they come."""
+    """point_id -> done, shared (its share is measured; others are still at theirs), failed, or
+    elsewhere (another live job has it), as they come."""
+    process: int = 0
+    """Of the processes of a job that share out its points, from 0."""
 
 
 @dataclass(frozen=True)
@@ -126,15 +132,16 @@ class JobPaths:
         return self.folder / "arrays" / f"{number}.json"
 
     def run(self, run: TaskRun) -> Path:
-        return self.folder / "runs" / f"{run.array}-{run.task}-{run.restart}.json"
+        name = f"{run.array}-{run.task}-{run.restart}-{run.process}.json"
+        return self.folder / "runs" / name
 
     @property
     def logs(self) -> Path:
         return self.folder / "logs"
 
-    def log(self, job_id: str, task: int) -> Path:
+    def log(self, job_id: str, task: int, process: int = 0) -> Path:
         """What a task has printed, in all of its starts: of SLURM's array job, or "local"."""
-        return self.logs / f"{job_id}_{task}_0_log.out"
+        return self.logs / f"{job_id}_{task}_{process}_log.out"
 
     def script(self, number: int) -> Path:
         return self.folder / "sbatch" / f"{number}.sh"
@@ -178,10 +185,10 @@ def write_submitted_array(paths: JobPaths, array: SubmittedArray) -> None:
 
 
 def task_runs(paths: JobPaths, array: int, task: int) -> Sequence[TaskRun]:
-    """Every start of a task, in order; empty while it waits in the queue."""
+    """Every start of every process of a task, in order; empty while it waits in the queue."""
     found = paths.folder.glob(f"runs/{array}-{task}-*.json")
     runs = [TaskRun(**json.loads(path.read_text(encoding="utf-8"))) for path in found]
-    return sorted(runs, key=lambda run: run.restart)
+    return sorted(runs, key=lambda run: (run.restart, run.process))
 
 
 def write_run(paths: JobPaths, run: TaskRun) -> None:
@@ -189,4 +196,5 @@ def write_run(paths: JobPaths, run: TaskRun) -> None:
 
 
 def _task(raw: dict[str, Any]) -> Task:
-    return Task(raw["model"], tuple(raw["point_ids"]))
+    shard = Shard(**raw["shard"]) if "shard" in raw else WHOLE
+    return Task(raw["model"], tuple(raw["point_ids"]), shard)

@@ -17,13 +17,16 @@ class LaunchSettings:
     None leaves it to the launcher."""
     array_parallelism: int = 1
     """Jobs of one submission that run at the same time, over all of its arrays."""
+    shards: int = 1
+    """Tasks among which the samples of every point are shared out: for few points on many GPUs.
+    Results do not depend on it."""
     wait: bool = False
     """Follow the jobs until they end; false returns as soon as they are submitted."""
     snapshot: bool = True
     """Jobs run a copy of the package as it was when they were submitted."""
 
     def __post_init__(self) -> None:
-        for name in ("points_per_job", "array_parallelism"):
+        for name in ("points_per_job", "array_parallelism", "shards"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"hydra.launcher.{name} must be at least 1, got {value}")
@@ -45,6 +48,9 @@ class SlurmSettings(LaunchSettings):
     """How long before the time limit a job is told to stop and requeue itself, in seconds."""
     max_restarts: int = 100
     """How often a job may put itself back into the queue."""
+    tasks_per_node: int = 1
+    """Processes of a job, each with its share of the job's GPUs and of the samples of every point;
+    multiplies with `shards`."""
     cpus_per_task: Optional[int] = None
     gpus_per_node: Optional[int] = None
     mem_gb: Optional[float] = None
@@ -74,10 +80,11 @@ class SlurmSettings(LaunchSettings):
                     f"hydra.launcher.per_model.{pattern}: {', '.join(unknown)}; "
                     f"allowed are {', '.join(RESOURCES)}"
                 )
-        if self.timeout_min < 1:
-            raise ConfigError(
-                f"hydra.launcher.timeout_min must be at least 1, got {self.timeout_min}"
-            )
+        for name in ("timeout_min", "tasks_per_node"):
+            if getattr(self, name) < 1:
+                raise ConfigError(
+                    f"hydra.launcher.{name} must be at least 1, got {getattr(self, name)}"
+                )
         if not 0 < self.signal_delay_s < self.timeout_min * 60:
             raise ConfigError(
                 "hydra.launcher.signal_delay_s must be positive and less than the time limit of "
@@ -86,6 +93,7 @@ class SlurmSettings(LaunchSettings):
 
 
 RESOURCES = (
+    *("shards", "tasks_per_node"),
     *("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "partition", "qos", "account"),
     *("constraint", "exclude", "nodelist", "gres", "setup", "additional_parameters"),
 )

@@ -28,7 +28,7 @@ from gradsweep.launch.records import (
 )
 from gradsweep.launch.settings import SlurmSettings
 from gradsweep.launch.snapshot import RUNNER
-from gradsweep.launch.tasks import group_points, make_arrays
+from gradsweep.launch.tasks import group_points, make_arrays, resources
 from gradsweep.store.atomic import write_text
 from gradsweep.sweep import PlannedPoint
 
@@ -53,7 +53,11 @@ class SlurmScheduler:
 
     def arrays(self, points: Sequence[PlannedPoint]) -> tuple[Array, ...]:
         """Tasks of points of one model, in arrays of equal resources that the cluster takes."""
-        tasks = group_points(points, self._settings.points_per_job or POINTS_PER_JOB)
+        tasks = group_points(
+            points,
+            self._settings.points_per_job or POINTS_PER_JOB,
+            lambda model: resources(self._settings, model)["shards"],
+        )
         return make_arrays(tasks, self._settings, self.max_array_size())
 
     def max_array_size(self) -> int:
@@ -116,13 +120,14 @@ class SlurmScheduler:
     def _parameters(
         self, submission: Submission, array: Array, after: str | None
     ) -> dict[str, Any]:
-        wanted = dict(array.resources)
+        wanted = {name: value for name, value in array.resources.items() if name != "shards"}
+        tasks = wanted.setdefault("tasks_per_node", 1)
         # SLURM puts a job back into the queue after preemption and the loss of a node.
         options: dict[str, Any] = {"requeue": True}
         if self._settings.nice is not None:
             options["nice"] = self._settings.nice
         # With a whole node for each job, srun would fill it with copies of the task.
-        step = ["--nodes=1", "--ntasks=1"]
+        step = ["--nodes=1", f"--ntasks={tasks}", "--kill-on-bad-exit=0"]
         # Since 22.05 a step no longer has the CPUs of its job unless it asks for them.
         if cpus := wanted.get("cpus_per_task"):
             step.append(f"--cpus-per-task={cpus}")
@@ -133,7 +138,6 @@ class SlurmScheduler:
             "signal_delay_s": self._settings.signal_delay_s,
             "stderr_to_stdout": True,
             "nodes": 1,
-            "tasks_per_node": 1,
             "srun_args": step,
             "additional_parameters": options | (wanted.get("additional_parameters") or {}),
             **({"dependency": f"afterany:{after}"} if after else {}),

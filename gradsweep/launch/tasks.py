@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from itertools import pairwise
 from typing import Any
@@ -11,13 +11,19 @@ from typing import Any
 from gradsweep.config import Config
 from gradsweep.launch.records import Array, Task
 from gradsweep.launch.settings import RESOURCES, SlurmSettings
+from gradsweep.records import Shard
 from gradsweep.sweep import PlannedPoint
 
 
-def group_points(points: Sequence[PlannedPoint], points_per_job: int) -> list[Task]:
+def group_points(
+    points: Sequence[PlannedPoint],
+    points_per_job: int,
+    shards: Callable[[str], int] = lambda model: 1,
+) -> list[Task]:
     """Tasks of at most `points_per_job` points whose weights are loaded once.
 
-    The points of a model are spread evenly over its tasks; order is kept.
+    The points of a model are spread evenly over its tasks; order is kept. With `shards` of a
+    model, each of its tasks becomes as many, which share out the samples of the same points.
     """
     by_weights: dict[str, list[PlannedPoint]] = {}
     for point in points:
@@ -26,7 +32,8 @@ def group_points(points: Sequence[PlannedPoint], points_per_job: int) -> list[Ta
     for group in by_weights.values():
         ids = [point.point_id for point in group]
         for share in spread(ids, math.ceil(len(ids) / points_per_job)):
-            tasks.append(Task(group[0].axes.model, tuple(share)))
+            count = shards(model := group[0].axes.model)
+            tasks += [Task(model, tuple(share), Shard(i, count)) for i in range(count)]
     return tasks
 
 

@@ -14,13 +14,16 @@ import pytest
 import gradsweep.extraction
 from gradsweep.config import Config
 from gradsweep.errors import StopRequested
+from gradsweep.identity import point_id
 from gradsweep.launch import job as job_module
 from gradsweep.launch import submit as submit_module
 from gradsweep.launch.job import Job
 from gradsweep.launch.records import JobPaths, SubmittedArray, TaskRun, submissions, task_runs
 from gradsweep.launch.settings import LocalSettings
 from gradsweep.launch.submit import LocalScheduler, submit
+from gradsweep.records import Shard
 from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store.atomic import write_text
 from gradsweep.store.lease import hold_lease
 from gradsweep.sweep import Plan
 
@@ -34,11 +37,14 @@ class Measuring:
         self.seeds: list[int] = []
         self.at: dict[int, Callable[[], None]] = {}
 
-    def __call__(self, config: Config, *, label: str, stop: Callable[[], bool]) -> None:
+    def __call__(
+        self, config: Config, *, label: str, stop: Callable[[], bool], shard: Shard
+    ) -> None:
         self.seeds.append(config.seed)
         self.at.get(config.seed, lambda: None)()
         if stop():
             raise StopRequested
+        write_text(PointPaths(config.results, point_id(config)).done, "{}")
 
 
 @pytest.fixture
@@ -148,7 +154,7 @@ def test_on_slurm_a_warned_job_requeues_itself_and_a_cancelled_one_does_not(
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
     said: list[str] = []
-    monkeypatch.setattr(job_module, "_requeue", said.append)
+    monkeypatch.setattr(job_module, "_requeue", said.append)  # None: not refused
     measuring.at[1] = lambda: os.kill(os.getpid(), number)
     assert Job(paths, 0, 0)() == 1
     assert said == requeued

@@ -76,6 +76,16 @@ def test_the_script_asks_for_what_was_set(
     assert "--ntasks=1 " in step, "one process, also where a job has a whole node"
 
 
+def test_processes_of_a_job_are_tasks_of_its_step(
+    grid: MakePlan, commands: Callable[[str, str], None]
+) -> None:
+    settings = SlurmSettings(tasks_per_node=4, gpus_per_node=4, shards=2, snapshot=False)
+    text = script_of(grid("seed=0"), settings)
+    for line in ("--ntasks-per-node=4", "--gpus-per-node=4", "--array=0-1%2"):
+        assert f"#SBATCH {line}\n" in text, text
+    assert "--ntasks=4 " in text.split("srun", 1)[1]
+
+
 def test_a_refusal_is_shown_in_sbatchs_words(
     grid: MakePlan, commands: Callable[[str, str], None]
 ) -> None:

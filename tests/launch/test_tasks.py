@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from gradsweep.errors import ConfigError
+from gradsweep.launch.local import LocalScheduler
 from gradsweep.launch.records import Task
-from gradsweep.launch.settings import SlurmSettings
+from gradsweep.launch.settings import LocalSettings, SlurmSettings
 from gradsweep.launch.tasks import group_points, make_arrays, resources, shared_throttle
+from gradsweep.records import WHOLE, Shard
 from gradsweep.sweep import Plan
 
 MakePlan = Callable[..., Plan]
@@ -28,6 +30,29 @@ def test_a_task_has_points_of_one_model_and_no_more_than_asked(grid: MakePlan) -
 def test_weights_in_another_dtype_are_other_weights(grid: MakePlan) -> None:
     plan = grid("model=qwen2_1.5b", "model.dtype=float32,bfloat16", "seed=0,1")
     assert len(group_points(plan.points, points_per_job=8)) == 2
+
+
+def test_shards_are_neighbouring_tasks_with_the_same_points(grid: MakePlan) -> None:
+    plan = grid("model=qwen2_1.5b,llama3_8b", "cot=none,detailed", "n_samples=2")
+    settings = SlurmSettings(per_model={"*_8b": {"shards": 3, "tasks_per_node": 2}})
+    tasks = group_points(plan.points, 1, lambda model: resources(settings, model)["shards"])
+    small, large = tasks[:2], tasks[2:]
+    assert [task.shard for task in small] == [WHOLE] * 2
+    assert [task.shard for task in large] == [Shard(i, 3) for _ in range(2) for i in range(3)]
+    assert len({task.point_ids for task in large[:3]}) == 1
+    assert {i for task in tasks for i in task.point_ids} == {p.point_id for p in plan.points}
+
+
+@pytest.mark.parametrize(("processes", "shards", "tasks"), [(4, 2, 4), (3, 2, 2), (1, 3, 3)])
+def test_local_processes_share_out_samples(
+    grid: MakePlan, processes: int, shards: int, tasks: int
+) -> None:
+    plan = grid("seed=0,1,2,3", "n_samples=2")
+    settings = LocalSettings(array_parallelism=processes, shards=shards)
+    (array,) = LocalScheduler(settings).arrays(plan.points)
+    assert len(array.tasks) == tasks
+    covered = {(i, task.shard.index) for task in array.tasks for i in task.point_ids}
+    assert covered == {(p.point_id, shard) for p in plan.points for shard in range(shards)}
 
 
 @pytest.mark.parametrize(("n_tasks", "limit", "parallelism"), [(7, 3, 4), (5, 1, 2), (1, 9, 64)])
@@ -67,6 +92,8 @@ def test_models_with_other_resources_get_an_array_of_their_own() -> None:
     [
         ({"points_per_job": 0}, r"points_per_job.*at least 1.*0"),
         ({"array_parallelism": 0}, r"array_parallelism.*at least 1.*0"),
+        ({"shards": 0}, r"shards.*at least 1.*0"),
+        ({"tasks_per_node": 0}, r"tasks_per_node.*at least 1.*0"),
         ({"timeout_min": 0}, r"timeout_min.*at least 1.*0"),
         ({"timeout_min": 1, "signal_delay_s": 60}, r"signal_delay_s.*less than.*1 min.*60"),
         ({"per_model": {"a*": {"memory": 3}}}, r"per_model\.a\*.*memory.*allowed.*mem_gb"),

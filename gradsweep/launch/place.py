@@ -1,0 +1,57 @@
+"""Where a process of a job finds itself: which element of which array, which of its processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+
+from gradsweep.records import Shard
+
+_DEVICES = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A process of a running job, as the scheduler's environment tells it."""
+
+    job_id: str
+    """`<array job id>_<task>` as in squeue, or the process id of a local job."""
+    node: str
+    process: int = 0
+    """Of the processes of this task, from 0."""
+    processes: int = 1
+
+    def share_of(self, task: Shard) -> Shard:
+        """This process's share, where the task's own share is divided among its processes."""
+        return Shard(
+            task.index * self.processes + self.process,
+            task.count * self.processes,
+        )
+
+
+def find_place(environment: MutableMapping[str, str]) -> Place:
+    array = environment.get("SLURM_ARRAY_JOB_ID")
+    node = environment.get("SLURMD_NODENAME") or socket.gethostname()
+    if array is None:
+        return Place(str(os.getpid()), node)
+    return Place(
+        f"{array}_{environment['SLURM_ARRAY_TASK_ID']}",
+        node,
+        int(environment.get("SLURM_PROCID", 0)),
+        int(environment.get("SLURM_STEP_NUM_TASKS", 1)),
+    )
+
+
+def keep_own_devices(environment: MutableMapping[str, str], place: Place) -> None:
+    """Leave a process its even share of the job's GPUs; before anything looks for GPUs.
+
+    All processes of a step see all of the job's GPUs unless the cluster binds them one by one,
+    in which case there are fewer GPUs to see than processes and nothing is to be done.
+    """
+    given = [device for device in environment.get(_DEVICES, "").split(",") if device]
+    if place.processes > 1 and len(given) >= place.processes:
+        first = place.process * len(given) // place.processes
+        last = (place.process + 1) * len(given) // place.processes
+        environment[_DEVICES] = ",".join(given[first:last])
