@@ -34,5 +34,6 @@ def make_grid(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[...
         return made[-1]
 
     yield make
-    if left := {element for grid in made for element in grid.elements()} & set(squeue()):
+    submitted = {element for grid in made for element in grid.elements()}
+    if submitted and (left := submitted & set(squeue())):
         subprocess.run(["scancel", *left], check=True)

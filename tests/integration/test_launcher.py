@@ -37,7 +37,8 @@ MakeGrid = Callable[..., Grid]
 def test_twelve_points_on_two_models_equal_a_local_run(
     make_grid: MakeGrid, two_models: list[str]
 ) -> None:
-    grid = make_grid(*two_models, *TWELVE, *ON_SLURM, "hydra.launcher.points_per_job=3", WHOLE_NODE)
+    packed = ("hydra.launcher.points_per_job=3", "hydra.launcher.gpus_per_node=1", WHOLE_NODE)
+    grid = make_grid(*two_models, *TWELVE, *ON_SLURM, *packed)
     assert "12 submitted" in grid.run()
     assert "12 in jobs already" in grid.run(), "the same command, at once"
     assert len(grid.elements()) == 4
@@ -141,9 +142,3 @@ def test_a_killed_submitter_leaves_nothing_twice_and_nothing_out(
     grid.finish()
     grid.assert_done()
     assert grid.starts() == 3
-
-
-def test_stock_launchers_go_on_working(make_grid: MakeGrid, one_model: list[str]) -> None:
-    grid = make_grid(*one_model, "cot=none,simplified", "n_samples=2")
-    grid.run("hydra/launcher=submitit_local", "hydra.launcher.timeout_min=10")
-    grid.assert_done()

@@ -21,7 +21,8 @@ from slurm_grid import (  # type: ignore[import-not-found]
 )
 
 from gradsweep.launch.records import submissions, task_runs
-from gradsweep.store import PointState
+from gradsweep.store import PointPaths, PointState
+from gradsweep.store.lease import holder
 
 pytestmark = [
     pytest.mark.slurm,
@@ -102,16 +103,55 @@ def test_a_preempted_job_goes_on_by_itself(
 def test_a_time_limit_in_the_middle_of_a_point(
     make_grid: MakeGrid, one_model: list[str], reference: Grid
 ) -> None:
+    """Held in the middle until SLURM has sent its warning: however fast the machine is."""
     grid = make_grid(*one_model, *LONG, "seed=0,1,2", *ON_SLURM)
     grid.run()
     points = grid.planned()
     half_way(grid, *points)
-    for point_id in points:  # SLURM looks at limits every 30 s; a limit of its own would race
+    processes = [process_of(grid, point_id) for point_id in points]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    for point_id in points:
         slurm("scontrol", "update", f"JobId={element_of(grid, point_id)}", "TimeLimit=1")
+    for process in processes:
+        wait_until(lambda process=process: pending(process, signal.SIGUSR2), "SLURM's warning")
+        os.kill(process, signal.SIGCONT)
     grid.finish()
     grid.assert_done()
-    assert grid.starts() > 3
+    assert grid.starts() == 6, "each was put back into the queue once"
     grid.assert_same_results(reference)
+
+
+def pending(process: int, number: signal.Signals) -> bool:
+    """Whether this signal waits for the process, which is stopped, to go on."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd"))]
+    return any(mask >> (number - 1) & 1 for mask in masks)
+
+
+def test_a_killed_process_of_a_job_that_shares_out_a_point(
+    make_grid: MakeGrid, one_model: list[str], reference: Grid
+) -> None:
+    """Two tasks of two processes each, every process with a GPU of its own."""
+    shared = ("hydra.launcher.shards=2", "hydra.launcher.tasks_per_node=2")
+    gpus = ("hydra.launcher.gpus_per_node=2", "hydra.launcher.mem_gb=2")
+    grid = make_grid(*one_model, *LONG, "seed=0,1,2", *ON_SLURM, *shared, *gpus)
+    grid.run()
+    first, *_ = grid.planned()
+    wait_until(lambda: len(running_shares(grid, first)) == 4, "four processes at one point")
+    half_way(grid, first)
+    os.kill(running_shares(grid, first)[2], signal.SIGKILL)
+    grid.finish()
+    assert "1 submitted, 2 done" in grid.run(), "only the point that lacks a share"
+    grid.finish()
+    grid.assert_done()
+    grid.assert_same_results(reference)
+
+
+def running_shares(grid: Grid, point_id: str) -> list[int]:
+    """Processes that measure a share of the point just now."""
+    leases = PointPaths(grid.results, point_id).leases()
+    return [record["pid"] for lease in leases if (record := holder(lease))]
 
 
 def test_a_node_that_is_lost(make_grid: MakeGrid, one_model: list[str], reference: Grid) -> None:
