@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 CLUSTER := launchers/dev_cluster/cluster.sh
 
-.PHONY: demo test test-slurm bench check format clean help
+WORKERS ?= 2
+
+.PHONY: demo test test-slurm test-browser bench check format clean help
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -15,11 +17,16 @@ demo: $(VENV)/run.stamp ## the study's main comparison on the embedded model and
 	$(BIN)/python -m gradsweep -m cot=none,simplified,detailed correctness=correct,irrelevant
 
 test: $(VENV)/dev.stamp ## every test that needs neither a cluster nor a network
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-slurm: $(VENV)/dev.stamp ## sweeps on a real SLURM that it starts on this machine (root, Debian 12)
 	@trap '$(CLUSTER) stop' EXIT; trap 'exit 130' INT TERM; \
 	$(CLUSTER) up && $(BIN)/python -m pytest -m slurm tests/integration
+
+test-browser: $(VENV)/browser.stamp ## the report's page in a real browser (chromium, chromedriver)
+	@for program in chromium chromedriver; do command -v $$program >/dev/null || \
+	  { echo "$$program is missing: apt-get install chromium chromium-driver, or as your system calls them" >&2; exit 1; }; done
+	$(BIN)/python -m pytest tests/report/page
 
 bench: $(VENV)/run.stamp ## gradsweep's price beside the plain method and a training step; BENCH=--quick
 	$(BIN)/python -m benchmarks $(BENCH)
@@ -47,5 +54,9 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,gemma]'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,gemma,quantization]'
+	@touch $@
+
+$(VENV)/browser.stamp: $(VENV)/dev.stamp
+	$(PIP) install --quiet -c constraints.txt -e '.[browser]'
 	@touch $@

@@ -151,10 +151,13 @@ def _remove_dead(path: Path, now: float) -> None:
     with handle:
         if not _is_dead_for_a_while(handle, now):
             raise held(path, _read(handle))
+        dead = os.fstat(handle.fileno()).st_ino
         gone = _aside(path)
         with contextlib.suppress(FileNotFoundError):  # somebody else was faster
+            if path.stat().st_ino != dead:
+                return
             os.rename(path, gone)
-            if os.stat(gone).st_ino != os.fstat(handle.fileno()).st_ino:
+            if gone.stat().st_ino != dead:
                 # Faster still: it has removed the dead one and put its own there. Give it back.
                 with contextlib.suppress(FileExistsError):
                     os.link(gone, path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -105,3 +106,71 @@ def test_a_file_cut_off_by_a_crash_does_not_block(path: Path) -> None:
     assert holder(path) is None
     with hold_lease(path):
         assert json.loads(path.read_text())["pid"] == os.getpid()
+
+
+RACE = """
+import fcntl, os, socket, sys, time
+from pathlib import Path
+from gradsweep.errors import PointBusyError
+from gradsweep.store.lease import hold_lease
+
+def no_locks(*_):
+    raise OSError(38, "Function not implemented")
+
+fcntl.flock = no_locks
+socket.gethostname = lambda: f"host-{os.getpid()}"
+path, log = Path(sys.argv[1]), open(sys.argv[2], "a")
+rounds = 0
+while rounds < 5:
+    try:
+        with hold_lease(path):
+            print("in", file=log, flush=True)
+            time.sleep(0.002)
+            print("out", file=log, flush=True)
+            rounds += 1
+    except PointBusyError:
+        time.sleep(0.0005)
+"""
+
+
+def test_hosts_without_common_locks_never_hold_it_together(path: Path, tmp_path: Path) -> None:
+    """A dead lease lies there, and all of them see that at the same time."""
+    foreign(path, age=EXPIRY_SECONDS + 1)
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", RACE, str(path), str(log)]
+    processes = [subprocess.Popen(command) for _ in range(5)]
+    assert [process.wait(timeout=120) for process in processes] == [0] * 5
+    assert log.read_text().split() == ["in", "out"] * 25
+    assert not list(path.parent.iterdir()), "nothing is left behind"
+
+
+def test_without_locks_the_heartbeat_decides_on_the_same_host_too(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(lease.fcntl, "flock", no_locks)
+    with hold_lease(path) as first:
+        assert holder(path) is not None
+        with pytest.raises(StoreError, match="is being written"), hold_lease(path):
+            pass
+        os.utime(path, (0, 0))
+        with hold_lease(path), pytest.raises(StoreError, match="taken over"):
+            first.check()
+
+
+def test_who_has_lost_it_leaves_it_to_who_has_it(
+    path: Path, other_process: subprocess.Popen
+) -> None:  # type: ignore[type-arg]
+    """Also when it ends: the lease that is there is not its own."""
+    other_process.kill()
+    other_process.wait()
+    with hold_lease(path) as first:
+        path.unlink()
+        with hold_lease(path) as second:
+            first.release()
+            first.beat()
+            second.check()
+            with pytest.raises(StoreError, match="taken over"):
+                first.check()
