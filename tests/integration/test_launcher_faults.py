@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -112,7 +113,8 @@ def test_a_time_limit_in_the_middle_of_a_point(
     for process in processes:
         os.kill(process, signal.SIGSTOP)
     for point_id in points:
-        slurm("scontrol", "update", f"JobId={element_of(grid, point_id)}", "TimeLimit=1")
+        limit = f"TimeLimit={minutes_until_a_warning(grid, point_id)}"
+        slurm("scontrol", "update", f"JobId={element_of(grid, point_id)}", limit)
     for process in processes:
         wait_until(lambda process=process: pending(process, signal.SIGUSR2), "SLURM's warning")
         os.kill(process, signal.SIGCONT)
@@ -120,6 +122,13 @@ def test_a_time_limit_in_the_middle_of_a_point(
     grid.assert_done()
     assert grid.starts() == 6, "each was put back into the queue once"
     grid.assert_same_results(reference)
+
+
+def minutes_until_a_warning(grid: Grid, point_id: str) -> int:
+    """A limit that leaves 45 to 105 s: the warning comes 60 s ahead, at SLURM's next look."""
+    used = slurm("squeue", "-h", "-j", element_of(grid, point_id), "-O", "TimeUsed").strip()
+    seconds = sum(int(part) * 60**i for i, part in enumerate(reversed(used.split(":"))))
+    return (seconds + 45) // 60 + 1
 
 
 def pending(process: int, number: signal.Signals) -> bool:
@@ -154,6 +163,14 @@ def running_shares(grid: Grid, point_id: str) -> list[int]:
     return [record["pid"] for lease in leases if (record := holder(lease))]
 
 
+def back_in_service(node: str) -> bool:
+    """Refused while slurmd has not reported yet, and when there is nothing to resume."""
+    resume = ["scontrol", "update", f"NodeName={node}", "State=RESUME"]
+    subprocess.run(resume, capture_output=True)
+    state = slurm("sinfo", "-h", "-N", "-p", "main", "-n", node, "-o", "%T").strip()
+    return state in ("idle", "mixed", "allocated")
+
+
 def test_a_node_that_is_lost(make_grid: MakeGrid, one_model: list[str], reference: Grid) -> None:
     """slurmd dies and the job's process lives on: the requeued job must leave the point to it."""
     pid_file = Path(os.environ.get("DEV_CLUSTER_DIR", "/tmp/gradsweep_dev_cluster")) / "run"
@@ -172,7 +189,7 @@ def test_a_node_that_is_lost(make_grid: MakeGrid, one_model: list[str], referenc
         wait_until(lambda: grid.state(lost) is not PointState.RUNNING, "the end of the process")
     finally:
         slurm("/usr/sbin/slurmd", "-N", node)
-        slurm("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        wait_until(lambda: back_in_service(node), f"{node} to come back")
     if grid.state(lost) is not PointState.DONE:
         grid.run()
         grid.finish()
