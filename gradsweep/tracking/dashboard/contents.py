@@ -1,0 +1,107 @@
+"""What a dashboard can show: the axes, projections and metrics of the stored points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from gradsweep.analysis.conditions import CORRECT, IRRELEVANT, values_in_reading_order
+from gradsweep.errors import ConfigError
+from gradsweep.records import ALL_PROJECTIONS, AXES, OPTIONAL_METRICS
+from gradsweep.selection import Selection
+from gradsweep.store.lookup import stored_points
+from gradsweep.store.paths import PointPaths
+from gradsweep.store.read import read_config
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a dashboard is saved."""
+
+    project: str
+    entity: str
+    """User or team; empty is the key's own default, known only to the server."""
+    name: str
+    """Of the saved view and the report, without symbols."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Values of every axis in reading order, as the configs of the W&B runs have them."""
+
+    model: tuple[str, ...]
+    dataset: tuple[str, ...]
+    cot: tuple[str, ...]
+    correctness: tuple[str, ...]
+    projections: tuple[str, ...]
+    metrics: tuple[str, ...]
+    """The first is the one that overviews show."""
+    chosen: tuple[str, ...] = ()
+    """Axes that the selection narrows; the others show whatever the project has."""
+    run_ids: tuple[str, ...] = ()
+    """The runs of a sweep; empty is every run of the project."""
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether correct and irrelevant responses can be compared."""
+        return {CORRECT, IRRELEVANT} <= set(self.correctness)
+
+
+def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
+    """Read from the points' config files; rows are not needed.
+
+    Raises:
+        DataError: nothing is stored, or there is no such sweep.
+        ConfigError: a filter keeps nothing, or a metric was not measured.
+    """
+    points = selected_points(selection)
+    science = [record["science"]["gradients"] for record in _records(selection, points)]
+    _require_measured(metrics, science)
+    measured = {name for settings in science for name in settings["projections"]}
+    # A variant ("qwen2_1.5b seed=1") has the plain name in its run's config.
+    plain = points.with_columns(pl.col("model").str.split(" ").list.first())
+    values = {axis: tuple(values_in_reading_order(plain, axis)) for axis in AXES}
+    return Contents(
+        **values,
+        projections=tuple(name for name in ALL_PROJECTIONS if name in measured),
+        metrics=tuple(metrics),
+        chosen=tuple(selection.filters),
+        run_ids=tuple(selection.point_ids or ()),
+    )
+
+
+def tracking_settings(selection: Selection) -> tuple[set[str], set[str | None]]:
+    """The W&B projects and entities that the selected points were set to go to."""
+    configs = [record["config"] for record in _records(selection, selected_points(selection))]
+    settings = [config.get("tracking", {}) for config in configs]
+    projects = {found.get("project", "gradsweep") for found in settings}
+    return projects, {found.get("entity") for found in settings}
+
+
+def selected_points(selection: Selection) -> pl.DataFrame:
+    """Lines of `stored_points` that the selection keeps; raises as `contents`."""
+    points = stored_points(selection.results)
+    if (wanted := selection.point_ids) is not None:
+        points = points.filter(pl.col("point_id").is_in(wanted))
+        if points.is_empty():
+            raise ConfigError(
+                f"no point of sweep {selection.sweep} is stored yet: run it first, or wait until "
+                "its first point has started"
+            )
+    return selection.of(points)
+
+
+def _records(selection: Selection, points: pl.DataFrame) -> list[dict[str, Any]]:
+    return [read_config(PointPaths(selection.results, name)) for name in points["point_id"]]
+
+
+def _require_measured(metrics: Sequence[str], science: Sequence[dict[str, Any]]) -> None:
+    for metric in metrics:
+        option = OPTIONAL_METRICS.get(metric)
+        if option and not any(settings.get("similarities") for settings in science):
+            raise ConfigError(
+                f"metric={metric} has no value in these results: it is measured with {option}"
+            )

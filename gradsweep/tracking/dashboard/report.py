@@ -1,0 +1,138 @@
+"""The W&B report: the same panels with text, and a section for every model and dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import wandb_workspaces.reports.v2 as wr
+
+from gradsweep.tracking.dashboard import ids, panels, runsets, words
+from gradsweep.tracking.dashboard.contents import Contents, Place
+
+WIDTH = 24
+"""Columns of a report's grid."""
+HEIGHT = 7
+"""Rows of a panel: about 4 to 3."""
+WIDEST = 4
+
+
+def report(shown: Contents, place: Place) -> wr.Report:
+    """Each panel grid has a run set of its own, so a section shows only its model or dataset.
+
+    Run sets name no project: W&B takes the report's own, and `save` fills it in.
+    """
+    return wr.Report(
+        project=place.project,
+        entity=place.entity,
+        title=place.name,
+        description="Layer-wise gradient spectra of fast and slow thinking",
+        width="fluid",
+        blocks=[
+            wr.MarkdownBlock(text=words.QUESTION),
+            wr.TableOfContents(),
+            *_overview(shown),
+            *_sections(shown, "model"),
+            *(_sections(shown, "dataset") if len(shown.dataset) > 1 else []),
+            *_running(shown),
+        ],
+    )
+
+
+def _overview(shown: Contents) -> list[wr.interface.Block]:
+    metric = shown.metrics[0]
+    grid = _grid(
+        shown,
+        "all runs",
+        [
+            [panels.parallel_coordinates(shown)],
+            panels.mean_bars(shown, metric),
+            panels.mad_bars(shown, metric),
+        ],
+    )
+    note = words.averaged(shown, "model", "dataset")
+    return [
+        wr.H1("Overview"),
+        wr.MarkdownBlock(text=f"{words.counted(shown)}\n{note}"),
+        grid,
+        wr.H1("How to read the panels"),
+        wr.MarkdownBlock(text=words.HOW_TO_READ),
+    ]
+
+
+def _sections(shown: Contents, axis: str) -> list[wr.interface.Block]:
+    """One section for each value of `axis`."""
+    other = "dataset" if axis == "model" else "model"
+    blocks: list[wr.interface.Block] = [wr.H1("Models" if axis == "model" else "Datasets")]
+    for value in getattr(shown, axis):
+        blocks += [wr.H2(value), _grid(shown, value, _rows(shown), {axis: value})]
+        if note := words.averaged(shown, other):
+            blocks.insert(-1, wr.MarkdownBlock(text=note))
+    return blocks
+
+
+def _rows(shown: Contents) -> list[Sequence[panels.Panel]]:
+    first, *others = shown.metrics
+    rows: list[Sequence[panels.Panel]] = [panels.layer_curves(shown, first)]
+    rows.append(panels.mad_bars(shown, first))
+    if shown.has_pairs:
+        rows += [panels.rd_curves(shown, first), panels.rd_bars(shown, first)]
+    return rows + [panels.layer_curves(shown, metric) for metric in others]
+
+
+def _running(shown: Contents) -> list[wr.interface.Block]:
+    live = _grid(shown, "running", [panels.live_curves(shown)], running=True)
+    return [
+        wr.H1("Live"),
+        wr.MarkdownBlock(text="Points that run now: every sample as it is measured."),
+        live,
+        wr.H1("Settings"),
+        wr.MarkdownBlock(text="What the runs differ in: prompt, dtype, seed, package versions."),
+        _grid(shown, "settings", [[panels.settings_table()]]),
+    ]
+
+
+def _grid(
+    shown: Contents,
+    name: str,
+    rows: Sequence[Sequence[panels.Panel]],
+    only: Mapping[str, str] | None = None,
+    running: bool = False,
+) -> wr.PanelGrid:
+    filters = [runsets.run_filter(shown, only), "Metric('State') == 'running'" if running else ""]
+    run_set = wr.Runset(
+        name=name,
+        filters=" and ".join(part for part in filters if part),
+        groupby=[] if running else [f"config.{axis}" for axis in runsets.CONDITION],
+        order=[wr.OrderBy(wr.Config(axis), ascending=True) for axis in ("model", "dataset")],
+        pinned_columns=runsets.pinned_columns(),
+        visible_columns=runsets.result_columns(shown),
+    )
+    run_set._id = ids.settled("report", name, "runs")
+    content = _laid_out(rows)
+    ids.settle_panels(content, "report", name)
+    colours = {} if running else _group_colours(shown, name)
+    return wr.PanelGrid(runsets=[run_set], panels=content, custom_run_colors=colours)
+
+
+def _laid_out(rows: Sequence[Sequence[panels.Panel]]) -> list[panels.Panel]:
+    """The panels with their places: a row as wide as the grid, continued after `WIDEST`."""
+    content, top = [], 0
+    for row in rows:
+        across = min(WIDEST, len(row))
+        for number, panel in enumerate(row):
+            x, y = number % across * (WIDTH // across), top + number // across * HEIGHT
+            panel.layout = wr.Layout(x=x, y=y, w=WIDTH // across, h=HEIGHT)
+            content.append(panel)
+        top += -(-len(row) // across) * HEIGHT
+    return content
+
+
+def _group_colours(shown: Contents, run_set: str) -> dict[wr.interface.RunsetGroup, str]:
+    def group(path: tuple[str, ...]) -> wr.interface.RunsetGroup:
+        keys = tuple(
+            wr.interface.RunsetGroupKey(wr.Config(axis), value)
+            for axis, value in zip(runsets.CONDITION, path, strict=True)
+        )
+        return wr.interface.RunsetGroup(run_set, keys)
+
+    return {group(path): colour for path, colour in runsets.condition_colours(shown).items()}
