@@ -6,8 +6,8 @@ Everything but `save` is a pure function of `Contents`: the same points give the
 included, so that a second save changes nothing but what is new.
 """
 
-from gradsweep.tracking.dashboard.contents import Contents, Place, contents
+from gradsweep.tracking.dashboard.contents import Contents, Place, contents, place_of
 from gradsweep.tracking.dashboard.report import report
 from gradsweep.tracking.dashboard.workspace import workspace
 
-__all__ = ["Contents", "Place", "contents", "report", "workspace"]
+__all__ = ["Contents", "Place", "contents", "place_of", "report", "workspace"]

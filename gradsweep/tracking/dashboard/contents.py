@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ from gradsweep.store.lookup import stored_points
 from gradsweep.store.paths import PointPaths
 from gradsweep.store.read import read_config
 
+_NAME = re.compile(r"[\w .,:-]{1,128}")
+"""W&B refuses symbols in the names of workspaces, `=` among them."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -25,7 +29,7 @@ class Place:
     entity: str
     """User or team; empty is the key's own default, known only to the server."""
     name: str
-    """Of the saved view and the report, without symbols."""
+    """Of the saved view and the report."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,40 @@ def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
     )
 
 
-def tracking_settings(selection: Selection) -> tuple[set[str], set[str | None]]:
-    """The W&B projects and entities that the selected points were set to go to."""
-    configs = [record["config"] for record in _records(selection, selected_points(selection))]
-    settings = [config.get("tracking", {}) for config in configs]
-    projects = {found.get("project", "gradsweep") for found in settings}
-    return projects, {found.get("entity") for found in settings}
+def place_of(
+    selection: Selection, project: str | None, entity: str | None, name: str | None
+) -> Place:
+    """Where a dashboard of these points belongs; what is None is as the points were tracked.
+
+    Raises ConfigError when the points were tracked in several projects or by several entities,
+    or for a name that W&B does not take; DataError as `contents`.
+    """
+    records = _records(selection, selected_points(selection))
+    settings = [record["config"].get("tracking", {}) for record in records]
+    place = Place(
+        project=project or _agreed("project", [s.get("project", "gradsweep") for s in settings]),
+        entity=entity or _agreed("entity", [s.get("entity") or "" for s in settings]),
+        name=name or _default_name(selection),
+    )
+    if not _NAME.fullmatch(place.name):
+        raise ConfigError(
+            f"--name: {place.name!r} must be 1 to 128 letters, digits, blanks or any of _ - . , :"
+        )
+    return place
+
+
+def _agreed(field: str, values: Sequence[str]) -> str:
+    found = sorted(set(values))
+    if len(found) > 1:
+        raise ConfigError(
+            f"--{field}: these points were tracked with several ({', '.join(found)}); name one"
+        )
+    return found[0]
+
+
+def _default_name(selection: Selection) -> str:
+    filters = [f"{axis}:{','.join(values)}" for axis, values in selection.filters.items()]
+    return " ".join(["gradsweep", *([selection.sweep] if selection.sweep else []), *filters])
 
 
 def selected_points(selection: Selection) -> pl.DataFrame:

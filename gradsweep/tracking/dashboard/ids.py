@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.reports.v2.interface as wr
 
 
 def settled(*names: str) -> str:
@@ -17,6 +17,6 @@ def settled(*names: str) -> str:
     return hashlib.sha256("\0".join(names).encode()).hexdigest()[:12]
 
 
-def settle_panels(panels: Iterable[wr.interface.Panel], *names: str) -> None:
+def settle_panels(panels: Iterable[wr.Panel], *names: str) -> None:
     for number, panel in enumerate(panels):
         panel._id = settled(*names, "panel", str(number))

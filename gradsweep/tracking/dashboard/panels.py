@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.reports.v2.interface as wr
 
 from gradsweep.records import AXES, OPTIONAL_METRICS
 from gradsweep.report.labels import metric_label, metric_words, projection_label
@@ -17,16 +17,14 @@ from gradsweep.tracking.dashboard.contents import Contents
 MANY = 100
 """Runs, groups or bars in a panel; W&B shows 10 unless told."""
 
-Panel = (
-    wr.LinePlot | wr.BarPlot | wr.ParallelCoordinatesPlot | wr.MarkdownPanel | wr.RunComparer
-)
+Panel = wr.LinePlot | wr.BarPlot | wr.ParallelCoordinatesPlot | wr.MarkdownPanel | wr.RunComparer
 
 
 def layer_curves(shown: Contents, metric: str, by: str | None = None) -> list[Panel]:
     """A panel for each projection: the metric by layer. `by` groups by that axis alone."""
     return [
         _lines(
-            f"{_headline(metric)} by layer: {projection_label(projection)}{_by(by)}",
+            f"{projection_label(projection)} · {metric_label(metric)} by layer{_by(by)}",
             [keys.curve(metric, projection)],
             y=metric_label(metric),
             by=by,
@@ -39,8 +37,7 @@ def rd_curves(shown: Contents, metric: str) -> list[Panel]:
     """RD by layer, a line for each CoT level: a pair of points has one, whichever ended last."""
     return [
         _lines(
-            f"Correct vs irrelevant by layer: RD of {metric_words(metric)}, "
-            f"{projection_label(projection)}",
+            f"{projection_label(projection)} · RD of {metric_words(metric)} by layer",
             [keys.rd_curve(metric, projection)],
             y="RD |s − s′|/s",
             by="cot",
@@ -50,16 +47,18 @@ def rd_curves(shown: Contents, metric: str) -> list[Panel]:
 
 
 def mean_bars(shown: Contents, metric: str, by: str | None = None) -> list[Panel]:
-    return _bars(shown, metric, keys.mean, f"Mean {metric_label(metric)} over layers", by)
+    """The metric's mean over layers."""
+    return _bars(shown, metric, keys.mean, f"mean {metric_label(metric)}", by)
 
 
 def mad_bars(shown: Contents, metric: str, by: str | None = None) -> list[Panel]:
-    return _bars(shown, metric, keys.mad, f"Unevenness over layers: MAD of {metric_label(metric)}", by)
+    """How uneven the metric's curve is over layers."""
+    return _bars(shown, metric, keys.mad, f"MAD of {metric_label(metric)}", by)
 
 
 def rd_bars(shown: Contents, metric: str) -> list[Panel]:
-    title = f"Correct vs irrelevant: mean RD of {metric_words(metric)}"
-    return _bars(shown, metric, keys.rd, title, "cot")
+    """RD averaged over layers, a bar for each CoT level."""
+    return _bars(shown, metric, keys.rd, f"mean RD of {metric_words(metric)}", "cot")
 
 
 def parallel_coordinates(shown: Contents) -> Panel:
@@ -89,7 +88,7 @@ def live_curves(shown: Contents) -> list[Panel]:
         loss,
         *(
             _lines(
-                f"{_headline(metric)} of each sample: {projection_label(projection)}",
+                f"{projection_label(projection)} · {metric_label(metric)} of each sample",
                 [keys.live(metric, projection)],
                 y=f"{metric_label(metric)}, mean over layers",
                 x=keys.SAMPLE,
@@ -109,7 +108,7 @@ def _bars(
 ) -> list[Panel]:
     return [
         wr.BarPlot(
-            title=f"{title}: {projection_label(projection)}{_by(by)}",
+            title=f"{projection_label(projection)} · {title}{_by(by)}",
             metrics=[name(metric, projection)],
             orientation="v",
             groupby=wr.Config(by) if by else None,
@@ -138,11 +137,6 @@ def _lines(
         smoothing_factor=0,
         max_runs_to_show=MANY,
     )
-
-
-def _headline(metric: str) -> str:
-    label = metric_label(metric)
-    return label[0].upper() + label[1:]
 
 
 def _by(axis: str | None) -> str:

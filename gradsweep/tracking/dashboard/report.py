@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-import wandb_workspaces.reports.v2 as wr
+import wandb_workspaces.reports.v2.interface as wr
 
 from gradsweep.tracking.dashboard import ids, panels, runsets, words
 from gradsweep.tracking.dashboard.contents import Contents, Place
@@ -38,7 +39,7 @@ def report(shown: Contents, place: Place) -> wr.Report:
     )
 
 
-def _overview(shown: Contents) -> list[wr.interface.Block]:
+def _overview(shown: Contents) -> list[wr.BlockTypes]:
     metric = shown.metrics[0]
     grid = _grid(
         shown,
@@ -59,35 +60,40 @@ def _overview(shown: Contents) -> list[wr.interface.Block]:
     ]
 
 
-def _sections(shown: Contents, axis: str) -> list[wr.interface.Block]:
+def _sections(shown: Contents, axis: str) -> list[wr.BlockTypes]:
     """One section for each value of `axis`."""
     other = "dataset" if axis == "model" else "model"
-    blocks: list[wr.interface.Block] = [wr.H1("Models" if axis == "model" else "Datasets")]
+    blocks: list[wr.BlockTypes] = [wr.H1("Models" if axis == "model" else "Datasets")]
+    if note := words.averaged(shown, other):
+        blocks.append(wr.MarkdownBlock(text=note))
     for value in getattr(shown, axis):
-        blocks += [wr.H2(value), _grid(shown, value, _rows(shown), {axis: value})]
-        if note := words.averaged(shown, other):
-            blocks.insert(-1, wr.MarkdownBlock(text=note))
+        grid = _grid(shown, f"{axis} {value}", _rows(shown, other), {axis: value})
+        blocks += [wr.H2(value), grid]
     return blocks
 
 
-def _rows(shown: Contents) -> list[Sequence[panels.Panel]]:
+def _rows(shown: Contents, other: str) -> list[Sequence[panels.Panel]]:
+    """Rows of panels; where a line is a mean over the `other` axis, one that tells it apart."""
     first, *others = shown.metrics
     rows: list[Sequence[panels.Panel]] = [panels.layer_curves(shown, first)]
     rows.append(panels.mad_bars(shown, first))
+    if len(getattr(shown, other)) > 1:
+        rows.append(panels.mean_bars(shown, first, by=other))
     if shown.has_pairs:
         rows += [panels.rd_curves(shown, first), panels.rd_bars(shown, first)]
     return rows + [panels.layer_curves(shown, metric) for metric in others]
 
 
-def _running(shown: Contents) -> list[wr.interface.Block]:
-    live = _grid(shown, "running", [panels.live_curves(shown)], running=True)
+def _running(shown: Contents) -> list[wr.BlockTypes]:
+    live = [panels.live_curves(shown)]
+    settings = [[panels.settings_table()]]
     return [
         wr.H1("Live"),
         wr.MarkdownBlock(text="Points that run now: every sample as it is measured."),
-        live,
+        _grid(shown, "running", live, state="running", grouped=False),
         wr.H1("Settings"),
         wr.MarkdownBlock(text="What the runs differ in: prompt, dtype, seed, package versions."),
-        _grid(shown, "settings", [[panels.settings_table()]]),
+        _grid(shown, "settings", settings, grouped=False),
     ]
 
 
@@ -96,13 +102,14 @@ def _grid(
     name: str,
     rows: Sequence[Sequence[panels.Panel]],
     only: Mapping[str, str] | None = None,
-    running: bool = False,
+    state: str | None = None,
+    grouped: bool = True,
 ) -> wr.PanelGrid:
-    filters = [runsets.run_filter(shown, only), "Metric('State') == 'running'" if running else ""]
+    filters = [runsets.run_filter(shown, only), f"Metric('State') == {state!r}" if state else ""]
     run_set = wr.Runset(
         name=name,
         filters=" and ".join(part for part in filters if part),
-        groupby=[] if running else [f"config.{axis}" for axis in runsets.CONDITION],
+        groupby=[f"config.{axis}" for axis in runsets.CONDITION] if grouped else [],
         order=[wr.OrderBy(wr.Config(axis), ascending=True) for axis in ("model", "dataset")],
         pinned_columns=runsets.pinned_columns(),
         visible_columns=runsets.result_columns(shown),
@@ -110,8 +117,8 @@ def _grid(
     run_set._id = ids.settled("report", name, "runs")
     content = _laid_out(rows)
     ids.settle_panels(content, "report", name)
-    colours = {} if running else _group_colours(shown, name)
-    return wr.PanelGrid(runsets=[run_set], panels=content, custom_run_colors=colours)
+    colours = _group_colours(shown, name) if grouped else {}
+    return wr.PanelGrid(runsets=[run_set], panels=[*content], custom_run_colors=colours)
 
 
 def _laid_out(rows: Sequence[Sequence[panels.Panel]]) -> list[panels.Panel]:
@@ -127,12 +134,14 @@ def _laid_out(rows: Sequence[Sequence[panels.Panel]]) -> list[panels.Panel]:
     return content
 
 
-def _group_colours(shown: Contents, run_set: str) -> dict[wr.interface.RunsetGroup, str]:
-    def group(path: tuple[str, ...]) -> wr.interface.RunsetGroup:
+def _group_colours(
+    shown: Contents, run_set: str
+) -> dict[str | wr.RunsetGroup, str | dict[Any, Any]]:
+    def group(path: tuple[str, ...]) -> wr.RunsetGroup:
         keys = tuple(
-            wr.interface.RunsetGroupKey(wr.Config(axis), value)
+            wr.RunsetGroupKey(wr.Config(axis), value)
             for axis, value in zip(runsets.CONDITION, path, strict=True)
         )
-        return wr.interface.RunsetGroup(run_set, keys)
+        return wr.RunsetGroup(run_set, keys)
 
     return {group(path): colour for path, colour in runsets.condition_colours(shown).items()}

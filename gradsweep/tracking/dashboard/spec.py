@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import wandb_workspaces.reports.v2 as wr
-import wandb_workspaces.workspaces as ws
+import wandb_workspaces.reports.v2.interface as wr
+import wandb_workspaces.workspaces.interface as ws
 from wandb_workspaces.reports.v2 import internal
 
 from gradsweep.store.atomic import write_json
+from gradsweep.tracking.dashboard.contents import Contents, Place
+from gradsweep.tracking.dashboard.report import report
+from gradsweep.tracking.dashboard.workspace import workspace
 
 
 def workspace_spec(view: ws.Workspace) -> dict[str, Any]:
@@ -29,15 +32,18 @@ def report_spec(document: wr.Report) -> dict[str, Any]:
     return _plain(model.spec)
 
 
-def write_specs(view: ws.Workspace, document: wr.Report, folder: Path) -> list[Path]:
+def write_specs(shown: Contents, place: Place, folder: Path) -> list[Path]:
     """`workspace.json` and `report.json`; raises StoreError when they cannot be written."""
-    named = {"entity": view.entity, "project": view.project, "displayName": view.name}
-    written = []
-    for name, spec in (("workspace", workspace_spec(view)), ("report", report_spec(document))):
-        path = folder / f"{name}.json"
-        write_json(path, named | {"spec": spec})
-        written.append(path)
-    return written
+    specs = {
+        "workspace": workspace_spec(workspace(shown, place)),
+        "report": report_spec(report(shown, place)),
+    }
+    named = {"entity": place.entity, "project": place.project, "displayName": place.name}
+    paths = []
+    for name, spec in specs.items():
+        paths.append(folder / f"{name}.json")
+        write_json(paths[-1], named | {"spec": spec})
+    return paths
 
 
 def _plain(spec: Any) -> dict[str, Any]:

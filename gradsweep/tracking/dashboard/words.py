@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradsweep.records import AXES
 from gradsweep.report.labels import metric_words, projection_list
 from gradsweep.tracking.dashboard.contents import Contents
 
@@ -21,8 +22,8 @@ HOW_TO_READ = """\
   several models, datasets or seeds fall into one condition, the line is their mean and the band
   goes from the lowest to the highest.
 - **Mean** is over the layers of a curve: how much training on this data would move the model.
-- **MAD** is the mean absolute difference of neighbouring layers: 0 is a level curve. The paper finds
-  it large for fast and small for slow thinking.
+- **MAD** is the mean absolute difference of neighbouring layers: 0 is a level curve. The paper
+  finds it large for fast and small for slow thinking.
 - **RD** is |s − s′|/s between the correct curve s and the irrelevant one s′: whether the gradients
   tell right from wrong. Noise makes it positive too: compare levels with each other, not with 0.
 - **σ₁/Σσ**, the largest share of the spectrum: near 1 the gradient is one direction.
@@ -34,10 +35,7 @@ HOW_TO_READ = """\
 
 def counted(shown: Contents) -> str:
     """What was measured: the values of every axis, projections and metrics."""
-    lines = [
-        f"- **{axis}**: {', '.join(getattr(shown, axis))}"
-        for axis in ("model", "dataset", "cot", "correctness")
-    ]
+    lines = [f"- **{axis}**: {', '.join(getattr(shown, axis))}" for axis in AXES]
     lines.append(f"- **projections**: {projection_list(shown.projections)}")
     lines.append(f"- **metrics**: {', '.join(map(metric_words, shown.metrics))}")
     return "\n".join(lines) + "\n"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import wandb_workspaces.reports.v2 as wr
-import wandb_workspaces.workspaces as ws
+import wandb_workspaces.reports.v2.interface as wr
+import wandb_workspaces.workspaces.interface as ws
+from wandb_workspaces import expr
 
 from gradsweep.report.labels import metric_label
 from gradsweep.tracking.dashboard import ids, panels, runsets, words
@@ -25,21 +26,20 @@ def workspace(shown: Contents, place: Place) -> ws.Workspace:
         settings=ws.WorkspaceSettings(x_axis="layer", smoothing_type="none", max_runs=panels.MANY),
         runset_settings=_run_table(shown),
     )
-    view._internal_runset_id = ids.settled("workspace", place.name)
-    for section in view.sections:
-        ids.settle_panels(section.panels, "workspace", place.name, section.name)
+    view._internal_runset_id = ids.settled("workspace", "runs")
     return view
 
 
 def _run_table(shown: Contents) -> ws.RunsetSettings:
     colours = runsets.condition_colours(shown)
-    of_levels = {cot: colour for (cot, _), colour in reversed(colours.items())}
-    of_conditions = {ws.GroupPath(*path): colour for path, colour in colours.items()}
+    # The table shows a level above its conditions.
+    paths: dict[object, object] = {cot: colours[cot, shown.correctness[0]] for cot in shown.cot}
+    paths |= {ws.GroupPath(*path): colour for path, colour in colours.items()}
     return ws.RunsetSettings(
         filters=runsets.run_filter(shown),
-        groupby=[ws.Config(axis) for axis in runsets.CONDITION],
-        order=[ws.Ordering(ws.Config(axis)) for axis in ("model", "dataset")],
-        group_colors=of_levels | of_conditions,
+        groupby=[expr.Config(axis) for axis in runsets.CONDITION],
+        order=[expr.Ordering(expr.Config(axis)) for axis in ("model", "dataset")],
+        group_colors=paths,
         pinned_columns=runsets.pinned_columns() + runsets.result_columns(shown),
     )
 
@@ -110,6 +110,7 @@ def _running(shown: Contents) -> list[ws.Section]:
 def _section(
     title: str, content: Sequence[panels.Panel], columns: int = WIDEST, is_open: bool = False
 ) -> ws.Section:
+    ids.settle_panels(content, "workspace", title)
     rows = min(3, -(-len(content) // columns))
     layout = ws.SectionLayoutSettings(columns=columns, rows=rows)
     return ws.Section(name=title, panels=list(content), is_open=is_open, layout_settings=layout)
