@@ -30,7 +30,7 @@ def run(args: Sequence[str]) -> int:
     Run it again to bring both up to date: they keep their addresses (results/wandb/dashboards.json
     remembers them), and changes made by hand in W&B are overwritten.
     """
-    given = _parser().parse_args(args)
+    given = _parser().parse_intermixed_args(args)
     chosen = selection(given.words, given.sweep)
     # wandb and its workspaces take a second to import: not before the words are right.
     from gradsweep.tracking.dashboard import contents, place_of

@@ -18,6 +18,8 @@ class ViewOperations(Operations):
         super().__init__(url, entity)
         self.views: dict[str, dict[str, Any]] = {}
         """View id -> its fields; `spec` is JSON text."""
+        self.absent: set[str] = set()
+        """Projects that are not there; any other name is one."""
 
     def do_UpsertView2(self, v: Variables) -> Answer:
         identity = v.get("id") or opaque("View", uuid.uuid4())
@@ -54,4 +56,6 @@ class ViewOperations(Operations):
 
     def do_ProjectInternalId(self, v: Variables) -> Answer:
         name = v["projectName"]
+        if name in self.absent:
+            return {"project": None}
         return {"project": {"id": opaque("Project", name), "internalId": opaque("Internal", name)}}
