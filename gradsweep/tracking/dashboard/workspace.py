@@ -49,7 +49,8 @@ def _overview(shown: Contents) -> ws.Section:
     if note:
         note += "\nTo see one of them, add a filter on `config.model` or `config.dataset`, or\n"
         note += "make a workspace of its own: `gradsweep dashboard model=…`.\n"
-    text = wr.MarkdownPanel(markdown=f"{words.QUESTION}\n{words.HOW_TO_READ}\n{note}")
+    told = [words.QUESTION, words.counted(shown), words.HOW_TO_READ, note]
+    text = wr.MarkdownPanel(markdown="\n".join(told))
     return _section("Overview", [text, panels.parallel_coordinates(shown)], 2, is_open=True)
 
 
