@@ -41,10 +41,9 @@ def run(args: Sequence[str]) -> int:
     if given.dry_run is not None:
         from gradsweep.tracking.dashboard.spec import write_specs
 
-        beside = given.dry_run == _BESIDE
-        folder = (
-            SweepPaths(chosen.results, chosen.name).report / "wandb" if beside else given.dry_run
-        )
+        folder = given.dry_run
+        if folder == _BESIDE:
+            folder = SweepPaths(chosen.results, chosen.name).report / "wandb"
         for path in write_specs(shown, place, folder):
             console.print(f"{path.stem:<10} {path}", soft_wrap=True)
         return 0

@@ -245,6 +245,21 @@ def test_a_sweep_is_its_points_whoever_measured_them(stored: Path) -> None:
     assert place_of(selection([str(manifest.parent)]), None, None, None).name == "gradsweep mine"
 
 
+def test_a_sweep_without_a_stored_point_is_said(stored: Path) -> None:
+    manifest = stored / "sweeps" / "mine" / "manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text(json.dumps({"points": [{"point_id": "not-started"}]}))
+    with pytest.raises(DataError, match="no point of sweep mine is stored yet"):
+        contents(selection([str(manifest.parent)]), METRICS)
+
+
+def test_values_are_filtered_on_as_they_are_or_refused() -> None:
+    named = replace(ONE_MODEL, model=("it's my-model 2",), chosen=("model",))
+    assert filters(run_set(named)) == {"config:model": ["it's my-model 2"]}
+    with pytest.raises(ConfigError, match="model='a=b'"):
+        workspace(replace(named, model=("a=b",)), PLACE)
+
+
 def test_a_place_is_as_the_points_were_tracked_unless_told(stored: Path) -> None:
     chosen = selection([str(stored)])
     assert place_of(chosen, None, None, None) == Place("gradsweep", "", "gradsweep")

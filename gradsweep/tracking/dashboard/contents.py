@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.analysis.conditions import CORRECT, IRRELEVANT, values_in_reading_order
-from gradsweep.errors import ConfigError
+from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import ALL_PROJECTIONS, AXES, OPTIONAL_METRICS
 from gradsweep.selection import Selection
 from gradsweep.store.lookup import stored_points
@@ -61,13 +61,13 @@ def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
         DataError: nothing is stored, or there is no such sweep.
         ConfigError: a filter keeps nothing, or a metric was not measured.
     """
-    points = selected_points(selection)
-    science = [record["science"]["gradients"] for record in _records(selection, points)]
+    records = _records(selection)
+    science = [record["science"]["gradients"] for record in records]
     _require_measured(metrics, science)
     measured = {name for settings in science for name in settings["projections"]}
-    # A variant ("qwen2_1.5b seed=1") has the plain name in its run's config.
-    plain = points.with_columns(pl.col("model").str.split(" ").list.first())
-    values = {axis: tuple(values_in_reading_order(plain, axis)) for axis in AXES}
+    # As in the runs' configs, where a variant ("qwen2_1.5b seed=1") has the plain name.
+    axes = pl.DataFrame([record["axes"] for record in records])
+    values = {axis: tuple(values_in_reading_order(axes, axis)) for axis in AXES}
     return Contents(
         **values,
         projections=tuple(name for name in ALL_PROJECTIONS if name in measured),
@@ -85,8 +85,7 @@ def place_of(
     Raises ConfigError when the points were tracked in several projects or by several entities,
     or for a name that W&B does not take; DataError as `contents`.
     """
-    records = _records(selection, selected_points(selection))
-    settings = [record["config"].get("tracking", {}) for record in records]
+    settings = [record["config"].get("tracking", {}) for record in _records(selection)]
     place = Place(
         project=project or _agreed("project", [s.get("project", "gradsweep") for s in settings]),
         entity=entity or _agreed("entity", [s.get("entity") or "" for s in settings]),
@@ -113,21 +112,18 @@ def _default_name(selection: Selection) -> str:
     return " ".join(["gradsweep", *([selection.sweep] if selection.sweep else []), *filters])
 
 
-def selected_points(selection: Selection) -> pl.DataFrame:
-    """Lines of `stored_points` that the selection keeps; raises as `contents`."""
+def _records(selection: Selection) -> list[dict[str, Any]]:
+    """The config.yaml of every point that the selection keeps; raises as `contents`."""
     points = stored_points(selection.results)
     if (wanted := selection.point_ids) is not None:
         points = points.filter(pl.col("point_id").is_in(wanted))
         if points.is_empty():
-            raise ConfigError(
-                f"no point of sweep {selection.sweep} is stored yet: run it first, or wait until "
-                "its first point has started"
+            raise DataError(
+                f"no point of sweep {selection.sweep} is stored yet: come back when its first "
+                "point has started"
             )
-    return selection.of(points)
-
-
-def _records(selection: Selection, points: pl.DataFrame) -> list[dict[str, Any]]:
-    return [read_config(PointPaths(selection.results, name)) for name in points["point_id"]]
+    kept = selection.of(points)["point_id"]
+    return [read_config(PointPaths(selection.results, name)) for name in kept]
 
 
 def _require_measured(metrics: Sequence[str], science: Sequence[dict[str, Any]]) -> None:

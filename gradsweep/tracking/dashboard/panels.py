@@ -16,6 +16,8 @@ from gradsweep.tracking.dashboard.contents import Contents
 
 MANY = 100
 """Runs, groups or bars in a panel; W&B shows 10 unless told."""
+WIDEST = 4
+"""Panels side by side: the projections of an attention layer."""
 
 Panel = wr.LinePlot | wr.BarPlot | wr.ParallelCoordinatesPlot | wr.MarkdownPanel | wr.RunComparer
 

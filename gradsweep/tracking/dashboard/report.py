@@ -14,7 +14,6 @@ WIDTH = 24
 """Columns of a report's grid."""
 HEIGHT = 7
 """Rows of a panel: about 4 to 3."""
-WIDEST = 4
 
 
 def report(shown: Contents, place: Place) -> wr.Report:
@@ -122,10 +121,10 @@ def _grid(
 
 
 def _laid_out(rows: Sequence[Sequence[panels.Panel]]) -> list[panels.Panel]:
-    """The panels with their places: a row as wide as the grid, continued after `WIDEST`."""
+    """The panels with their places: a row as wide as the grid, continued after `panels.WIDEST`."""
     content, top = [], 0
     for row in rows:
-        across = min(WIDEST, len(row))
+        across = min(panels.WIDEST, len(row))
         for number, panel in enumerate(row):
             x, y = number % across * (WIDTH // across), top + number // across * HEIGHT
             panel.layout = wr.Layout(x=x, y=y, w=WIDTH // across, h=HEIGHT)

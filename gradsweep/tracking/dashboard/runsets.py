@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from matplotlib.colors import to_hex, to_rgb
 
 from gradsweep.analysis.conditions import IRRELEVANT
+from gradsweep.errors import ConfigError
 from gradsweep.records import AXES
 from gradsweep.report.figures.style import level_colours
 from gradsweep.tracking.dashboard import keys
@@ -31,10 +32,16 @@ def run_filter(shown: Contents, only: Mapping[str, str] | None = None) -> str:
 
     Args:
         only: one value for some axes, for a section of its own.
+
+    Raises ConfigError for a value with a sign that wandb-workspaces would change inside of it.
     """
     only = only or {}
     wanted: dict[str, list[str]] = {axis: list(getattr(shown, axis)) for axis in shown.chosen}
     wanted |= {axis: [value] for axis, value in only.items()}
+    for axis, values in wanted.items():
+        for value in values:
+            if set(value) & set("=<>"):
+                raise ConfigError(f"{axis}={value!r}: W&B cannot filter on a value with =, < or >")
     parts = [f"Config({axis!r}) in {values!r}" for axis, values in wanted.items()]
     if shown.run_ids:
         # By id and not by group: a sweep also has points that an earlier one has measured.

@@ -12,10 +12,6 @@ from gradsweep.report.labels import metric_label
 from gradsweep.tracking.dashboard import ids, panels, runsets, words
 from gradsweep.tracking.dashboard.contents import Contents, Place
 
-WIDEST = 4
-"""Panels side by side: the projections of an attention layer."""
-
-
 def workspace(shown: Contents, place: Place) -> ws.Workspace:
     """Sections in reading order; those of models and datasets where there are several."""
     view = ws.Workspace(
@@ -109,7 +105,7 @@ def _running(shown: Contents) -> list[ws.Section]:
 
 
 def _section(
-    title: str, content: Sequence[panels.Panel], columns: int = WIDEST, is_open: bool = False
+    title: str, content: Sequence[panels.Panel], columns: int = panels.WIDEST, is_open: bool = False
 ) -> ws.Section:
     ids.settle_panels(content, "workspace", title)
     rows = min(3, -(-len(content) // columns))
