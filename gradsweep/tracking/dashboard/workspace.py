@@ -12,6 +12,7 @@ from gradsweep.report.labels import metric_label
 from gradsweep.tracking.dashboard import ids, panels, runsets, words
 from gradsweep.tracking.dashboard.contents import Contents, Place
 
+
 def workspace(shown: Contents, place: Place) -> ws.Workspace:
     """Sections in reading order; those of models and datasets where there are several."""
     view = ws.Workspace(
