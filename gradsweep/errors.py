@@ -39,5 +39,9 @@ class SchedulerError(GradsweepError, RuntimeError):
     """What the cluster refuses or does not answer: sbatch, squeue, scontrol."""
 
 
+class TrackingError(GradsweepError, RuntimeError):
+    """W&B cannot be used for what was asked: no key, no route, or a refusal of the server."""
+
+
 class StopRequested(KeyboardInterrupt):
     """A job was told to end soon. Not a failure of the point: what is stored is kept."""

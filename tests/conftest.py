@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -24,6 +24,7 @@ with install_import_hook(["gradsweep.gradients", "gradsweep.spectra"], "beartype
     import gradsweep.spectra  # noqa: F401
 
 from tiny_models import FAMILIES  # type: ignore[import-not-found]
+from wandb_receiver import Receiver  # type: ignore[import-not-found]
 
 torch.set_num_threads(1)  # tiny matrices are four times slower when two threads share them
 
@@ -129,3 +130,10 @@ def tiny_model() -> Callable[[str], torch.nn.Module]:
         return FAMILIES[family]()
 
     return build
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A W&B server on this machine; `receiver.environment` leads the client there."""
+    with Receiver() as server:
+        yield server

@@ -15,6 +15,7 @@ VERBS = {
     "plan": "what a command would run, skip and leave out; nothing is started",
     "status": "the state of every point in a results folder",
     "report": "comparisons of what is stored; tables, figures and findings as files",
+    "dashboard": "a saved workspace and a report in W&B, made or brought up to date",
     "doctor": "known failure signatures in stored points, or of a point before it runs",
     "compare": "two points, or matched pairs: how far apart, and is it chance?",
     "verify": "a few samples recomputed by autograd and a float64 SVD: do the numbers agree?",

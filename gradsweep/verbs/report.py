@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Sequence
 
 from gradsweep.records import METRICS
+from gradsweep.verbs.arguments import metric_list
 
 
 def run(args: Sequence[str]) -> int:
@@ -33,7 +34,7 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
     parser.add_argument(
         "--metric",
-        type=_metrics,
+        type=metric_list,
         default=("nuclear_norm",),
         help=f"one or several, separated by commas, of {', '.join(METRICS)}",
     )
@@ -67,14 +68,3 @@ def _seconds(text: str) -> float:
     if not 1 <= seconds <= 3600:
         raise argparse.ArgumentTypeError(f"seconds must be from 1 to 3600, got {text}")
     return seconds
-
-
-def _metrics(text: str) -> tuple[str, ...]:
-    """`nuclear_norm,effective_rank`, each once."""
-    metrics = tuple(dict.fromkeys(text.split(",")))
-    unknown = [metric for metric in metrics if metric not in METRICS]
-    if unknown:
-        raise argparse.ArgumentTypeError(
-            f"unknown metric {unknown[0]!r}; there are {', '.join(METRICS)}"
-        )
-    return metrics

@@ -1,0 +1,18 @@
+"""Arguments that several verbs take."""
+
+from __future__ import annotations
+
+import argparse
+
+from gradsweep.records import METRICS
+
+
+def metric_list(text: str) -> tuple[str, ...]:
+    """`nuclear_norm,effective_rank`, each once."""
+    metrics = tuple(dict.fromkeys(text.split(",")))
+    unknown = [metric for metric in metrics if metric not in METRICS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"unknown metric {unknown[0]!r}; there are {', '.join(METRICS)}"
+        )
+    return metrics
