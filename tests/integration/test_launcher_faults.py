@@ -94,7 +94,7 @@ def test_a_preempted_job_goes_on_by_itself(
     grid.run()
     half_way(grid, *grid.planned())
     nodes = slurm("sinfo", "-h", "-p", "high", "-o", "%D").strip()
-    slurm("sbatch", "--wait", "-p", "high", "-N", nodes, "--exclusive", "--wrap=sleep 5")
+    slurm("sbatch", "--wait", "-p", "high", "-N", nodes, "--exclusive", "-o", "/dev/null", "--wrap=sleep 5")
     grid.finish()
     grid.assert_done()
     assert grid.starts() > 3
