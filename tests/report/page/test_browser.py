@@ -98,23 +98,49 @@ def test_rd_and_pairs_have_views_of_their_own(browser):
     assert "both correct and irrelevant" in element(browser, "message").text
 
 
-def test_hovering_tells_value_interval_and_samples(browser, rows):
+def point_at(browser, layer, value):
+    """The text beside the pointer, at this place of the first panel."""
     from selenium.webdriver import ActionChains
 
-    curve = curves(rows.filter(model="tiny", projection="q", cot="none"), "nuclear_norm")
-    one = curve.filter(correctness="irrelevant", layer=3).to_dicts()[0]
-    x, y = browser.execute_script(PLACE, 3, one["mean"])
+    x, y = browser.execute_script(PLACE, layer, value)
     actions = ActionChains(browser)
     actions.w3c_actions.pointer_action.move_to_location(round(x) - 3, round(y))
     actions.w3c_actions.pointer_action.move_to_location(round(x), round(y))
     actions.perform()
+    return shown_text(browser)
+
+
+def tap(browser, layer, value):
+    x, y = browser.execute_script(PLACE, layer, value)
+    for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
+        event = {"type": kind, "touchPoints": points}
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", event)
+    return shown_text(browser)
+
+
+def shown_text(browser):
     hovered = "#chart .hoverlayer .hovertext"
     (label,) = until(lambda: browser.find_elements("css selector", hovered))
-    text = label.get_attribute("textContent")
+    return label.get_attribute("textContent")
+
+
+@pytest.mark.parametrize(("reach", "width"), [(point_at, 1280), (tap, 390)])
+def test_a_value_tells_its_interval_and_samples(browser, page, rows, reach, width):
+    show(browser, page, width)
+    curve = curves(rows.filter(model="tiny", projection="q", cot="none"), "nuclear_norm")
+    one = curve.filter(correctness="irrelevant", layer=3).to_dicts()[0]
+    text = reach(browser, 3, one["mean"])
     for shown in ("no CoT · irrelevant", "Q, layer 3", "n = 4 samples"):
         assert shown in text
     for name in ("mean", "ci_low", "ci_high"):
         assert f"{one[name]:.4g}" in text
+
+
+def test_an_rd_tells_both_values_and_questions(browser):
+    choose(browser, "view", "differences")
+    text = point_at(browser, 3, 0.8)
+    for shown in ("detailed CoT", "RD 0.8", "correct 0.75, irrelevant 1.35", "n = 4 questions"):
+        assert shown in text
 
 
 def test_downloads_have_the_numbers(browser, rows):
