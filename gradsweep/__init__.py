@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradsweep.measure import gradient_spectra as gradient_spectra
     from gradsweep.store.read import load_rows as load_rows
     from gradsweep.store.read import load_samples_table as load_samples_table
+    from gradsweep.store.status import point_statuses as point_statuses
 
 _HOME = {
     "Config": "gradsweep.config",
@@ -37,6 +38,7 @@ _HOME = {
     "gradient_spectra": "gradsweep.measure",
     "load_rows": "gradsweep.store.read",
     "load_samples_table": "gradsweep.store.read",
+    "point_statuses": "gradsweep.store.status",
 }
 
 __version__ = "0.1.0"

@@ -13,7 +13,12 @@ from gradsweep.conf_files import AXIS_GROUPS, options
 from gradsweep.verbs import VERBS
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("launchers/*.md")]
+DOCUMENTS = [
+    *ROOT.glob("*.md"),
+    *ROOT.glob("docs/*.md"),
+    *ROOT.glob("launchers/*.md"),
+    *ROOT.glob("notebooks/*.md"),
+]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -15,6 +15,7 @@ from gradsweep.analysis.curves import curves as curves
 from gradsweep.analysis.layers import layer_parts as layer_parts
 from gradsweep.analysis.layers import part_means as part_means
 from gradsweep.analysis.mad import mean_absolute_difference as mean_absolute_difference
+from gradsweep.analysis.outliers import sample_outliers as sample_outliers
 from gradsweep.analysis.paired import base_and_instruct as base_and_instruct
 from gradsweep.analysis.paired import paired_tests as paired_tests
 from gradsweep.analysis.pairs import condition_pairs as condition_pairs

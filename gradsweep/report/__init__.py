@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from gradsweep.report.comparison import comparisons as comparisons
     from gradsweep.report.figures.layer_curves import layer_curves_figure as layer_curves_figure
     from gradsweep.report.figures.layer_curves import save_figures as save_figures
+    from gradsweep.report.figures.mad_bars import draw_mad_bars as draw_mad_bars
+    from gradsweep.report.figures.overview import draw_overview as draw_overview
+    from gradsweep.report.figures.relative_difference import (
+        draw_relative_differences as draw_relative_differences,
+    )
     from gradsweep.report.files import write_report as write_report
     from gradsweep.report.reading import sentences as sentences
     from gradsweep.report.table import comparison_table as comparison_table
@@ -22,6 +27,9 @@ _MODULE_OF = {
     "Comparison": "comparison",
     "comparisons": "comparison",
     "comparison_table": "table",
+    "draw_mad_bars": "figures.mad_bars",
+    "draw_overview": "figures.overview",
+    "draw_relative_differences": "figures.relative_difference",
     "layer_curves_figure": "figures.layer_curves",
     "save_figures": "figures.layer_curves",
     "sentences": "reading",
@@ -32,6 +40,9 @@ __all__ = [
     "Comparison",
     "comparison_table",
     "comparisons",
+    "draw_mad_bars",
+    "draw_overview",
+    "draw_relative_differences",
     "layer_curves_figure",
     "save_figures",
     "sentences",

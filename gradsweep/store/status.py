@@ -30,9 +30,12 @@ class PointStatus:
     """Who is running it, or why it failed."""
 
 
-def point_statuses(results: Path) -> list[PointStatus]:
-    """Raises DataError when nothing was ever started in `results`."""
-    points = point_folders(results)
+def point_statuses(results: str | Path) -> list[PointStatus]:
+    """Every point that was started in the results folder (`store.root`), in order of its axes.
+
+    Raises DataError when none was.
+    """
+    points = point_folders(Path(results))
     if not points:
         raise DataError(f"no points in {results}: pass the folder that store.root named")
     return sorted((_status(paths) for paths in points), key=lambda status: status.axes)

@@ -13,12 +13,15 @@ import polars as pl
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from gradsweep.analysis.conditions import values_in_reading_order
+from gradsweep.analysis.conditions import rows_with_values, values_in_reading_order
 from gradsweep.records import AXES
+from gradsweep.report.comparison import comparisons
 from gradsweep.report.figures.style import PALETTE, level_colours
 from gradsweep.report.labels import level_label, projection_label
 from gradsweep.report.measures import Measures
 from gradsweep.report.page.curves import (
+    ROWS_FOR_EVERY_METRIC,
+    ROWS_WHILE_WATCHED,
     curve_numbers,
     difference_numbers,
     metric_names,
@@ -28,8 +31,14 @@ from gradsweep.report.page.findings import findings_html
 from gradsweep.report.page.overview import overview
 from gradsweep.report.page.points import StoredPoints
 from gradsweep.report.page.samples import samples_by_point
-from gradsweep.report.page.settings import commands_of, settings_of, versions_of
+from gradsweep.report.page.settings import (
+    command_of_each,
+    commands_of,
+    settings_of,
+    versions_of,
+)
 from gradsweep.report.page.tables import table_texts
+from gradsweep.report.reading import sentences
 from gradsweep.store.atomic import write_text
 
 _SCRIPTS = (
@@ -68,16 +77,17 @@ def write_page(
     """
     data = _data(rows, computed, stored, refresh)
     text = _template().render(
-        name=folder.name,
+        title="All points" if folder.name == "all" else folder.name,
         written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
         results=str(stored.results),
         stored=stored,
-        overview=overview(stored.points),
+        overview=overview(stored),
+        comparisons=_in_short(rows, computed),
         has_curves=bool(data["metrics"]),
         findings=Markup(findings_html(findings)),
         versions=versions_of(stored.points),
         commands=commands_of(stored),
-        settings=settings_of(stored.points)[0],
+        settings=data["settings"],
         refresh=refresh,
         data=_json(data),
         style=Markup(_asset("page.css")),
@@ -95,8 +105,10 @@ def _data(
     refresh: float | None,
 ) -> dict[str, Any]:
     """What the scripts read. Numbers of the charts have five digits, the tables' CSV has all."""
-    drawn = [] if rows.is_empty() else with_other_metrics(rows, computed)
-    own = settings_of(stored.points)[1]
+    most_rows = ROWS_WHILE_WATCHED if refresh else ROWS_FOR_EVERY_METRIC
+    drawn = [] if rows.is_empty() else with_other_metrics(rows, computed, most_rows)
+    shared, own = settings_of(stored.points)
+    commands = command_of_each(stored)
     samples = {} if rows.is_empty() else samples_by_point(stored, rows, computed[0].metric)
     levels = values_in_reading_order(rows, "cot")
     return {
@@ -119,14 +131,25 @@ def _data(
                 "stored": point.n_stored,
                 "bad": point.n_bad,
                 "note": point.note,
+                "command": commands.get(point.point_id, ""),
+                "started": bool(point.record),
                 "settings": own.get(point.point_id, {}),
                 **samples.get(point.point_id, {}),
             }
             for point in stored.points
         ],
+        "settings": shared,
         "sampleMetric": computed[0].metric if computed else "",
         "refresh": refresh,
     }
+
+
+def _in_short(rows: pl.DataFrame, computed: Sequence[Measures]) -> list[tuple[str, str, list[str]]]:
+    """Model, dataset, and what its numbers say: the sentences of the terminal."""
+    if rows.is_empty() or not computed:
+        return []
+    found = comparisons(rows_with_values(rows, computed[0].metric), computed[0].metric)
+    return [(one.model, one.dataset, sentences(one)) for one in found]
 
 
 def _json(data: dict[str, Any]) -> Markup:

@@ -15,18 +15,23 @@ from gradsweep.report.measures import Measures, measures
 DIGITS = 5
 """Significant digits of a drawn number; tables keep all."""
 
-ROWS_FOR_EVERY_METRIC = 100_000
-"""Up to so many rows the page has every metric: it takes a few seconds."""
+ROWS_FOR_EVERY_METRIC = 1_000_000
+"""Up to so many rows the page has every metric: about two seconds for each of them then."""
+
+ROWS_WHILE_WATCHED = 100_000
+"""The same for a page that is written again and again, beside the sweep that it follows."""
 
 _CURVE = ("point_id", "projection")
 _DIFFERENCE = ("model", "dataset", "cot", "projection")
 
 
-def with_other_metrics(rows: pl.DataFrame, computed: Sequence[Measures]) -> list[Measures]:
-    """`computed`, and every other metric that has values when `rows` are few."""
+def with_other_metrics(
+    rows: pl.DataFrame, computed: Sequence[Measures], most_rows: int = ROWS_FOR_EVERY_METRIC
+) -> list[Measures]:
+    """`computed`, and every other metric that has values where `rows` are at most `most_rows`."""
     present = {one.metric for one in computed}
     others = [name for name in METRICS if name in rows.columns and name not in present]
-    if len(rows) > ROWS_FOR_EVERY_METRIC:
+    if len(rows) > most_rows:
         others = []
     with_values = [name for name in others if rows[name].cast(pl.Float64).is_finite().any()]
     return [*computed, *(measures(rows, name) for name in with_values)]

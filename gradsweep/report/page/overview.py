@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import polars as pl
+
 from gradsweep.config import cot_reading_key
+from gradsweep.records import SampleStatus
 from gradsweep.report.labels import level_label
-from gradsweep.report.page.points import StoredPoint
+from gradsweep.report.page.points import StoredPoint, StoredPoints
+from gradsweep.store import PointState
+
+MOST_REASONS = 3
+"""A long text's every word may be another reason: a line names the most frequent ones."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +26,14 @@ class Overview:
     """Model, dataset, and the points of each column: one, or none."""
     states: dict[str, int]
     """State -> number of points."""
+    contents: str
+    """How many models, datasets and samples there are."""
+    troubles: tuple[tuple[StoredPoint, str], ...]
+    """Points that failed, were stopped or have samples without numbers; and what happened."""
 
 
-def overview(points: Sequence[StoredPoint]) -> Overview:
-    """`points` in reading order, as `stored_points` gives them."""
+def overview(stored: StoredPoints) -> Overview:
+    points = stored.points
     columns = list(dict.fromkeys((p.axes["cot"], p.axes["correctness"]) for p in _by_level(points)))
     places: dict[tuple[str, str], dict[tuple[str, str], list[StoredPoint]]] = {}
     for point in points:
@@ -36,7 +47,52 @@ def overview(points: Sequence[StoredPoint]) -> Overview:
             for names, line in places.items()
         ),
         states=dict(Counter(point.state.value for point in points)),
+        contents=_contents(points),
+        troubles=tuple(_troubles(stored)),
     )
+
+
+def _contents(points: Sequence[StoredPoint]) -> str:
+    numbers = {
+        "model": len({point.axes["model"] for point in points}),
+        "dataset": len({point.axes["dataset"] for point in points}),
+        "stored sample": sum(point.n_stored for point in points),
+    }
+    return ", ".join(f"{n:,} {word}{'' if n == 1 else 's'}" for word, n in numbers.items())
+
+
+def _troubles(stored: StoredPoints) -> Iterator[tuple[StoredPoint, str]]:
+    reasons = _reasons(stored.samples) if any(point.n_bad for point in stored.points) else {}
+    for point in stored.points:
+        if point.state is PointState.FAILED:
+            yield point, point.note
+        elif point.state is PointState.STOPPED:
+            yield point, "nobody is working on it: the same command again goes on"
+        if point.n_bad:
+            of_point = "; ".join(reasons.get(point.point_id, []))
+            yield point, f"{point.n_bad} of {point.n_stored} samples not measured: {of_point}"
+
+
+def _reasons(samples: pl.DataFrame) -> dict[str, list[str]]:
+    """Point -> "3 × empty_response (nothing to read)", the most frequent first."""
+    counted = (
+        samples.filter(pl.col("status") != SampleStatus.OK.value)
+        .group_by("point_id", "status", "reason", maintain_order=True)
+        .len()
+        .sort("len", descending=True, maintain_order=True)
+    )
+    found: dict[str, list[str]] = {}
+    for line in counted.iter_rows(named=True):
+        text = f"{line['len']} × {line['status']}" + (
+            f" ({line['reason']})" if line["reason"] else ""
+        )
+        found.setdefault(line["point_id"], []).append(text)
+    return {name: _first(texts) for name, texts in found.items()}
+
+
+def _first(texts: list[str]) -> list[str]:
+    more = len(texts) - MOST_REASONS
+    return [*texts[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _by_level(points: Sequence[StoredPoint]) -> list[StoredPoint]:

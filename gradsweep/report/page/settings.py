@@ -40,9 +40,10 @@ def settings_of(
 ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     """Settings that all points share, and those of each point (by id) that they do not.
 
-    Names are those of the overrides on the command line: `gradients.solver`.
+    Names are those of the overrides on the command line, `gradients.solver`, and
+    `versions.<package>`.
     """
-    flat = {point.point_id: dict(_flat(point.record["config"])) for point in points if point.record}
+    flat = {point.point_id: dict(_settings(point.record)) for point in points if point.record}
     names = sorted({name for settings in flat.values() for name in settings})
     shared, differing = {}, []
     for name in names:
@@ -56,6 +57,21 @@ def settings_of(
         for point_id, settings in flat.items()
     }
     return shared, own
+
+
+def command_of_each(stored: StoredPoints) -> dict[str, str]:
+    """Point -> the command that runs it alone, where a sweep has it."""
+    return {
+        point["point_id"]: shlex.join(["python", "-m", "gradsweep", *point["overrides"]])
+        for sweep in stored.sweeps
+        for point in sweep["points"]
+        if "overrides" in point
+    }
+
+
+def _settings(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _flat(record["config"])
+    yield from _flat(record.get("versions", {}), "versions.")
 
 
 def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

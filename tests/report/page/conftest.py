@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,12 @@ import polars as pl
 import pytest
 from report.page.planted import stored_of
 
+from benchmarks.chromium import NoChromium
+from benchmarks.chromium import chromium as started_chromium
 from gradsweep.analysis import test_claims as claims_of
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import Measures, measures
 from gradsweep.report.page import write_page
-
-HEADLESS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 
 @pytest.fixture(scope="session")
@@ -81,23 +71,10 @@ def data_of() -> Callable[[Path], dict[str, Any]]:
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A headless Chromium, driven by Selenium; its downloads are in `downloads`."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    driver = shutil.which("chromedriver")
-    if program is None or driver is None:
-        pytest.skip("no Chromium with chromedriver here (Debian: chromium chromium-driver)")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    profile = tmp_path_factory.mktemp("chromium")
-    for argument in (*HEADLESS, "--window-size=1280,900", f"--user-data-dir={profile}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    browser.downloads = tmp_path_factory.mktemp("downloads")
-    browser.execute_cdp_cmd(
-        "Browser.setDownloadBehavior",
-        {"behavior": "allow", "downloadPath": str(browser.downloads)},
-    )
-    yield browser
-    browser.quit()
+    downloads = tmp_path_factory.mktemp("downloads")
+    try:
+        with started_chromium(downloads) as browser:
+            browser.downloads = downloads
+            yield browser
+    except NoChromium as missing:
+        pytest.skip(str(missing))

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from report.page.reader import addresses, choose, downloaded, drawn, element, show, tick, until
 
 from gradsweep.analysis import curves
 from gradsweep.report.formats import csv
 from gradsweep.report.measures import measures
 from gradsweep.report.tables import tables
-
-LONGEST_WAIT = 60.0
-"""Seconds: a machine may be busy with other things."""
 
 PLACE = """
 const [layer, value] = arguments, layout = chart._fullLayout;
@@ -60,66 +55,12 @@ return [...document.querySelectorAll(controls)].filter((node) => node.checkVisib
 """Controls and regions that a screen reader could not name."""
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + LONGEST_WAIT
-    while not (found := condition()):
-        assert time.monotonic() < end, "nothing came"
-        time.sleep(0.05)
-    return found
-
-
-def addresses(browser: Any) -> set[str]:
-    """What was asked for since the last call; the browser's own pages aside."""
-    asked = set()
-    for entry in browser.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            asked.add(message["params"]["request"]["url"])
-    return {url for url in asked if not url.startswith(("chrome", "data:", "blob:"))}
-
-
 @pytest.fixture
 def browser(chromium: Any, page: Path) -> Any:
     """The page, as on a first visit, 1280 pixels wide; a console error fails the test."""
     show(chromium, page)
     yield chromium
     assert [line for line in chromium.get_log("browser") if line["level"] == "SEVERE"] == []
-
-
-def show(browser: Any, page: Path, width: int = 1280, scheme: str = "light") -> None:
-    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    browser.get(page.as_uri())
-    browser.execute_script("sessionStorage.clear()")
-    browser.get_log("browser")
-    addresses(browser)
-    browser.refresh()
-
-
-def element(browser: Any, name: str) -> Any:
-    """The element with this id, in the middle of the window."""
-    found = browser.find_element("id", name)
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", found)
-    return found
-
-
-def choose(browser: Any, name: str, value: str) -> None:
-    element(browser, name).find_element("css selector", f"option[value='{value}']").click()
-
-
-def tick(browser: Any, value: str) -> None:
-    """Press the check box of a projection, model, level or correctness."""
-    element(browser, "filters").find_element("css selector", f"input[value='{value}']").click()
-
-
-def drawn(browser: Any) -> list[list[float | None]]:
-    """y values of every curve in the chart, bands and dots aside."""
-    code = "return chart.data.filter((t) => t.hoverinfo !== 'skip').map((t) => [...t.y])"
-    found = browser.execute_script(code)
-    assert isinstance(found, list)
-    return found
 
 
 def test_it_draws_without_network_or_console_messages(browser, page):
@@ -157,31 +98,49 @@ def test_rd_and_pairs_have_views_of_their_own(browser):
     assert "both correct and irrelevant" in element(browser, "message").text
 
 
-def test_hovering_tells_value_interval_and_samples(browser, rows):
+def point_at(browser, layer, value):
+    """The text beside the pointer, at this place of the first panel."""
     from selenium.webdriver import ActionChains
 
-    curve = curves(rows.filter(model="tiny", projection="q", cot="none"), "nuclear_norm")
-    one = curve.filter(correctness="irrelevant", layer=3).to_dicts()[0]
-    x, y = browser.execute_script(PLACE, 3, one["mean"])
+    x, y = browser.execute_script(PLACE, layer, value)
     actions = ActionChains(browser)
     actions.w3c_actions.pointer_action.move_to_location(round(x) - 3, round(y))
     actions.w3c_actions.pointer_action.move_to_location(round(x), round(y))
     actions.perform()
+    return shown_text(browser)
+
+
+def tap(browser, layer, value):
+    x, y = browser.execute_script(PLACE, layer, value)
+    for kind, points in (("touchStart", [{"x": x, "y": y}]), ("touchEnd", [])):
+        event = {"type": kind, "touchPoints": points}
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", event)
+    return shown_text(browser)
+
+
+def shown_text(browser):
     hovered = "#chart .hoverlayer .hovertext"
     (label,) = until(lambda: browser.find_elements("css selector", hovered))
-    text = label.get_attribute("textContent")
+    return label.get_attribute("textContent")
+
+
+@pytest.mark.parametrize(("reach", "width"), [(point_at, 1280), (tap, 390)])
+def test_a_value_tells_its_interval_and_samples(browser, page, rows, reach, width):
+    show(browser, page, width)
+    curve = curves(rows.filter(model="tiny", projection="q", cot="none"), "nuclear_norm")
+    one = curve.filter(correctness="irrelevant", layer=3).to_dicts()[0]
+    text = reach(browser, 3, one["mean"])
     for shown in ("no CoT · irrelevant", "Q, layer 3", "n = 4 samples"):
         assert shown in text
     for name in ("mean", "ci_low", "ci_high"):
         assert f"{one[name]:.4g}" in text
 
 
-def downloaded(browser: Any, name: str, button: str) -> Path:
-    path = Path(browser.downloads) / name
-    path.unlink(missing_ok=True)
-    element(browser, button).click()
-    until(path.exists)
-    return path
+def test_an_rd_tells_both_values_and_questions(browser):
+    choose(browser, "view", "differences")
+    text = point_at(browser, 3, 0.8)
+    for shown in ("detailed CoT", "RD 0.8", "correct 0.75, irrelevant 1.35", "n = 4 questions"):
+        assert shown in text
 
 
 def test_downloads_have_the_numbers(browser, rows):
@@ -197,6 +156,8 @@ def test_downloads_have_the_numbers(browser, rows):
     assert joined["mean"].to_list() == pytest.approx(joined["exact"].to_list(), rel=1e-4)
     settings = pl.read_csv(downloaded(browser, "settings.csv", "save-settings"))
     assert settings["cot.level"].to_list() == settings["cot"].to_list()
+    assert set(settings["versions.git_commit"]) == {"abc"}
+    assert settings["seed"].to_list() == [0] * len(settings)
     assert downloaded(browser, "curves-nuclear_norm.png", "save-image").stat().st_size > 10_000
 
 
@@ -243,6 +204,8 @@ def test_the_button_turns_the_colours_and_paper_is_white(browser):
     assert dark != light
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert browser.execute_script(paper) == light
+    a4 = 794 - 2 * 48
+    assert browser.execute_script("return chart.layout.width") <= a4
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
     assert browser.execute_script(paper) == dark
 
@@ -252,12 +215,3 @@ def test_hostile_names_stay_text(browser, plant, page_of, tmp_path):
     show(browser, page_of(rows, tmp_path))
     assert browser.find_elements("css selector", "img") == []
     assert "<img" in element(browser, "chart-title").text
-
-
-def test_a_watched_page_loads_itself_and_keeps_the_choices(browser, rows, page_of, tmp_path):
-    path = page_of(rows.filter(model="tiny"), tmp_path, refresh=1)
-    show(browser, path)
-    choose(browser, "metric", "effective_rank")
-    browser.execute_script("window.before = true")
-    until(lambda: browser.execute_script("return !window.before && window.chart?.data"))
-    assert element(browser, "metric").get_attribute("value") == "effective_rank"

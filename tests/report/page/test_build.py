@@ -1,16 +1,22 @@
 """The page as a file: whole, safe, and with the numbers of the analysis."""
 
 import re
+from dataclasses import replace
+from html import unescape
 
 import polars as pl
 import pytest
 from report.page.planted import stored_of
 
 from gradsweep.analysis import curves, relative_difference
+from gradsweep.report.comparison import comparisons
 from gradsweep.report.page import write_page
-from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC, with_other_metrics
+from gradsweep.report.page.curves import with_other_metrics
+from gradsweep.report.page.overview import overview
+from gradsweep.report.reading import sentences
 from gradsweep.store import PointState
 
+NEW = {"state": PointState.NEW, "record": {}, "n_stored": 0, "n_bad": 0}
 HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
@@ -60,8 +66,9 @@ def test_names_and_reasons_are_text_and_never_html(plant, page_of, data_of, tmp_
 def test_small_results_have_every_metric_and_large_ones_those_of_the_report(page, data_of, rows):
     assert [one["key"] for one in data_of(page)["metrics"]] == ["nuclear_norm", "effective_rank"]
     line = rows.head(1)
-    many = pl.concat([line] * (ROWS_FOR_EVERY_METRIC + 1))
-    assert with_other_metrics(many, []) == []
+    many = pl.concat([line] * 9)
+    assert with_other_metrics(many, [], most_rows=8) == []
+    assert len(with_other_metrics(many, [], most_rows=9)) == 2
 
 
 def test_points_have_their_state_settings_and_samples(page, data_of):
@@ -82,12 +89,42 @@ def test_versions_commands_and_shared_settings_are_told(page):
 
 
 def test_points_that_were_not_started_leave_an_honest_page(rows, tmp_path):
-    new = [
-        type(point)(**(vars(point) | {"state": PointState.NEW, "record": {}}))
-        for point in stored_of(rows).points
-    ]
+    new = [replace(point, **NEW) for point in stored_of(rows).points]
     stored = stored_of(rows, points=tuple(new), samples=pl.DataFrame())
     text = write_page(tmp_path, rows.clear(), [], "", stored, refresh=5).read_text()
     assert "12 new" in text
     assert 'id="chart"' not in text
     assert "again every 5 s" in text
+
+
+def test_what_failed_or_was_not_measured_is_named_with_its_reason(rows, page_of, tmp_path):
+    first, second, *others = stored_of(rows).points
+    points = (
+        replace(first, state=PointState.FAILED, note="the disk was full", n_bad=0),
+        replace(second, state=PointState.STOPPED),
+        *(replace(point, n_bad=0) for point in others),
+    )
+    troubles = overview(stored_of(rows, points=points)).troubles
+    assert [point.state.value for point, _ in troubles] == ["failed", "stopped", "stopped"]
+    assert troubles[0][1] == "the disk was full"
+    assert troubles[2][1] == "1 of 5 samples not measured: 1 × empty_response (nothing to read)"
+    text = page_of(rows, tmp_path, points=points).read_text(encoding="utf-8")
+    for shown in ("1 failed", "10 done", "the disk was full", "Needs a look: 3"):
+        assert shown in text
+
+
+def test_the_sentences_of_the_terminal_are_there(page, rows):
+    text = unescape(page.read_text(encoding="utf-8"))
+    for comparison in comparisons(rows, "nuclear_norm"):
+        for sentence in sentences(comparison):
+            assert f"<li>{sentence}</li>" in text
+
+
+def test_a_point_tells_the_command_that_runs_it_alone(rows, page_of, data_of, tmp_path):
+    name = rows["point_id"][0]
+    planned = {"point_id": name, "overrides": ["cot=none", "dataset.path=my data.jsonl"]}
+    sweep = stored_of(rows).sweeps[0] | {"points": [planned]}
+    points = data_of(page_of(rows, tmp_path, sweeps=(sweep,)))["points"]
+    assert {point["id"]: point["command"] for point in points if point["command"]} == {
+        name: "python -m gradsweep cot=none 'dataset.path=my data.jsonl'"
+    }

@@ -1,7 +1,8 @@
 // Panels as one Plotly figure, with a legend of buttons.
 
 const PANEL_WIDTH = 190;
-const PANEL_HEIGHT = 210;
+const PANEL_HEIGHTS = [300, 250, 220]; // of one row of panels, of two, of more
+const PAPER_WIDTH = 680; // A4 and Letter between their margins
 const FEW_LAYERS = 8; // a line through one or two points would not be seen
 const TOP_LAYERS = 5; // as many as the paper names
 const DASHES = ["solid", "6px,3px", "2px,2px", "8px,3px,2px,3px"];
@@ -112,7 +113,7 @@ function layoutOf(arranged, width) {
   const fits = arranged.columns.length <= Math.max(most, width < 600 ? 1 : 4);
   const nColumns = fits ? arranged.columns.length : Math.max(most, width < 600 ? 2 : 4);
   const nRows = Math.max(1, Math.ceil(arranged.panels.length / nColumns));
-  const height = nRows * PANEL_HEIGHT + 46;
+  const height = nRows * PANEL_HEIGHTS[Math.min(nRows, PANEL_HEIGHTS.length) - 1] + 46;
   const ink = isDark() ? "#e6e8ea" : "#222222", grid = isDark() ? "#343a41" : "#e3e3e3";
   const paper = isDark() ? "#14171a" : "#ffffff";
   const layout = {
@@ -182,7 +183,7 @@ function drawChart() {
   byId("message").textContent = arranged.message;
   byId("chart-title").textContent = chartTitle();
   const traces = arranged.panels.flatMap((panel, i) => panelTraces(panel, i ? i + 1 : 0));
-  const layout = layoutOf(arranged, chart.clientWidth);
+  const layout = layoutOf(arranged, printing ? PAPER_WIDTH : chart.clientWidth);
   return Plotly.react(chart, traces, layout, { displayModeBar: false, responsive: false });
 }
 

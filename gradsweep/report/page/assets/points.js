@@ -9,14 +9,23 @@ function definitions(pairs) {
 function showPoint(point) {
   const facts = [["point", point.id], ["state", point.state], ["samples", `${point.stored} stored, ${point.bad} not measured`]];
   if (point.note) facts.push([point.state === "failed" ? "error" : "note", point.note]);
-  const parts = [definitions(facts)];
-  const own = Object.entries(point.settings);
-  if (own.length) parts.push(element("details", {}, element("summary", {}, "Settings that not all points share"), definitions(own)));
+  const parts = [element("h3", { className: "on-paper" }, nameOf(point)), definitions(facts)];
   if (point.outliers?.length) parts.push(...outliers(point));
   if (point.bad) parts.push(badSamples(point));
+  if (point.command) parts.push(element("h3", {}, "Command"), element("pre", {}, element("code", {}, point.command)));
+  const own = Object.entries(point.settings);
+  if (own.length) parts.push(element("details", {}, element("summary", {}, "Settings that not all points share"), definitions(own)));
+  const all = Object.entries(settingsOf(point));
+  if (all.length) parts.push(element("details", {}, element("summary", {}, "All settings and versions"), definitions(all)));
   byId("point").replaceChildren(...parts);
   byId("show-point").disabled = !point.stored || !data.metrics.length;
   memory.write({ point: point.id });
+}
+
+/** By name; of a point that was not started there are none. */
+function settingsOf(point) {
+  if (!point.started) return {};
+  return Object.fromEntries(Object.entries({ ...data.settings, ...point.settings }).sort());
 }
 
 function outliers(point) {
@@ -33,7 +42,7 @@ function outliers(point) {
     const texts = sample.prompt === undefined ? [] : [
       element("h4", {}, "prompt"), element("pre", {}, sample.prompt),
       element("h4", {}, "response"), element("pre", {}, sample.response)];
-    return element("details", {}, summary, ids, ...texts);
+    return element("details", { open: sample === point.outliers[0] }, summary, ids, ...texts);
   });
   return [heading, explained, ...items];
 }
@@ -68,8 +77,11 @@ function startPoints(redraw) {
 
 function startSettings() {
   byId("save-settings").addEventListener("click", () => {
-    const names = [...new Set(data.points.flatMap((point) => Object.keys(point.settings)))];
-    const lines = data.points.map((point) => [point.id, ...AXES.map((axis) => point.axes[axis]), ...names.map((name) => point.settings[name])]);
+    const names = [...new Set(data.points.flatMap((point) => Object.keys(settingsOf(point))))].sort();
+    const lines = data.points.map((point) => {
+      const settings = settingsOf(point);
+      return [point.id, ...AXES.map((axis) => point.axes[axis]), ...names.map((name) => settings[name])];
+    });
     saveFile("settings.csv", csvText(["point_id", ...AXES, ...names], lines));
   });
 }
