@@ -94,7 +94,8 @@ def test_a_preempted_job_goes_on_by_itself(
     grid.run()
     half_way(grid, *grid.planned())
     nodes = slurm("sinfo", "-h", "-p", "high", "-o", "%D").strip()
-    slurm("sbatch", "--wait", "-p", "high", "-N", nodes, "--exclusive", "-o", "/dev/null", "--wrap=sleep 5")
+    quiet = ("-o", "/dev/null", "--wrap=sleep 5")
+    slurm("sbatch", "--wait", "-p", "high", "-N", nodes, "--exclusive", *quiet)
     grid.finish()
     grid.assert_done()
     assert grid.starts() > 3
