@@ -61,7 +61,7 @@ class Taps:
         """Within the block, one backward pass of this thread calls `on_layer` once per layer.
 
         Calls come in the order of the backward pass (last layer first). The tensors of
-        `Factors` are (batch, tokens, n or m), in the model's dtype and on its device.
+        `Factors` are (batch, tokens, n or m), in the model's dtype and on the layer's device.
 
         Raises:
             RuntimeError: after a backward pass in which a projection never got a gradient.
@@ -88,7 +88,9 @@ class Taps:
                 assert collector is not None, "a backward pass outside Taps.collect"
                 collector.report(site, x, dy)
 
-            return _Tap.apply(output, args[0].detach(), self._anchor, report)
+            # X and dY belong together, also where a module got its input from another device.
+            x = args[0].detach().to(output.device)
+            return _Tap.apply(output, x, self._anchor, report)
 
         return put_tap
 
