@@ -188,7 +188,7 @@ def _reference(
     loaded: LoadedModel, sites: Sequence[ProjectionSite], sample: EncodedSample, advance: Advance
 ) -> Values:
     """One sample by the definition (paper section 3): loss, backward, SVD of every `param.grad`."""
-    ids = torch.tensor(sample.input_ids, device=loaded.model.device)
+    ids = torch.tensor(sample.input_ids).to(loaded.model.device)
     with trainable([site.module.get_parameter("weight") for site in sites]), torch.enable_grad():
         logits = loaded.model(input_ids=ids[None], use_cache=False).logits[0]
         start = sample.response_start

@@ -88,9 +88,7 @@ class Taps:
                 assert collector is not None, "a backward pass outside Taps.collect"
                 collector.report(site, x, dy)
 
-            # X and dY belong together, also where a module got its input from another device.
-            x = args[0].detach().to(output.device)
-            return _Tap.apply(output, x, self._anchor, report)
+            return _Tap.apply(output, args[0].detach(), self._anchor, report)
 
         return put_tap
 

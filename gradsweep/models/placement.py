@@ -64,7 +64,7 @@ def spread(skeleton: PreTrainedModel, config: ModelConfig, free: dict[int, int])
         ModelError: it does not fit; says what it takes and what would take less.
     """
     packed = _packed_weights(skeleton) if config.quantization is Quantization.nf4 else {}
-    whole = list(skeleton._no_split_modules or [])
+    whole = _layer_classes(skeleton)
     share = WEIGHTS_SHARE[config.quantization]
     memory = get_balanced_memory(
         skeleton,
@@ -79,6 +79,12 @@ def spread(skeleton: PreTrainedModel, config: ModelConfig, free: dict[int, int])
         size = compute_module_sizes(skeleton, special_dtypes=packed)[""]
         raise ModelError(_too_large(config, size / 1e9, free, share))
     return found
+
+
+def _layer_classes(skeleton: nn.Module) -> list[str]:
+    """Of everything in a list of modules; transformers' own list lacks some families."""
+    lists = [module for module in skeleton.modules() if isinstance(module, nn.ModuleList)]
+    return sorted({type(layer).__name__ for layers in lists for layer in layers})
 
 
 def does_not_fit(config: ModelConfig, gigabytes: float | None, device: str) -> ModelError:

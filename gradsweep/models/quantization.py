@@ -6,6 +6,7 @@ module are those of a dense model with the dequantised weights, and dYᵀX is th
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from collections.abc import Iterator
@@ -40,8 +41,8 @@ def quantization_config(config: ModelConfig) -> BitsAndBytesConfig:
             "pip install 'gradsweep[quantization]' (in a checkout: pip install -c constraints.txt "
             "-e '.[quantization]')"
         )
-    # Its import says on stderr that a package of faster inference kernels is not there.
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+    with _silenced("bitsandbytes"):  # which misses a package of faster kernels for inference
+        importlib.import_module("bitsandbytes")
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type=config.quantization.name,
@@ -129,5 +130,18 @@ def to_float32(model: nn.Module) -> None:
 def dequantise(model: PreTrainedModel) -> None:
     """Put frozen dense modules with the same weights, in float32, in the place of 4-bit ones."""
     if four_bit_modules(model):
-        model.dequantize(dtype=torch.float32)
+        with _silenced("transformers"):
+            model.dequantize(dtype=torch.float32)
         model.requires_grad_(False)
+
+
+@contextmanager
+def _silenced(package: str) -> Iterator[None]:
+    """No warnings from its loggers."""
+    logger = logging.getLogger(package)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -33,12 +33,13 @@ Way = Callable[[Sequence[Tensor]], Eigenvalues]
 
 
 def eigvalsh(matrices: Sequence[Tensor]) -> Eigenvalues:
-    """Of each matrix (n×n, float64, any sizes and devices), in the order given."""
-    alike: dict[tuple[torch.device, int], list[int]] = {}
+    """Of each matrix (n×n, float64, any sizes), in the order given."""
+    of_size: dict[int, list[int]] = {}
     for place, matrix in enumerate(matrices):
-        alike.setdefault((matrix.device, len(matrix)), []).append(place)
+        of_size.setdefault(len(matrix), []).append(place)
     found: Eigenvalues = [None] * len(matrices)
-    for (device, n), places in alike.items():
+    for n, places in of_size.items():
+        device = matrices[places[0]].device
         solved = fastest_way(device, size_class(n))([matrices[i] for i in places])
         for place, eigenvalues in zip(places, solved, strict=True):
             found[place] = eigenvalues
