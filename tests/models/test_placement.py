@@ -79,11 +79,12 @@ def test_a_layer_is_never_divided(
         model = tiny_model(family)
     tensors = [*model.parameters(), *model.buffers()]
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    device_map = spread(model, auto_config(), dict.fromkeys(range(3), 3 * size))
     lists = {n for n, m in model.named_modules() if isinstance(m, torch.nn.ModuleList)}
-    for name in device_map:
-        parents = {name.rsplit(".", i)[0] for i in range(2, name.count(".") + 1)}
-        assert not parents & lists, name
+    for n_gpus in range(2, 9):
+        device_map = spread(model, auto_config(), dict.fromkeys(range(n_gpus), 3 * size))
+        for name in device_map:
+            parents = {name.rsplit(".", i)[0] for i in range(2, name.count(".") + 1)}
+            assert not parents & lists, name
 
 
 @pytest.mark.parametrize("n_gpus", [1, 2])
