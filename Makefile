@@ -47,5 +47,5 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,gemma]'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,gemma,quantization]'
 	@touch $@

@@ -32,7 +32,7 @@ from gradsweep.models import hub
 from gradsweep.models.encode import chat_prefix
 from gradsweep.models.footprint import model_weights_gb
 from gradsweep.models.placement import (
-    DeviceMap,
+    Placement,
     does_not_fit,
     free_gpu_memory,
     resolve_device,
@@ -132,7 +132,7 @@ def _load_tokenizer(
 
 def _device_map(
     config: ModelConfig, source: ResolvedSource, arguments: dict[str, Any], target: torch.device
-) -> DeviceMap | None:
+) -> Placement | None:
     """Where the loader itself puts the weights; None leaves them to `_placed`."""
     if config.device_map is None or target.type == "cpu":
         # Weights are quantised one by one as they arrive: the model never exists in full.
@@ -147,7 +147,7 @@ def _load_weights(
     config: ModelConfig,
     source: ResolvedSource,
     arguments: dict[str, Any],
-    device_map: DeviceMap | None,
+    device_map: Placement | None,
 ) -> PreTrainedModel:
     arguments = arguments | {
         "device_map": device_map,

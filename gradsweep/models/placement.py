@@ -23,7 +23,7 @@ from gradsweep.config import Dtype, ModelConfig, Quantization
 from gradsweep.errors import ConfigError, ModelError
 from gradsweep.models.footprint import amount
 
-DeviceMap = dict[str, int | torch.device]
+Placement = dict[str, int | torch.device]
 """Dotted name of a module ("" is the whole model) -> where it goes with all that it holds."""
 
 WEIGHTS_SHARE = {Quantization.none: 0.9, Quantization.nf4: 0.8}
@@ -48,11 +48,18 @@ def resolve_device(device: str) -> torch.device:
 
 
 def free_gpu_memory() -> dict[int, int]:
-    """Bytes that are free on each GPU of this machine; empty without any."""
-    return {i: torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())}
+    """Bytes that are free on each GPU of this machine; empty without any.
+
+    What torch keeps of freed tensors, such as an earlier model's, counts as free.
+    """
+    kept = [
+        torch.cuda.memory_reserved(gpu) - torch.cuda.memory_allocated(gpu)
+        for gpu in range(torch.cuda.device_count())
+    ]
+    return {gpu: torch.cuda.mem_get_info(gpu)[0] + size for gpu, size in enumerate(kept)}
 
 
-def spread(skeleton: PreTrainedModel, config: ModelConfig, free: dict[int, int]) -> DeviceMap:
+def spread(skeleton: PreTrainedModel, config: ModelConfig, free: dict[int, int]) -> Placement:
     """About equal parts of the model for every GPU, no layer in two of them.
 
     Args:
@@ -72,7 +79,7 @@ def spread(skeleton: PreTrainedModel, config: ModelConfig, free: dict[int, int])
         no_split_module_classes=whole,
         special_dtypes=packed,
     )
-    found: DeviceMap = infer_auto_device_map(
+    found: Placement = infer_auto_device_map(
         skeleton, memory, no_split_module_classes=whole, special_dtypes=packed
     )
     if not set(found.values()) <= set(free):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from gradsweep.gradients import Batch, make_batch
 from gradsweep.identity import point_id, science
 from gradsweep.measure import Engine, Measurement
 from gradsweep.models import load_model
-from gradsweep.models.footprint import model_weights_gb, needs
 from gradsweep.models.projections import available_projections, coverage, find_projections
 
 bitsandbytes = pytest.importorskip("bitsandbytes", reason="the extra `quantization`")
@@ -282,20 +280,3 @@ def test_a_quantised_point_is_another_one_with_other_rows(saved: Saved, tmp_path
     rows = [extract(config, show_progress=False).rows() for config in (plain, four)]
     ratio = rows[1]["nuclear_norm"].mean() / rows[0]["nuclear_norm"].mean()
     assert 1e-6 < abs(ratio - 1) < 0.5
-
-
-def test_an_estimate_follows_the_choice() -> None:
-    source = ModelSource(kind=SourceKind.folder, path="/m")
-
-    def big(**fields: Any) -> ModelConfig:
-        return ModelConfig(name="m", source=source, parameters=8 * 10**9, **fields)
-
-    sizes = {"float32": 32.0, "bfloat16": 16.0, "float16": 16.0}
-    for dtype in Dtype:
-        assert model_weights_gb(big(dtype=dtype)) == sizes[dtype.name]
-    four = big(dtype=Dtype.bfloat16, quantization=Quantization.nf4)
-    assert math.isclose(model_weights_gb(four) or 0, 4.5)
-    assert "4.5 GB in 4 bits (chosen)" in needs(four)
-    assert "16.0 GB in 16 bits (chosen)" in needs(big(dtype=Dtype.float16))
-    assert needs(big()).count("(chosen)") == 1
-    assert model_weights_gb(ModelConfig(name="m", source=source)) is None
