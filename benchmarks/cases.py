@@ -14,7 +14,8 @@ from gradsweep.composition import compose
 from gradsweep.data import load_samples
 from gradsweep.gradients import Batch, make_batch
 from gradsweep.models.encode import encode
-from gradsweep.models.load import load_model, resolve_device
+from gradsweep.models.load import load_model
+from gradsweep.models.placement import resolve_device
 from gradsweep.records import EncodedSample
 
 VOCABULARY = 32_000

@@ -9,11 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradsweep.gradients import Batch, make_batch
+from gradsweep.gradients import Batch, make_batch, trainable
 from gradsweep.measure import Engine, Measurement
 from gradsweep.models.projections import find_projections
 from gradsweep.records import PROJECTIONS
-from gradsweep.verify import trainable
 
 IGNORED = -100
 """Label of a token without loss, in transformers' convention."""

@@ -284,6 +284,8 @@ class _ModelCache:
         key = {
             "source": config.model.source.identity(),
             "dtype": config.model.dtype,
+            "quantization": config.model.quantization,
+            "device_map": config.model.device_map,
             "device": config.gradients.device,
         }
         if self._model is None or key != self._key:

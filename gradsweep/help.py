@@ -36,6 +36,8 @@ fields you may want to set
   store.root=results       where results go
   model.prompt=plain       plain text or the model's chat template (plain, chat)
   model.dtype=bfloat16     of weights and activations (float32, bfloat16, float16)
+  model.quantization=nf4   weights in 4 bits, of a model in safetensors (none, nf4)
+  model.device_map=auto    one model over all GPUs of the node (null, auto)
   gradients.projections=[q,v]   what to measure (q k v o; gate up down or fc1 fc2)
   tracking=none            do not write Weights & Biases runs
   dataset.shuffle=false    the first samples in file order, not a seeded subset

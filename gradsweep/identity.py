@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gradsweep.config import Config, CorrectnessKind
+from gradsweep.config import Config, CorrectnessKind, Quantization
 from gradsweep.data import fingerprint
 from gradsweep.versions import versions
 
@@ -27,7 +27,8 @@ def science(config: Config) -> dict[str, Any]:
             "prompt": config.model.prompt.name,
             "dtype": config.model.dtype.name,
             "max_length": config.model.max_length,
-        },
+        }
+        | _quantization(config),
         "dataset": {
             "name": config.dataset.name,
             "data": fingerprint(config),
@@ -53,6 +54,12 @@ def _additions(config: Config) -> dict[str, Any]:
     """Columns that are measured only when asked for: other points keep the id they always had."""
     wanted = {"similarities": config.gradients.similarities, "top_k": config.gradients.top_k}
     return {name: value for name, value in wanted.items() if value}
+
+
+def _quantization(config: Config) -> dict[str, Any]:
+    """As with `_additions`: unquantised points keep the id they always had."""
+    kind = config.model.quantization
+    return {} if kind is Quantization.none else {"quantization": kind.name}
 
 
 def point_id(config: Config) -> str:

@@ -287,7 +287,7 @@ def gradient_spectra(
 
     Args:
         model: a causal LM of a family in `gradsweep.models.projections.ADAPTERS`.
-        input_ids: (batch, length) integers, on the model's device.
+        input_ids: (batch, length) integers, on the device of the model's embedding.
         response_mask: (batch, length), true at the tokens that carry loss.
         attention_mask: (batch, length), true at real tokens; padding on either side. None
             means no padding.

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from gradsweep.gradients import Batch
+from gradsweep.models.projections import n_parameters
 
 log = logging.getLogger("gradsweep")
 
@@ -50,14 +51,13 @@ Result = TypeVar("Result")
 
 def default_workers(model: nn.Module) -> int:
     """One batch per core for a model that is small beside its activations, on a CPU."""
-    n_parameters = sum(parameter.numel() for parameter in model.parameters())
-    small = on_cpu(model) and n_parameters < SMALL_MODEL_PARAMETERS
+    small = on_cpu(model) and n_parameters(model) < SMALL_MODEL_PARAMETERS
     return min(torch.get_num_threads(), MOST_WORKERS) if small else 1
 
 
 def on_cpu(model: nn.Module) -> bool:
-    """Where its first parameter is; a model is on one kind of device."""
-    return next(model.parameters()).device.type == "cpu"
+    """Whether all of it is there."""
+    return all(parameter.device.type == "cpu" for parameter in model.parameters())
 
 
 def is_out_of_memory(error: BaseException) -> bool:

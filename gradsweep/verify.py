@@ -10,23 +10,23 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
 from gradsweep.config import Config, Dtype
 from gradsweep.data import load_samples
 from gradsweep.errors import DataError, ModelError
-from gradsweep.gradients import collate, token_batches
+from gradsweep.gradients import collate, token_batches, trainable
 from gradsweep.measure import Engine, Measurement, SpectraOptions
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel, load_model
 from gradsweep.models.projections import ProjectionSite, find_projections
+from gradsweep.models.quantization import dequantise, is_four_bit, to_float32
 from gradsweep.records import EncodedSample
 
 TOLERANCES = {
@@ -103,8 +103,9 @@ class Cell:
 def verify(config: Config, start: Callable[[int], Advance]) -> Verification:
     """Measure the point's samples as a run would, and again from the definition.
 
-    The comparison is made in float32: half-precision weights are converted, which is exact. With
-    such a model the engine also runs in the model's own precision, against the same reference.
+    The comparison is made in float32: half-precision weights are converted, which is exact; the
+    reference of a 4-bit model is the dense one with its dequantised weights. With a half-precision
+    model the engine also runs in the model's own precision, against the same reference.
 
     Args:
         config: the point; its `n_samples` says how many are compared. Nothing is stored.
@@ -123,13 +124,15 @@ def verify(config: Config, start: Callable[[int], Advance]) -> Verification:
     sites = find_projections(loaded.model, config.gradients.projections)
     _check_differentiable(sites)
     half = {} if config.model.dtype is Dtype.float32 else _ours(config, loaded, sites, encoded)
-    loaded.model.float()
+    to_float32(loaded.model)
     ours = _ours(config, loaded, sites, encoded)
+    dequantise(loaded.model)
+    sites = find_projections(loaded.model, config.gradients.projections)
     comparable = [s for s in encoded if math.isfinite(ours[s.sample.index][OF_SAMPLE]["loss"])]
     if not comparable:
         raise DataError(f"none of the {len(samples)} samples has a response with a finite loss")
     advance = start(len(comparable) * sum(len(site.columns) for site in sites))
-    references = {s.sample.index: _reference(loaded.model, sites, s, advance) for s in comparable}
+    references = {s.sample.index: _reference(loaded, sites, s, advance) for s in comparable}
     left_out = sorted({s.index for s in samples} - references.keys())
     return Verification(
         differences=tuple(_differences(ours, references)),
@@ -144,6 +147,8 @@ def _check_differentiable(sites: Sequence[ProjectionSite]) -> None:
     """Raises ModelError where autograd has no weight gradient to compare with."""
     for site in sites:
         weight = dict(site.module.named_parameters(recurse=False)).get("weight")
+        if is_four_bit(site.module):
+            continue  # it will be dequantised
         if weight is None or not weight.is_floating_point():
             raise ModelError(
                 "verify needs weights that autograd can differentiate; "
@@ -180,14 +185,14 @@ def _values(measurement: Measurement) -> Values:
 
 
 def _reference(
-    model: nn.Module, sites: Sequence[ProjectionSite], sample: EncodedSample, advance: Advance
+    loaded: LoadedModel, sites: Sequence[ProjectionSite], sample: EncodedSample, advance: Advance
 ) -> Values:
     """One sample by the definition (paper section 3): loss, backward, SVD of every `param.grad`."""
-    ids = torch.tensor(sample.input_ids, device=sites[0].module.get_parameter("weight").device)
+    ids = torch.tensor(sample.input_ids).to(loaded.model.device)
     with trainable([site.module.get_parameter("weight") for site in sites]), torch.enable_grad():
-        logits = model(input_ids=ids[None], use_cache=False).logits[0]
+        logits = loaded.model(input_ids=ids[None], use_cache=False).logits[0]
         start = sample.response_start
-        loss = F.cross_entropy(logits[start - 1 : -1], ids[start:])
+        loss = F.cross_entropy(logits[start - 1 : -1], ids[start:].to(logits.device))
         loss.backward()
         values: Values = {OF_SAMPLE: {"loss": loss.item()}}
         for site in sites:
@@ -195,18 +200,6 @@ def _reference(
                 values[site.layer, name] = _metrics(gradient, n_tokens=len(ids))
                 advance()
     return values
-
-
-@contextmanager
-def trainable(weights: Sequence[nn.Parameter]) -> Iterator[None]:
-    """These weights, of a model that is frozen, get a gradient inside the block."""
-    for weight in weights:
-        weight.requires_grad_(True)
-    try:
-        yield
-    finally:
-        for weight in weights:
-            weight.requires_grad_(False).grad = None
 
 
 def _gradients(site: ProjectionSite) -> Iterator[tuple[str, Tensor]]:

@@ -10,17 +10,19 @@ from pathlib import Path
 COMMIT_FILE = "COMMIT"
 """In a copy of the package: the commit of the checkout that it was taken from."""
 _PACKAGES = ("gradsweep", "torch", "transformers", "numpy", "polars", "hydra-core", "wandb")
+_OPTIONAL = ("bitsandbytes",)
 
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Installed versions of what decides the numbers, and this checkout's commit if it is one."""
     found = {}
-    for package in _PACKAGES:
+    for package in _PACKAGES + _OPTIONAL:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
+            if package in _PACKAGES:
+                found[package] = "not installed"
     commit = _git_commit()
     return found | ({"git_commit": commit} if commit else {})
 

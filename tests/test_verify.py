@@ -170,6 +170,26 @@ def test_fused_and_transposed_weights_are_cut_up(
     assert main(["verify", "model=folder", path]) == 0, capsys.readouterr().out
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_model_in_4_bits_is_compared_with_its_dequantised_weights(
+    dtype: str,
+    tmp_path: Path,
+    capsys: Captured,
+    make_tokenizer: Callable[..., hf.PreTrainedTokenizerBase],
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="the extra `quantization`")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
+    config = hf.LlamaConfig(vocab_size=330, num_hidden_layers=2, num_key_value_heads=2, **sizes)
+    hf.LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
+    make_tokenizer().save_pretrained(tmp_path / "model")
+    four = [f"model.source.path={tmp_path / 'model'}", "model.quantization=nf4"]
+    assert main(["verify", "model=folder", *four, f"model.dtype={dtype}"]) == 0
+    shown = capsys.readouterr()
+    assert "verify: 2 samples, within tolerance" in shown.out
+    assert "dequantized" not in shown.err, "transformers reports what a user did not ask for"
+
+
 def test_samples_without_a_response_are_named(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:

@@ -17,10 +17,12 @@ from gradsweep.config.cot import CotKind as CotKind
 from gradsweep.config.cot import CotLevel as CotLevel
 from gradsweep.config.cot import cot_reading_key as cot_reading_key
 from gradsweep.config.cot import is_reasoning_level as is_reasoning_level
+from gradsweep.config.model import DeviceMap as DeviceMap
 from gradsweep.config.model import Dtype as Dtype
 from gradsweep.config.model import ModelConfig as ModelConfig
 from gradsweep.config.model import ModelSource as ModelSource
 from gradsweep.config.model import Prompt as Prompt
+from gradsweep.config.model import Quantization as Quantization
 from gradsweep.config.model import SourceKind as SourceKind
 from gradsweep.config.point import Config as Config
 from gradsweep.config.run import GradientsConfig as GradientsConfig

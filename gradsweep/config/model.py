@@ -35,6 +35,19 @@ class Dtype(Enum):
     float16 = "float16"
 
 
+class Quantization(Enum):
+    """How weights are kept; activations are of `Dtype` either way."""
+
+    none = "none"
+    nf4 = "nf4"
+
+
+class DeviceMap(Enum):
+    """How one model is spread over devices."""
+
+    auto = "auto"
+
+
 @dataclass
 class ModelSource:
     """One place to load a model and its tokenizer from. `kind` says which fields count."""
@@ -73,6 +86,11 @@ class ModelSource:
                 f"model.source.{needed} is needed when model.source.kind={self.kind.name}"
             )
 
+    @property
+    def is_gguf(self) -> bool:
+        """Whether the weights are those of a GGUF file."""
+        return self.kind in (SourceKind.gguf, SourceKind.package)
+
     def identity(self) -> dict[str, Any]:
         """The fields that decide which weights these are: part of the point id."""
         fields_of = {
@@ -105,6 +123,12 @@ class ModelConfig:
     dtype: Dtype = Dtype.float32
     """Of weights and activations: float32, bfloat16 or float16 (with loss scaling). The small
     spectral problems are float64 whatever this is."""
+    quantization: Quantization = Quantization.none
+    """`nf4` keeps the weights of linear modules in 4 bits; embeddings and head stay in `dtype`, and
+    every product is made in it. The gradients are those of the dequantised weights."""
+    device_map: Optional[DeviceMap] = None
+    """`auto` spreads the layers over all GPUs of the node, for models that one does not hold; None
+    puts the whole model on `gradients.device`. Does not change results."""
     max_length: int = 1024
     """Tokens of prompt and response together; longer samples lose response tokens at the end."""
     parameters: Optional[int] = None
@@ -117,3 +141,10 @@ class ModelConfig:
             raise ConfigError(f"model.parameters must be at least 1, got {self.parameters}")
         if self.max_length < 2:
             raise ConfigError(f"model.max_length must be at least 2 tokens, got {self.max_length}")
+        if self.quantization is not Quantization.none and self.source.is_gguf:
+            raise ConfigError(
+                f"model.quantization={self.quantization.name}: the weights of model={self.name} "
+                "come from a GGUF file, which is quantised already and dequantised to model.dtype; "
+                "allowed are model.quantization=none, or a source of safetensors "
+                "(model.source.kind=hub or folder)"
+            )

@@ -37,6 +37,13 @@ class Config:
     def __post_init__(self) -> None:
         if self.n_samples is not None and self.n_samples < 1:
             raise ConfigError(f"n_samples must be at least 1, got {self.n_samples}")
+        if self.model.device_map is not None and self.gradients.device != "auto":
+            raise ConfigError(
+                f"gradients.device={self.gradients.device}: model.device_map="
+                f"{self.model.device_map.name} puts the layers on all GPUs, and only "
+                "gradients.device=auto is allowed with it; model.device_map=null puts the whole "
+                "model on one device"
+            )
         if self.cot.kind is not CotKind.custom:
             self._require_level("cot", self.cot.level)
         if self.cot.match_length is not None:

@@ -4,7 +4,7 @@ from gradsweep.gradients.batches import Batch, collate, dealt, make_batch, token
 from gradsweep.gradients.capture import Taps, install_taps
 from gradsweep.gradients.checkpointing import checkpointed_layers
 from gradsweep.gradients.factors import Factors, split_samples
-from gradsweep.gradients.losses import ResponseHead, frozen, install_response_head
+from gradsweep.gradients.losses import ResponseHead, frozen, install_response_head, trainable
 from gradsweep.gradients.scaling import LossScale, needs_scaling, with_loss_scale
 
 __all__ = [
@@ -23,5 +23,6 @@ __all__ = [
     "split_samples",
     "token_batches",
     "dealt",
+    "trainable",
     "with_loss_scale",
 ]

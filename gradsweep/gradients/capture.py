@@ -61,7 +61,7 @@ class Taps:
         """Within the block, one backward pass of this thread calls `on_layer` once per layer.
 
         Calls come in the order of the backward pass (last layer first). The tensors of
-        `Factors` are (batch, tokens, n or m), in the model's dtype and on its device.
+        `Factors` are (batch, tokens, n or m), in the model's dtype and on the layer's device.
 
         Raises:
             RuntimeError: after a backward pass in which a projection never got a gradient.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gradsweep.gradients.batches import Batch
+from gradsweep.models.quantization import no_inference_packing
 
 MIN_HEAD_ROWS = 8
 """Fewest rows that go through the head. Below 4, CPU BLAS sums the head's backward over the
@@ -43,11 +44,12 @@ class ResponseHead:
             logits = model(input_ids=batch.input_ids, use_cache=False, **_masks(batch)).logits
         finally:
             del self._of_thread.positions
-        targets = batch.input_ids[rows, columns]
+        # Where the layers are spread over devices, the logits may be on another than the batch.
+        targets = batch.input_ids[rows, columns].to(logits.device)
         token_losses = F.cross_entropy(logits[0, : len(rows)].float(), targets, reduction="none")
-        counts = batch.response_mask.sum(dim=1)
-        sums = token_losses.new_zeros(len(counts)).index_add(0, rows, token_losses)
-        return sums / counts, counts
+        counts = batch.response_mask.sum(dim=1).to(logits.device)
+        sums = token_losses.new_zeros(len(counts))
+        return sums.index_add(0, rows.to(logits.device), token_losses) / counts, counts
 
     def select(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         """Forward pre-hook of the head: the hidden states at those positions, as one row.
@@ -56,7 +58,10 @@ class ResponseHead:
         all that is ever made and whatever follows the head (softcap, scale) still runs.
         """
         positions = getattr(self._of_thread, "positions", None)
-        return None if positions is None else (args[0][positions][None],)
+        if positions is None:
+            return None
+        hidden = args[0]
+        return (hidden[tuple(index.to(hidden.device) for index in positions)][None],)
 
 
 @contextmanager
@@ -85,6 +90,9 @@ def frozen(model: nn.Module) -> Iterator[None]:
 
     Frozen weights are what makes a factor pass cheap: autograd then never forms a
     weight gradient.
+
+    Raises:
+        ModelError: 4-bit weights that were repacked for inference (`no_inference_packing`).
     """
     training = {module for module in model.modules() if module.training}
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -92,10 +100,22 @@ def frozen(model: nn.Module) -> Iterator[None]:
     for parameter in trainable:
         parameter.requires_grad_(False)
     try:
-        with torch.enable_grad():
+        with no_inference_packing(model), torch.enable_grad():
             yield
     finally:
         for parameter in trainable:
             parameter.requires_grad_(True)
         for module in training:
             module.training = True
+
+
+@contextmanager
+def trainable(weights: Sequence[nn.Parameter]) -> Iterator[None]:
+    """These weights, of a model that is frozen, get a gradient inside the block."""
+    for weight in weights:
+        weight.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(False).grad = None

@@ -53,8 +53,8 @@ class LossScale:
 
     def scaled(self, losses: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
         """The losses to call `backward` on."""
-        self._finite_loss = losses.detach().isfinite()
-        return losses * self._scales
+        self._finite_loss = losses.detach().isfinite().to(self._finite.device)
+        return losses * self._scales.to(losses.device)
 
     def unscaled(self, factors: Factors) -> Factors:
         """Factors of the losses themselves, dY in float32; takes note of what overflowed."""

@@ -91,5 +91,7 @@ def resources(settings: SlurmSettings, model: str) -> dict[str, Any]:
 
 def _weights(config: Config) -> str:
     """Equal for points that run on the same loaded model."""
-    source = sorted(config.model.source.identity().items(), key=lambda item: item[0])
-    return repr((source, config.model.dtype.name, config.gradients.device))
+    model = config.model
+    source = sorted(model.source.identity().items(), key=lambda item: item[0])
+    kept = model.dtype, model.quantization, model.device_map, config.gradients.device
+    return repr((source, kept))

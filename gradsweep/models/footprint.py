@@ -5,7 +5,7 @@ Read from the config alone, so that planning and `--help` can say it without tor
 
 from __future__ import annotations
 
-from gradsweep.config import ModelConfig, SourceKind
+from gradsweep.config import ModelConfig, Quantization, SourceKind
 
 BITS_PER_WEIGHT = {"float32": 32.0, "bfloat16": 16.0, "float16": 16.0, "4-bit": 4.5}
 """A 4-bit weight has its share of a 32-bit scale per 64 weights (NF4). Embeddings and head stay
@@ -22,25 +22,39 @@ def weights_gb(parameters: int, kind: str) -> float:
     return parameters * BITS_PER_WEIGHT[kind] / 8 / 1e9
 
 
+def model_weights_gb(model: ModelConfig) -> float | None:
+    """Memory of the weights as this model is loaded, in GB; None when its size is not known.
+
+    With `model.quantization` a lower bound: embeddings and head stay in `model.dtype`.
+    """
+    return weights_gb(model.parameters, _kind(model)) if model.parameters else None
+
+
 def amount(gigabytes: float) -> str:
     """ "6.9 GB", or "0.54 GB" below one."""
     return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{gigabytes:.2f} GB"
 
 
 def needs(model: ModelConfig) -> str:
-    """One line: parameters, memory of the weights by dtype, and what a gated model asks for."""
-    parts = [_size(model.parameters)] if model.parameters else ["size unknown"]
+    """One line: parameters, memory of weights as chosen and otherwise, what a gated model asks."""
+    parts = [_size(model.parameters, _kind(model)) if model.parameters else "size unknown"]
     source = model.source
     if source.gated and source.kind is SourceKind.hub:
         parts.append(f"gated: accept the terms of {source.hub_id} on the hub and set HF_TOKEN")
     return "; ".join(parts)
 
 
-def _size(parameters: int) -> str:
-    float32, bfloat16, quantised = (
-        amount(weights_gb(parameters, kind)) for kind in ("float32", "bfloat16", "4-bit")
-    )
-    return (
-        f"{parameters / 1e9:.2f} B parameters, weights {float32} in float32, "
-        f"{bfloat16} in 16 bits, from {quantised} in 4 bits"
-    )
+def _kind(model: ModelConfig) -> str:
+    """The name in `BITS_PER_WEIGHT` of how the weights are kept."""
+    return model.dtype.name if model.quantization is Quantization.none else "4-bit"
+
+
+def _size(parameters: int, chosen: str) -> str:
+    ways = {"float32": "in float32", "bfloat16": "in 16 bits", "4-bit": "in 4 bits"}
+    kept = "bfloat16" if chosen == "float16" else chosen
+    sizes = [
+        f"{'from ' * (kind == '4-bit')}{amount(weights_gb(parameters, kind))} {words}"
+        f"{' (chosen)' * (kind == kept)}"
+        for kind, words in ways.items()
+    ]
+    return f"{parameters / 1e9:.2f} B parameters, weights {', '.join(sizes)}"

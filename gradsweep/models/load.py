@@ -18,6 +18,7 @@ import torch
 import transformers
 from tqdm.auto import tqdm
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
     PreTrainedModel,
@@ -25,10 +26,19 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from gradsweep.config import ModelConfig, Prompt, SourceKind
+from gradsweep.config import ModelConfig, Prompt, Quantization, SourceKind
 from gradsweep.errors import ConfigError, ModelError
 from gradsweep.models import hub
 from gradsweep.models.encode import chat_prefix
+from gradsweep.models.footprint import model_weights_gb
+from gradsweep.models.placement import (
+    Placement,
+    does_not_fit,
+    free_gpu_memory,
+    resolve_device,
+    spread,
+)
+from gradsweep.models.quantization import check_quantised, quantization_config
 from gradsweep.models.source import ResolvedSource, resolve
 
 log = logging.getLogger("gradsweep")
@@ -36,7 +46,7 @@ log = logging.getLogger("gradsweep")
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model in eval mode on its device, all weights frozen, and its tokenizer."""
+    """A model in eval mode on its devices, all weights frozen, and its tokenizer."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -52,15 +62,16 @@ def load_model(config: ModelConfig, device: str = "auto") -> LoadedModel:
     Licence terms of the source are logged as a warning (once in a process) before it is loaded.
 
     Args:
-        config: the model's source, dtype, prompt format and max_length.
+        config: the model's source, dtype, quantization, device map, prompt format and max_length.
         device: `auto` (cuda when there is one, else cpu), `cpu`, `cuda` or `cuda:N`.
 
     Raises:
         ConfigError: the device does not exist here, or the model has fewer positions than
             max_length.
         ModelError: the source cannot be found, read or reached; weights are missing from it; the
-            tokenizer gives no offsets, or has no chat template and `config.prompt` is chat; or the
-            model does not fit on the device.
+            tokenizer gives no offsets, or has no chat template and `config.prompt` is chat; the
+            model does not fit on the device or, with `config.device_map`, on all of them; or it
+            cannot be quantised as `config.quantization` asks.
     """
     target = resolve_device(device)
     source = resolve(config.source)
@@ -70,27 +81,15 @@ def load_model(config: ModelConfig, device: str = "auto") -> LoadedModel:
     parsing = _gguf_parsed_once() if source.gguf_file else nullcontext()
     with _quiet(bars=config.source.kind is SourceKind.hub), parsing:
         tokenizer = _load_tokenizer(config, source, arguments)
-        model = _load_weights(config, source, arguments)
+        device_map = _device_map(config, source, arguments, target)
+        model = _load_weights(config, source, arguments, device_map)
     _check_positions(config, model)
+    check_quantised(model, config)
     model.config.get_text_config().use_cache = False
     model.eval().requires_grad_(False)
-    return LoadedModel(_placed(model, target, config), tokenizer, config.prompt, config.max_length)
-
-
-def resolve_device(device: str) -> torch.device:
-    """The torch device that `gradients.device` names.
-
-    Raises:
-        ConfigError: it is not auto, cpu, cuda or cuda:N, or this machine does not have it.
-    """
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device == "auto":
-        return torch.device("cuda" if count else "cpu")
-    allowed = ["auto", "cpu"] + ["cuda"] * bool(count) + [f"cuda:{i}" for i in range(count)]
-    if device not in allowed:
-        why = "" if count else " (torch sees no CUDA device here)"
-        raise ConfigError(f"gradients.device={device}: allowed here are {', '.join(allowed)}{why}")
-    return torch.device(device)
+    if device_map is None:
+        model = _placed(model, target, config)
+    return LoadedModel(model, tokenizer, config.prompt, config.max_length)
 
 
 @functools.cache
@@ -131,11 +130,28 @@ def _load_tokenizer(
     return tokenizer
 
 
+def _device_map(
+    config: ModelConfig, source: ResolvedSource, arguments: dict[str, Any], target: torch.device
+) -> Placement | None:
+    """Where the loader itself puts the weights; None leaves them to `_placed`."""
+    if config.device_map is None or target.type == "cpu":
+        # Weights are quantised one by one as they arrive: the model never exists in full.
+        return None if config.quantization is Quantization.none else {"": target}
+    described = _from_pretrained(AutoConfig.from_pretrained, "config", config, source, arguments)
+    with torch.device("meta"):
+        skeleton = AutoModelForCausalLM.from_config(described, dtype=_dtype(config))
+    return spread(skeleton, config, free_gpu_memory())
+
+
 def _load_weights(
-    config: ModelConfig, source: ResolvedSource, arguments: dict[str, Any]
+    config: ModelConfig,
+    source: ResolvedSource,
+    arguments: dict[str, Any],
+    device_map: Placement | None,
 ) -> PreTrainedModel:
     arguments = arguments | {
-        "dtype": getattr(torch, config.dtype.value),
+        "device_map": device_map,
+        "dtype": _dtype(config),
         "output_loading_info": True,
         "ignore_mismatched_sizes": True,  # reported below, with names
     }
@@ -143,6 +159,8 @@ def _load_weights(
         arguments["use_safetensors"] = True
     elif hasattr(transformers, "GgufConfig"):  # releases without it always dequantise
         arguments["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    if config.quantization is not Quantization.none:
+        arguments["quantization_config"] = quantization_config(config)
     model, report = _from_pretrained(
         AutoModelForCausalLM.from_pretrained, "weights", config, source, arguments
     )
@@ -156,6 +174,10 @@ def _load_weights(
     return model
 
 
+def _dtype(config: ModelConfig) -> torch.dtype:
+    return getattr(torch, config.dtype.value)
+
+
 def _from_pretrained(
     load: Callable[..., Any],
     what: str,
@@ -167,6 +189,8 @@ def _from_pretrained(
         return load(source.location, trust_remote_code=False, **arguments)
     except MemoryError:
         raise
+    except torch.OutOfMemoryError as error:
+        raise does_not_fit(config, model_weights_gb(config), "the GPU") from error
     # A damaged or unknown file can raise anything: struct.error, SafetensorError, KeyError, ...
     except Exception as error:
         if config.source.kind is SourceKind.hub:
@@ -192,10 +216,7 @@ def _placed(model: PreTrainedModel, device: torch.device, config: ModelConfig) -
         return model.to(device)  # type: ignore[arg-type]  # transformers wraps it untyped
     except torch.OutOfMemoryError as error:
         size = sum(p.numel() * p.element_size() for p in model.parameters()) / 1e9
-        raise ModelError(
-            f"model={config.name} in {config.dtype.value} takes {size:.1f} GB, which {device} does "
-            "not have free: use model.dtype=bfloat16, another gradients.device or a smaller model"
-        ) from error
+        raise does_not_fit(config, size, str(device)) from error
 
 
 # --- quiet and quick

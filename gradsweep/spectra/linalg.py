@@ -35,6 +35,10 @@ class Linalg(Protocol):
 
     def float64(self, values: Tensor) -> Array: ...
 
+    def moved(self, a: Array, device: torch.device) -> Array:
+        """The array on that device; itself where it lies there already."""
+        ...
+
     def cholesky(self, a: Array) -> Array:
         """L in the lower triangle, with LLᵀ = a + JITTER·mean(diagonal): see `solve`."""
         ...
@@ -65,6 +69,9 @@ class CpuLinalg:
     def float64(self, values: Tensor) -> np.ndarray:
         return values.to(torch.float64).numpy()
 
+    def moved(self, a: np.ndarray, device: torch.device) -> np.ndarray:
+        return a  # there is one CPU
+
     def cholesky(self, a: np.ndarray) -> np.ndarray:
         jittered = a.copy()
         np.einsum("ii->i", jittered)[:] += JITTER * a.trace() / len(a)
@@ -88,6 +95,9 @@ class CudaLinalg:
 
     def float64(self, values: Tensor) -> Tensor:
         return values.to(torch.float64)
+
+    def moved(self, a: Tensor, device: torch.device) -> Tensor:
+        return a.to(device)
 
     def cholesky(self, a: Tensor) -> Tensor:
         jittered = a.clone()

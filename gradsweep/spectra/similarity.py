@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import torch
+
 from gradsweep.config import Solver
 from gradsweep.gradients.factors import Factors
 from gradsweep.records import SpectrumRow
@@ -73,6 +75,7 @@ class SampleCosines:
         here = _gradients(rows, factors)
         products = _InputProducts()
         above = self._above if self._above_layer == layer + 1 else {}
+        above = _on_device(above, factors[0].x.device)
         to_next = {
             name: _cosine(here[name], above[name], products) for name in here.keys() & above.keys()
         }
@@ -103,6 +106,18 @@ class _InputProducts:
         if key not in self._found:
             self._found[key] = x @ other.T
         return self._found[key]
+
+
+def _on_device(gradients: dict[str, _Gradient], device: torch.device) -> dict[str, _Gradient]:
+    """The same gradients there: neighbouring layers may lie on different devices."""
+    linalg = linalg_for(device)
+    x = {id(g.x): linalg.moved(g.x, device) for g in gradients.values()}
+    if all(x[id(g.x)] is g.x for g in gradients.values()):
+        return gradients  # with what they have cached
+    return {
+        name: replace(g, x=x[id(g.x)], dy=linalg.moved(g.dy, device))
+        for name, g in gradients.items()
+    }
 
 
 def _cosine(a: _Gradient, b: _Gradient, products: _InputProducts) -> float:

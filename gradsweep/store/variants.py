@@ -32,8 +32,8 @@ def _difference(fields: Mapping[str, Mapping[str, Any]], identity: str) -> str:
     differing = [k for k in keys if len({str(values.get(k)) for values in fields.values()}) > 1]
     # Another seed makes other data: the hash says nothing that the seed does not.
     differing = [key for key in differing if key != "dataset.data"] or differing
-    named = [f"{key.rsplit('.', 1)[-1]}={fields[identity].get(key)}" for key in differing]
-    return " ".join(named)
+    values = [(key.rsplit(".", 1)[-1], fields[identity].get(key)) for key in differing]
+    return " ".join(f"{name}={'none' if value is None else value}" for name, value in values)
 
 
 def _flat(science: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

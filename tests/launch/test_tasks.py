@@ -55,6 +55,11 @@ def test_local_processes_share_out_samples(
     assert covered == {(p.point_id, shard) for p in plan.points for shard in range(shards)}
 
 
+def test_weights_in_4_bits_are_other_weights(grid: MakePlan) -> None:
+    plan = grid("model=qwen2_1.5b", "model.quantization=none,nf4", "seed=0,1")
+    assert len(group_points(plan.points, points_per_job=8)) == 2
+
+
 @pytest.mark.parametrize(("n_tasks", "limit", "parallelism"), [(7, 3, 4), (5, 1, 2), (1, 9, 64)])
 def test_arrays_keep_to_their_size_and_share_the_throttle(
     n_tasks: int, limit: int, parallelism: int

@@ -18,7 +18,7 @@ from gradsweep import gradient_spectra
 from gradsweep.config import Dtype, ModelConfig, ModelSource, Prompt, SourceKind
 from gradsweep.errors import ConfigError, ModelError
 from gradsweep.models import load_model
-from gradsweep.models.load import resolve_device
+from gradsweep.models.placement import resolve_device
 
 TEXT = "Tom buys 15 apples"
 
@@ -194,6 +194,6 @@ def test_model_too_large_for_the_device(
 
     monkeypatch.setattr(PreTrainedModel, "to", full)
     with pytest.raises(
-        ModelError, match=r"float32 takes 0\.0 GB, which cpu .*model\.dtype=bfloat16"
+        ModelError, match=r"float32 takes 0\.00 GB, which cpu .*model\.dtype=bfloat16"
     ):
         load_model(folder_config(model_folder), "cpu")

@@ -5,14 +5,23 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
-from gradsweep.config import Dtype, ModelConfig, Prompt
+from gradsweep.config import (
+    DeviceMap,
+    Dtype,
+    ModelConfig,
+    ModelSource,
+    Prompt,
+    Quantization,
+    SourceKind,
+)
 from gradsweep.errors import ConfigError
 from gradsweep.models import resolve
-from gradsweep.models.footprint import BITS_PER_WEIGHT, needs, weights_gb
+from gradsweep.models.footprint import BITS_PER_WEIGHT, model_weights_gb, needs, weights_gb
 
 CONF = Path(__file__).parents[2] / "conf" / "model"
 OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
@@ -113,3 +122,31 @@ def test_memory_of_weights_is_parameters_times_their_bytes(kind: str, gigabytes:
 
 def test_every_dtype_has_an_estimate() -> None:
     assert {dtype.value for dtype in Dtype} <= set(BITS_PER_WEIGHT)
+
+
+def test_an_estimate_follows_the_choice() -> None:
+    source = ModelSource(kind=SourceKind.folder, path="/m")
+
+    def big(**fields: Any) -> ModelConfig:
+        return ModelConfig(name="m", source=source, parameters=8 * 10**9, **fields)
+
+    sizes = {"float32": 32.0, "bfloat16": 16.0, "float16": 16.0}
+    for dtype in Dtype:
+        assert model_weights_gb(big(dtype=dtype)) == sizes[dtype.name]
+    four = big(dtype=Dtype.bfloat16, quantization=Quantization.nf4)
+    assert model_weights_gb(four) == pytest.approx(4.5)
+    assert "4.5 GB in 4 bits (chosen)" in needs(four)
+    assert "16.0 GB in 16 bits (chosen)" in needs(big(dtype=Dtype.float16))
+    assert needs(big()).count("(chosen)") == 1
+    assert model_weights_gb(ModelConfig(name="m", source=source)) is None
+
+
+GPU_GB = 80
+"""Of an A100 or H100: what the launchers' profiles are made for."""
+
+
+@pytest.mark.parametrize("option", sorted(set(OPTIONS) - set(GENERIC)))
+def test_only_models_that_one_gpu_does_not_hold_are_spread(option: str) -> None:
+    config = compose(option)
+    too_large = (model_weights_gb(config) or 0) > GPU_GB
+    assert config.device_map is (DeviceMap.auto if too_large else None)

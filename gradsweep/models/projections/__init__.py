@@ -10,7 +10,7 @@ says which of its output columns belong to each.
 from gradsweep.models.projections.adapters import ADAPTERS, WRAPPERS, Adapter
 from gradsweep.models.projections.coverage import Coverage, coverage
 from gradsweep.models.projections.find import available_projections, find_projections
-from gradsweep.models.projections.sites import Columns, ProjectionSite
+from gradsweep.models.projections.sites import Columns, ProjectionSite, n_parameters
 
 __all__ = [
     "ADAPTERS",
@@ -22,4 +22,5 @@ __all__ = [
     "available_projections",
     "coverage",
     "find_projections",
+    "n_parameters",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gradsweep.models.projections.sites import ProjectionSite, weight_shape
+from gradsweep.models.projections.sites import ProjectionSite, n_parameters, weight_shape
 from gradsweep.records import ALL_PROJECTIONS
 
 
@@ -40,15 +40,14 @@ class Coverage:
 def coverage(model: nn.Module, sites: Sequence[ProjectionSite]) -> Coverage:
     """Count the parameters at `sites` against all of `model`'s.
 
-    Biases are not measured. 4-bit modules are counted by their shape when measured, but their
-    packed storage in the total is what torch reports.
+    Biases are not measured. A weight counts the same in 4 bits.
     """
     names = {name for site in sites for name in site.columns}
     return Coverage(
         projections=tuple(name for name in ALL_PROJECTIONS if name in names),
         layers=len({site.layer for site in sites}),
         measured=_measured(sites),
-        total=sum(parameter.numel() for parameter in model.parameters()),
+        total=n_parameters(model),
     )
 
 

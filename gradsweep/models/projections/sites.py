@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,3 +35,13 @@ def weight_shape(module: Any) -> tuple[int, int]:
     if hasattr(module, "out_features"):
         return module.out_features, module.in_features
     return module.nf, module.nx  # Conv1D of transformers
+
+
+def n_parameters(model: nn.Module) -> int:
+    """Parameters of the whole model; tied ones count once, packed 4-bit ones by what they hold."""
+    return sum(_n_elements(parameter) for parameter in model.parameters())
+
+
+def _n_elements(parameter: nn.Parameter) -> int:
+    state = getattr(parameter, "quant_state", None)  # of bitsandbytes' Params4bit
+    return parameter.numel() if state is None else math.prod(state.shape)
