@@ -81,19 +81,29 @@ class Job:
         return int("failed" in self.run.points.values())
 
     def _run_point(self, point_id: str, label: str) -> str:
-        """ "done", "failed", or "elsewhere" when another live process has the point."""
+        """ "done", "failed", "cancelled", or "elsewhere": another live process has the point."""
         record = read_frozen(self.paths.frozen(point_id))
         point = PointPaths(Path(record["config"]["store"]["root"]), point_id)
         if point_state(point) is PointState.DONE:
             console.print(f"{label}  done already")
             return "done"
+        if self._cancelled(point_id):
+            console.print(f"{label}  cancelled")
+            return "cancelled"
         if not self._free(point):
             console.print(f"{label}  left to the process that is running it")
             return "elsewhere"
+        label += f" {' · '.join(record['axes'].values())}"
+        console.print(label)
         try:
-            return self._measure(record, f"{label} {' · '.join(record['axes'].values())}")
+            return self._measure(record, label)
         except PointBusyError:
             return "elsewhere"
+        except StopRequested:
+            if self.stop():
+                raise
+            console.print(f"{label}  cancelled; what is stored is kept")
+            return "cancelled"
         except Exception as error:
             _say_failure(label, error)
             _record_failure(point, record, error)
@@ -104,9 +114,14 @@ class Job:
         # torch and transformers take seconds to import: not for points that are done.
         from gradsweep.extraction import extract
 
-        extract(config, label=label, stop=self.stop)
+        point_id = record["point_id"]
+        extract(config, label=label, stop=lambda: self.stop() or self._cancelled(point_id))
         console.print(f"{label}  done")
         return "done"
+
+    def _cancelled(self, point_id: str) -> bool:
+        """Whether `cancel` has taken this point out of a job that has others to run."""
+        return self.paths.cancelled(point_id).exists()
 
     def _free(self, point: PointPaths) -> bool:
         """Whether nobody alive holds the point, which a dead holder's lease shows by expiring.

@@ -6,6 +6,7 @@ results/sweeps/<sweep>/jobs/<submission_id>/
     points/<point_id>.yaml      the frozen config of each point, as its own config.yaml will be
     arrays/<n>.json             SubmittedArray: written when the scheduler has taken array n
     runs/<array>-<task>-<k>.json  TaskRun: the k-th start of a task, written by the job itself
+    cancelled/<point_id>        the jobs of this submission shall not run this point (any more)
     logs/                       what jobs print: `log_path`
     sbatch/<n>.sh               the scripts
 """
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,9 @@ from gradsweep.store.paths import SweepPaths
 
 NAME_PREFIX = "gradsweep-"
 """Of every job name, which is how a job is found in the queue."""
+
+TaskKey = tuple[str, int, int]
+"""(submission_id, array, task)."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Submission:
     """Folder of the copy that the jobs run; None runs the installed package."""
     max_restarts: int
     arrays: tuple[Array, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    """`hydra.launcher.*` as it was, from which the same jobs can be submitted again."""
 
     def job_name(self, array: int) -> str:
         """Unique to this array: how the queue is searched for it."""
@@ -106,7 +113,7 @@ class TaskRun:
     current: str | None = None
     """The point it is working on."""
     points: dict[str, str] = field(default_factory=dict)
-    """point_id -> done, failed, or elsewhere (another live job has it), as they come."""
+    """point_id -> done, failed, cancelled, or elsewhere (another live job has it), as they come."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,10 @@ class JobPaths:
 
     def run(self, run: TaskRun) -> Path:
         return self.folder / "runs" / f"{run.array}-{run.task}-{run.restart}.json"
+
+    def cancelled(self, point_id: str) -> Path:
+        """Its presence tells the jobs of this submission to leave the point alone."""
+        return self.folder / "cancelled" / point_id
 
     @property
     def logs(self) -> Path:
@@ -158,10 +169,11 @@ def write_submission(paths: JobPaths, submission: Submission) -> None:
 def read_submission(path: Path) -> Submission:
     raw = json.loads(path.read_text(encoding="utf-8"))
     arrays = tuple(
-        Array(**array | {"tasks": tuple(_task(task) for task in array["tasks"])})
+        Array(**_fields(Array, array) | {"tasks": tuple(_task(task) for task in array["tasks"])})
         for array in raw["arrays"]
     )
-    return Submission(**raw | {"command": tuple(raw["command"]), "arrays": arrays})
+    command = tuple(raw["command"])
+    return Submission(**_fields(Submission, raw) | {"command": command, "arrays": arrays})
 
 
 def submitted_array(paths: JobPaths, number: int) -> SubmittedArray | None:
@@ -184,8 +196,43 @@ def task_runs(paths: JobPaths, array: int, task: int) -> Sequence[TaskRun]:
     return sorted(runs, key=lambda run: run.restart)
 
 
+def runs_by_task(paths: JobPaths) -> dict[tuple[int, int], list[TaskRun]]:
+    """(array, task) -> every start of it, in order; without the tasks that never started."""
+    found: dict[tuple[int, int], list[TaskRun]] = {}
+    for path in paths.folder.glob("runs/*.json"):
+        run = TaskRun(**json.loads(path.read_text(encoding="utf-8")))
+        found.setdefault((run.array, run.task), []).append(run)
+    for runs in found.values():
+        runs.sort(key=lambda run: run.restart)
+    return found
+
+
+def left_to_run(paths: JobPaths, task: Task, runs: Sequence[TaskRun]) -> list[str]:
+    """What a live task will still run or is running, in its order.
+
+    Not what has failed in the start that is going on, and not what was cancelled.
+    """
+    going_on = runs[-1].points if runs and runs[-1].outcome == "running" else {}
+    return [
+        point_id
+        for point_id in task.point_ids
+        if point_id not in going_on and not paths.cancelled(point_id).exists()
+    ]
+
+
+def epoch(text: str) -> float:
+    """Seconds since the epoch of a record's ISO time with zone."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
 def write_run(paths: JobPaths, run: TaskRun) -> None:
     write_json(paths.run(run), asdict(run))
+
+
+def _fields(kind: type[Submission] | type[Array], raw: dict[str, Any]) -> dict[str, Any]:
+    """Without what a later version may have added: jobs run the code of their snapshot."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in raw.items() if name in names}
 
 
 def _task(raw: dict[str, Any]) -> Task:

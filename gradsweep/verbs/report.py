@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Sequence
 
 from gradsweep.records import METRICS
+from gradsweep.verbs.arguments import seconds
 
 
 def run(args: Sequence[str]) -> int:
@@ -46,7 +47,7 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument(
         "--watch",
         nargs="?",
-        type=_seconds,
+        type=seconds,
         const=10.0,
         metavar="SECONDS",
         help="write the page again as results come (looks every 10 seconds), until all are there",
@@ -60,13 +61,6 @@ def run(args: Sequence[str]) -> int:
     else:
         show_report(chosen, given.metric, given.loss)
     return 0
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"seconds must be from 1 to 3600, got {text}")
-    return seconds
 
 
 def _metrics(text: str) -> tuple[str, ...]:
