@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 5.0
 _TELLING = ("OUT_OF_MEMORY", "TIMEOUT", "CANCELLED", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL",
             "DEADLINE", "FAILED")  # fmt: skip
 """COMPLETED tells nothing about a job that its point says has not ended in order."""

@@ -8,7 +8,7 @@ from rich.live import Live
 
 from gradsweep.jobs.lines import Overview
 from gradsweep.jobs.overview import Observer
-from gradsweep.jobs.table import overview_table
+from gradsweep.jobs.table import overview_table, rows_for
 from gradsweep.jobs.totals import total_text
 from gradsweep.progress import LOG_LINE_SECONDS, console, duration_text
 
@@ -18,8 +18,6 @@ QUEUE_SECONDS = 10.0
 """Between two looks at the queue: a shared controller is not asked more often,"""
 SILENT_QUEUE_SECONDS = 60.0
 """and one that does not answer even less."""
-_OTHER_LINES = 14
-"""Of the live table, beside those of the points."""
 
 
 def follow(observer: Observer, name: str, seconds: float = LOOK_SECONDS) -> None:
@@ -40,7 +38,7 @@ def follow(observer: Observer, name: str, seconds: float = LOOK_SECONDS) -> None
                 pause = SILENT_QUEUE_SECONDS if answer.complaint else QUEUE_SECONDS
             overview = observer.look(answer)
             if console.is_terminal:
-                rows = max(3, console.height - _OTHER_LINES)
+                rows = rows_for(overview, console.height)
                 live.update(overview_table(overview, console, rows), refresh=True)
             elif now - said >= LOG_LINE_SECONDS or overview.over:
                 said = now

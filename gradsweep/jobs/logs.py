@@ -100,7 +100,7 @@ def show_logs(
     if not printed:
         console.print(_nothing_yet(line), soft_wrap=True)
     if line.state is State.FAILED:
-        out(_traceback_unless_in(line.point.paths, printed))
+        out(_why_unless_in(line.point.paths, printed))
 
 
 def _print_new(
@@ -140,7 +140,7 @@ def _outside(line: Line, out: Callable[[str], None]) -> None:
             f"this is {line.point.paths.failed}",
             soft_wrap=True,
         )
-        out(_traceback_unless_in(line.point.paths, ""))
+        out(_why_unless_in(line.point.paths, ""))
         return
     ran = "has not started" if line.state is State.NEW else "ran outside of jobs"
     raise DataError(
@@ -150,8 +150,11 @@ def _outside(line: Line, out: Callable[[str], None]) -> None:
     )
 
 
-def _traceback_unless_in(paths: PointPaths, printed: str) -> str:
+def _why_unless_in(paths: PointPaths, printed: str) -> str:
+    """What FAILED.json says, when the log does not; of a user's error the message alone tells."""
     failure = json.loads(paths.failed.read_text(encoding="utf-8"))
-    text = "".join(failure["traceback"])
-    last = text.strip().splitlines()[-1]
-    return "" if "Traceback" in printed and last in printed else text
+    if failure["message"] in printed:
+        return ""
+    if failure["user_error"]:
+        return f"{failure['error']}: {failure['message']}\n"
+    return "".join(failure["traceback"])

@@ -87,7 +87,8 @@ class Observer:
         names = {point.point_id for point in points}
         ours = tuple(task for task in tasks if names & set(task.task.point_ids))
         spent = {line.point_id: line.seconds for line in lines}
-        self._ask_endings(lines)
+        if not answer.complaint:  # without squeue, sacct would only be waited for
+            self._ask_endings(lines)
         told = tuple(map(self._with_ending, lines))
         return Overview(told, ours, efficiency(ours, spent), answer.complaint)
 

@@ -32,6 +32,10 @@ MANY = 40
 """More points are condensed, unless all are asked for."""
 NOTES = 12
 """Different reasons shown."""
+_OTHER_LINES = 13
+"""Of a table, with some reasons and the totals, beside those of the points,"""
+_GROUP_LINES = 4
+"""and of the summary of many points beside those of the groups."""
 _DROPPED_FIRST = ("starts", "node", "rate", "job", "left")
 """Columns that a narrow terminal does without, in this order."""
 
@@ -54,9 +58,18 @@ def overview_table(overview: Overview, console: Console, rows: int | None = MANY
         parts.append(_fitting(lines, names, _varying(overview), console))
     if condensed:
         parts += _left_out(overview, lines)
-    parts += _notes(lines if condensed else overview.lines, names)
+    parts += _notes(overview.lines, names)
     parts += _totals(overview)
     return Group(*parts)
+
+
+def rows_for(overview: Overview, height: int) -> int | None:
+    """How many points go into a live table of this many lines; None is all."""
+    room = height - _OTHER_LINES
+    if len(overview.lines) <= room:
+        return None
+    groups = {line.point.axes[_first_axis(overview)] for line in overview.lines}
+    return max(1, room - len(groups) - _GROUP_LINES)
 
 
 def short_names(overview: Overview) -> dict[str, str]:
@@ -79,6 +92,10 @@ def wide_console() -> Console:
 def _varying(overview: Overview) -> list[str]:
     values = {axis: {line.point.axes[axis] for line in overview.lines} for axis in AXES}
     return [axis for axis in AXES if len(values[axis]) > 1]
+
+
+def _first_axis(overview: Overview) -> str:
+    return next(iter(_varying(overview)), AXES[0])
 
 
 def _constants(overview: Overview) -> Iterator[Text]:
@@ -112,12 +129,12 @@ def _left_out(overview: Overview, shown: Sequence[Line]) -> Iterator[Text]:
 
 
 def _new_table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
+    return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
 
 
 def _groups(overview: Overview) -> Table:
     """A line for each value of the first axis that varies, a column for each state."""
-    axis = next(iter(_varying(overview)), AXES[0])
+    axis = _first_axis(overview)
     table = _new_table()
     table.add_column(axis, overflow="fold")
     for state in overview.counts:
@@ -213,14 +230,11 @@ def _notes(lines: Sequence[Line], names: dict[str, str]) -> Iterator[RenderableT
             reasons.setdefault((line.state, line.note), []).append(names[line.point_id])
     if not reasons:
         return
-    table = Table.grid(padding=(0, 2, 0, 0))
-    for _ in range(2):
-        table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
-    for (state, note), points in islice(reasons.items(), NOTES):
+    in_order = sorted(reasons.items(), key=lambda item: list(State).index(item[0][0]))
+    for (state, note), points in islice(in_order, NOTES):
         who = points[0] if len(points) == 1 else f"{len(points)} points"
-        table.add_row(Text(state.value, style=STYLES[state]), who, note)
-    yield table
+        kind = Text(f"{state.value:<9}", style=STYLES[state])
+        yield Text.assemble(kind, f"  {who:<10}  {note}", no_wrap=True, overflow="ellipsis")
     if len(reasons) > NOTES:
         yield Text(f"… and {len(reasons) - NOTES} other reasons", style="dim")
     yield Text("")

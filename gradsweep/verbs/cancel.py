@@ -49,12 +49,12 @@ def _say(cancelled: Cancelled) -> None:
         console.print(f"ended    job {task.job_id}{where}", soft_wrap=True)
     for task in cancelled.narrowed:
         console.print(
-            f"goes on  job {task.job_id} with {len(task.left)} other points: {' '.join(task.left)}",
+            f"goes on  job {task.job_id} with what else it has: {' '.join(task.left)}",
             soft_wrap=True,
         )
     names = " ".join(cancelled.points)
     console.print(
-        f"cancelled {len(cancelled.points)} points: {names}" if names else "none waits or runs",
+        f"cancelled {names}" if names else "none of these points waits or runs",
         soft_wrap=True,
     )
     for problem in cancelled.problems:
