@@ -28,8 +28,7 @@ def place_and_points(words: Sequence[str]) -> tuple[Selection, list[str]]:
 def choose(points: Sequence[KnownPoint], words: Iterable[str]) -> list[KnownPoint]:
     """Every point that one of the words means, in the order of `points`.
 
-    A word is an id, the beginning of one, or filters `axis=value,axis=value` that hold together;
-    `model=qwen2_1.5b` also means "qwen2_1.5b seed=1".
+    A word is an id, the beginning of one, or filters `axis=value,axis=value` that hold together.
 
     Raises:
         ConfigError: a word that means no point, or the beginning of several ids.
@@ -70,18 +69,28 @@ def _beginning(points: Sequence[KnownPoint], word: str) -> list[KnownPoint]:
 def _filtered(points: Sequence[KnownPoint], word: str) -> list[KnownPoint]:
     found = list(points)
     for part in word.split(","):
-        axis, _, value = part.partition("=")
-        if axis not in AXES or not value:
-            raise ConfigError(
-                f"{part!r} of {word!r}: a filter is axis=value with one of {', '.join(AXES)}"
-            )
-        there = sorted({point.axes[axis] for point in points})
-        if not any(value in (name, name.split(" ")[0]) for name in there):
-            raise ConfigError(f"{axis}={value} is not among these points; {', '.join(there)} are")
-        found = [p for p in found if value in (p.axes[axis], p.axes[axis].split(" ")[0])]
+        kept = [point for point in points if _has(point, part)]
+        if not kept:
+            raise ConfigError(f"{part} is not among these points; {_there(points, part)}")
+        found = [point for point in found if point in kept]
     if not found:
         raise ConfigError(f"no point is {word}")
     return found
+
+
+def _has(point: KnownPoint, part: str) -> bool:
+    """`model=qwen2_1.5b` and `seed=1` both mean "qwen2_1.5b seed=1"."""
+    axis, _, value = part.partition("=")
+    if axis in AXES:
+        return value in (point.axes[axis], point.axes[axis].split(" ")[0])
+    return part in point.axes["model"].split(" ")[1:]
+
+
+def _there(points: Sequence[KnownPoint], part: str) -> str:
+    axis = part.partition("=")[0]
+    if axis not in AXES:
+        return f"a filter is axis=value with one of {', '.join(AXES)}"
+    return f"{', '.join(sorted({point.axes[axis] for point in points}))} are"
 
 
 def _listed(points: Sequence[KnownPoint]) -> str:

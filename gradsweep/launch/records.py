@@ -159,7 +159,8 @@ def submissions(results: Path, sweep: str | None = None) -> Iterator[tuple[JobPa
     """All submissions into a results folder, or those of one sweep, oldest first."""
     found = (results / "sweeps").glob(f"{sweep or '*'}/jobs/*/submission.json")
     read = [(JobPaths(path.parent), read_submission(path)) for path in found]
-    yield from sorted(read, key=lambda one: (one[1].written, one[1].submission_id))
+    # Of two in the same second, the file's own time tells.
+    yield from sorted(read, key=lambda one: (one[1].written, _modified(one[0].submission)))
 
 
 def write_submission(paths: JobPaths, submission: Submission) -> None:
@@ -218,6 +219,10 @@ def left_to_run(paths: JobPaths, task: Task, runs: Sequence[TaskRun]) -> list[st
         for point_id in task.point_ids
         if point_id not in going_on and not paths.cancelled(point_id).exists()
     ]
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns
 
 
 def epoch(text: str) -> float:

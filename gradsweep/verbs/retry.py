@@ -61,7 +61,7 @@ def _say(retried: Retried, place: str) -> None:
     if retried.submitted:
         console.print(f"follow   {' '.join(f'python -m gradsweep status --watch {place}'.split())}")
     elif not retried.refused:
-        console.print("nothing to submit: every such point is done, running or in a job")
+        console.print("nothing to submit: every such point is done, running or in a job already")
     reasons: dict[str, list[str]] = {}
     for point_id, reason in retried.refused.items():
         reasons.setdefault(reason, []).append(point_id)
