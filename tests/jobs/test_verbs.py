@@ -24,7 +24,8 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        paths = [str(REPOSITORY / "launchers"), os.environ.get("PYTHONPATH", "")]
+        ours = (REPOSITORY, REPOSITORY / "launchers")
+        paths = [*map(str, ours), os.environ.get("PYTHONPATH", "")]
         self.environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(filter(None, paths)),
             "OMP_NUM_THREADS": "1",
@@ -72,19 +73,19 @@ def test_a_sweep_with_a_failure_and_a_killed_job_is_understood_and_completed(
     shell: Shell, saved_model: Path
 ) -> None:
     lengths = "model.max_length=2,1023,1024"  # 2 tokens leave no response
-    shell(*grid(saved_model, lengths, "n_samples=60"))
+    shell(*grid(saved_model, lengths, "n_samples=200"))
     shell.wait(lambda: "failed" in shell.states() and "running" in shell.states())
     observer = Observer(shell.folder / "results")
-    running = observer.look(observer.ask()).of(State.RUNNING)[0].tasks[0]
-    os.kill(int(running.job_id), signal.SIGKILL)
+    (job,) = observer.look(observer.ask()).tasks
+    os.kill(int(job.job_id), signal.SIGKILL)
     shell.wait(lambda: "running" not in shell.states())
 
     shown = shell("status")
     assert "1 failed" in shown
-    assert "DataError: none of the 60 samples could be measured" in shown
+    assert "DataError: none of the 200 samples could be measured" in shown
     (failed,) = observer.look(observer.ask()).of(State.FAILED)
     told = shell("logs", failed.point_id[:8])
-    assert told.count("none of the 60 samples could be measured") == 1
+    assert told.count("none of the 200 samples could be measured") == 1
     assert "max_length=1024" not in told
 
     assert "submitted 1 of" in shell("retry", "--failed")
@@ -98,7 +99,7 @@ def test_a_sweep_with_a_failure_and_a_killed_job_is_understood_and_completed(
 def test_cancelling_keeps_what_is_stored_and_retry_goes_on_there(
     shell: Shell, saved_model: Path
 ) -> None:
-    shell(*grid(saved_model, "seed=0,1", "n_samples=300"))
+    shell(*grid(saved_model, "seed=0,1", "n_samples=3000"))
     shell.wait(lambda: _stored(shell) > 3)
     shell("cancel", expect=1)
     said = shell("cancel", "seed=0")
