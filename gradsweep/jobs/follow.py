@@ -8,7 +8,7 @@ from rich.live import Live
 
 from gradsweep.jobs.lines import Overview
 from gradsweep.jobs.overview import Observer
-from gradsweep.jobs.table import overview_table, rows_for
+from gradsweep.jobs.table import fitting_table
 from gradsweep.jobs.totals import total_text
 from gradsweep.progress import LOG_LINE_SECONDS, console, duration_text
 
@@ -38,8 +38,7 @@ def follow(observer: Observer, name: str, seconds: float = LOOK_SECONDS) -> None
                 pause = SILENT_QUEUE_SECONDS if answer.complaint else QUEUE_SECONDS
             overview = observer.look(answer)
             if console.is_terminal:
-                rows = rows_for(overview, console.height)
-                live.update(overview_table(overview, console, rows), refresh=True)
+                live.update(fitting_table(overview, console), refresh=True)
             elif now - said >= LOG_LINE_SECONDS or overview.over:
                 said = now
                 console.print(f"{name}: {log_line(overview)}", soft_wrap=True)
@@ -54,4 +53,4 @@ def log_line(overview: Overview) -> str:
     left = overview.left_seconds
     soon = f" · about {duration_text(left)} left" if left else ""
     silent = f" · squeue does not answer ({overview.complaint})" if overview.complaint else ""
-    return f"{counts} · {total_text(overview.lines)} samples{soon}{silent}"
+    return f"{counts} · samples {total_text(overview.lines)}{soon}{silent}"

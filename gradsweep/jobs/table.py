@@ -32,44 +32,51 @@ MANY = 40
 """More points are condensed, unless all are asked for."""
 NOTES = 12
 """Different reasons shown."""
-_OTHER_LINES = 13
-"""Of a table, with some reasons and the totals, beside those of the points,"""
-_GROUP_LINES = 4
-"""and of the summary of many points beside those of the groups."""
+FEW_NOTES = 3
+"""Of them in a small terminal."""
 _DROPPED_FIRST = ("starts", "node", "rate", "job", "left")
 """Columns that a narrow terminal does without, in this order."""
 
 
-def overview_table(overview: Overview, console: Console, rows: int | None = MANY) -> RenderableType:
+def overview_table(
+    overview: Overview, console: Console, rows: int | None = MANY, *, compact: bool = False
+) -> RenderableType:
     """Everything that `status` shows.
 
     Args:
         overview: of these points.
         console: to whose width columns are chosen.
         rows: points at most; more are condensed. None shows all.
+        compact: without the summary by group, and with the first reasons only.
     """
     condensed = rows is not None and len(overview.lines) > rows
     lines = _attention(overview, rows or 0) if condensed else list(overview.lines)
     names = short_names(overview)
     parts: list[RenderableType] = [*_constants(overview)]
-    if condensed:
+    if condensed and not compact:
         parts.append(_groups(overview))
     if lines:
         parts.append(_fitting(lines, names, _varying(overview), console))
     if condensed:
         parts += _left_out(overview, lines)
-    parts += _notes(overview.lines, names)
+    parts += _notes(overview.lines, names, FEW_NOTES if compact else NOTES)
     parts += _totals(overview)
     return Group(*parts)
 
 
-def rows_for(overview: Overview, height: int) -> int | None:
-    """How many points go into a live table of this many lines; None is all."""
-    room = height - _OTHER_LINES
-    if len(overview.lines) <= room:
-        return None
-    groups = {line.point.axes[_first_axis(overview)] for line in overview.lines}
-    return max(1, room - len(groups) - _GROUP_LINES)
+def fitting_table(overview: Overview, console: Console) -> RenderableType:
+    """`overview_table` with no more lines than the terminal has, whose totals are never cut off."""
+    for compact in (False, True):
+        rows = None if len(overview.lines) < console.height else console.height
+        while True:
+            table = overview_table(overview, console, rows, compact=compact)
+            excess = len(console.render_lines(table)) - (console.height - 1)
+            if excess <= 0:
+                return table
+            if rows == 1:
+                break
+            rows = max(1, (rows or len(overview.lines)) - excess)
+    return table
 
 
 def short_names(overview: Overview) -> dict[str, str]:
@@ -222,7 +229,7 @@ def _starts(line: Line) -> str:
     return str(starts) if starts > len(line.tasks) else ""
 
 
-def _notes(lines: Sequence[Line], names: dict[str, str]) -> Iterator[RenderableType]:
+def _notes(lines: Sequence[Line], names: dict[str, str], most: int) -> Iterator[RenderableType]:
     """Each reason once, in one line, with the points that have it."""
     reasons: dict[tuple[State, str], list[str]] = {}
     for line in lines:
@@ -231,12 +238,12 @@ def _notes(lines: Sequence[Line], names: dict[str, str]) -> Iterator[RenderableT
     if not reasons:
         return
     in_order = sorted(reasons.items(), key=lambda item: list(State).index(item[0][0]))
-    for (state, note), points in islice(in_order, NOTES):
+    for (state, note), points in islice(in_order, most):
         who = points[0] if len(points) == 1 else f"{len(points)} points"
         kind = Text(f"{state.value:<9}", style=STYLES[state])
         yield Text.assemble(kind, f"  {who:<10}  {note}", no_wrap=True, overflow="ellipsis")
-    if len(reasons) > NOTES:
-        yield Text(f"… and {len(reasons) - NOTES} other reasons", style="dim")
+    if len(reasons) > most:
+        yield Text(f"… and {len(reasons) - most} other reasons", style="dim")
     yield Text("")
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from gradsweep.jobs.efficiency import Efficiency
 from gradsweep.jobs.lines import Line, Overview, State
 from gradsweep.jobs.points import KnownPoint
-from gradsweep.jobs.table import overview_table, rows_for
+from gradsweep.jobs.table import fitting_table, overview_table
 from gradsweep.store import PointPaths
 
 
@@ -65,12 +65,15 @@ def test_hundreds_of_points_show_those_that_need_a_look_and_count_the_rest() -> 
     assert all(one.point_id[:8] in everything for one in MANY.lines)
 
 
-@pytest.mark.parametrize("height", [24, 50])
+@pytest.mark.parametrize("height", [20, 24, 50])
 def test_a_live_table_fits_the_terminal(height: int) -> None:
-    text = shown(MANY, rows=rows_for(MANY, height))
+    found = overview(*MANY.lines, *(line(n, State.FAILED, f"reason {n}") for n in range(600, 610)))
+    console = Console(file=io.StringIO(), width=120, height=height)
+    console.print(fitting_table(found, console))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
     assert len(text.splitlines()) <= height
-    few = overview(line(0, State.RUNNING), line(1, State.DONE))
-    assert rows_for(few, height) is None
+    assert "50 %" in text.splitlines()[-1], "the totals are there"
+    assert MANY.lines[500].point_id[:8] in text, "and at least one point that runs"
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
