@@ -59,7 +59,8 @@ class Cluster:
         """A start of the task, as the job notes it."""
         identity = self.points[current].point_id if current is not None else None
         known: dict[str, Any] = {"restart": 0, "started": BEGAN, "current": identity}
-        run = TaskRun(0, 0, job_id="12_0", node="n01", process_id=1, **(known | changes))
+        known |= {"job_id": "12_0", "node": "n01", "process_id": 1}
+        run = TaskRun(0, 0, **(known | changes))
         write_run(paths, run)
         return run
 

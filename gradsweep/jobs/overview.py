@@ -173,11 +173,16 @@ def _state(paths: PointPaths, stored: PointState, live: Sequence[JobTask], unkno
         return State.QUEUED
     if stored is PointState.FAILED:
         return State.FAILED
-    if paths.running.exists():  # whoever ends in order removes it
+    if _left_behind(paths):  # whoever ends in order removes its lease
         return State.LOST
     if unknown:
         return State.SUBMITTED
     return State.STOPPED if stored is PointState.STOPPED else State.NEW
+
+
+def _left_behind(paths: PointPaths) -> list[Path]:
+    """The leases that nobody alive holds; a point that several processes share has several."""
+    return list(paths.folder.glob(f"{paths.running.name}*"))
 
 
 def _works_on(task: JobTask, point_id: str) -> bool:
@@ -196,7 +201,8 @@ def _note(
         failure = json.loads(point.paths.failed.read_text(encoding="utf-8"))
         return " ".join(f"{failure['error']}: {failure['message']}".split())
     if state is State.LOST:
-        silent = (time.time() - point.paths.running.stat().st_mtime) / 60
+        last = max(path.stat().st_mtime for path in _left_behind(point.paths))
+        silent = (time.time() - last) / 60
         return f"its process ended without a word, {silent:.0f} min ago"
     if state is State.RUNNING and held and not live:
         return f"outside of these jobs: process {held.get('pid')} on {held.get('host')}"

@@ -17,7 +17,7 @@ from gradsweep.composition import compose
 from gradsweep.config import Config
 from gradsweep.errors import ConfigError, DataError, GradsweepError, SchedulerError
 from gradsweep.identity import point_id
-from gradsweep.jobs.lines import Line, State
+from gradsweep.jobs.lines import LEFT, Line, State
 from gradsweep.jobs.overview import Observer
 from gradsweep.jobs.tasks import Known, ask_queue, known_submissions
 from gradsweep.launch.frozen import frozen_config, read_frozen
@@ -88,7 +88,8 @@ def retry(
             )
         overview = Observer(results, sweep).look(answer)
         groups, refused = _grouped(overview.of(*states), known)
-        refused |= {line.point_id: _elsewhere(line) for line in overview.of(State.SUBMITTED)}
+        if set(LEFT) & set(states):
+            refused |= {line.point_id: _elsewhere(line) for line in overview.of(State.SUBMITTED)}
         submitted = []
         for origin, lines in groups:
             with _working_folder(origin):

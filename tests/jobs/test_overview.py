@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
+from rich.console import Console
 from submitted_grid import BEGAN, Cluster, sample  # type: ignore[import-not-found]
 
 from gradsweep.errors import DataError
 from gradsweep.jobs.lines import State
 from gradsweep.jobs.overview import Observer
+from gradsweep.jobs.table import overview_table
+from gradsweep.launch.records import (
+    JobPaths,
+    SubmittedArray,
+    write_submission,
+    write_submitted_array,
+)
 from gradsweep.launch.settings import LocalSettings
 from gradsweep.records import SampleStatus
 from gradsweep.store.lease import EXPIRY_SECONDS
@@ -114,6 +124,27 @@ def test_without_a_queue_the_files_tell_and_the_reason_is_given(
 
     cluster.began(paths, ended="2026-01-01T10:05:00+0000", outcome="stopped")
     assert cluster.states() == [State.DONE, State.STOPPED], "a job that wrote its end is over"
+
+
+def test_a_point_that_several_jobs_hold_names_all_of_them(
+    cluster: Cluster, commands: Commands
+) -> None:
+    paths, submission = cluster.submit()
+    cluster.began(paths, current=0)
+    other = JobPaths(paths.folder.with_name("abcd1234"))
+    twin = replace(submission, submission_id="abcd1234")
+    write_submission(other, twin)
+    write_submitted_array(other, SubmittedArray(0, "13", BEGAN))
+    cluster.began(other, current=0, job_id="13_0", node="n02")
+    lines = (f"12_0|RUNNING|{submission.job_name(0)}|None", f"13_0|RUNNING|{twin.job_name(0)}|None")
+    commands("squeue", "; ".join(f"echo '{line}'" for line in lines))
+    line, _ = cluster.lines()
+    assert [task.job_id for task in line.tasks] == ["12_0", "13_0"]
+    console = Console(file=io.StringIO(), width=200)
+    console.print(overview_table(cluster.look(), console))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "2 jobs" in text
+    assert "n01, n02" in text
 
 
 def test_squeue_is_not_asked_where_nothing_was_submitted_to_slurm(

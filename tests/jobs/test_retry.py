@@ -89,6 +89,18 @@ def test_a_silent_queue_refuses(
     assert len(cluster.submissions()) == 1
 
 
+def test_a_local_job_on_another_machine_may_hold_what_it_has_not_started(
+    cluster: Cluster, local_process: Callable[[bool], None]
+) -> None:
+    paths, submission = cluster.submit(LocalSettings(snapshot=False))
+    write_submission(paths, replace(submission, host="another-machine"))
+    refused = again(cluster).refused
+    assert set(refused) == {point.point_id for point in cluster.points}
+    assert "another-machine: run retry there" in refused[cluster.points[0].point_id]
+    assert again(cluster, [State.FAILED]) == Retried((), {})
+    assert len(cluster.submissions()) == 1
+
+
 def test_only_one_command_submits_at_a_time(cluster: Cluster) -> None:
     cluster.submit()
     with hold_lease(submission_lease(cluster.results)), pytest.raises(PointBusyError):
