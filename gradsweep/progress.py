@@ -53,21 +53,24 @@ class _RateColumn(ProgressColumn):
         if not measured or not task.elapsed:
             return Text("")
         rate = measured / task.elapsed
-        left = "" if task.finished else f", {_duration(task.remaining / rate)} left"
-        return Text(_rate(rate) + left, style="progress.data.speed")
+        left = "" if task.finished else f", {duration_text(task.remaining / rate)} left"
+        return Text(rate_text(rate) + left, style="progress.data.speed")
 
 
-def _rate(samples_per_second: float) -> str:
+def rate_text(samples_per_second: float) -> str:
     if samples_per_second >= 1:
         return f"{samples_per_second:.1f} samples/s"
     return f"{1 / samples_per_second:.1f} s/sample"
 
 
-def _duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 90:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 @contextmanager
@@ -106,7 +109,7 @@ def _log_lines(label: str, total: int, stored: int) -> Advance:
         if finished or now - last > LOG_LINE_SECONDS:
             last = now
             rate = done / (now - start)
-            left = "" if finished else f", {_duration((total - stored - done) / rate)} left"
-            console.print(f"{label}  {stored + done}/{total}  {_rate(rate)}{left}")
+            left = "" if finished else f", {duration_text((total - stored - done) / rate)} left"
+            console.print(f"{label}  {stored + done}/{total}  {rate_text(rate)}{left}")
 
     return advance

@@ -89,9 +89,9 @@ def test_planning_and_reading_never_import_torch(tiny: list[str]) -> None:
         (["gradients.projections=[q,mlp]"], ["gradients.projections", "'mlp'", "q, k, v, o, gate"]),
         (["gradients.colour=red"], ["colour"]),
         (["model.source.kind=folder", "model.source.path=nowhere"], ["nowhere"]),
-        (["frobnicate"], ["frobnicate", "plan, status, report", "--help"]),
+        (["frobnicate"], ["frobnicate", "plan, status, logs, retry, cancel, report", "--help"]),
         (["plan", "--fast"], ["--fast"]),
-        (["status", "nowhere"], ["nowhere", "store.root"]),
+        (["status", "nowhere"], ["nowhere", "results folder"]),
         (["report", "nowhere"], ["nowhere"]),
     ],
 )

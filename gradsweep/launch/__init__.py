@@ -1,4 +1,4 @@
-"""Points as jobs: submit them, run them, and know from files and the queue where they are.
+"""Points as jobs: submit them and run them. What becomes of them later is in gradsweep.jobs.
 
     submit.py    plan -> tasks -> frozen files -> scheduler      job.py      what a job does
     records.py   what is written about submissions and runs      slurm.py    sbatch and squeue

@@ -63,5 +63,5 @@ def said(launched: Launched, plan: Plan) -> list[str]:
         lines.append(f"jobs     {' '.join(launched.jobs)}")
         lines.append(f"logs     {launched.paths.logs}")
     if launched.submitted or launched.in_jobs:
-        lines.append(f"follow   python -m gradsweep status {plan.results}")
+        lines.append(f"follow   python -m gradsweep status --watch {plan.results}")
     return lines

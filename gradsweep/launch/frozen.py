@@ -14,6 +14,7 @@ from gradsweep.config import Config
 from gradsweep.errors import DataError
 from gradsweep.identity import point_id, point_record
 from gradsweep.store.atomic import write_text
+from gradsweep.store.read import read_yaml
 
 
 def freeze_point(path: Path, config: Config, sweep: str) -> None:
@@ -26,9 +27,7 @@ def freeze_point(path: Path, config: Config, sweep: str) -> None:
 
 def read_frozen(path: Path) -> dict[str, Any]:
     """What `freeze_point` wrote: the content of the point's future config.yaml."""
-    record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert isinstance(record, dict)
-    return record
+    return read_yaml(path)
 
 
 def frozen_config(record: dict[str, Any]) -> Config:

@@ -93,14 +93,24 @@ class Job:
         if point_state(point) is PointState.DONE:
             console.print(f"{label}  done already")
             return "done"
+        if self._cancelled(point_id):
+            console.print(f"{label}  cancelled")
+            return "cancelled"
         if not self._free(point):
             console.print(f"{label}  left to the process that is running it")
             return "elsewhere"
+        label += f" {' · '.join(record['axes'].values())}"
+        console.print(label)
         try:
-            self._measure(record, f"{label} {' · '.join(record['axes'].values())}")
+            self._measure(record, label)
         except PointBusyError as error:
             console.print(f"{label}  {error}", soft_wrap=True)
             return "elsewhere"
+        except StopRequested:
+            if self.stop():
+                raise
+            console.print(f"{label}  cancelled; what is stored is kept")
+            return "cancelled"
         except Exception as error:
             _say_failure(label, error)
             _record_failure(point, record, error, self.shard)
@@ -114,7 +124,16 @@ class Job:
         # torch and transformers take seconds to import: not for points that are done.
         from gradsweep.extraction import extract
 
-        extract(config, label=label, stop=self.stop, shard=self.shard)
+        extract(
+            config,
+            label=label,
+            stop=lambda: self.stop() or self._cancelled(record["point_id"]),
+            shard=self.shard,
+        )
+
+    def _cancelled(self, point_id: str) -> bool:
+        """Whether `cancel` has taken this point out of a job that has others to run."""
+        return self.paths.cancelled(point_id).exists()
 
     def _free(self, point: PointPaths) -> bool:
         """Whether nobody alive is in the way, which a dead holder's lease shows by expiring.

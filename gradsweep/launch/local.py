@@ -16,6 +16,7 @@ from gradsweep.launch.records import (
     Submission,
     SubmittedArray,
     Task,
+    TaskKey,
     submitted_array,
 )
 from gradsweep.launch.settings import LocalSettings
@@ -47,18 +48,9 @@ class LocalScheduler:
         ]
         return (Array(0, len(joined), {}, tuple(joined)),)
 
-    def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[tuple[str, int, int]]:
-        """(submission_id, array, task) of the processes that run on this machine."""
-        alive = set()
-        for paths, submission in known:
-            if submission.launcher != self.name or submission.host != socket.gethostname():
-                continue
-            for array in submission.arrays:
-                started = submitted_array(paths, array.number)
-                for task, pid in enumerate(started.process_ids if started else ()):
-                    if _runs(pid, paths.folder):
-                        alive.add((submission.submission_id, array.number, task))
-        return alive
+    def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[TaskKey]:
+        """The processes that run on this machine."""
+        return set(live_processes(known))
 
     def start(
         self, paths: JobPaths, submission: Submission, array: Array, earlier: Sequence[str]
@@ -79,6 +71,20 @@ class LocalScheduler:
             pids.append(process.pid)
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return SubmittedArray(array.number, self.name, now, tuple(pids))
+
+
+def live_processes(known: Iterable[tuple[JobPaths, Submission]]) -> dict[TaskKey, int]:
+    """The tasks of these submissions that run on this machine -> their process ids."""
+    alive = {}
+    for paths, submission in known:
+        if submission.launcher != LocalScheduler.name or submission.host != socket.gethostname():
+            continue
+        for array in submission.arrays:
+            started = submitted_array(paths, array.number)
+            for task, pid in enumerate(started.process_ids if started else ()):
+                if _runs(pid, paths.folder):
+                    alive[submission.submission_id, array.number, task] = pid
+    return alive
 
 
 def _runs(pid: int, folder: Path) -> bool:

@@ -6,6 +6,7 @@ results/sweeps/<sweep>/jobs/<submission_id>/
     points/<point_id>.yaml      the frozen config of each point, as its own config.yaml will be
     arrays/<n>.json             SubmittedArray: written when the scheduler has taken array n
     runs/<array>-<task>-<k>-<p>.json  TaskRun: k-th start of process p of a task, by the job itself
+    cancelled/<point_id>        the jobs of this submission shall not run this point (any more)
     logs/                       what jobs print: `log_path`
     sbatch/<n>.sh               the scripts
 """
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ from gradsweep.store.paths import SweepPaths
 
 NAME_PREFIX = "gradsweep-"
 """Of every job name, which is how a job is found in the queue."""
+
+TaskKey = tuple[str, int, int]
+"""(submission_id, array, task)."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ class Submission:
     """Folder of the copy that the jobs run; None runs the installed package."""
     max_restarts: int
     arrays: tuple[Array, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    """`hydra.launcher.*` as it was, from which the same jobs can be submitted again."""
 
     def job_name(self, array: int) -> str:
         """Unique to this array: how the queue is searched for it."""
@@ -109,8 +116,8 @@ class TaskRun:
     current: str | None = None
     """The point it is working on."""
     points: dict[str, str] = field(default_factory=dict)
-    """point_id -> done, shared (its share is measured; others are still at theirs), failed, or
-    elsewhere (another live job has it), as they come."""
+    """point_id -> done, shared (its share is measured; others are still at theirs), failed,
+    cancelled, or elsewhere (another live job has it), as they come."""
     process: int = 0
     """Of the processes of a job that share out its points, from 0."""
 
@@ -135,6 +142,10 @@ class JobPaths:
         name = f"{run.array}-{run.task}-{run.restart}-{run.process}.json"
         return self.folder / "runs" / name
 
+    def cancelled(self, point_id: str) -> Path:
+        """Its presence tells the jobs of this submission to leave the point alone."""
+        return self.folder / "cancelled" / point_id
+
     @property
     def logs(self) -> Path:
         return self.folder / "logs"
@@ -155,7 +166,8 @@ def submissions(results: Path, sweep: str | None = None) -> Iterator[tuple[JobPa
     """All submissions into a results folder, or those of one sweep, oldest first."""
     found = (results / "sweeps").glob(f"{sweep or '*'}/jobs/*/submission.json")
     read = [(JobPaths(path.parent), read_submission(path)) for path in found]
-    yield from sorted(read, key=lambda one: (one[1].written, one[1].submission_id))
+    # Of two in the same second, the file's own time tells.
+    yield from sorted(read, key=lambda one: (one[1].written, _modified(one[0].submission)))
 
 
 def write_submission(paths: JobPaths, submission: Submission) -> None:
@@ -165,10 +177,11 @@ def write_submission(paths: JobPaths, submission: Submission) -> None:
 def read_submission(path: Path) -> Submission:
     raw = json.loads(path.read_text(encoding="utf-8"))
     arrays = tuple(
-        Array(**array | {"tasks": tuple(_task(task) for task in array["tasks"])})
+        Array(**_fields(Array, array) | {"tasks": tuple(_task(task) for task in array["tasks"])})
         for array in raw["arrays"]
     )
-    return Submission(**raw | {"command": tuple(raw["command"]), "arrays": arrays})
+    command = tuple(raw["command"])
+    return Submission(**_fields(Submission, raw) | {"command": command, "arrays": arrays})
 
 
 def submitted_array(paths: JobPaths, number: int) -> SubmittedArray | None:
@@ -191,8 +204,50 @@ def task_runs(paths: JobPaths, array: int, task: int) -> Sequence[TaskRun]:
     return sorted(runs, key=lambda run: (run.restart, run.process))
 
 
+def runs_by_task(paths: JobPaths) -> dict[tuple[int, int], list[TaskRun]]:
+    """(array, task) -> every start of it, in order; without the tasks that never started."""
+    found: dict[tuple[int, int], list[TaskRun]] = {}
+    for path in paths.folder.glob("runs/*.json"):
+        run = TaskRun(**json.loads(path.read_text(encoding="utf-8")))
+        found.setdefault((run.array, run.task), []).append(run)
+    for runs in found.values():
+        runs.sort(key=lambda run: (run.restart, run.process))
+    return found
+
+
+def left_to_run(paths: JobPaths, task: Task, runs: Sequence[TaskRun]) -> list[str]:
+    """What a live task will still run or is running, in its order.
+
+    Not what all of its processes have dealt with in the start that is going on, as what has
+    failed, and not what was cancelled.
+    """
+    last = [run for run in runs if run.restart == runs[-1].restart]
+    going_on = last if any(run.outcome == "running" for run in last) else []
+    return [
+        point_id
+        for point_id in task.point_ids
+        if not (going_on and all(point_id in run.points for run in going_on))
+        and not paths.cancelled(point_id).exists()
+    ]
+
+
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def epoch(text: str) -> float:
+    """Seconds since the epoch of a record's ISO time with zone."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
+
+
 def write_run(paths: JobPaths, run: TaskRun) -> None:
     write_json(paths.run(run), asdict(run))
+
+
+def _fields(kind: type[Submission] | type[Array], raw: dict[str, Any]) -> dict[str, Any]:
+    """Without what a later version may have added: jobs run the code of their snapshot."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in raw.items() if name in names}
 
 
 def _task(raw: dict[str, Any]) -> Task:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gradsweep.launch.records import (
     JobPaths,
     Submission,
     SubmittedArray,
+    TaskKey,
     submitted_array,
     write_submitted_array,
 )
@@ -65,26 +67,9 @@ class SlurmScheduler:
         found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _asked("scontrol", "show", "config"), re.M)
         return max(1, int(found[1])) if found else DEFAULT_MAX_ARRAY_SIZE
 
-    def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[tuple[str, int, int]]:
-        """(submission_id, array, task) of all tasks that wait, run or wait to run again.
-
-        An array that is in the queue although nobody has written its number down (the command
-        was killed just then) gets its record now.
-        """
-        queued = queue()
-        of_name: dict[str, list[str]] = {}
-        for element, (name, _) in queued.items():
-            of_name.setdefault(name, []).append(element)
-        alive = set()
-        for paths, submission in known:
-            for array in submission.arrays:
-                elements = of_name.get(submission.job_name(array.number), [])
-                if elements and submitted_array(paths, array.number) is None:
-                    job_id = elements[0].split("_")[0]
-                    write_submitted_array(paths, SubmittedArray(array.number, job_id, _now()))
-                tasks = (int(element.split("_")[1]) for element in elements)
-                alive |= {(submission.submission_id, array.number, task) for task in tasks}
-        return alive
+    def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[TaskKey]:
+        """All tasks that wait, run or wait to run again."""
+        return set(queued_tasks(known, queue()))
 
     def start(
         self, paths: JobPaths, submission: Submission, array: Array, earlier: Sequence[str]
@@ -154,19 +139,69 @@ def job_command(paths: JobPaths, submission: Submission, array: int) -> list[str
     return [*start, str(paths.folder.absolute()), str(array)]
 
 
-def queue() -> dict[str, tuple[str, str]]:
-    """Of this user's gradsweep jobs in the queue: element ("12_0") -> (job name, SLURM state).
+@dataclass(frozen=True)
+class Queued:
+    """An array element in the queue."""
+
+    name: str
+    """Of the job."""
+    state: str
+    """PENDING, RUNNING, … as squeue calls it."""
+    reason: str
+    """Why it waits; of a running one, "None"."""
+
+
+def queue(seconds: float = ANSWER_SECONDS, attempts: int = ATTEMPTS) -> dict[str, Queued]:
+    """This user's gradsweep jobs in the queue, by element ("12_0").
+
+    Args:
+        seconds: for an answer to come.
+        attempts: before giving up.
 
     Raises:
         SchedulerError: squeue does not answer; then nothing is known about any job.
     """
-    lines = _asked("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%j").splitlines()
+    command = ("squeue", "--me", "--noheader", "--array", "--format=%i|%T|%j|%r")
     found = {}
-    for line in lines:
-        element, state, name = line.split("|", 2)
+    for line in _asked(*command, seconds=seconds, attempts=attempts).splitlines():
+        element, state, name, reason = line.split("|", 3)
         if name.startswith(NAME_PREFIX) and "_" in element:
-            found[element] = (name, state)
+            found[element] = Queued(name, state, reason)
     return found
+
+
+def queued_tasks(
+    known: Iterable[tuple[JobPaths, Submission]], queued: Mapping[str, Queued]
+) -> dict[TaskKey, tuple[str, Queued]]:
+    """The tasks of these submissions that are in the queue -> their elements.
+
+    An array that is in the queue although nobody has written its number down (the command
+    was killed just then) gets its record now.
+    """
+    of_name: dict[str, list[str]] = {}
+    for element, job in queued.items():
+        of_name.setdefault(job.name, []).append(element)
+    found = {}
+    for paths, submission in known:
+        for array in submission.arrays:
+            elements = of_name.get(submission.job_name(array.number), [])
+            if elements and submitted_array(paths, array.number) is None:
+                job_id = elements[0].split("_")[0]
+                write_submitted_array(paths, SubmittedArray(array.number, job_id, _now()))
+            for element in elements:
+                key = (submission.submission_id, array.number, int(element.split("_")[1]))
+                found[key] = (element, queued[element])
+    return found
+
+
+def cancel_elements(elements: Sequence[str]) -> None:
+    """End these array elements ("12_0"); those that are over already are no error.
+
+    Raises:
+        SchedulerError: scancel does not answer.
+    """
+    if elements:
+        _asked("scancel", "--quiet", *elements)
 
 
 def submission_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -180,35 +215,35 @@ def submission_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _asked(*command: str) -> str:
+def _asked(*command: str, seconds: float = ANSWER_SECONDS, attempts: int = ATTEMPTS) -> str:
     """`_answer` of a question, which may be asked again."""
-    for _ in range(ATTEMPTS - 1):
+    for _ in range(attempts - 1):
         try:
-            return _answer(*command)
+            return _answer(*command, seconds=seconds)
         except SchedulerError:
             time.sleep(1)
-    return _answer(*command)
+    return _answer(*command, seconds=seconds)
 
 
-def _answer(*command: str) -> str:
+def _answer(*command: str, seconds: float = ANSWER_SECONDS) -> str:
     """What one of SLURM's commands prints; it outlives ours, so that a job is never half sent."""
     try:
         done = subprocess.run(
             command,
             capture_output=True,
             text=True,
-            timeout=ANSWER_SECONDS,
+            timeout=seconds,
             env=submission_environment(os.environ),
             start_new_session=True,
         )
     except FileNotFoundError:
         raise SchedulerError(
-            f"hydra/launcher=slurm: there is no {command[0]} here; run it on a login node of the "
-            "cluster, or use hydra/launcher=local"
+            f"there is no {command[0]} here; use hydra/launcher=slurm and its jobs on a login "
+            "node of the cluster; without one there is hydra/launcher=local"
         ) from None
     except subprocess.TimeoutExpired:
         raise SchedulerError(
-            f"{command[0]} has not answered for {ANSWER_SECONDS:.0f} s; nothing is lost: "
+            f"{command[0]} has not answered for {seconds:.0f} s; nothing is lost: "
             "run the same command again when SLURM is back"
         ) from None
     if done.returncode:

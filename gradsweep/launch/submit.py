@@ -11,7 +11,7 @@ import socket
 import time
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +22,10 @@ from gradsweep.launch.records import (
     JobPaths,
     Submission,
     SubmittedArray,
+    TaskKey,
     jobs_folder,
+    left_to_run,
+    runs_by_task,
     submissions,
     write_submission,
     write_submitted_array,
@@ -44,8 +47,8 @@ class Scheduler(Protocol):
     def arrays(self, points: Sequence[PlannedPoint]) -> tuple[Array, ...]:
         """Which points share a task, and which tasks an array."""
 
-    def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[tuple[str, int, int]]:
-        """(submission_id, array, task) of all tasks that wait or run."""
+    def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[TaskKey]:
+        """All tasks that wait or run."""
 
     def start(
         self, paths: JobPaths, submission: Submission, array: Array, earlier: Sequence[str]
@@ -70,6 +73,34 @@ class Launched:
     """Files of the new submission."""
 
 
+@dataclass(frozen=True)
+class Code:
+    """What the jobs run."""
+
+    digest: str
+    """Of the package's source."""
+    snapshot: str | None
+    """The folder of its copy; None is the installed package."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """Points that are to be submitted together."""
+
+    results: Path
+    sweep: str
+    points: tuple[PlannedPoint, ...]
+    settings: LaunchSettings
+    command: tuple[str, ...]
+    code: Code | None = None
+    """None is today's."""
+
+
+def submission_lease(results: Path) -> Path:
+    """Held by the one command that is submitting into a results folder."""
+    return results / "sweeps" / "SUBMITTING"
+
+
 def scheduler_of(settings: LaunchSettings) -> Scheduler:
     if isinstance(settings, SlurmSettings):
         return SlurmScheduler(settings)
@@ -87,9 +118,9 @@ def submit(plan: Plan, settings: LaunchSettings, command: Sequence[str]) -> Laun
     """
     results = Path(plan.results)
     scheduler = scheduler_of(settings)
-    with hold_lease(results / "sweeps" / "SUBMITTING"):
+    with hold_lease(submission_lease(results)):
         places = _places(plan, scheduler)
-        pending = [point for point in plan.points if places[point.point_id] == "pending"]
+        pending = tuple(p for p in plan.points if places[p.point_id] == "pending")
         found = Launched(
             submitted=_in(places, "pending"),
             in_jobs=_in(places, "in jobs"),
@@ -98,22 +129,33 @@ def submit(plan: Plan, settings: LaunchSettings, command: Sequence[str]) -> Laun
         )
         if not pending:
             return found
-        arrays = scheduler.arrays(pending)
-        paths, submission = _freeze(plan, pending, arrays, settings, command, scheduler)
-        return replace(found, jobs=_start(paths, submission, scheduler), paths=paths)
+        order = Order(results, plan.name, pending, settings, tuple(command))
+        jobs, paths = hand_over(order, scheduler)
+        return replace(found, jobs=jobs, paths=paths)
 
 
-def live_tasks(results: Path, scheduler: Scheduler) -> dict[str, tuple[str, int, int]]:
-    """point_id -> the task, (submission_id, array, task), in which it waits or runs."""
+def hand_over(order: Order, scheduler: Scheduler) -> tuple[tuple[str, ...], JobPaths]:
+    """Make jobs of these points, whatever their state; whoever calls holds `submission_lease`.
+
+    Returns what the scheduler calls the jobs, and the files of the submission. Raises as `submit`.
+    """
+    paths, submission = _freeze(order, scheduler)
+    return _start(paths, submission, scheduler), paths
+
+
+def live_tasks(results: Path, scheduler: Scheduler) -> dict[str, TaskKey]:
+    """point_id -> the task in which it waits or runs."""
     known = [one for one in submissions(results) if one[1].launcher == scheduler.name]
     alive = scheduler.live(known) if known else set()
-    found: dict[str, tuple[str, int, int]] = {}
-    for _, submission in known:
+    found: dict[str, TaskKey] = {}
+    for paths, submission in known:
+        runs = runs_by_task(paths)
         for array in submission.arrays:
             for number, task in enumerate(array.tasks):
                 place = (submission.submission_id, array.number, number)
                 if place in alive:
-                    found |= dict.fromkeys(task.point_ids, place)
+                    left = left_to_run(paths, task, runs.get((array.number, number), ()))
+                    found |= dict.fromkeys(left, place)
     return found
 
 
@@ -138,37 +180,35 @@ def _in(places: dict[str, str], name: str) -> tuple[str, ...]:
     return tuple(point_id for point_id, place in places.items() if place == name)
 
 
-def _freeze(
-    plan: Plan,
-    points: Sequence[PlannedPoint],
-    arrays: tuple[Array, ...],
-    settings: LaunchSettings,
-    command: Sequence[str],
-    scheduler: Scheduler,
-) -> tuple[JobPaths, Submission]:
+def _freeze(order: Order, scheduler: Scheduler) -> tuple[JobPaths, Submission]:
     """Write all that the jobs will read, and last the intent to submit them."""
-    results = Path(plan.results)
-    snapshot = take_snapshot(results) if settings.snapshot else None
+    settings = order.settings
+    code = order.code or _todays_code(order.results, settings)
     submission = Submission(
         submission_id=uuid.uuid4().hex[:8],
-        sweep=plan.name,
+        sweep=order.sweep,
         launcher=scheduler.name,
         written=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         host=socket.gethostname(),
         working_folder=os.getcwd(),
-        command=tuple(command),
+        command=order.command,
         versions=versions(),
-        code=code_digest(),
-        snapshot=str(snapshot) if snapshot else None,
+        code=code.digest,
+        snapshot=code.snapshot,
         max_restarts=settings.max_restarts if isinstance(settings, SlurmSettings) else 0,
-        arrays=arrays,
+        arrays=scheduler.arrays(order.points),
+        settings=asdict(settings),
     )
-    folder = jobs_folder(SweepPaths(results, plan.name)) / submission.submission_id
+    folder = jobs_folder(SweepPaths(order.results, order.sweep)) / submission.submission_id
     paths = JobPaths(folder.absolute())
-    for point in points:
-        freeze_point(paths.frozen(point.point_id), point.config, plan.name)
+    for point in order.points:
+        freeze_point(paths.frozen(point.point_id), point.config, order.sweep)
     write_submission(paths, submission)
     return paths, submission
+
+
+def _todays_code(results: Path, settings: LaunchSettings) -> Code:
+    return Code(code_digest(), str(take_snapshot(results)) if settings.snapshot else None)
 
 
 def _start(paths: JobPaths, submission: Submission, scheduler: Scheduler) -> tuple[str, ...]:

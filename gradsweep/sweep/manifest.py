@@ -24,6 +24,7 @@ def freeze(plan: Plan, command: Sequence[str]) -> SweepPaths:
             "point_id": point.point_id,
             "label": plan.label(point),
             "axes": asdict(point.axes),
+            "n_samples": point.config.requested_samples,
             "overrides": point.overrides,
         }
         for point in plan.points

@@ -13,7 +13,10 @@ from gradsweep.errors import ConfigError
 
 VERBS = {
     "plan": "what a command would run, skip and leave out; nothing is started",
-    "status": "the state of every point in a results folder",
+    "status": "where every point and its job stand; live with --watch",
+    "logs": "what the job of a point has printed, and why the point failed",
+    "retry": "submit again what failed, or is not done and in no job",
+    "cancel": "end the jobs of points; what is stored stays",
     "report": "comparisons of what is stored; tables, figures and findings as files",
     "dashboard": "a saved workspace and a report in W&B, made or brought up to date",
     "doctor": "known failure signatures in stored points, or of a point before it runs",

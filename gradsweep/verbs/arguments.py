@@ -1,4 +1,4 @@
-"""Arguments that several verbs take."""
+"""Types of arguments that several verbs take."""
 
 from __future__ import annotations
 
@@ -16,3 +16,14 @@ def metric_list(text: str) -> tuple[str, ...]:
             f"unknown metric {unknown[0]!r}; there are {', '.join(METRICS)}"
         )
     return metrics
+
+
+def seconds(text: str) -> float:
+    """Of `--watch`."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"seconds must be from 1 to 3600, got {text}")
+    return value

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Sequence
 
 from gradsweep.records import METRICS
-from gradsweep.verbs.arguments import metric_list
+from gradsweep.verbs.arguments import metric_list, seconds
 
 
 def run(args: Sequence[str]) -> int:
@@ -47,7 +47,7 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument(
         "--watch",
         nargs="?",
-        type=_seconds,
+        type=seconds,
         const=10.0,
         metavar="SECONDS",
         help="write the page again as results come (looks every 10 seconds), until all are there",
@@ -61,10 +61,3 @@ def run(args: Sequence[str]) -> int:
     else:
         show_report(chosen, given.metric, given.loss)
     return 0
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"seconds must be from 1 to 3600, got {text}")
-    return seconds

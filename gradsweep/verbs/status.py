@@ -1,41 +1,63 @@
-"""`status`: the state of every point."""
+"""`status`: where every point and its job stand."""
 
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+import inspect
 from collections.abc import Sequence
-from pathlib import Path
+from contextlib import suppress
 
-from rich.console import Console
+from gradsweep.verbs.arguments import seconds
 
 
 def run(args: Sequence[str]) -> int:
-    """The state of every point in a results folder, from its files alone."""
-    from gradsweep.store.status import point_statuses
+    """Where every point stands: its state, samples, speed, time left, job and node.
 
-    parser = _parser()
-    results = parser.parse_args(args).results
-    console = Console(highlight=False, markup=False)
-    statuses = point_statuses(results)
-    width = max(len(status.axes) for status in statuses)
-    for status in statuses:
-        bad = f", {status.n_bad} not measured" if status.n_bad else ""
-        line = f"{status.point_id}  {status.axes:<{width}}  {status.state.value:<7}  "
-        line += f"{status.n_stored} samples{bad}  {status.note}"
-        console.print(line.rstrip(), soft_wrap=True)
-    counts = Counter(status.state.value for status in statuses)
-    console.print(", ".join(f"{n} {state}" for state, n in counts.items()), style="bold")
-    return 0
+    running   a live process is measuring it
+    queued    in a job that waits, or that has other points to run first
+    submitted queued, or not any more: squeue does not answer
+    failed    the reason is below the table; `logs POINT` shows more, `retry` runs it again
+    lost      its process ended without a word (killed, out of memory, a lost node); `retry`
+    stopped   started, not finished, in no job; `retry`, or the same command again
+    new       planned, not started, in no job
+    done
 
+    Samples are "stored/≤asked for": the data may have fewer. More than 40 points are condensed.
+    All of this is read from the files; squeue only adds which jobs wait.
+    """
+    from gradsweep.jobs.follow import LOOK_SECONDS, follow
+    from gradsweep.jobs.overview import Observer
+    from gradsweep.jobs.table import MANY, overview_table, wide_console
+    from gradsweep.selection import selection
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("python -m gradsweep status", description=run.__doc__)
-    parser.add_argument(
-        "results",
-        nargs="?",
-        type=Path,
-        default=Path("results"),
-        help="the results folder, store.root (default: results)",
+    parser = argparse.ArgumentParser(
+        "python -m gradsweep status",
+        description=inspect.getdoc(run),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    return parser
+    parser.add_argument(
+        "place",
+        nargs="?",
+        metavar="results|sweep",
+        help="a results folder (default: results) or a sweep, by name or folder",
+    )
+    parser.add_argument("--all", action="store_true", help="every point, however many there are")
+    parser.add_argument(
+        "--watch",
+        nargs="?",
+        type=seconds,
+        const=LOOK_SECONDS,
+        metavar="SECONDS",
+        help="go on, looking every 2 seconds or so many, until nothing waits or runs",
+    )
+    given = parser.parse_args(args)
+    chosen = selection([given.place] if given.place else [])
+    observer = Observer(chosen.results, chosen.sweep)
+    if given.watch:
+        # Ctrl-C ends the watching, no job; the last table stays in the terminal.
+        with suppress(KeyboardInterrupt):
+            follow(observer, chosen.sweep or str(chosen.results), given.watch)
+    console = wide_console()
+    overview = observer.look(observer.ask())
+    console.print(overview_table(overview, console, None if given.all else MANY))
+    return 0

@@ -125,6 +125,19 @@ def test_a_point_of_a_live_process_is_left_to_it(
     assert last_run(paths).points[points[0].point_id] == "elsewhere"
 
 
+def test_a_cancelled_point_is_skipped_or_given_up_and_the_others_go_on(
+    prepared: tuple[JobPaths, list[PointPaths]], measuring: Measuring
+) -> None:
+    paths, points = prepared
+    paths.cancelled(points[0].point_id).parent.mkdir()
+    paths.cancelled(points[0].point_id).touch()
+    measuring.at[1] = paths.cancelled(points[1].point_id).touch
+    assert Job(paths, 0, 0)() == 0
+    assert measuring.seeds == [1, 2]
+    assert list(last_run(paths).points.values()) == ["cancelled", "cancelled", "done"]
+    assert not points[1].failed.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM])
 def test_a_warned_job_stops_after_the_batch_and_leaves_no_failure(
     prepared: tuple[JobPaths, list[PointPaths]], measuring: Measuring, number: signal.Signals

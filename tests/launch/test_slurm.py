@@ -11,7 +11,7 @@ import pytest
 from gradsweep.errors import ConfigError, SchedulerError
 from gradsweep.launch.records import submissions, submitted_array
 from gradsweep.launch.settings import SlurmSettings
-from gradsweep.launch.slurm import queue, submission_environment
+from gradsweep.launch.slurm import Queued, queue, submission_environment
 from gradsweep.launch.submit import submit
 from gradsweep.sweep import Plan
 
@@ -103,8 +103,8 @@ def test_a_queue_that_does_not_answer_is_an_error_not_an_empty_queue(
 
 
 def test_only_our_own_jobs_are_read_from_the_queue(commands: Callable[[str, str], None]) -> None:
-    commands("squeue", "printf '3_0|PENDING|gradsweep-ab12-0\\n4|RUNNING|bash\\n'")
-    assert queue() == {"3_0": ("gradsweep-ab12-0", "PENDING")}
+    commands("squeue", "printf '3_0|PENDING|gradsweep-ab12-0|Priority\\n4|RUNNING|bash|None\\n'")
+    assert queue() == {"3_0": Queued("gradsweep-ab12-0", "PENDING", "Priority")}
 
 
 def test_a_cluster_without_slurm_says_what_to_use(

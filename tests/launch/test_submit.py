@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import pytest
 from gradsweep.errors import DataError, SchedulerError
 from gradsweep.launch import submit as submit_module
 from gradsweep.launch.frozen import frozen_config, read_frozen
-from gradsweep.launch.records import SubmittedArray, submissions, submitted_array
+from gradsweep.launch.records import (
+    SubmittedArray,
+    TaskRun,
+    read_submission,
+    submissions,
+    submitted_array,
+    write_run,
+)
 from gradsweep.launch.settings import SlurmSettings
 from gradsweep.launch.submit import Launched, submit
 from gradsweep.launch.tasks import group_points, make_arrays
@@ -132,6 +140,31 @@ def test_a_queue_that_does_not_answer_submits_nothing(
     with pytest.raises(SchedulerError):
         run(plan)
     assert len(list(submissions(Path(plan.results)))) == 1
+
+
+def test_what_a_live_job_has_failed_is_not_waiting_in_it(grid: MakePlan, queue: FakeQueue) -> None:
+    plan = grid(*FOUR)
+    run(plan)
+    ((paths, submission),) = submissions(Path(plan.results))
+    failed = submission.arrays[0].tasks[0].point_ids[0]
+    start = TaskRun(0, 0, 0, "100_0", "n01", 1, "now", points={failed: "failed"})
+    write_run(paths, start)
+    assert run(plan).submitted == (failed,)
+    write_run(paths, replace(start, outcome="requeued"))
+    assert run(plan).submitted == (), "its next start tries all of its points again"
+
+
+def test_a_submission_of_a_later_version_can_be_read_by_the_code_of_a_snapshot(
+    grid: MakePlan, queue: FakeQueue
+) -> None:
+    plan = grid(*FOUR)
+    run(plan)
+    ((paths, submission),) = submissions(Path(plan.results))
+    raw = json.loads(paths.submission.read_text())
+    raw["arrays"][0]["colour"] = raw["colour"] = "of a later version"
+    paths.submission.write_text(json.dumps(raw))
+    assert read_submission(paths.submission) == submission
+    assert submission.settings["points_per_job"] == 1
 
 
 def test_everything_a_job_needs_is_written_before_it_is_submitted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn, JobStatus
@@ -48,12 +49,14 @@ class _GridLauncher(Launcher):
 
     def submit(self, plan: Plan, command: Sequence[str]) -> Launched:
         """Submit a checked plan; with `wait`, return when its jobs have ended."""
-        from gradsweep.launch.follow import follow
-        from gradsweep.launch.submit import scheduler_of, submit
+        from gradsweep.jobs.follow import follow
+        from gradsweep.jobs.overview import Observer
+        from gradsweep.launch.submit import submit
 
         launched = submit(plan, self.settings, command)
         if self.settings.wait:
-            follow(plan, scheduler_of(self.settings))
+            points = [point.point_id for point in plan.points]
+            follow(Observer(Path(plan.results), only=points), plan.name)
         return launched
 
     def _composed(self, cell: Sequence[str]) -> DictConfig:

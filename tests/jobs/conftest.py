@@ -1,0 +1,84 @@
+"""Grids of two points, and SLURM's commands played by lines of shell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from submitted_grid import BEGAN, COMMAND, Cluster  # type: ignore[import-not-found]
+
+from gradsweep.jobs import retry as retry_module
+from gradsweep.launch import local
+from gradsweep.launch import submit as submit_module
+from gradsweep.launch.records import SubmittedArray
+from gradsweep.launch.settings import LocalSettings
+from gradsweep.launch.slurm import SlurmScheduler
+from gradsweep.sweep import freeze, make_plan
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Puts a command of SLURM's on the path, as a line of shell; nothing else is there."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+
+    def make(name: str, line: str) -> None:
+        (folder / name).write_text(f"#!/bin/bash\n{line}\n")
+        (folder / name).chmod(0o755)
+
+    make("srun", "exit 1")
+    make("scontrol", "echo 'MaxArraySize            = 1001'")
+    make("sbatch", "echo 12")
+    make("squeue", "true")
+    make("scancel", f'echo "$@" >>{tmp_path}/scancelled')
+    make("sacct", "echo accounting is off >&2; exit 1")
+    return make
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, commands: Callable[[str, str], None]) -> Cluster:
+    plan = make_plan(
+        [f"store.root={tmp_path / 'results'}", "tracking=none", "n_samples=4", "cot=none,detailed"],
+        multirun=True,
+    )
+    freeze(plan, COMMAND)
+    return Cluster(plan)
+
+
+@pytest.fixture
+def in_queue(cluster: Cluster, commands: Callable[[str, str], None]) -> Callable[[str], None]:
+    """Makes squeue show the task of the last submission: "RUNNING|None", "PENDING|Priority"."""
+
+    def show(state: str) -> None:
+        _, submission = cluster.submissions()[-1]
+        status, reason = state.split("|")
+        commands("squeue", f"echo '12_0|{status}|{submission.job_name(0)}|{reason}'")
+
+    return show
+
+
+@pytest.fixture
+def local_process(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Stands in for a process that the local launcher would start: none, or this test's own."""
+
+    class Waiting(local.LocalScheduler):
+        def start(
+            self, paths: Any, submission: Any, array: Any, earlier: Sequence[str]
+        ) -> SubmittedArray:
+            return SubmittedArray(array.number, "local", BEGAN, (os.getpid(),))
+
+    def scheduler_of(settings: Any) -> Any:
+        return (Waiting if isinstance(settings, LocalSettings) else SlurmScheduler)(settings)
+
+    for module in (submit_module, retry_module):
+        monkeypatch.setattr(module, "scheduler_of", scheduler_of)
+
+    def alive(is_alive: bool) -> None:
+        monkeypatch.setattr(local, "_runs", lambda pid, folder: is_alive)
+
+    alive(False)
+    return alive

@@ -1,0 +1,71 @@
+"""Words that mean points, and words that do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gradsweep.errors import ConfigError, DataError
+from gradsweep.jobs.choice import choose, choose_one, place_and_points
+from gradsweep.jobs.points import KnownPoint
+from gradsweep.store import PointPaths
+
+
+def point(identity: str, model: str, cot: str) -> KnownPoint:
+    axes = {"model": model, "dataset": "gsm8k", "cot": cot, "correctness": "correct"}
+    return KnownPoint(PointPaths(Path("results"), identity), axes, 5, None)
+
+
+POINTS = [
+    point("aab0", "qwen seed=0", "none"),
+    point("aac1", "qwen seed=1", "none"),
+    point("b2", "llama", "none"),
+    point("c3", "llama", "detailed"),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        (["aab"], ["aab0"]),
+        (["c3", "b"], ["b2", "c3"]),
+        (["cot=none"], ["aab0", "aac1", "b2"]),
+        (["cot=none,model=qwen"], ["aab0", "aac1"]),
+        (["model=qwen,seed=1"], ["aac1"]),
+        (["model=qwen seed=1"], ["aac1"]),
+        (["cot=detailed", "cot=none,model=llama"], ["b2", "c3"]),
+    ],
+)
+def test_words_mean_points(words: list[str], ids: list[str]) -> None:
+    assert [point.point_id for point in choose(POINTS, words)] == ids
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("aa", "several points: aab0.*aac1"),
+        ("zz", "no point 'zz' here; there are aab0"),
+        ("cot=slow", "cot=slow is not among these points; detailed, none are"),
+        ("colour=red", "one of model, dataset, cot, correctness"),
+        ("cot=detailed,model=qwen", "no point is cot=detailed,model=qwen"),
+    ],
+)
+def test_a_word_that_means_none_says_what_there_is(word: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
+        choose(POINTS, [word])
+
+
+def test_one_point_is_not_several() -> None:
+    with pytest.raises(ConfigError, match="is 2 points, name one: b2"):
+        choose_one(POINTS, "model=llama")
+
+
+def test_a_place_and_points_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    selected, words = place_and_points(["cot=none", "mine", "aab0"])
+    assert (selected.results, selected.sweep, words) == (Path("mine"), None, ["cot=none", "aab0"])
+    assert place_and_points(["aab0"])[0].results == Path("results")
+    with pytest.raises(DataError, match="no results in mine/nowhere"):
+        place_and_points(["mine/nowhere", "aab0"])
