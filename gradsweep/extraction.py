@@ -16,6 +16,8 @@ from gradsweep.analysis.summary import summary_scalars
 from gradsweep.config import Config, Dtype
 from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.errors import DataError, StopRequested
+from gradsweep.estimate.cost import Meter
+from gradsweep.estimate.running import hardware_under
 from gradsweep.gradients import collate, token_batches
 from gradsweep.identity import point_id, point_record
 from gradsweep.measure import Engine, Measurement, SpectraOptions
@@ -78,8 +80,8 @@ def extract(
         if show_progress:
             _say(loaded.messages)
         with _tracking(config, result.paths.point_id, show_progress) as tracker:
-            _measure_pending(config, loaded, store, tracker, show_progress, label, stop)
-            _finish(store, tracker, loaded)
+            cost = _measure_pending(config, loaded, store, tracker, show_progress, label, stop)
+            _finish(store, tracker, loaded, cost)
     return result
 
 
@@ -91,25 +93,31 @@ def _measure_pending(
     show_progress: bool,
     label: str | None,
     stop: Callable[[], bool],
-) -> None:
-    """Encode, batch and measure what is not stored; store and track each batch as it comes."""
+) -> dict[str, Any]:
+    """Encode, batch and measure what is not stored; store and track each batch as it comes.
+
+    Returns what that took (`estimate.cost`).
+    """
     pending = [s for s in loaded.samples if s.sample_id not in store.stored_ids]
     if not pending:
-        return
+        return {}
     model = _models.get(config, show_progress)
     sites = find_projections(model.model, config.gradients.projections)
     if show_progress:
         _say_once(str(coverage(model.model, sites)))
     stored = len(loaded.samples) - len(pending)
     name = label or str(config.axes)
+    meter = Meter()
     with sample_progress(name, len(loaded.samples), stored, show_progress) as advance:
         for results in _results(config, model, sites, pending):
             store.append(results)
+            meter.add(results)
             for result in results:
                 tracker.log_sample(result)
             advance(len(results))
             if stop():
                 raise StopRequested("stopped between two batches")
+    return meter.cost(config, hardware_under(model.model.device))
 
 
 def _results(
@@ -171,7 +179,9 @@ def _judged(measured: Measurement, config: Config) -> tuple[SampleStatus, str]:
     return SampleStatus.NON_FINITE_LOSS, f"the loss is {measured.loss}{hint}"
 
 
-def _finish(store: PointStore, tracker: Tracker, loaded: LoadedSamples) -> None:
+def _finish(
+    store: PointStore, tracker: Tracker, loaded: LoadedSamples, cost: Mapping[str, Any]
+) -> None:
     """Join the parts, mark the point DONE and hand the whole to the tracker.
 
     Raises:
@@ -192,6 +202,7 @@ def _finish(store: PointStore, tracker: Tracker, loaded: LoadedSamples) -> None:
             "flagged_rows": len(rows) - int(rows["finite"].sum()),
             "messages": loaded.messages,
             "seconds": float(samples["seconds"].fill_nan(0).sum()),
+            "cost": cost,
             "metrics": scalars,
         }
     )

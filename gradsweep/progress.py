@@ -53,7 +53,7 @@ class _RateColumn(ProgressColumn):
         if not measured or not task.elapsed:
             return Text("")
         rate = measured / task.elapsed
-        left = "" if task.finished else f", {_duration(task.remaining / rate)} left"
+        left = "" if task.finished else f", {duration(task.remaining / rate)} left"
         return Text(_rate(rate) + left, style="progress.data.speed")
 
 
@@ -63,7 +63,7 @@ def _rate(samples_per_second: float) -> str:
     return f"{1 / samples_per_second:.1f} s/sample"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -106,7 +106,7 @@ def _log_lines(label: str, total: int, stored: int) -> Advance:
         if finished or now - last > LOG_LINE_SECONDS:
             last = now
             rate = done / (now - start)
-            left = "" if finished else f", {_duration((total - stored - done) / rate)} left"
+            left = "" if finished else f", {duration((total - stored - done) / rate)} left"
             console.print(f"{label}  {stored + done}/{total}  {_rate(rate)}{left}")
 
     return advance

@@ -51,10 +51,15 @@ class SlurmScheduler:
     def __init__(self, settings: SlurmSettings) -> None:
         self._settings = settings
 
-    def arrays(self, points: Sequence[PlannedPoint]) -> tuple[Array, ...]:
-        """Tasks of points of one model, in arrays of equal resources that the cluster takes."""
+    def arrays(
+        self, points: Sequence[PlannedPoint], max_array_size: int | None = None
+    ) -> tuple[Array, ...]:
+        """Tasks of points of one model, in arrays of equal resources that the cluster takes.
+
+        The cluster is asked for its limit where `max_array_size` is None.
+        """
         tasks = group_points(points, self._settings.points_per_job or POINTS_PER_JOB)
-        return make_arrays(tasks, self._settings, self.max_array_size())
+        return make_arrays(tasks, self._settings, max_array_size or self.max_array_size())
 
     def max_array_size(self) -> int:
         """Elements that an array of this cluster may have."""

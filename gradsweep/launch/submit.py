@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from gradsweep.launch.fit import require_memory
 from gradsweep.launch.frozen import freeze_point
 from gradsweep.launch.local import LocalScheduler
 from gradsweep.launch.records import (
@@ -82,7 +83,7 @@ def submit(plan: Plan, settings: LaunchSettings, command: Sequence[str]) -> Laun
 
     Raises:
         SchedulerError: the scheduler refuses or does not answer.
-        ConfigError: `hydra.launcher` holds what cannot be.
+        ConfigError: `hydra.launcher` holds what cannot be, or jobs have too little memory.
         PointBusyError: another command is submitting into this results folder just now.
     """
     results = Path(plan.results)
@@ -98,6 +99,8 @@ def submit(plan: Plan, settings: LaunchSettings, command: Sequence[str]) -> Laun
         )
         if not pending:
             return found
+        if isinstance(settings, SlurmSettings):
+            require_memory(pending, settings)
         arrays = scheduler.arrays(pending)
         paths, submission = _freeze(plan, pending, arrays, settings, command, scheduler)
         return replace(found, jobs=_start(paths, submission, scheduler), paths=paths)

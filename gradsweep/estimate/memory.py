@@ -1,0 +1,123 @@
+"""Peak memory of measuring a model, from its config alone. An estimate: within a factor of two of
+what was measured for activations (docs/benchmarks.md), exact for weights.
+
+    weights      parameters × bytes of the dtype
+  + activations  a batch's tokens × what autograd keeps of a token (weights are frozen: no weight
+                 gradient, no optimizer), for every batch that is in memory at a time
+  + logits       a batch's tokens × vocabulary × float32, three times: logits, softmax, gradient
+  + factors      of one layer, in float64
+  + the rest     libraries, the device's context, workspace of the eigenvalue solver
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gradsweep.config import Config, Dtype, ModelConfig
+from gradsweep.estimate.hardware import Hardware
+from gradsweep.estimate.shape import shape_of
+from gradsweep.models.footprint import weights_gb
+
+KEPT_WIDTHS = 22
+"""Widths d that autograd keeps of a token in a layer: 2 of the X of q k v and of o, 4 of norms, 5
+of attention, 11 of a gated feed-forward. In 8B shapes 0.36 MB were measured, which this is."""
+CHECKPOINTED_WIDTHS = 3
+"""The same with gradients.checkpointing: a layer's input and its two X; and one whole layer."""
+ACTIVATION_BYTES = {Dtype.float32: 4, Dtype.bfloat16: 3, Dtype.float16: 3}
+"""Norms and softmax keep float32 in 16 bits too."""
+VOCABULARY = 150_000
+"""Of today's models (32,000 in Llama 2, 256,000 in Gemma); of a small one at most as many as make
+half of its parameters."""
+OVERHEAD_GB = {"cuda": 2.0, "cpu": 0.8}
+SMALL_MODEL_PARAMETERS = 500_000_000
+MOST_WORKERS = 8
+"""As `schedule.py`: a CPU has a batch of a small model in memory for each core, at most so many."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of one job, in GB (10⁹ bytes)."""
+
+    weights: float
+    activations: float
+    """With logits and factors."""
+    overhead: float
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.activations + self.overhead
+
+
+def weight_kind(model: ModelConfig) -> str:
+    """How weights lie in memory, as `models.footprint` names it."""
+    return model.dtype.value
+
+
+def spreads_over_gpus(model: ModelConfig) -> bool:
+    """Whether loading puts the layers of a model on all GPUs of a node; otherwise it uses one."""
+    return False
+
+
+def memory(config: Config, hardware: Hardware) -> Memory | None:
+    """Peak of the longest batch: `model.max_length` tokens, or `gradients.batch_tokens` if more.
+
+    None where the model's number of parameters is unknown.
+    """
+    model, wanted = config.model, config.gradients
+    if model.parameters is None:
+        return None
+    shape = shape_of(model.parameters)
+    widths = KEPT_WIDTHS * shape.widths
+    if wanted.checkpointing:
+        widths = CHECKPOINTED_WIDTHS * shape.widths + KEPT_WIDTHS * shape.width
+    vocabulary = min(VOCABULARY, model.parameters / (2 * shape.width))
+    of_token = widths * ACTIVATION_BYTES[model.dtype] + 3 * 4 * vocabulary
+    of_token += 8 * 6 * shape.width  # factors: X of q k v and of o, dY of q and o, smaller k and v
+    tokens = max(wanted.batch_tokens, model.max_length) * _batches_at_once(config, hardware)
+    return Memory(
+        weights_gb(model.parameters, weight_kind(model)),
+        tokens * of_token / 1e9,
+        OVERHEAD_GB[hardware.kind],
+    )
+
+
+def capacity_gb(model: ModelConfig, hardware: Hardware) -> float | None:
+    """What a job of this model can use; None where the hardware's memory is unknown."""
+    if hardware.memory_gb is None:
+        return None
+    spread = hardware.kind == "cuda" and spreads_over_gpus(model)
+    return hardware.memory_gb * (hardware.gpus if spread else 1)
+
+
+def fits(config: Config, hardware: Hardware) -> bool:
+    """False only where both the need and the capacity are known and the need is larger."""
+    needed, have = memory(config, hardware), capacity_gb(config.model, hardware)
+    return needed is None or have is None or needed.total <= have
+
+
+def smaller(config: Config, hardware: Hardware) -> dict[str, float]:
+    """Settings that need less -> the estimate with them, in GB; the gentlest first."""
+    dtypes = {"": config.model}
+    if config.model.dtype is Dtype.float32:
+        dtypes["model.dtype=bfloat16"] = replace(config.model, dtype=Dtype.bfloat16)
+    found = {}
+    for dtype, model in dtypes.items():
+        for checkpointing in sorted({config.gradients.checkpointing, True}):
+            gradients = replace(config.gradients, checkpointing=checkpointing)
+            asked = "" if gradients == config.gradients else "gradients.checkpointing=true"
+            needed = memory(replace(config, model=model, gradients=gradients), hardware)
+            if needed and (dtype or asked):
+                found[f"{dtype} {asked}".strip()] = needed.total
+            if needed and model is list(dtypes.values())[-1] and hardware.kind == "cuda":
+                quantised = weights_gb(config.model.parameters or 0, "4-bit")
+                name = f"model.quantization=nf4 {asked}".strip()
+                found[name] = needed.total - needed.weights + quantised
+    return dict(sorted(found.items(), key=lambda one: (one[0].count("nf4"), -one[1])))
+
+
+def _batches_at_once(config: Config, hardware: Hardware) -> int:
+    if hardware.kind != "cpu":
+        return 1
+    small = (config.model.parameters or 0) < SMALL_MODEL_PARAMETERS
+    default = min(hardware.cores or 1, MOST_WORKERS) if small else 1
+    return config.gradients.workers or default

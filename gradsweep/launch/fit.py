@@ -1,0 +1,127 @@
+"""Whether a job has the memory that its points are expected to need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradsweep.config import Config
+from gradsweep.errors import ConfigError
+from gradsweep.estimate import Hardware, Memory, fits, memory, smaller
+from gradsweep.estimate.memory import spreads_over_gpus, weight_kind
+from gradsweep.launch.settings import SlurmSettings
+from gradsweep.launch.tasks import gpu_of, resources
+from gradsweep.models.footprint import amount
+from gradsweep.sweep import PlannedPoint
+
+_WAYS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A model that needs more memory than its jobs have."""
+
+    config: Config
+    hardware: Hardware
+    needed: Memory
+
+    @property
+    def problem(self) -> str:
+        """`model=llama3_8b in float32 needs about 41 GB, a job has …`."""
+        model, needed = self.config.model, self.needed
+        parts = f"weights {needed.weights:.0f}, activations {needed.activations:.0f}"
+        return (
+            f"model={model.name} in {weight_kind(model)} needs about {amount(needed.total)} "
+            f"({parts}), and {self._room}"
+        )
+
+    @property
+    def ways(self) -> list[str]:
+        """Settings with which it is expected to fit, the gentlest first; more memory last."""
+        have, found = self.hardware, []
+        spread = "model.device_map=auto" if have.gpus > 1 else ""
+        needs = {"": self.needed.total, **smaller(self.config, have)}
+        for setting, gb in needs.items():
+            if setting and gb <= (have.memory_gb or 0):
+                found.append(f"{setting} (about {amount(gb)})")
+            elif spread and gb <= (have.memory_gb or 0) * have.gpus:
+                found.append(f"{spread} {setting}".strip() + f" (about {amount(gb)})")
+        return [*found[:_WAYS_SHOWN], self._more_memory]
+
+    @property
+    def field(self) -> str:
+        """What decides how much a job has."""
+        if self.hardware.kind == "cpu":
+            return f"hydra.launcher.mem_gb={self.hardware.memory_gb:g}"
+        return f"hydra.launcher.gpu_memory_gb={self.hardware.memory_gb:g}"
+
+    @property
+    def _room(self) -> str:
+        have = self.hardware
+        if have.kind == "cpu":
+            who = "a job" if have.name is None else "this machine"
+            return f"{who} has {have.memory_gb:.0f} GB"
+        if have.gpus > 1 and not spreads_over_gpus(self.config.model):
+            return (
+                f"of a job's {have.gpus} GPUs of {have.memory_gb:g} GB it uses one: "
+                "model.device_map is not auto"
+            )
+        each = "one GPU" if have.gpus == 1 else f"{have.gpus} GPUs"
+        return f"a job has {each} of {have.memory_gb:g} GB"
+
+    @property
+    def _more_memory(self) -> str:
+        if self.hardware.kind == "cpu":
+            enough = math.ceil(self.needed.total)
+            here = self.hardware.name is not None
+            return f"a machine with {enough} GB" if here else f"hydra.launcher.mem_gb={enough}"
+        gpus = math.ceil(self.needed.total / (self.hardware.memory_gb or 1))
+        return f"model.device_map=auto with {gpus} GPUs (hydra.launcher.gpus_per_node or per_model)"
+
+
+def job_hardware(settings: SlurmSettings, config: Config) -> Hardware:
+    """What a SLURM job of this point has for itself, as far as the settings say."""
+    wanted = resources(settings, config.model.name)
+    gpus = wanted.get("gpus_per_node") or _gpus_in_gres(wanted.get("gres"))
+    cores = wanted.get("cpus_per_task")
+    if not gpus or config.gradients.device == "cpu":
+        return Hardware("cpu", None, wanted.get("mem_gb"), cores=cores)
+    gpu = gpu_of(settings, config.model.name)
+    return Hardware(
+        "cuda",
+        gpu.get("gpu"),
+        gpu.get("gpu_memory_gb"),
+        int(gpus),
+        cores,
+        host_gb=wanted.get("mem_gb"),
+    )
+
+
+def misfit(config: Config, hardware: Hardware) -> Misfit | None:
+    """None where it is expected to fit, or where need or memory is unknown."""
+    needed = memory(config, hardware)
+    return None if needed is None or fits(config, hardware) else Misfit(config, hardware, needed)
+
+
+def require_memory(points: Sequence[PlannedPoint], settings: SlurmSettings) -> None:
+    """Raises ConfigError for the first of these points whose jobs have too little memory."""
+    if not settings.check_memory:
+        return
+    # Points of a model mostly agree in all that matters here.
+    distinct = {repr((p.config.model, p.config.gradients)): p.config for p in points}
+    for config in distinct.values():
+        if found := misfit(config, job_hardware(settings, config)):
+            raise ConfigError(
+                f"{found.field}: {found.problem}; allowed is what fits: "
+                f"{', or '.join(found.ways)}; hydra.launcher.check_memory=false submits it anyway"
+            )
+
+
+def _gpus_in_gres(gres: str | None) -> int:
+    """`gpu:a100:2` -> 2; 0 without a GPU."""
+    for entry in (gres or "").split(","):
+        name, *rest = entry.split(":")
+        if name == "gpu":
+            return int(rest[-1]) if rest and rest[-1].isdigit() else 1
+    return 0
