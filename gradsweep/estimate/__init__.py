@@ -1,6 +1,6 @@
 """What points will take before they run: memory, time, disk. Never imports torch (but `running`).
 
-memory(config, hardware)              GB: weights, activations, the rest
+peak_memory(config, hardware)              GB: weights, activations, the rest
 seconds_per_sample(config, …, costs)  from earlier points' `Cost`, else a stated model
 point_bytes(config, …, costs)         on disk
 """
@@ -9,7 +9,7 @@ from gradsweep.estimate.cost import Cost, Meter, read_costs
 from gradsweep.estimate.disk import point_bytes
 from gradsweep.estimate.duration import Basis, Duration, seconds_per_sample
 from gradsweep.estimate.hardware import Hardware, this_machine
-from gradsweep.estimate.memory import Memory, capacity_gb, fits, memory, smaller
+from gradsweep.estimate.memory import Memory, capacity_gb, fits, peak_memory, smaller
 from gradsweep.estimate.tokens import Tokens, tokens_per_sample
 from gradsweep.estimate.wall_clock import makespan
 
@@ -24,7 +24,7 @@ __all__ = [
     "capacity_gb",
     "fits",
     "makespan",
-    "memory",
+    "peak_memory",
     "point_bytes",
     "read_costs",
     "seconds_per_sample",

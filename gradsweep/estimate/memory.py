@@ -58,7 +58,7 @@ def spreads_over_gpus(model: ModelConfig) -> bool:
     return False
 
 
-def memory(config: Config, hardware: Hardware) -> Memory | None:
+def peak_memory(config: Config, hardware: Hardware) -> Memory | None:
     """Peak of the longest batch: `model.max_length` tokens, or `gradients.batch_tokens` if more.
 
     None where the model's number of parameters is unknown.
@@ -91,7 +91,7 @@ def capacity_gb(model: ModelConfig, hardware: Hardware) -> float | None:
 
 def fits(config: Config, hardware: Hardware) -> bool:
     """False only where both the need and the capacity are known and the need is larger."""
-    needed, have = memory(config, hardware), capacity_gb(config.model, hardware)
+    needed, have = peak_memory(config, hardware), capacity_gb(config.model, hardware)
     return needed is None or have is None or needed.total <= have
 
 
@@ -105,7 +105,7 @@ def smaller(config: Config, hardware: Hardware) -> dict[str, float]:
         for checkpointing in sorted({config.gradients.checkpointing, True}):
             gradients = replace(config.gradients, checkpointing=checkpointing)
             asked = "" if gradients == config.gradients else "gradients.checkpointing=true"
-            needed = memory(replace(config, model=model, gradients=gradients), hardware)
+            needed = peak_memory(replace(config, model=model, gradients=gradients), hardware)
             if needed and (dtype or asked):
                 found[f"{dtype} {asked}".strip()] = needed.total
             if needed and model is list(dtypes.values())[-1] and hardware.kind == "cuda":

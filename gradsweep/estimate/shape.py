@@ -5,7 +5,7 @@
     widths L·d      ≈ P^⅔/27, which activations follow
 
 Fitted to the models of conf/model. From 0.5 to 70 B parameters, L·d with the width of the
-feed-forward counted in comes out within a factor of 1.25, the others within 1.8; smaller models,
+feed-forward counted in comes out within a factor of 1.25, the others within 1.9; smaller models,
 which are deep or mostly vocabulary, within a factor of two.
 """
 

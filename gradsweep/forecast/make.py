@@ -14,7 +14,7 @@ from gradsweep.estimate import (
     Hardware,
     Tokens,
     makespan,
-    memory,
+    peak_memory,
     point_bytes,
     read_costs,
     seconds_per_sample,
@@ -150,7 +150,7 @@ def _models(points: Sequence[PointForecast], tasks: Sequence[Task]) -> tuple[Mod
                 config,
                 tuple(group),
                 hardware,
-                memory(config, hardware),
+                peak_memory(config, hardware),
                 misfit(config, hardware),
                 n_jobs=sum(not ids.isdisjoint(task.point_ids) for task in tasks),
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gradsweep.config import Config
 from gradsweep.errors import ConfigError
-from gradsweep.estimate import Hardware, Memory, fits, memory, smaller
+from gradsweep.estimate import Hardware, Memory, capacity_gb, fits, peak_memory, smaller
 from gradsweep.estimate.memory import spreads_over_gpus, weight_kind
 from gradsweep.launch.settings import SlurmSettings
 from gradsweep.launch.tasks import gpu_of, resources
@@ -40,13 +40,14 @@ class Misfit:
     def ways(self) -> list[str]:
         """Settings with which it is expected to fit, the gentlest first; more memory last."""
         have, found = self.hardware, []
-        spread = "model.device_map=auto" if have.gpus > 1 else ""
+        room = capacity_gb(self.config.model, have) or 0
+        on_all = (have.memory_gb or 0) * have.gpus
         needs = {"": self.needed.total, **smaller(self.config, have)}
         for setting, gb in needs.items():
-            if setting and gb <= (have.memory_gb or 0):
+            if gb <= room:
                 found.append(f"{setting} (about {amount(gb)})")
-            elif spread and gb <= (have.memory_gb or 0) * have.gpus:
-                found.append(f"{spread} {setting}".strip() + f" (about {amount(gb)})")
+            elif gb <= on_all and room < on_all:
+                found.append(f"model.device_map=auto {setting}".strip() + f" (about {amount(gb)})")
         return [*found[:_WAYS_SHOWN], self._more_memory]
 
     @property
@@ -77,7 +78,8 @@ class Misfit:
             here = self.hardware.name is not None
             return f"a machine with {enough} GB" if here else f"hydra.launcher.mem_gb={enough}"
         gpus = math.ceil(self.needed.total / (self.hardware.memory_gb or 1))
-        return f"model.device_map=auto with {gpus} GPUs (hydra.launcher.gpus_per_node or per_model)"
+        spread = "" if spreads_over_gpus(self.config.model) else "model.device_map=auto with "
+        return f"{spread}{gpus} GPUs (hydra.launcher.gpus_per_node, or in per_model)"
 
 
 def job_hardware(settings: SlurmSettings, config: Config) -> Hardware:
@@ -100,7 +102,7 @@ def job_hardware(settings: SlurmSettings, config: Config) -> Hardware:
 
 def misfit(config: Config, hardware: Hardware) -> Misfit | None:
     """None where it is expected to fit, or where need or memory is unknown."""
-    needed = memory(config, hardware)
+    needed = peak_memory(config, hardware)
     return None if needed is None or fits(config, hardware) else Misfit(config, hardware, needed)
 
 
