@@ -1,6 +1,6 @@
 """What points will take before they run: memory, time, disk. Never imports torch (but `running`).
 
-peak_memory(config, hardware)              GB: weights, activations, the rest
+peak_memory(config, hardware)         GB: weights, activations, the rest
 seconds_per_sample(config, …, costs)  from earlier points' `Cost`, else a stated model
 point_bytes(config, …, costs)         on disk
 """

@@ -33,6 +33,9 @@ from gradsweep.store import PointPaths, PointState
 from gradsweep.store.point import read_parts
 from gradsweep.sweep import Plan, PlannedPoint
 
+PATIENCE_SECONDS = 3.0
+"""For SLURM's answer about arrays: a plan is a quick look."""
+
 
 def forecast(plan: Plan, settings: LaunchSettings | None) -> Forecast:
     """Look at files, at the settings, and at SLURM's array limit where there is a SLURM."""
@@ -128,12 +131,11 @@ def _arrays(
         return LocalScheduler(settings).arrays(points), True
     assert isinstance(settings, SlurmSettings)
     scheduler = SlurmScheduler(settings)
-    if shutil.which("scontrol"):
-        try:
-            return scheduler.arrays(points), True
-        except SchedulerError:
-            pass  # a plan does without the answer, and says so
-    return scheduler.arrays(points, DEFAULT_MAX_ARRAY_SIZE), False
+    try:
+        limit = scheduler.max_array_size(PATIENCE_SECONDS) if shutil.which("scontrol") else None
+    except SchedulerError:
+        limit = None  # a plan does without the answer, and says so
+    return scheduler.arrays(points, limit or DEFAULT_MAX_ARRAY_SIZE), limit is not None
 
 
 def _models(points: Sequence[PointForecast], tasks: Sequence[Task]) -> tuple[ModelForecast, ...]:

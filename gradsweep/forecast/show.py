@@ -48,7 +48,7 @@ def show_forecast(found: Forecast, console: Console, every_point: bool = False) 
         for reason in found.plan.excluded:
             console.print(f"  {reason}", soft_wrap=True)
         console.print()
-    console.print(models_table(found))
+    console.print(models_table(found, console.width))
     _show_needs(found, console)
     for line in _bases(found):
         console.print(line, style="dim", soft_wrap=True)

@@ -16,6 +16,8 @@ from gradsweep.launch.settings import SlurmSettings
 from gradsweep.models.footprint import amount
 from gradsweep.progress import duration
 
+WIDE = 100
+"""Columns of a terminal from which on all of the models' table is shown."""
 STYLES = {
     "run": "bold",
     "stopped": "yellow",
@@ -30,7 +32,8 @@ def points_table(found: Forecast) -> Table:
     """One line each, in the order in which they run."""
     fields = [_fields(found, one) for one in found.points]
     table = _table("point", *found.plan.varied, *(["fields"] if any(fields) else []), "state")
-    _add_numbers(table, "samples", "tokens each", "time")
+    table.columns[0].no_wrap = table.columns[-1].no_wrap = True
+    _add_numbers(table, "samples", "tokens", "time")
     for one, others in zip(found.points, fields, strict=True):
         state = one.state + (f" {one.job}" if one.job else "")
         left = one.samples > 0
@@ -73,33 +76,35 @@ def conditions_table(found: Forecast) -> Table:
     return table
 
 
-def models_table(found: Forecast) -> Table:
-    """Points by state, memory against what a job has, and time with what it rests on."""
-    states = _states(found.points)
+def models_table(found: Forecast, width: int) -> Table:
+    """Points by state, memory against what a job has, and time with what it rests on.
+
+    Args:
+        found: the forecast.
+        width: of the terminal; below `WIDE` what other lines tell too is left out.
+    """
+    wide = width >= WIDE
+    states = _states(found.points) if wide else []
+    several_kinds = len(weight_kinds(found)) > 1
+    in_hours = isinstance(found.settings, SlurmSettings) and "cuda" in found.device_hours
     table = _table()
     table.add_column("model", no_wrap=True)
-    _add_numbers(table, *states)
-    several = len(weight_kinds(found)) > 1
-    used = "GPU-hours" if found.device_hours.get("cuda") and _on_slurm(found) else "together"
-    _add_numbers(table, "weights", "memory", "time each", used)
+    _add_numbers(table, *(states or ["to run"]), *(["weights"] if wide else []))
+    _add_numbers(table, "memory", "time each", "GPU-h" if in_hours else "together")
     table.add_column("rests on", overflow="fold")
     for model in found.models:
         starting = [one for one in model.points if one.starts]
-        hours = f"{model.device_hours:.1f}" if used == "GPU-hours" else duration(model.seconds)
+        hours = f"{model.device_hours:.1f}" if in_hours else duration(model.seconds)
         table.add_row(
             model.config.model.name,
-            *_counts(model.points, states),
-            _weights(model, named=several),
+            *(_counts(model.points, states) if wide else [str(len(starting))]),
+            *([_weights(model, named=several_kinds)] if wide else []),
             _memory(model),
             _times(starting),
             hours if starting else "",
             _bases(starting),
         )
     return table
-
-
-def _on_slurm(found: Forecast) -> bool:
-    return isinstance(found.settings, SlurmSettings)
 
 
 def _states(points: Iterable[PointForecast]) -> list[str]:
@@ -124,14 +129,14 @@ def _weights(model: ModelForecast, named: bool) -> str:
 
 
 def _memory(model: ModelForecast) -> Text:
-    """`51.2 of 80 GB ✓`."""
+    """`51.2/80 GB ✓`."""
     if model.memory is None:
         return Text("unknown")
     have = capacity_gb(model.config.model, model.hardware)
     if have is None:
         return Text(amount(model.memory.total))
     mark, style = ("✗", "red") if model.misfit else ("✓", "green")
-    return Text.assemble(f"{model.memory.total:.1f} of {have:.0f} GB ", (mark, style))
+    return Text.assemble(f"{model.memory.total:.1f}/{have:.0f} GB ", (mark, style))
 
 
 def _bases(points: Sequence[PointForecast]) -> str:

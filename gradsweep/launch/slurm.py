@@ -61,9 +61,15 @@ class SlurmScheduler:
         tasks = group_points(points, self._settings.points_per_job or POINTS_PER_JOB)
         return make_arrays(tasks, self._settings, max_array_size or self.max_array_size())
 
-    def max_array_size(self) -> int:
-        """Elements that an array of this cluster may have."""
-        found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _asked("scontrol", "show", "config"), re.M)
+    def max_array_size(self, seconds: float | None = None) -> int:
+        """Elements that an array of this cluster may have; with `seconds`, asked once for so long.
+
+        Raises:
+            SchedulerError: no answer.
+        """
+        question = ("scontrol", "show", "config")
+        said = _asked(*question) if seconds is None else _answer(*question, seconds=seconds)
+        found = re.search(r"^MaxArraySize\s*=\s*(\d+)", said, re.M)
         return max(1, int(found[1])) if found else DEFAULT_MAX_ARRAY_SIZE
 
     def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[tuple[str, int, int]]:
@@ -191,14 +197,14 @@ def _asked(*command: str) -> str:
     return _answer(*command)
 
 
-def _answer(*command: str) -> str:
+def _answer(*command: str, seconds: float = ANSWER_SECONDS) -> str:
     """What one of SLURM's commands prints; it outlives ours, so that a job is never half sent."""
     try:
         done = subprocess.run(
             command,
             capture_output=True,
             text=True,
-            timeout=ANSWER_SECONDS,
+            timeout=seconds,
             env=submission_environment(os.environ),
             start_new_session=True,
         )
@@ -209,7 +215,7 @@ def _answer(*command: str) -> str:
         ) from None
     except subprocess.TimeoutExpired:
         raise SchedulerError(
-            f"{command[0]} has not answered for {ANSWER_SECONDS:.0f} s; nothing is lost: "
+            f"{command[0]} has not answered for {seconds:.0f} s; nothing is lost: "
             "run the same command again when SLURM is back"
         ) from None
     if done.returncode:

@@ -12,6 +12,15 @@ from stored_costs import cost  # type: ignore[import-not-found]
 
 from gradsweep.estimate import Basis, Cost
 from gradsweep.forecast import Forecast, forecast
+from gradsweep.launch.records import (
+    Array,
+    JobPaths,
+    Submission,
+    SubmittedArray,
+    Task,
+    write_submission,
+    write_submitted_array,
+)
 from gradsweep.launch.settings import LocalSettings, SlurmSettings
 from gradsweep.store import PointPaths
 from gradsweep.store.lease import hold_lease
@@ -72,6 +81,25 @@ def test_every_state_is_told_apart_and_only_what_is_left_starts(grid: MakePlan) 
     assert [task.point_ids for task in array.tasks] == [(detailed.point_id,)]
 
 
+def test_points_in_jobs_are_queued_and_do_not_start_again(grid: MakePlan) -> None:
+    plan = grid("cot=none,detailed")
+    queued = plan.points[0].point_id
+    paths = JobPaths(Path(plan.results) / "sweeps" / "mine" / "jobs" / "abcd1234")
+    array = Array(0, 1, {}, (Task("llama3_8b", (queued,)),))
+    submission = Submission(
+        *("abcd1234", "mine", "slurm", "now", "host", "/", ("command",), {}, "code"),
+        snapshot=None,
+        max_restarts=0,
+        arrays=(array,),
+    )
+    write_submission(paths, submission)
+    write_submitted_array(paths, SubmittedArray(0, "12", "now"))
+    found = forecast(grid("cot=none,detailed"), A100)
+    assert states(found) == {"none": "queued", "detailed": "run"}
+    assert found.points[0].job == "12_0"
+    assert len(found.starting) == 1
+
+
 def test_measured_points_replace_the_model(grid: MakePlan) -> None:
     plan = grid("cot=none,detailed", "n_samples=10", "seed=0,1")
     before = forecast(plan, A100)
@@ -118,10 +146,7 @@ def test_without_slurm_its_default_limit_is_taken(grid: MakePlan, no_slurm: Path
     assert [len(array.tasks) for array in found.arrays] == [1, 1]
 
 
-def test_a_slurm_that_does_not_answer_is_done_without(
-    grid: MakePlan, no_slurm: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gradsweep.launch.slurm.ATTEMPTS", 1)
+def test_a_slurm_that_does_not_answer_is_done_without(grid: MakePlan, no_slurm: Path) -> None:
     command = no_slurm / "scontrol"
     command.write_text("#!/bin/sh\nexit 1\n")
     command.chmod(0o755)
