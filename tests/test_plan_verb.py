@@ -119,6 +119,16 @@ def test_a_model_that_does_not_fit_is_marked_with_what_would() -> None:
     assert "too large: model=qwen2_1.5b" not in shown
 
 
+def test_a_model_that_fits_but_for_the_longest_samples_is_tight() -> None:
+    shown = in_a_process(
+        *("-m", "model=llama3_8b", "tracking=none", "hydra/launcher=slurm_a100"),
+        "hydra.launcher.gpu_memory_gb=48",
+    )
+    assert re.search(r"llama3_8b .*/48 GB ~", shown)
+    assert "tight: llama3_8b" in shown
+    assert "too large" not in shown
+
+
 def test_weights_that_a_jobs_host_cannot_hold_are_noticed() -> None:
     shown = in_a_process("-m", "model=llama3_8b", "tracking=none", "hydra/launcher=slurm")
     assert "host memory: llama3_8b's 32.1 GB of weights" in shown

@@ -1,6 +1,6 @@
 """What points will take before they run: memory, time, disk. Never imports torch (but `running`).
 
-peak_memory(config, hardware)         GB: weights, activations, the rest
+peak_memory(config, hardware, tokens) GB: weights, activations, the rest
 seconds_per_sample(config, …, costs)  from earlier points' `Cost`, else a stated model
 point_bytes(config, …, costs)         on disk
 """
@@ -9,7 +9,15 @@ from gradsweep.estimate.cost import Cost, Meter, read_costs
 from gradsweep.estimate.disk import point_bytes
 from gradsweep.estimate.duration import Basis, Duration, seconds_per_sample
 from gradsweep.estimate.hardware import Hardware, this_machine
-from gradsweep.estimate.memory import Memory, capacity_gb, fits, peak_memory, smaller
+from gradsweep.estimate.memory import (
+    Memory,
+    capacity_gb,
+    fits,
+    longest_batch,
+    peak_memory,
+    smaller,
+    usual_batch,
+)
 from gradsweep.estimate.tokens import Tokens, tokens_per_sample
 from gradsweep.estimate.wall_clock import makespan
 
@@ -23,6 +31,7 @@ __all__ = [
     "Tokens",
     "capacity_gb",
     "fits",
+    "longest_batch",
     "makespan",
     "peak_memory",
     "point_bytes",
@@ -31,4 +40,5 @@ __all__ = [
     "smaller",
     "this_machine",
     "tokens_per_sample",
+    "usual_batch",
 ]

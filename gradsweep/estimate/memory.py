@@ -28,6 +28,8 @@ ACTIVATION_BYTES = {Dtype.float32: 4, Dtype.bfloat16: 3, Dtype.float16: 3}
 VOCABULARY = 150_000
 """Of today's models (32,000 in Llama 2, 256,000 in Gemma); of a small one at most as many as make
 half of its parameters."""
+USUAL_TOKENS = 512
+"""Few samples of the study are longer; its limit is 1024."""
 OVERHEAD_GB = {"cuda": 2.0, "cpu": 0.8}
 SMALL_MODEL_PARAMETERS = 500_000_000
 MOST_WORKERS = 8
@@ -58,8 +60,18 @@ def spreads_over_gpus(model: ModelConfig) -> bool:
     return False
 
 
-def peak_memory(config: Config, hardware: Hardware) -> Memory | None:
-    """Peak of the longest batch: `model.max_length` tokens, or `gradients.batch_tokens` if more.
+def longest_batch(config: Config) -> int:
+    """Tokens of the largest batch there can be."""
+    return max(config.gradients.batch_tokens, config.model.max_length)
+
+
+def usual_batch(config: Config) -> int:
+    """Tokens without which most samples could not run: longer batches are cut where they must."""
+    return min(config.model.max_length, max(config.gradients.batch_tokens, USUAL_TOKENS))
+
+
+def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | None:
+    """While a batch of `tokens` is measured, or one on each core for a small model on a CPU.
 
     None where the model's number of parameters is unknown.
     """
@@ -73,10 +85,9 @@ def peak_memory(config: Config, hardware: Hardware) -> Memory | None:
     vocabulary = min(VOCABULARY, model.parameters / (2 * shape.width))
     of_token = widths * ACTIVATION_BYTES[model.dtype] + 3 * 4 * vocabulary
     of_token += 8 * 6 * shape.width  # factors: X of q k v and of o, dY of q and o, smaller k and v
-    tokens = max(wanted.batch_tokens, model.max_length) * _batches_at_once(config, hardware)
     return Memory(
         weights_gb(model.parameters, weight_kind(model)),
-        tokens * of_token / 1e9,
+        tokens * _batches_at_once(config, hardware) * of_token / 1e9,
         OVERHEAD_GB[hardware.kind],
     )
 
@@ -89,13 +100,13 @@ def capacity_gb(model: ModelConfig, hardware: Hardware) -> float | None:
     return hardware.memory_gb * (hardware.gpus if spread else 1)
 
 
-def fits(config: Config, hardware: Hardware) -> bool:
+def fits(config: Config, hardware: Hardware, tokens: int) -> bool:
     """False only where both the need and the capacity are known and the need is larger."""
-    needed, have = peak_memory(config, hardware), capacity_gb(config.model, hardware)
+    needed, have = peak_memory(config, hardware, tokens), capacity_gb(config.model, hardware)
     return needed is None or have is None or needed.total <= have
 
 
-def smaller(config: Config, hardware: Hardware) -> dict[str, float]:
+def smaller(config: Config, hardware: Hardware, tokens: int) -> dict[str, float]:
     """Settings that need less -> the estimate with them, in GB; the gentlest first."""
     dtypes = {"": config.model}
     if config.model.dtype is Dtype.float32:
@@ -105,7 +116,8 @@ def smaller(config: Config, hardware: Hardware) -> dict[str, float]:
         for checkpointing in sorted({config.gradients.checkpointing, True}):
             gradients = replace(config.gradients, checkpointing=checkpointing)
             asked = "" if gradients == config.gradients else "gradients.checkpointing=true"
-            needed = peak_memory(replace(config, model=model, gradients=gradients), hardware)
+            other = replace(config, model=model, gradients=gradients)
+            needed = peak_memory(other, hardware, tokens)
             if needed and (dtype or asked):
                 found[f"{dtype} {asked}".strip()] = needed.total
             if needed and model is list(dtypes.values())[-1] and hardware.kind == "cuda":

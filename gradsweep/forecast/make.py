@@ -13,6 +13,7 @@ from gradsweep.estimate import (
     Duration,
     Hardware,
     Tokens,
+    longest_batch,
     makespan,
     peak_memory,
     point_bytes,
@@ -152,7 +153,7 @@ def _models(points: Sequence[PointForecast], tasks: Sequence[Task]) -> tuple[Mod
                 config,
                 tuple(group),
                 hardware,
-                peak_memory(config, hardware),
+                peak_memory(config, hardware, longest_batch(config)),
                 misfit(config, hardware),
                 n_jobs=sum(not ids.isdisjoint(task.point_ids) for task in tasks),
             )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gradsweep.config import Config
-from gradsweep.estimate import Basis, Duration, Hardware, Memory, Tokens
+from gradsweep.estimate import Basis, Duration, Hardware, Memory, Tokens, fits, longest_batch
 from gradsweep.launch.fit import Misfit
 from gradsweep.launch.records import Array
 from gradsweep.launch.settings import LaunchSettings
@@ -56,9 +56,15 @@ class ModelForecast:
     points: tuple[PointForecast, ...]
     hardware: Hardware
     memory: Memory | None
+    """With the largest batch there can be."""
     misfit: Misfit | None
     n_jobs: int
     """In which some of the points would be started."""
+
+    @property
+    def tight(self) -> bool:
+        """Samples of usual length fit, the longest possible do not."""
+        return not self.misfit and not fits(self.config, self.hardware, longest_batch(self.config))
 
     @property
     def load_seconds(self) -> float:

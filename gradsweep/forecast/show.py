@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradsweep.config import SourceKind
-from gradsweep.estimate import Basis
+from gradsweep.estimate import Basis, longest_batch
 from gradsweep.estimate.hardware import ASSUMED_GPU, UTILISATION, known_gpu
 from gradsweep.forecast.records import Forecast, PointForecast
 from gradsweep.forecast.tables import (
@@ -38,7 +38,7 @@ def show_forecast(found: Forecast, console: Console, every_point: bool = False) 
     _show_lines(console, _head(found))
     console.print()
     if every_point or len(found.points) <= MOST_POINTS:
-        console.print(points_table(found))
+        console.print(points_table(found, console.width))
     else:
         console.print(conditions_table(found))
         console.print("every point: the same command with --all", style="dim")
@@ -86,7 +86,10 @@ def _show_needs(found: Forecast, console: Console) -> None:
         if model.misfit:
             console.print(Text(f"too large: {model.misfit.problem}", "red"), soft_wrap=True)
             for way in model.misfit.ways:
-                console.print(f"  fits with {way}", soft_wrap=True)
+                console.print(f"  would fit: {way}", soft_wrap=True)
+        if model.tight:
+            tight = f"tight: {model.config.model.name}'s longest samples may run out of memory (~)"
+            console.print(Text(tight, "yellow"), soft_wrap=True)
         host, memory = model.hardware.host_gb, model.memory
         if host and memory and model.n_jobs and memory.weights > host:
             said = (
@@ -108,9 +111,7 @@ def _bases(found: Forecast) -> list[str]:
         lines.append(_MEANING.get(basis, _flop_model(of_basis[0])) + on)
     tokens = dict.fromkeys(one.tokens.basis for one in found.starting)
     lines.append(f"tokens: {', '.join(tokens)}")
-    lengths = {
-        max(m.config.gradients.batch_tokens, m.config.model.max_length) for m in found.models
-    }
+    lengths = {longest_batch(model.config) for model in found.models}
     batch = " or ".join(map(str, sorted(lengths)))
     weights = " or ".join(weight_kinds(found))
     return [*lines, f"memory: weights in {weights}, and all that a batch of {batch} tokens takes"]

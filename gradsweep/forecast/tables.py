@@ -17,7 +17,7 @@ from gradsweep.models.footprint import amount
 from gradsweep.progress import duration
 
 WIDE = 100
-"""Columns of a terminal from which on all of the models' table is shown."""
+"""Columns of a terminal from which on all columns of a table are shown."""
 STYLES = {
     "run": "bold",
     "stopped": "yellow",
@@ -28,12 +28,12 @@ STYLES = {
 }
 
 
-def points_table(found: Forecast) -> Table:
-    """One line each, in the order in which they run."""
+def points_table(found: Forecast, width: int) -> Table:
+    """One line each, in the order in which they run; `width` as in `models_table`."""
     fields = [_fields(found, one) for one in found.points]
     table = _table("point", *found.plan.varied, *(["fields"] if any(fields) else []), "state")
     table.columns[0].no_wrap = table.columns[-1].no_wrap = True
-    _add_numbers(table, "samples", "tokens", "time")
+    _add_numbers(table, *(["samples", "tokens"] if width >= WIDE else []), "time")
     for one, others in zip(found.points, fields, strict=True):
         state = one.state + (f" {one.job}" if one.job else "")
         left = one.samples > 0
@@ -42,11 +42,14 @@ def points_table(found: Forecast) -> Table:
             *(getattr(one.point.axes, axis) for axis in found.plan.varied),
             *([others] if any(fields) else []),
             Text(state, STYLES[one.state]),
-            str(one.samples) if left else "",
-            f"{one.tokens.number:.0f}" if left else "",
+            *((_size(one) if left else ["", ""]) if width >= WIDE else []),
             _time(one) if left else "",
         )
     return table
+
+
+def _size(one: PointForecast) -> list[str]:
+    return [str(one.samples), f"{one.tokens.number:.0f}"]
 
 
 def _fields(found: Forecast, one: PointForecast) -> str:
@@ -91,7 +94,8 @@ def models_table(found: Forecast, width: int) -> Table:
     table.add_column("model", no_wrap=True)
     _add_numbers(table, *(states or ["to run"]), *(["weights"] if wide else []))
     _add_numbers(table, "memory", "time each", "GPU-h" if in_hours else "together")
-    table.add_column("rests on", overflow="fold")
+    if wide:
+        table.add_column("rests on", overflow="fold")
     for model in found.models:
         starting = [one for one in model.points if one.starts]
         hours = f"{model.device_hours:.1f}" if in_hours else duration(model.seconds)
@@ -102,7 +106,7 @@ def models_table(found: Forecast, width: int) -> Table:
             _memory(model),
             _times(starting),
             hours if starting else "",
-            _bases(starting),
+            *([_bases(starting)] if wide else []),
         )
     return table
 
@@ -129,13 +133,15 @@ def _weights(model: ModelForecast, named: bool) -> str:
 
 
 def _memory(model: ModelForecast) -> Text:
-    """`51.2/80 GB ✓`."""
+    """`51.2/80 GB ✓`; `~` where only the longest samples may not fit."""
     if model.memory is None:
         return Text("unknown")
     have = capacity_gb(model.config.model, model.hardware)
     if have is None:
         return Text(amount(model.memory.total))
     mark, style = ("✗", "red") if model.misfit else ("✓", "green")
+    if model.tight:
+        mark, style = "~", "yellow"
     return Text.assemble(f"{model.memory.total:.1f}/{have:.0f} GB ", (mark, style))
 
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 
 from gradsweep.config import Config
 from gradsweep.errors import ConfigError
-from gradsweep.estimate import Hardware, Memory, capacity_gb, fits, peak_memory, smaller
+from gradsweep.estimate import (
+    Hardware,
+    Memory,
+    capacity_gb,
+    fits,
+    peak_memory,
+    smaller,
+    usual_batch,
+)
 from gradsweep.estimate.memory import spreads_over_gpus, weight_kind
 from gradsweep.launch.settings import SlurmSettings
 from gradsweep.launch.tasks import gpu_of, resources
@@ -20,7 +28,7 @@ _WAYS_SHOWN = 3
 
 @dataclass(frozen=True)
 class Misfit:
-    """A model that needs more memory than its jobs have."""
+    """A model that needs more memory than its jobs have, even for samples of usual length."""
 
     config: Config
     hardware: Hardware
@@ -33,7 +41,7 @@ class Misfit:
         parts = f"weights {needed.weights:.0f}, activations {needed.activations:.0f}"
         return (
             f"model={model.name} in {weight_kind(model)} needs about {amount(needed.total)} "
-            f"({parts}), and {self._room}"
+            f"({parts}) for {usual_batch(self.config)} tokens, and {self._room}"
         )
 
     @property
@@ -42,7 +50,7 @@ class Misfit:
         have, found = self.hardware, []
         room = capacity_gb(self.config.model, have) or 0
         on_all = (have.memory_gb or 0) * have.gpus
-        needs = {"": self.needed.total, **smaller(self.config, have)}
+        needs = {"": self.needed.total, **smaller(self.config, have, usual_batch(self.config))}
         for setting, gb in needs.items():
             if gb <= room:
                 found.append(f"{setting} (about {amount(gb)})")
@@ -102,8 +110,11 @@ def job_hardware(settings: SlurmSettings, config: Config) -> Hardware:
 
 def misfit(config: Config, hardware: Hardware) -> Misfit | None:
     """None where it is expected to fit, or where need or memory is unknown."""
-    needed = peak_memory(config, hardware)
-    return None if needed is None or fits(config, hardware) else Misfit(config, hardware, needed)
+    tokens = usual_batch(config)
+    needed = peak_memory(config, hardware, tokens)
+    if needed is None or fits(config, hardware, tokens):
+        return None
+    return Misfit(config, hardware, needed)
 
 
 def require_memory(points: Sequence[PlannedPoint], settings: SlurmSettings) -> None:

@@ -12,7 +12,7 @@ from importlib import import_module
 from gradsweep.errors import ConfigError
 
 VERBS = {
-    "plan": "what a command would run, skip and leave out; nothing is started",
+    "plan": "what a command would run, skip and take: jobs, memory, time; nothing is started",
     "status": "the state of every point in a results folder",
     "report": "comparisons of what is stored; tables, figures and findings as files",
     "doctor": "known failure signatures in stored points, or of a point before it runs",

@@ -14,11 +14,12 @@ def run(args: Sequence[str]) -> int:
     """usage: python -m gradsweep plan [-m] [--all] [axis=option,... ...]
 
     What the same command without `plan` would do, and what that would take. Nothing is started,
-    loaded or downloaded, and the scheduler is not asked about jobs.
+    no model is loaded, and the scheduler is not asked about jobs.
 
       points   run: new · stopped, failed: would go on · queued: in a job that has not ended ·
                running · done. Cells that the study does not have are listed with the reason
-      models   estimated peak memory against a GPU of the launcher's profile; time, and what it
+      models   estimated peak memory against a GPU of the launcher's profile (✓ fits, ~ but for
+               the longest samples, ✗ submitting would be refused); time, and what it
                rests on: earlier points in this results folder on the same kind of device, or a
                stated FLOP model
       jobs     with hydra/launcher=slurm… or local: arrays, jobs, options of sbatch

@@ -6,7 +6,15 @@ import pytest
 
 from gradsweep import compose
 from gradsweep.config import Config
-from gradsweep.estimate import Hardware, capacity_gb, fits, peak_memory, smaller
+from gradsweep.estimate import (
+    Hardware,
+    capacity_gb,
+    fits,
+    longest_batch,
+    peak_memory,
+    smaller,
+    usual_batch,
+)
 from gradsweep.estimate.memory import KEPT_WIDTHS, Memory
 from gradsweep.estimate.shape import shape_of
 
@@ -33,7 +41,8 @@ def config(*overrides: str) -> Config:
 
 
 def needed(*overrides: str, hardware: Hardware = GPU) -> Memory:
-    found = peak_memory(config(*overrides), hardware)
+    given = config(*overrides)
+    found = peak_memory(given, hardware, longest_batch(given))
     assert found is not None
     return found
 
@@ -89,7 +98,7 @@ def test_more_tokens_need_more_and_weights_stay() -> None:
 @pytest.mark.parametrize("less", ["model.dtype=bfloat16", "gradients.checkpointing=true"])
 def test_what_is_offered_as_smaller_is_smaller(less: str) -> None:
     plain = config("model=gemma3_27b")
-    offered = smaller(plain, GPU)
+    offered = smaller(plain, GPU, longest_batch(plain))
     assert offered[less] == pytest.approx(needed("model=gemma3_27b", less).total)
     assert max(offered.values()) < needed("model=gemma3_27b").total
     assert min(offered, key=lambda name: offered[name]).startswith("model.quantization=nf4")
@@ -106,10 +115,18 @@ def test_a_small_model_has_a_batch_for_each_core_in_memory() -> None:
 
 
 def test_what_is_unknown_is_not_refused() -> None:
-    assert peak_memory(config("model=folder", "model.source.path=/m"), GPU) is None
-    assert fits(config("model=folder", "model.source.path=/m"), GPU)
-    assert fits(config("model=llama3.1_70b"), Hardware("cuda", "A100", None, gpus=1))
-    assert not fits(config("model=llama3.1_70b"), GPU)
+    mine, large = config("model=folder", "model.source.path=/m"), config("model=llama3.1_70b")
+    assert peak_memory(mine, GPU, 512) is None
+    assert fits(mine, GPU, 512)
+    assert fits(large, Hardware("cuda", "A100", None, gpus=1), 512)
+    assert not fits(large, GPU, 512)
+
+
+def test_a_usual_batch_is_what_most_samples_need() -> None:
+    assert (usual_batch(config()), longest_batch(config())) == (512, 1024)
+    assert usual_batch(config("gradients.batch_tokens=16")) == 512, "of one sample"
+    assert usual_batch(config("gradients.batch_tokens=800")) == 800
+    assert usual_batch(config("model.max_length=128")) == 128
 
 
 def test_one_gpu_of_many_is_used_unless_layers_are_spread() -> None:

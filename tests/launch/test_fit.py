@@ -37,7 +37,7 @@ def test_a_refusal_names_field_need_and_ways_out(grid: MakePlan) -> None:
     for text in (
         "one GPU of 80 GB",
         "model.quantization=nf4",
-        "model.device_map=auto with 5 GPUs",
+        "model.device_map=auto with 4 GPUs",
         "per_model",
         "hydra.launcher.check_memory=false",
     ):
@@ -90,8 +90,8 @@ def test_it_can_be_submitted_anyway_or_where_memory_is_unknown(
     "override", ["model.dtype=bfloat16", "gradients.checkpointing=true", "model=qwen2_1.5b"]
 )
 def test_what_the_refusal_offers_is_accepted(grid: MakePlan, override: str) -> None:
-    profile = settings(gpu_memory_gb=48)
-    assert "hydra.launcher.gpu_memory_gb=48" in refusal(grid("model=llama3_8b"), profile)
+    profile = settings(gpu_memory_gb=40)
+    assert "hydra.launcher.gpu_memory_gb=40" in refusal(grid("model=llama3_8b"), profile)
     require_memory(grid("model=llama3_8b", override).points, profile)
 
 
