@@ -34,7 +34,7 @@ from gradsweep.store import PointPaths, PointState
 from gradsweep.store.point import read_parts
 from gradsweep.sweep import Plan, PlannedPoint
 
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 1.5
 """For SLURM's answer about arrays: a plan is a quick look."""
 
 
