@@ -17,6 +17,8 @@ from gradsweep.analysis.summary import summary_scalars
 from gradsweep.config import Config, Dtype
 from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.errors import DataError, PointBusyError, StopRequested
+from gradsweep.estimate.cost import Meter
+from gradsweep.estimate.running import hardware_under
 from gradsweep.gradients import collate, dealt, token_batches
 from gradsweep.identity import point_id, point_record
 from gradsweep.measure import Engine, Measurement, SpectraOptions
@@ -83,16 +85,22 @@ def extract(
         if show_progress:
             _say(loaded.messages)
         with _tracking(config, result.paths.point_id, show_progress, shard) as tracker:
-            _measure_pending(config, loaded, store, tracker, show_progress, label, stop, shard)
+            cost = _measure_pending(
+                config, loaded, store, tracker, show_progress, label, stop, shard
+            )
             if shard == WHOLE:
-                _finish(store, tracker, loaded)
+                _finish(store, tracker, loaded, cost)
     if shard != WHOLE:
-        _finish_shared(config, loaded, result.paths, show_progress)
+        _finish_shared(config, loaded, result.paths, show_progress, cost)
     return result
 
 
 def _finish_shared(
-    config: Config, loaded: LoadedSamples, paths: PointPaths, show_progress: bool
+    config: Config,
+    loaded: LoadedSamples,
+    paths: PointPaths,
+    show_progress: bool,
+    cost: dict[str, Any],
 ) -> None:
     """Finish the point when every sample is stored and nobody measures a share any more.
 
@@ -104,7 +112,7 @@ def _finish_shared(
     with suppress(PointBusyError), open_point(paths, point_record(config)) as store:
         if not paths.done.exists():
             with _tracking(config, paths.point_id, show_progress) as tracker:
-                _finish(store, tracker, loaded)
+                _finish(store, tracker, loaded, cost)
 
 
 def _measure_pending(
@@ -116,10 +124,13 @@ def _measure_pending(
     label: str | None,
     stop: Callable[[], bool],
     shard: Shard,
-) -> None:
-    """Encode, batch and measure what is not stored; store and track each batch as it comes."""
+) -> dict[str, Any]:
+    """Encode, batch and measure what is not stored; store and track each batch as it comes.
+
+    Returns what that took (`estimate.cost`).
+    """
     if store.stored_ids >= {sample.sample_id for sample in loaded.samples}:
-        return
+        return {}
     model = _models.get(config, show_progress)
     sites = find_projections(model.model, config.gradients.projections)
     if show_progress:
@@ -130,14 +141,17 @@ def _measure_pending(
     batches = [left for batch in batches if (left := _pending(batch, store))]
     stored = total - len(bad) - sum(map(len, batches))
     name = label or str(config.axes)
+    meter = Meter()
     with sample_progress(name, total, stored, show_progress) as advance:
         for results in chain([bad] if bad else [], _results(config, model, sites, batches)):
             store.append(results)
+            meter.add(results)
             for result in results:
                 tracker.log_sample(result)
             advance(len(results))
             if stop():
                 raise StopRequested("stopped between two batches")
+    return meter.cost(config, hardware_under(model.model.device))
 
 
 def _share(
@@ -211,7 +225,9 @@ def _judged(measured: Measurement, config: Config) -> tuple[SampleStatus, str]:
     return SampleStatus.NON_FINITE_LOSS, f"the loss is {measured.loss}{hint}"
 
 
-def _finish(store: PointStore, tracker: Tracker, loaded: LoadedSamples) -> None:
+def _finish(
+    store: PointStore, tracker: Tracker, loaded: LoadedSamples, cost: Mapping[str, Any]
+) -> None:
     """Join the parts, mark the point DONE and hand the whole to the tracker.
 
     Raises:
@@ -232,6 +248,7 @@ def _finish(store: PointStore, tracker: Tracker, loaded: LoadedSamples) -> None:
             "flagged_rows": len(rows) - int(rows["finite"].sum()),
             "messages": loaded.messages,
             "seconds": float(samples["seconds"].fill_nan(0).sum()),
+            "cost": cost,
             "metrics": scalars,
         }
     )

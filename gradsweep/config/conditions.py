@@ -60,6 +60,9 @@ class DatasetConfig:
     answer: AnswerKind = AnswerKind.number
     n_samples: int = 500
     """Samples a point takes when `n_samples` is not given (paper: 500; 454 for wiki_unpopular)."""
+    tokens: dict[str, int] = field(default_factory=dict)
+    """Level -> mean tokens of prompt and response together, without a chat template: for estimates
+    of time. Those of the options were counted by SmolLM2's tokenizer, which splits numbers."""
     files: dict[str, str] = field(default_factory=dict)
     """Level -> file below `root`, in the layout of the paper's release (kind=paper)."""
     source: PaperSource = PaperSource.auto
@@ -84,6 +87,12 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if self.n_samples < 1:
             raise ConfigError(f"dataset.n_samples must be at least 1, got {self.n_samples}")
+        for level, tokens in self.tokens.items():
+            if level not in CotLevel.__members__ or tokens < 1:
+                raise ConfigError(
+                    f"dataset.tokens.{level}={tokens}: allowed are a number of at least 1 for "
+                    f"each of {', '.join(CotLevel.__members__)}"
+                )
         if self.kind is DatasetKind.jsonl and not self.path:
             raise ConfigError(
                 "dataset.path is needed with dataset=jsonl: a .jsonl file with "

@@ -67,6 +67,12 @@ class SlurmSettings(LaunchSettings):
     """Shell lines before the job's command: module load …, export …"""
     additional_parameters: dict[str, Any] = field(default_factory=dict)
     """Any other option of sbatch, `{mail-type: END}`; true gives a flag without a value."""
+    gpu: Optional[str] = None
+    """Name of the GPUs, or a part of it, as the driver says it: "A100". For estimates of time."""
+    gpu_memory_gb: Optional[float] = None
+    """Of one GPU, in GB (10⁹ bytes). None leaves memory unchecked."""
+    check_memory: bool = True
+    """Refuse to submit points whose estimated memory is more than a job has."""
     per_model: dict[str, Any] = field(default_factory=dict)
     """Model name or pattern -> resources that replace the ones above: `"*70b*": {mem_gb: 300}`.
     Of several patterns that match, later ones count."""
@@ -74,12 +80,16 @@ class SlurmSettings(LaunchSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for pattern, given in self.per_model.items():
-            unknown = sorted(set(given or {}) - set(RESOURCES))
+            unknown = sorted(set(given or {}) - set(RESOURCES + GPU))
             if unknown:
                 raise ConfigError(
                     f"hydra.launcher.per_model.{pattern}: {', '.join(unknown)}; "
-                    f"allowed are {', '.join(RESOURCES)}"
+                    f"allowed are {', '.join(RESOURCES + GPU)}"
                 )
+        if self.gpu_memory_gb is not None and self.gpu_memory_gb <= 0:
+            raise ConfigError(
+                f"hydra.launcher.gpu_memory_gb must be positive, got {self.gpu_memory_gb}"
+            )
         for name in ("timeout_min", "tasks_per_node"):
             if getattr(self, name) < 1:
                 raise ConfigError(
@@ -98,3 +108,6 @@ RESOURCES = (
     *("constraint", "exclude", "nodelist", "gres", "setup", "additional_parameters"),
 )
 """Fields of `SlurmSettings` that may differ between models."""
+
+GPU = ("gpu", "gpu_memory_gb")
+"""What the GPUs are, which sbatch is not told; may differ between models too."""

@@ -53,18 +53,29 @@ class SlurmScheduler:
     def __init__(self, settings: SlurmSettings) -> None:
         self._settings = settings
 
-    def arrays(self, points: Sequence[PlannedPoint]) -> tuple[Array, ...]:
-        """Tasks of points of one model, in arrays of equal resources that the cluster takes."""
+    def arrays(
+        self, points: Sequence[PlannedPoint], max_array_size: int | None = None
+    ) -> tuple[Array, ...]:
+        """Tasks of points of one model, in arrays of equal resources that the cluster takes.
+
+        The cluster is asked for its limit where `max_array_size` is None.
+        """
         tasks = group_points(
             points,
             self._settings.points_per_job or POINTS_PER_JOB,
             lambda model: resources(self._settings, model)["shards"],
         )
-        return make_arrays(tasks, self._settings, self.max_array_size())
+        return make_arrays(tasks, self._settings, max_array_size or self.max_array_size())
 
-    def max_array_size(self) -> int:
-        """Elements that an array of this cluster may have."""
-        found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _asked("scontrol", "show", "config"), re.M)
+    def max_array_size(self, seconds: float | None = None) -> int:
+        """Elements that an array of this cluster may have; with `seconds`, asked once for so long.
+
+        Raises:
+            SchedulerError: no answer.
+        """
+        question = ("scontrol", "show", "config")
+        said = _asked(*question) if seconds is None else _answer(*question, seconds=seconds)
+        found = re.search(r"^MaxArraySize\s*=\s*(\d+)", said, re.M)
         return max(1, int(found[1])) if found else DEFAULT_MAX_ARRAY_SIZE
 
     def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[TaskKey]:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from gradsweep.launch.fit import require_memory
 from gradsweep.launch.frozen import freeze_point
 from gradsweep.launch.local import LocalScheduler
 from gradsweep.launch.records import (
@@ -113,7 +114,7 @@ def submit(plan: Plan, settings: LaunchSettings, command: Sequence[str]) -> Laun
 
     Raises:
         SchedulerError: the scheduler refuses or does not answer.
-        ConfigError: `hydra.launcher` holds what cannot be.
+        ConfigError: `hydra.launcher` holds what cannot be, or jobs have too little memory.
         PointBusyError: another command is submitting into this results folder just now.
     """
     results = Path(plan.results)
@@ -129,6 +130,8 @@ def submit(plan: Plan, settings: LaunchSettings, command: Sequence[str]) -> Laun
         )
         if not pending:
             return found
+        if isinstance(settings, SlurmSettings):
+            require_memory(pending, settings)
         order = Order(results, plan.name, pending, settings, tuple(command))
         jobs, paths = hand_over(order, scheduler)
         return replace(found, jobs=jobs, paths=paths)

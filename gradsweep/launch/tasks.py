@@ -10,7 +10,7 @@ from typing import Any
 
 from gradsweep.config import Config
 from gradsweep.launch.records import Array, Task
-from gradsweep.launch.settings import RESOURCES, SlurmSettings
+from gradsweep.launch.settings import GPU, RESOURCES, SlurmSettings
 from gradsweep.records import Shard
 from gradsweep.sweep import PlannedPoint
 
@@ -82,10 +82,19 @@ def shared_throttle(sizes: Sequence[int], limit: int) -> list[int]:
 
 def resources(settings: SlurmSettings, model: str) -> dict[str, Any]:
     """What a model's jobs ask for: the settings, then every matching pattern of `per_model`."""
-    wanted = {name: getattr(settings, name) for name in RESOURCES}
+    return _chosen(settings, model, RESOURCES)
+
+
+def gpu_of(settings: SlurmSettings, model: str) -> dict[str, Any]:
+    """`gpu` and `gpu_memory_gb` of a model's jobs, where they are known."""
+    return _chosen(settings, model, GPU)
+
+
+def _chosen(settings: SlurmSettings, model: str, names: Sequence[str]) -> dict[str, Any]:
+    wanted = {name: getattr(settings, name) for name in names}
     for pattern, given in settings.per_model.items():
         if fnmatchcase(model, pattern):
-            wanted |= given or {}
+            wanted |= {name: value for name, value in (given or {}).items() if name in names}
     return {name: value for name, value in wanted.items() if value not in (None, {}, [])}
 
 

@@ -27,7 +27,7 @@ def model_weights_gb(model: ModelConfig) -> float | None:
 
     With `model.quantization` a lower bound: embeddings and head stay in `model.dtype`.
     """
-    return weights_gb(model.parameters, _kind(model)) if model.parameters else None
+    return weights_gb(model.parameters, weight_kind(model)) if model.parameters else None
 
 
 def amount(gigabytes: float) -> str:
@@ -37,14 +37,14 @@ def amount(gigabytes: float) -> str:
 
 def needs(model: ModelConfig) -> str:
     """One line: parameters, memory of weights as chosen and otherwise, what a gated model asks."""
-    parts = [_size(model.parameters, _kind(model)) if model.parameters else "size unknown"]
+    parts = [_size(model.parameters, weight_kind(model)) if model.parameters else "size unknown"]
     source = model.source
     if source.gated and source.kind is SourceKind.hub:
         parts.append(f"gated: accept the terms of {source.hub_id} on the hub and set HF_TOKEN")
     return "; ".join(parts)
 
 
-def _kind(model: ModelConfig) -> str:
+def weight_kind(model: ModelConfig) -> str:
     """The name in `BITS_PER_WEIGHT` of how the weights are kept."""
     return model.dtype.name if model.quantization is Quantization.none else "4-bit"
 

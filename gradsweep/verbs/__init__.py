@@ -12,7 +12,7 @@ from importlib import import_module
 from gradsweep.errors import ConfigError
 
 VERBS = {
-    "plan": "what a command would run, skip and leave out; nothing is started",
+    "plan": "what a command would run, skip and take: jobs, memory, time; nothing is started",
     "status": "where every point and its job stand; live with --watch",
     "logs": "what the job of a point has printed, and why the point failed",
     "retry": "submit again what failed, or is not done and in no job",

@@ -1,44 +1,56 @@
-"""`plan`: what a command line would do."""
+"""`plan`: what a command line would do, and what it would take."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.table import Table
-
 from gradsweep.errors import ConfigError
-from gradsweep.records import AXES
+
+FLAGS = {"--all"}
 
 
 def run(args: Sequence[str]) -> int:
-    """The grid as a table: what would run, what is done, what is left out and why.
+    """usage: python -m gradsweep plan [-m] [--all] [axis=option,... ...]
 
-    Then what each model needs: memory for its weights, the hub's permission for a gated one.
+    What the same command without `plan` would do, and what that would take. Nothing is started,
+    no model is loaded, and the scheduler is not asked about jobs.
+
+      points   run: new · stopped, failed: would go on · queued: in a job that has not ended ·
+               running · done. Cells that the study does not have are listed with the reason
+      models   estimated peak memory against a GPU of the launcher's profile (✓ fits, ~ but for
+               the longest samples, ✗ submitting would be refused); time, and what it
+               rests on: earlier points in this results folder on the same kind of device, or a
+               stated FLOP model
+      jobs     with hydra/launcher=slurm… or local: arrays, jobs, options of sbatch
+      totals   GPU-hours, wall clock, disk
+
+    --all      every point, where a large grid is counted by dataset and cot
+
+    examples
+      python -m gradsweep plan -m model=qwen2_1.5b,llama3_8b cot=none,detailed dataset=gsm8k
+      python -m gradsweep plan -m +experiment=paper_full hydra/launcher=slurm_a100
+      python -m gradsweep plan -m +experiment=paper_full hydra/launcher=slurm_h100 \\
+          model.dtype=bfloat16 hydra.launcher.array_parallelism=8
+
+    A profile for your GPUs: hydra.launcher.gpu=L40S hydra.launcher.gpu_memory_gb=48
     """
-    from gradsweep.models.footprint import needs
-    from gradsweep.run import MULTIRUN_FLAGS, checked_plan
-
     if {"-h", "--help"} & set(args):
-        print("usage: python -m gradsweep plan [-m] [axis=option,... ...]\n\n" + str(run.__doc__))
+        print(inspect.getdoc(run))
         return 0
+    from rich.console import Console
+
+    from gradsweep.forecast import forecast, show_forecast
+    from gradsweep.launch.command import grid_launcher
+    from gradsweep.run import MULTIRUN_FLAGS, checked, checked_plan
+
     overrides = [arg for arg in args if not arg.startswith("-")]
-    unknown = set(args) - set(overrides) - MULTIRUN_FLAGS
+    unknown = set(args) - set(overrides) - MULTIRUN_FLAGS - FLAGS
     if unknown:
-        raise ConfigError(f"plan takes overrides and -m, not {' '.join(sorted(unknown))}")
-    plan = checked_plan(overrides, multirun=bool(MULTIRUN_FLAGS & set(args)))
-    console = Console(highlight=False, markup=False)
-    fixed = [axis for axis in AXES if axis not in plan.varied]
-    for axis in fixed:
-        console.print(f"{axis:<12} {getattr(plan.points[0].axes, axis)}", soft_wrap=True)
-    table = Table("point", *plan.varied, "state")
-    for point in plan.points:
-        values = [getattr(point.axes, axis) for axis in plan.varied]
-        table.add_row(point.point_id, *values, point.state.value)
-    console.print(table)
-    for reason in plan.excluded:
-        console.print(f"left out: {reason}", soft_wrap=True)
-    for model in plan.models:
-        console.print(f"{model.name}: {needs(model)}", soft_wrap=True)
-    console.print(plan.counted, style="bold", soft_wrap=True)
+        raise ConfigError(f"plan takes overrides, -m and --all, not {' '.join(sorted(unknown))}")
+    multirun = bool(MULTIRUN_FLAGS & set(args))
+    launcher = checked(lambda: grid_launcher(overrides, multirun))
+    plan = checked_plan(overrides, multirun)
+    found = forecast(plan, launcher.settings if launcher else None)
+    show_forecast(found, Console(highlight=False, markup=False), every_point="--all" in args)
     return 0

@@ -1,0 +1,97 @@
+"""What points run on, as far as time and memory depend on it. Asks no driver and no torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+PEAK_TFLOPS = {
+    "V100": (15.7, 125.0),
+    "A10": (31.2, 125.0),
+    "A100": (19.5, 312.0),
+    "L4": (30.3, 121.0),
+    "L40": (90.5, 181.0),
+    "L40S": (91.6, 362.0),
+    "RTX 4090": (82.6, 165.0),
+    "H100": (67.0, 989.0),
+    "H200": (67.0, 989.0),
+    "B200": (80.0, 2250.0),
+}
+"""Vendors' peak of one GPU in 10¹² FLOP/s: float32 (torch's default keeps to full precision) and
+16 bits (dense, on tensor cores). A part of the driver's name finds it."""
+ASSUMED_GPU = "A100"
+"""Where a profile does not name its GPU, or names one that is not in the table."""
+CPU_TFLOPS_PER_CORE = 0.06
+"""Reached, not peak, in every dtype: SmolLM2 and 8B shapes on an AMD EPYC (docs/benchmarks.md)."""
+UTILISATION = 0.4
+"""Share of a GPU's peak that a pass over a batch of some hundred tokens reaches. Not measured."""
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What one job has for itself."""
+
+    kind: str
+    """`cuda` or `cpu`, as torch calls it."""
+    name: str | None = None
+    """The device's name or a part of it; None is unknown, as a cluster's CPU is."""
+    memory_gb: float | None = None
+    """Of one GPU, or of the host for a CPU, in GB (10⁹ bytes); None is unknown."""
+    gpus: int = 0
+    cores: int | None = None
+    host_gb: float | None = None
+    """Memory of a GPU's host, through which weights come; None is unknown or enough."""
+
+    def flops(self, dtype: str) -> float:
+        """FLOP/s that a pass is expected to reach."""
+        if self.kind == "cpu":
+            return CPU_TFLOPS_PER_CORE * 1e12 * (self.cores or 1)
+        single, half = PEAK_TFLOPS[known_gpu(self.name) or ASSUMED_GPU]
+        return UTILISATION * 1e12 * (single if dtype == "float32" else half)
+
+
+def known_gpu(name: str | None) -> str | None:
+    """The entry of `PEAK_TFLOPS` that a GPU's name contains: "NVIDIA A100-SXM4-80GB" is A100."""
+    words = re.split(r"[\s\-_]+", (name or "").upper())
+    text = f" {' '.join(words)} "
+    return next((known for known in PEAK_TFLOPS if f" {known} " in text), None)
+
+
+def this_machine(device: str = "auto") -> Hardware:
+    """What `gradients.device` means here: the first GPU that a driver shows, or the CPU."""
+    gpu = _gpu_name()
+    if device != "cpu" and gpu:
+        return Hardware("cuda", gpu, gpus=1, cores=_cores())
+    return Hardware("cpu", cpu_name(), _host_memory_gb(), cores=_cores())
+
+
+def cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    text = cpuinfo.read_text(encoding="utf-8") if cpuinfo.exists() else ""
+    found = re.search(r"^model name\s*:\s*(.+)$", text, re.M)
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _gpu_name() -> str | None:
+    """Of the first NVIDIA device, from what its driver leaves in /proc."""
+    for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
+        if found := re.search(r"^Model:\s*(.+)$", path.read_text(encoding="utf-8"), re.M):
+            return found[1].strip()
+    return None
+
+
+def _host_memory_gb() -> float | None:
+    meminfo = Path("/proc/meminfo")
+    text = meminfo.read_text(encoding="utf-8") if meminfo.exists() else ""
+    found = re.search(r"^MemTotal:\s*(\d+) kB$", text, re.M)
+    return int(found[1]) * 1024 / 1e9 if found else None
+
+
+def _cores() -> int:
+    """That this process may run on; a container's share may be smaller."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
