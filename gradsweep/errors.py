@@ -39,5 +39,9 @@ class SchedulerError(GradsweepError, RuntimeError):
     """What the cluster refuses or does not answer: sbatch, squeue, scontrol."""
 
 
+class TrackingError(GradsweepError, RuntimeError):
+    """A W&B server that cannot be used: no key, no route, or it refuses."""
+
+
 class StopRequested(KeyboardInterrupt):
     """A job was told to end soon. Not a failure of the point: what is stored is kept."""

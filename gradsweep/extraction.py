@@ -78,6 +78,7 @@ def extract(
         if show_progress:
             _say(loaded.messages)
         with _tracking(config, result.paths.point_id, show_progress) as tracker:
+            tracker.resume(store.samples(), store.rows())
             _measure_pending(config, loaded, store, tracker, show_progress, label, stop)
             _finish(store, tracker, loaded)
     return result
@@ -197,7 +198,7 @@ def _finish(store: PointStore, tracker: Tracker, loaded: LoadedSamples) -> None:
     )
     if len(bad):
         _say([f"{len(bad)} of {len(samples)} samples not measured: {bad['reason'][0]} …"])
-    tracker.finish(rows, store.paths.rows, scalars)
+    tracker.finish(samples, rows, store.paths.rows, scalars)
 
 
 @contextmanager

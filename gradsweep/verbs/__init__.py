@@ -17,6 +17,7 @@ VERBS = {
     "report": "comparisons of what is stored; tables, figures and findings as files",
     "doctor": "known failure signatures in stored points, or of a point before it runs",
     "compare": "two points, or matched pairs: how far apart, and is it chance?",
+    "sync": "points that were tracked offline, to Weights & Biases",
     "verify": "a few samples recomputed by autograd and a float64 SVD: do the numbers agree?",
 }
 """Verb -> what `python -m gradsweep --help` says of it, in reading order."""
