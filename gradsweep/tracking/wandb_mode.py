@@ -64,6 +64,12 @@ def choose_mode(configured: WandbMode) -> Mode:
     return Mode("online", f"{base_url} answers")
 
 
+def require_route(base_url: str) -> None:
+    """Raises ConnectionError when the server does not accept a connection now."""
+    if failure := _unreachable(*_endpoint(base_url)):
+        raise ConnectionError(f"{base_url} cannot be reached: {failure}")
+
+
 def _missing_key(base_url: str) -> str | None:
     """Why wandb would find no usable key for this server (environment, netrc, settings)."""
     try:

@@ -25,6 +25,7 @@ from gradsweep.tracking import wandb_schema
 from gradsweep.tracking.description import RunDescription
 from gradsweep.tracking.ledger import server_name
 from gradsweep.tracking.run_log import logged, segments
+from gradsweep.tracking.wandb_mode import require_route
 
 INIT_SECONDS = 15.0
 """How long W&B may take to open an online run."""
@@ -143,6 +144,8 @@ class PointRun:
         return {int(row[key]) for row in stored.scan_history(keys=[key], use_cache=False)}
 
     def _log_files(self, stats: pl.DataFrame, rows_file: Path) -> None:
+        if self._online:  # files of a server that is gone would be tried for most of a minute
+            require_route(self._run.settings.base_url)
         # wandb stages artifacts in the user's home, and a later sync drops them silently when they
         # are gone from there: stage them beside the run.
         with environment_defaults({"WANDB_DATA_DIR": str(self._root / "wandb")}):

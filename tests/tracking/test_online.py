@@ -22,6 +22,8 @@ from wandb_receiver import Receiver  # type: ignore[import-not-found]
 from gradsweep import compose, extract
 from gradsweep.identity import point_id
 from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.tracking.run_log import logged, segments
+from gradsweep.verbs import run_verb
 
 MANY = ("n_samples=60", "gradients.batch_tokens=1")
 """Long enough to be killed in the middle, one sample at a time."""
@@ -126,10 +128,10 @@ def test_killed_and_resumed_each_sample_is_there_once(
     run(*more)
     if mode == "offline":
         assert receiver.runs == []
-        folders = sorted(map(str, (paths.results / "wandb").glob("offline-run-*")))
-        assert len(folders) == 2
-        done = subprocess.run([sys.executable, "-m", "wandb", "sync", *folders])
-        assert done.returncode == 0
+        found = [logged(segment, "sample") for segment in segments(paths.results)]
+        assert len(found) == 2
+        assert sum(map(len, found)) == len(set.union(*found)) == 60
+        assert run_verb("sync", [str(paths.results)]) == 0
     received(receiver, paths)
 
 
