@@ -26,6 +26,8 @@ class RunDescription:
     sweep: str | None
     project: str
     entity: str | None
+    samples: bool = True
+    """Whether each sample is a row of the history (`tracking.samples`)."""
 
     @classmethod
     def of_config(
@@ -34,7 +36,8 @@ class RunDescription:
         """Of a point that is about to run."""
         names = (asdict(config.axes), science(config), dict(versions))
         tracking = config.tracking
-        return cls(point_id, point_id, *names, sweep, tracking.project, tracking.entity)
+        place = (sweep, tracking.project, tracking.entity)
+        return cls(point_id, point_id, *names, *place, tracking.samples)
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> RunDescription:
@@ -43,7 +46,7 @@ class RunDescription:
         names = (record["axes"], record["science"], record["versions"])
         tracking = config["tracking"]
         place = (config["sweep"], tracking["project"], tracking["entity"])
-        return cls(point_id, point_id, *names, *place)
+        return cls(point_id, point_id, *names, *place, tracking.get("samples", True))
 
     def arguments(self) -> dict[str, Any]:
         """Of `wandb.init`."""

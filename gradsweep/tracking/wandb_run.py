@@ -84,6 +84,8 @@ class PointRun:
 
     def log_samples(self, samples: pl.DataFrame, rows: pl.DataFrame) -> int:
         """Add the samples that the run does not have; returns how many these are."""
+        if not self._description.samples:
+            return 0
         return self._log("sample", wandb_schema.sample_values(samples, rows))
 
     def finish(

@@ -173,6 +173,21 @@ def test_samples_that_nobody_logged_are_logged_at_the_end(
     assert [line["sample"] for line in history if "sample" in line] == [2, 0, 1, 3]
 
 
+def test_a_point_can_do_without_rows_per_sample(
+    make_config: MakeConfig, results: list[SampleResult], finish: Finish, wandb_log: ModuleType
+) -> None:
+    config = make_config()
+    config.tracking.samples = False
+    tracker = start(config)
+    tracker.log_sample(results[0])
+    finish(tracker, results, {"mad_nuclear_norm_q": 0.25})
+    (folder,) = folders(config)
+    log = wandb_log.read_run(folder)
+    assert not [line for line in log.history if "sample" in line]
+    assert [line["layer"] for line in log.history if "layer" in line] == [0, 1, 2]
+    assert log.summary["mad_nuclear_norm_q"] == 0.25
+
+
 def test_a_sample_without_rows_is_not_shown(
     make_config: MakeConfig, results: list[SampleResult], wandb_log: ModuleType
 ) -> None:

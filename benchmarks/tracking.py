@@ -1,0 +1,77 @@
+"""`python -m benchmarks.tracking`: what following a point in W&B costs extraction.
+
+The same samples of SmolLM2-135M-Instruct are extracted with tracking none, offline and online,
+taking turns; medians over rounds. Online needs a key and a route, for instance to the server of
+the tests: `PYTHONPATH=tests python -m wandb_receiver python -m benchmarks.tracking`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+import time
+from statistics import median
+
+from benchmarks.environment import environment, load_average
+from gradsweep import compose, extract
+from gradsweep.progress import step_bar
+
+MODES = {
+    "none": ["tracking=none"],
+    "offline": ["tracking=wandb", "tracking.mode=offline"],
+    "online": ["tracking=wandb", "tracking.mode=auto"],
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m benchmarks.tracking", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=24)
+    given = parser.parse_args()
+    busy_before = load_average()
+    times: dict[str, list[tuple[float, float]]] = {mode: [] for mode in MODES}
+    with step_bar() as progress:
+        task = progress.add_task("points", total=len(MODES) * (given.rounds + 1))
+        for number in range(given.rounds + 1):
+            for mode in MODES:
+                measured = _extracted(mode, given.samples)
+                if number:  # the first round loads the model and the client
+                    times[mode].append(measured)
+                progress.advance(task)
+    print(_table(times, given.samples))
+    for name, value in environment().items():
+        print(f"- {name}: {value}")
+    print(f"- load average: {busy_before} before, {load_average()} after (1 minute)")
+
+
+def _extracted(mode: str, samples: int) -> tuple[float, float]:
+    """Seconds until the results are stored, and until everything is uploaded."""
+    with tempfile.TemporaryDirectory() as root:
+        config = compose(
+            *("model=smollm2_135m_instruct", "cot=none", f"n_samples={samples}"),
+            *(f"store.root={root}", *MODES[mode]),
+        )
+        began = time.perf_counter()
+        extract(config, show_progress=False)
+        stored = time.perf_counter() - began
+        for thread in threading.enumerate():
+            if thread.name.startswith("tracking-"):
+                thread.join()
+        return stored, time.perf_counter() - began
+
+
+def _table(times: dict[str, list[tuple[float, float]]], samples: int) -> str:
+    lines = [
+        f"| tracking | extraction of {samples} samples | over none | until all is uploaded |",
+        "| --- | --- | --- | --- |",
+    ]
+    base = median(stored for stored, _ in times["none"])
+    for mode, pairs in times.items():
+        stored, uploaded = (median(values) for values in zip(*pairs, strict=True))
+        lines.append(f"| {mode} | {stored:.2f} s | {stored / base:.3f} | {uploaded:.2f} s |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
