@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -22,8 +22,9 @@ from gradsweep.estimate.running import hardware_under
 from gradsweep.gradients import collate, dealt, token_batches
 from gradsweep.identity import point_id, point_record
 from gradsweep.measure import Engine, Measurement, SpectraOptions
+from gradsweep.models.cache import ModelCache
 from gradsweep.models.encode import encode
-from gradsweep.models.load import LoadedModel, load_model
+from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import ProjectionSite, coverage, find_projections
 from gradsweep.progress import console, sample_progress
 from gradsweep.records import WHOLE, Axes, EncodedSample, Sample, SampleResult, SampleStatus, Shard
@@ -85,6 +86,7 @@ def extract(
         if show_progress:
             _say(loaded.messages)
         with _tracking(config, result.paths.point_id, show_progress, shard) as tracker:
+            tracker.resume(store.samples(), store.rows())
             cost = _measure_pending(
                 config, loaded, store, tracker, show_progress, label, stop, shard
             )
@@ -219,6 +221,7 @@ def _judged(measured: Measurement, config: Config) -> tuple[SampleStatus, str]:
         ways = [] if config.gradients.checkpointing else ["gradients.checkpointing=true"]
         ways.append("a smaller model.max_length")
         ways += ["model.dtype=bfloat16"] if dtype is Dtype.float32 else []
+        ways += [] if config.model.device_map else ["model.device_map=auto on several GPUs"]
         reason = f"it does not fit in memory even alone; what needs less: {', '.join(ways)}"
         return SampleStatus.OUT_OF_MEMORY, reason
     hint = "; model.dtype=bfloat16 has a wider range" if dtype is Dtype.float16 else ""
@@ -254,7 +257,7 @@ def _finish(
     )
     if len(bad):
         _say([f"{len(bad)} of {len(samples)} samples not measured: {bad['reason'][0]} …"])
-    tracker.finish(rows, store.paths.rows, scalars)
+    tracker.finish(samples, rows, store.paths.rows, scalars)
 
 
 @contextmanager
@@ -290,30 +293,4 @@ def _say_once(line: str) -> None:
         console.print(line, style="dim", soft_wrap=True)
 
 
-class _ModelCache:
-    """The last model that was loaded: the points of a sweep mostly share theirs."""
-
-    def __init__(self) -> None:
-        self._key: Mapping[str, Any] | None = None
-        self._model: LoadedModel | None = None
-
-    def get(self, config: Config, show_progress: bool) -> LoadedModel:
-        key = {
-            "source": config.model.source.identity(),
-            "dtype": config.model.dtype,
-            "quantization": config.model.quantization,
-            "device_map": config.model.device_map,
-            "device": config.gradients.device,
-        }
-        if self._model is None or key != self._key:
-            self._model = None  # free the old weights before the new ones come
-            waiting = f"loading {config.model.name} …"
-            with console.status(waiting) if show_progress else nullcontext():
-                self._model = load_model(config.model, config.gradients.device)
-            self._key = key
-            if show_progress and not console.is_terminal:  # a job's log has no spinner
-                console.print(f"loaded {config.model.name}", soft_wrap=True)
-        return self._model
-
-
-_models = _ModelCache()
+_models = ModelCache()

@@ -98,7 +98,7 @@ def test_workers_change_neither_the_point_nor_its_numbers(run: Point, tmp_path: 
 def test_a_done_point_is_not_run_again(run: Point, monkeypatch: pytest.MonkeyPatch) -> None:
     first = run()
     written = first.paths.rows.stat().st_mtime_ns
-    monkeypatch.setattr("gradsweep.extraction.load_model", None)
+    monkeypatch.setattr("gradsweep.models.cache.load_model", None)
     assert run().paths == first.paths
     assert first.paths.rows.stat().st_mtime_ns == written
 
@@ -179,7 +179,7 @@ def test_bad_samples_are_recorded_and_the_rest_is_measured(run: Point, tmp_path:
 def test_non_finite_losses_are_recorded_on_the_sample(
     run: Point, saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import gradsweep.extraction as module
+    import gradsweep.models.cache as module
 
     load = module.load_model
 
@@ -192,7 +192,7 @@ def test_non_finite_losses_are_recorded_on_the_sample(
         return loaded
 
     monkeypatch.setattr(module, "load_model", with_a_broken_token)
-    monkeypatch.setattr(module, "_models", module._ModelCache())
+    monkeypatch.setattr("gradsweep.extraction._models", module.ModelCache())
     path = question_file(tmp_path, ["7 apples", "8 # apples", "9 apples"])
     result = run("dataset=jsonl", f"dataset.path={path}", "dataset.shuffle=false")
     assert result.samples()["status"].to_list() == ["ok", "non_finite_loss", "ok"]

@@ -47,7 +47,7 @@ class Shortage:
 @pytest.fixture(params=[torch.OutOfMemoryError("CUDA out of memory"), MemoryError()])
 def shortage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Shortage:
     """Of every model that a point loads."""
-    import gradsweep.extraction as module
+    import gradsweep.models.cache as module
 
     found = Shortage(request.param)
     load = module.load_model
@@ -58,7 +58,7 @@ def shortage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         return loaded
 
     monkeypatch.setattr(module, "load_model", watched)
-    monkeypatch.setattr(module, "_models", module._ModelCache())
+    monkeypatch.setattr("gradsweep.extraction._models", module.ModelCache())
     return found
 
 

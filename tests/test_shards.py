@@ -15,8 +15,9 @@ from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract
 from gradsweep.errors import PointBusyError, StopRequested
-from gradsweep.extraction import PointResult, _ModelCache
+from gradsweep.extraction import PointResult
 from gradsweep.gradients import dealt
+from gradsweep.models.cache import ModelCache
 from gradsweep.records import EncodedSample, Sample, Shard
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.lease import hold_lease
@@ -152,7 +153,7 @@ def test_a_writer_that_was_thought_dead_stops_and_doubles_nothing(
     def taken_over() -> bool:
         with monkeypatch.context() as elsewhere:
             elsewhere.setattr("socket.gethostname", lambda: "another-host")
-            elsewhere.setattr("gradsweep.extraction._models", _ModelCache())
+            elsewhere.setattr("gradsweep.extraction._models", ModelCache())
             os.utime(point.running, (0, 0))
             extract(compose(*slow), show_progress=False)
         return False

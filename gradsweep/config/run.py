@@ -99,3 +99,5 @@ class TrackingConfig:
     project: str = "gradsweep"
     entity: Optional[str] = None
     mode: WandbMode = WandbMode.auto
+    samples: bool = True
+    """A history row per sample, live; false leaves curves, summary, table and rows at the end."""

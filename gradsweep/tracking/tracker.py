@@ -14,22 +14,33 @@ if TYPE_CHECKING:
 
 
 class Tracker(Protocol):
-    """Follows one point. No method raises because a tracking service is broken or slow."""
+    """Follows one point. No method raises, or waits, because a tracking service is broken."""
 
     @property
     def description(self) -> str:
         """Where the points of these results can be followed, and why there; one line to print."""
         ...
 
+    def resume(self, samples: pl.DataFrame, rows: pl.DataFrame) -> None:
+        """Show what earlier starts of the point stored, as far as it is not shown yet."""
+        ...
+
     def log_sample(self, result: SampleResult) -> None:
         """Show a sample. Call it after the sample is stored, once per newly computed sample."""
         ...
 
-    def finish(self, rows: pl.DataFrame, rows_file: Path, summary: Mapping[str, float]) -> None:
-        """End a point that is complete.
+    def finish(
+        self,
+        samples: pl.DataFrame,
+        rows: pl.DataFrame,
+        rows_file: Path,
+        summary: Mapping[str, float],
+    ) -> None:
+        """End a point that is complete; samples that are not shown yet are shown.
 
         Args:
-            rows: every row of the point, of earlier starts too, as the store gives them.
+            samples: every sample of the point, of earlier starts too, as the store gives them.
+            rows: the same of its rows.
             rows_file: the same rows as one Parquet file that will not change any more.
             summary: scalars of the whole point by name, `[_a-zA-Z][_a-zA-Z0-9]*`.
         """
@@ -45,10 +56,19 @@ class NoTracker:
 
     description = "not tracked (tracking=none)"
 
+    def resume(self, samples: pl.DataFrame, rows: pl.DataFrame) -> None:
+        pass
+
     def log_sample(self, result: SampleResult) -> None:
         pass
 
-    def finish(self, rows: pl.DataFrame, rows_file: Path, summary: Mapping[str, float]) -> None:
+    def finish(
+        self,
+        samples: pl.DataFrame,
+        rows: pl.DataFrame,
+        rows_file: Path,
+        summary: Mapping[str, float],
+    ) -> None:
         pass
 
     def fail(self, reason: str) -> None:

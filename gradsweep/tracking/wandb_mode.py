@@ -10,6 +10,7 @@ import os
 import queue
 import socket
 import threading
+import time
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -21,6 +22,9 @@ from gradsweep.config import WandbMode
 
 CONNECT_SECONDS = 1.0
 """How long the W&B host, or the proxy in front of it, may take to accept a connection."""
+
+AGAIN_SECONDS = 300.0
+"""For how long a host that was not reached is not tried again: every point would pay for it."""
 
 MODE_VARIABLE = "WANDB_MODE"
 MODES = ("online", "offline", "disabled")
@@ -55,9 +59,15 @@ def choose_mode(configured: WandbMode) -> Mode:
         return Mode("offline", missing)
     if wish == "online":
         return Mode("online", origin)
-    if failure := _unreachable(*_endpoint(base_url)):
+    if failure := _no_route(*_endpoint(base_url)):
         return Mode("offline", f"{base_url} cannot be reached: {failure}")
     return Mode("online", f"{base_url} answers")
+
+
+def require_route(base_url: str) -> None:
+    """Raises ConnectionError when the server does not accept a connection now."""
+    if failure := _unreachable(*_endpoint(base_url)):
+        raise ConnectionError(f"{base_url} cannot be reached: {failure}")
 
 
 def _missing_key(base_url: str) -> str | None:
@@ -80,6 +90,21 @@ def _endpoint(base_url: str) -> tuple[str, int]:
         url = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
         host = url.hostname or ""
     return host, url.port or (443 if url.scheme == "https" else 80)
+
+
+_unreached: dict[tuple[str, int], tuple[float, str]] = {}
+"""Host and port -> when it was last found unreachable, and why."""
+
+
+def _no_route(host: str, port: int) -> str | None:
+    """`_unreachable`, remembered for a while."""
+    tried, failure = _unreached.get((host, port), (-AGAIN_SECONDS, ""))
+    if time.monotonic() - tried < AGAIN_SECONDS:
+        return failure
+    found = _unreachable(host, port)
+    if found:
+        _unreached[host, port] = time.monotonic(), found
+    return found
 
 
 def _unreachable(host: str, port: int) -> str | None:

@@ -1,4 +1,4 @@
-"""What a point looks like in W&B: pure functions from records and rows to logged values.
+"""What a point looks like in W&B: pure functions from stored samples and rows to logged values.
 
 History of a run, in this order:
 
@@ -8,8 +8,9 @@ History of a run, in this order:
   so that an ordinary line plot overlays the layer curves of many runs.
 
 Summary (columns of the run table): the scalars of the whole point that the caller gives, named
-`<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.summary_scalars`; and
-`failure`, why the last start of the point stopped early, empty when it is complete.
+`<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.summary_scalars`;
+`rd_<metric>_<projection>` (`partner.rd_scalars`); and `failure`, why the last start of the point
+stopped early, empty when it is complete.
 Table `layer_stats`: mean, quantiles and count over samples by layer, projection and metric.
 
 Metrics and projections are the names of `records.METRICS` and of the rows. Layer curves and table
@@ -20,25 +21,42 @@ Per-layer keys per sample are avoided: they would pass W&B's limits on metrics p
 from __future__ import annotations
 
 import math
-from statistics import fmean
 
 import polars as pl
 
 from gradsweep.analysis.curves import complete_values
-from gradsweep.records import METRICS, SampleResult
+from gradsweep.records import METRICS, SampleStatus
 
 TABLE_COLUMNS = ("layer", "projection", "metric", "mean", "p10", "p50", "p90", "count")
 
 
-def sample_values(result: SampleResult) -> dict[str, float]:
-    """One history row of a sample; a mean is over the layers whose row is trusted and finite."""
-    by_name: dict[str, list[float]] = {"s_loss": [result.loss]}
-    for row in result.rows:
-        for metric in METRICS if row.finite else ():
-            by_name.setdefault(f"s_{metric}_{row.projection}", []).append(getattr(row, metric))
-    finite = {name: [x for x in values if math.isfinite(x)] for name, values in by_name.items()}
-    means = {name: fmean(values) for name, values in finite.items() if values}
-    return {"sample": result.index} | means
+def sample_values(samples: pl.DataFrame, rows: pl.DataFrame) -> list[dict[str, float]]:
+    """One history row per sample that has rows, in the order of `samples`.
+
+    A mean is over the layers whose row is trusted and finite.
+
+    Args:
+        samples: one line per sample, as the store gives them.
+        rows: one line per (sample, layer, projection) of at least these samples.
+    """
+    values = [pl.col(metric).cast(pl.Float64) for metric in METRICS]
+    of_projection = rows.filter("finite").group_by("sample_id", "projection", maintain_order=True)
+    means = of_projection.agg(value.filter(value.is_finite()).mean() for value in values)
+    by_sample: dict[str, dict[str, float]] = {}
+    for sample_id, projection, *of_metrics in means.iter_rows():
+        named = {
+            f"s_{metric}_{projection}": mean
+            for metric, mean in zip(METRICS, of_metrics, strict=True)
+            if mean is not None
+        }
+        by_sample.setdefault(sample_id, {}).update(named)
+    shown = samples.filter(status=SampleStatus.OK.value).select("sample_id", "index", "loss")
+    return [
+        {"sample": index}
+        | ({"s_loss": loss} if math.isfinite(loss) else {})
+        | by_sample.get(id, {})
+        for id, index, loss in shown.iter_rows()
+    ]
 
 
 def layer_values(stats: pl.DataFrame) -> list[dict[str, float]]:

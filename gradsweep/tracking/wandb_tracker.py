@@ -1,207 +1,165 @@
-"""A point as a W&B run: id = point id, group = sweep, tags = axes; contents in `wandb_schema`.
+"""A point followed in W&B, online or offline, by a thread that extraction never waits for.
 
-Files: `<store.root>/wandb/`, one folder per start of a point. An offline folder, and an online one
-whose upload was cut short, is uploaded by `wandb sync <folder>`. The rows artifact is logged by
+Files: `<store.root>/wandb/`, one folder per start of a point. The rows artifact is logged by
 reference to the point's own file, so upload before results are moved.
 
 A resumed point starts again under the same id: online W&B continues the run, offline a further
-folder appears, and `wandb sync` joins them in order. Each start logs only the samples it computed.
-A sample that was stored just before a kill may be missing from the live history; the layer rows,
-summary, table and artifact come from all stored rows and are complete.
+folder appears, and `python -m gradsweep sync` joins them. What was stored but not logged before a
+kill is logged by the next start, or when the point is complete (`wandb_run`).
 
 W&B never stops or holds up extraction: a fault is reported once as a warning and the tracker
-turns itself off. A server that dies mid-way costs at most `INIT_SECONDS` at a point's start, or
-`FINISH_SECONDS` and some 20 s of the client's own retries for artifacts at its end.
+turns itself off. The thread of a finished point uploads while the next points are measured; only
+the end of the process waits for those that are left, at most `INIT_SECONDS`, `FINISH_SECONDS` and
+some 20 s of the client's own retries for artifacts.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Mapping
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-import wandb
 
 from gradsweep.config import Config, WandbMode
-from gradsweep.identity import science
-from gradsweep.records import METRICS, SampleResult
-from gradsweep.tracking import wandb_mode, wandb_schema
+from gradsweep.records import SampleResult
+from gradsweep.store import PointPaths
+from gradsweep.store.frames import rows_frame, samples_frame
+from gradsweep.tracking import wandb_mode
+from gradsweep.tracking.description import RunDescription
+from gradsweep.tracking.partner import rd_scalars
+from gradsweep.tracking.wandb_run import DEFAULTS, PointRun, environment_defaults
 
-INIT_SECONDS = 15.0
-"""How long W&B may take to open an online run."""
-FINISH_SECONDS = 60.0
-"""How long W&B may take to upload what is left when a point ends."""
-QUIET = {"WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}
-"""Read before settings of a run apply: no messages, and no reports of the client's own errors."""
-MAX_TAG_LENGTH = 64
-"""W&B refuses longer tags."""
+ABANDONED_SECONDS = 1.0
+"""How soon a thread sees that the process ends without having ended its point."""
 
 _LOG = logging.getLogger(__name__)
+_Step = tuple[str, Callable[[PointRun], object]]
 
 
 class WandbTracker:
-    """Tracks one point in W&B, online or offline (`wandb_mode.choose_mode`)."""
+    """Tracks one point in W&B, in the mode that `wandb_mode.choose_mode` finds."""
 
     def __init__(
         self, config: Config, point_id: str, sweep: str | None, versions: Mapping[str, str]
     ) -> None:
-        self.description = "W&B is off"
         self._root = config.results.resolve()
-        self._point_id = point_id
-        self._run: wandb.Run | None = None
-        arguments = _run_arguments(config, point_id, sweep, versions)
+        self._paths = PointPaths(self._root, point_id)
+        self._steps: queue.SimpleQueue[_Step | None] = queue.SimpleQueue()
+        self._run: PointRun | None = None
+        self._thread: threading.Thread | None = None
+        description = RunDescription.of_config(config, point_id, sweep, versions)
         mode = self._choose_mode(config.tracking.mode)
+        self.description = _described(mode, description, config.results)
         if mode.name != "disabled":
-            self._start(mode, arguments)
+            # No daemon: the process must not end before what it has was handed over.
+            self._thread = threading.Thread(
+                target=self._work, args=(mode, description), name=f"tracking-{point_id}"
+            )
+            self._thread.start()
+
+    def resume(self, samples: pl.DataFrame, rows: pl.DataFrame) -> None:
+        """Log what earlier starts stored and the run does not have."""
+        self._do("resuming", lambda run: run.log_samples(samples, rows))
 
     def log_sample(self, result: SampleResult) -> None:
         """Add a sample to the live curves; one without rows (bad input) is not shown."""
-        run = self._run
-        if run is None or not result.rows:
-            return
-        values = wandb_schema.sample_values(result)
-        with self._reported("logging a sample"):
-            run.log(values)
+        samples, rows = [result], [result]
+        self._do(
+            "logging a sample",
+            lambda run: run.log_samples(samples_frame(samples), rows_frame(rows)),
+        )
 
-    def finish(self, rows: pl.DataFrame, rows_file: Path, summary: Mapping[str, float]) -> None:
-        """Log layer curves, summary, table and rows, and wait for the uploads, within limits."""
-        run = self._run
-        if run is None:
-            return
-        stats = wandb_schema.layer_stats(rows)
-        layers = wandb_schema.layer_values(stats)
-        with self._reported("finishing"):
-            try:
-                for values in layers:
-                    run.log(values)
-                # A failure of an earlier start is over.
-                run.summary.update({**summary, "failure": ""})
-                self._log_files(run, stats, rows_file)
-            finally:  # else the process waits for the server when it exits
-                run.finish()
-        self._run = None
+    def finish(
+        self,
+        samples: pl.DataFrame,
+        rows: pl.DataFrame,
+        rows_file: Path,
+        summary: Mapping[str, float],
+    ) -> None:
+        """Log missing samples, layer curves, summary, table and rows, and upload them."""
+
+        def complete(run: PointRun) -> None:
+            run.finish(samples, rows, rows_file, {**summary, **rd_scalars(self._paths)})
+
+        self._end("finishing", complete)
 
     def fail(self, reason: str) -> None:
         """Mark the run as failed, with the reason in its summary."""
-        run = self._run
-        if run is None:
-            return
-        with self._reported("closing the run"):
-            run.summary["failure"] = reason
-            run.finish(exit_code=1)
-        self._run = None
+        self._end("closing the run", lambda run: run.fail(reason))
 
-    def _log_files(self, run: wandb.Run, stats: pl.DataFrame, rows_file: Path) -> None:
-        # wandb stages artifacts in the user's home, and a later sync drops them silently when they
-        # are gone from there: stage them beside the run.
-        with _default_environment({"WANDB_DATA_DIR": str(self._root / "wandb")}):
-            run.log({"layer_stats": _table(stats)})
-            run.log_artifact(_rows_artifact(self._point_id, rows_file))
+    def wait(self, seconds: float | None = None) -> None:
+        """Until a finished point's thread has ended, or so long."""
+        if self._thread:
+            self._thread.join(seconds)
+
+    def _do(self, action: str, step: Callable[[PointRun], object]) -> None:
+        if self._thread:
+            self._steps.put((action, step))
+
+    def _end(self, action: str, step: Callable[[PointRun], object]) -> None:
+        self._do(action, step)
+        self._steps.put(None)
+
+    def _work(self, mode: wandb_mode.Mode, description: RunDescription) -> None:
+        """What the thread does: one step after the other; none once something has failed."""
+        assert mode.name != "disabled"
+        with self._reported(f"starting {mode.name}"):
+            self._run = PointRun(description, self._root, mode.name)
+        while step := self._next_step():
+            if self._run is not None:
+                with self._reported(step[0]):
+                    step[1](self._run)
+
+    def _next_step(self) -> _Step | None:
+        while threading.main_thread().is_alive():
+            try:
+                return self._steps.get(timeout=ABANDONED_SECONDS)
+            except queue.Empty:
+                continue
+        try:
+            return self._steps.get_nowait()
+        except queue.Empty:
+            return "closing the run", lambda run: self._abandon(run)
+
+    def _abandon(self, run: PointRun) -> None:
+        self._steps.put(None)
+        run.fail("the process ended")
 
     def _choose_mode(self, configured: WandbMode) -> wandb_mode.Mode:
         mode = wandb_mode.Mode("disabled", "its settings cannot be used")
-        with self._reported("reading its settings"), _default_environment(QUIET):
+        with self._reported("reading its settings"), environment_defaults(DEFAULTS):
             mode = wandb_mode.choose_mode(configured)
-        self.description = f"W&B is off ({mode.reason})"
         return mode
-
-    def _start(self, mode: wandb_mode.Mode, arguments: dict[str, Any]) -> None:
-        with self._reported(f"starting {mode.name}"), _default_environment(QUIET):
-            run = wandb.init(**arguments, mode=mode.name, dir=self._root, settings=_settings())
-            run.define_metric("sample", hidden=True, summary="none")
-            run.define_metric("s_*", step_metric="sample", summary="mean")
-            run.define_metric("layer", hidden=True, summary="none")
-            for metric in METRICS:  # `layer_*` would catch the table `layer_stats` too
-                run.define_metric(f"layer_{metric}_*", step_metric="layer", summary="none")
-            self._run = run
-            place = run.project_url or f"`wandb sync {self._root}/wandb/offline-run-*` uploads it"
-            self.description = f"W&B is {mode.name} ({mode.reason}); {place}"
 
     @contextmanager
     def _reported(self, action: str) -> Iterator[None]:
-        """Turn a fault of the client in the block into one warning and a tracker that is off.
+        """Turn a fault in the block into one warning and a tracker that is off.
 
         The client raises `wandb.Error`, `OSError` when its helper process is gone, `TimeoutError`,
-        pydantic's `ValidationError`, and private classes whose only base is `Exception`. Blocks
-        therefore hold calls of the client and nothing that computes values of our own.
+        pydantic's `ValidationError`, and private classes whose only base is `Exception`.
         """
         try:
             yield
         except Exception as error:
-            recorded = (
-                f"; `wandb sync {self._run.sync_dir}` uploads what it has" if self._run else ""
-            )
             self._run = None
-            self.description = f"W&B is off ({action} failed)"
             _LOG.warning(
-                "W&B failed while %s (%s: %s) and is off for point %s from here on%s. "
+                "W&B failed while %s (%s: %s) and is off for point %s from here on; "
+                "`python -m gradsweep sync %s` uploads what is missing. "
                 "Nothing is lost: all results are kept in %s.",
                 *(action, type(error).__name__, " ".join(str(error).split())),
-                *(self._point_id, recorded, self._root),
+                *(self._paths.point_id, self._root, self._root),
             )
 
 
-def _run_arguments(
-    config: Config, point_id: str, sweep: str | None, versions: Mapping[str, str]
-) -> dict[str, Any]:
-    """What names and describes a run: arguments of `wandb.init`."""
-    axes = asdict(config.axes)
-    return {
-        "project": config.tracking.project,
-        "entity": config.tracking.entity,
-        "id": point_id,
-        "resume": "allow",
-        "name": str(config.axes),
-        "group": sweep,
-        "job_type": "extract",
-        "tags": [f"{axis}={option}"[:MAX_TAG_LENGTH] for axis, option in axes.items()],
-        "config": axes | {"science": science(config), "versions": dict(versions)},
-        # Another run of this process is not ours to return or to finish.
-        "reinit": "create_new",
-    }
-
-
-def _settings() -> wandb.Settings:
-    """A client that prints nothing, asks nothing, and uploads no code, git state or system load."""
-    return wandb.Settings(
-        silent=True,
-        quiet=True,
-        console="off",
-        save_code=False,
-        disable_code=True,
-        disable_git=True,
-        x_disable_stats=True,
-        # Seconds between flushes: how much live history a kill can cost.
-        x_transaction_log_flush_interval=1.0,
-        init_timeout=INIT_SECONDS,
-        finish_timeout=FINISH_SECONDS,
-        finish_timeout_raises=True,
-    )
-
-
-def _table(stats: pl.DataFrame) -> wandb.Table:
-    return wandb.Table(columns=[*stats.columns], data=[list(line) for line in stats.iter_rows()])
-
-
-def _rows_artifact(point_id: str, rows_file: Path) -> wandb.Artifact:
-    artifact = wandb.Artifact(f"rows-{point_id}", type="rows")
-    # Immutable: logged in place instead of through a copy.
-    artifact.add_file(str(rows_file.resolve()), name="rows.parquet", policy="immutable")
-    return artifact
-
-
-@contextmanager
-def _default_environment(defaults: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables inside the block, except those that the user has set."""
-    added = {name: value for name, value in defaults.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            os.environ.pop(name, None)
+def _described(mode: wandb_mode.Mode, description: RunDescription, results: Path) -> str:
+    """One line for a reader; the same for every point of a sweep."""
+    if mode.name == "disabled":
+        return f"W&B is off ({mode.reason})"
+    project = "/".join(name for name in (description.entity, description.project) if name)
+    if mode.name == "online":
+        return f"W&B is online ({mode.reason}); project {project}"
+    return f"W&B is offline ({mode.reason}); `python -m gradsweep sync {results}` uploads it"

@@ -21,6 +21,7 @@ VERBS = {
     "dashboard": "a saved workspace and a report in W&B, made or brought up to date",
     "doctor": "known failure signatures in stored points, or of a point before it runs",
     "compare": "two points, or matched pairs: how far apart, and is it chance?",
+    "sync": "points that were tracked offline, to Weights & Biases",
     "verify": "a few samples recomputed by autograd and a float64 SVD: do the numbers agree?",
 }
 """Verb -> what `python -m gradsweep --help` says of it, in reading order."""

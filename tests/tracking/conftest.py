@@ -6,7 +6,7 @@ import importlib.util
 import os
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -26,7 +26,12 @@ from gradsweep.config import (
     TrackingConfig,
     WandbMode,
 )
+from gradsweep.identity import point_record
 from gradsweep.records import METRICS, PROJECTIONS, SampleResult, SampleStatus, SpectrumRow
+from gradsweep.store import PointPaths
+from gradsweep.store.frames import rows_frame
+from gradsweep.store.point import open_point
+from gradsweep.tracking.wandb_tracker import WandbTracker
 
 N_LAYERS = 3
 
@@ -104,16 +109,38 @@ def _result(index: int, rng: random.Random) -> SampleResult:
 @pytest.fixture
 def rows_of() -> Callable[[list[SampleResult]], pl.DataFrame]:
     """The rows of samples as the store gives them."""
+    return rows_frame
 
-    def frame(results: list[SampleResult]) -> pl.DataFrame:
-        return pl.DataFrame(
-            [
-                {"sample_id": r.sample_id, "question_id": r.question_id}
-                | {"layer": row.layer, "projection": row.projection, "finite": row.finite}
-                | {metric: getattr(row, metric) for metric in METRICS}
-                for r in results
-                for row in r.rows
-            ]
-        )
 
-    return frame
+@pytest.fixture
+def store(make_config: Callable[..., Config]) -> Callable[..., PointPaths]:
+    """Stores samples as the point `point123`; DONE when a summary is given."""
+
+    def stored(
+        results: list[SampleResult], summary: Mapping[str, float] | None = None
+    ) -> PointPaths:
+        config = make_config()
+        paths = PointPaths(config.results, "point123")
+        with open_point(paths, point_record(config) | {"point_id": "point123"}) as point:
+            point.append([r for r in results if r.sample_id not in point.stored_ids])
+            if summary is not None:
+                point.finish({"metrics": dict(summary)})
+        return paths
+
+    return stored
+
+
+@pytest.fixture
+def finish(store: Callable[..., PointPaths]) -> Callable[..., PointPaths]:
+    """Stores a point as DONE and ends its tracking, uploads included."""
+
+    def end(
+        tracker: WandbTracker, results: list[SampleResult], summary: Mapping[str, float]
+    ) -> PointPaths:
+        paths = store(results, summary)
+        samples, rows = pl.read_parquet(paths.samples), pl.read_parquet(paths.rows)
+        tracker.finish(samples, rows, paths.rows, summary)
+        tracker.wait()
+        return paths
+
+    return end

@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import ModuleType
 
-import polars as pl
 import pytest
 import wandb
 from wandb.sdk.mailbox import HandleAbandonedError
 
 from gradsweep.config import Config, WandbMode
 from gradsweep.records import SampleResult
-from gradsweep.tracking import Tracker, make_tracker
+from gradsweep.store import PointPaths
+from gradsweep.store.frames import rows_frame, samples_frame
+from gradsweep.tracking import make_tracker
+from gradsweep.tracking.run_log import logged, segments
+from gradsweep.tracking.wandb_tracker import WandbTracker
 
 MakeConfig = Callable[..., Config]
-RowsOf = Callable[[list[SampleResult]], pl.DataFrame]
+Finish = Callable[..., PointPaths]
 
 
-def start(config: Config) -> Tracker:
-    return make_tracker(config, "point123", None, {})
+def start(config: Config) -> WandbTracker:
+    tracker = make_tracker(config, "point123", None, {})
+    assert isinstance(tracker, WandbTracker)
+    return tracker
+
+
+def log_and_end(tracker: WandbTracker, results: list[SampleResult]) -> None:
+    for result in results:
+        tracker.log_sample(result)
+    tracker.fail("end of test")
+    tracker.wait()
 
 
 def only_warning(caplog: pytest.LogCaptureFixture, config: Config) -> str:
@@ -34,24 +49,41 @@ def only_warning(caplog: pytest.LogCaptureFixture, config: Config) -> str:
     return record.message
 
 
-def test_a_session_closed_behind_our_back_costs_one_warning(
+def kill_the_client() -> None:
+    """`kill -9` of the helper process that writes and uploads, which is our child."""
+    children = Path("/proc/self/task").glob("*/children")
+    pids = {pid for path in children for pid in path.read_text().split()}
+    killed = [pid for pid in pids if b"wandb-core" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert killed
+    for pid in killed:
+        os.kill(int(pid), signal.SIGKILL)
+        os.waitpid(int(pid), 0)
+
+
+def test_a_crashed_client_costs_one_warning_and_not_the_next_point(
     make_config: MakeConfig,
     results: list[SampleResult],
-    rows_of: RowsOf,
+    finish: Finish,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     config = make_config()
     tracker = start(config)
     tracker.log_sample(results[0])
-    wandb.teardown()
+    while not any(logged(segment, "sample") for segment in segments(config.results)):
+        time.sleep(0.05)
+    kill_the_client()
     for result in results:
         tracker.log_sample(result)
-    tracker.finish(rows_of(results), Path("rows.parquet"), {})
+    finish(tracker, results, {})
     tracker.fail("no effect")
-    message = only_warning(caplog, config)
-    assert "logging a sample" in message
-    assert "wandb sync" in message
-    assert tracker.description == "W&B is off (logging a sample failed)"
+    assert "python -m gradsweep sync" in only_warning(caplog, config)
+
+    following = make_tracker(config, "point456", None, {})
+    assert isinstance(following, WandbTracker)
+    log_and_end(following, results)
+    wandb.teardown()
+    (segment,) = segments(config.results, "point456")
+    assert logged(segment, "sample") == {0, 1, 2, 3}
 
 
 @pytest.mark.parametrize("fault", [wandb.errors.CommError("no server"), HandleAbandonedError()])
@@ -66,22 +98,24 @@ def test_the_clients_own_exceptions_cost_one_warning(
         raise fault
 
     config = make_config()
-    tracker = start(config)
     monkeypatch.setattr(wandb.Run, "log", broken)
-    for result in results:
-        tracker.log_sample(result)
+    log_and_end(start(config), results)
     assert type(fault).__name__ in only_warning(caplog, config)
 
 
 def test_a_missing_rows_file_costs_one_warning_and_still_ends_the_run(
     make_config: MakeConfig,
     results: list[SampleResult],
-    rows_of: RowsOf,
+    store: Callable[..., PointPaths],
     caplog: pytest.LogCaptureFixture,
     wandb_log: ModuleType,
 ) -> None:
     config = make_config()
-    start(config).finish(rows_of(results), config.results / "missing.parquet", {"n_samples": 4})
+    store(results, {})
+    tracker = start(config)
+    frames = samples_frame(results), rows_frame(results)
+    tracker.finish(*frames, config.results / "missing.parquet", {"n_samples": 4})
+    tracker.wait()
     assert "missing.parquet" in only_warning(caplog, config)
     wandb.teardown()  # the client's helper process writes the rest out and ends
     (folder,) = (config.results / "wandb").glob("offline-run-*")
@@ -120,9 +154,7 @@ def test_a_server_that_refuses_the_key_costs_one_warning(
     monkeypatch.setenv("WANDB_BASE_URL", refusing_server)
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     config = make_config(WandbMode.auto)
-    tracker = start(config)
-    for result in results:
-        tracker.log_sample(result)
+    log_and_end(start(config), results)
     message = only_warning(caplog, config)
     assert "starting online" in message
     assert "401" in message
@@ -136,7 +168,7 @@ def test_unusable_settings_cost_one_warning(
 ) -> None:
     monkeypatch.setenv("WANDB_BASE_URL", "not a url")
     config = make_config(WandbMode.auto)
-    start(config).log_sample(results[0])
+    log_and_end(start(config), results)
     assert "base_url" in only_warning(caplog, config)
 
 

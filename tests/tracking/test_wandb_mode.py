@@ -95,6 +95,7 @@ def test_an_unreachable_host_is_offline_within_two_seconds(
     assert "offline" in tracker.description
     assert "cannot be reached" in tracker.description
     tracker.fail("end of test")
+    tracker.wait()
 
 
 def test_a_name_lookup_that_hangs_does_not_hold_us_up(
@@ -157,6 +158,7 @@ def test_the_key_is_written_nowhere(
     monkeypatch.setenv("WANDB_API_KEY", KEY)
     tracker = make_tracker(make_config(WandbMode.offline), "point123", "sweep-a", {})
     tracker.fail("end of test")
+    tracker.wait()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.suffix == ".wandb" for path in files)
     assert not [path for path in files if KEY.encode() in path.read_bytes()]

@@ -15,7 +15,15 @@ import pytest
 
 from gradsweep.analysis.summary import summary_scalars
 from gradsweep.records import METRICS, SampleResult
+from gradsweep.store.frames import rows_frame, samples_frame
 from gradsweep.tracking import wandb_schema
+
+
+def sample_values(*results: SampleResult) -> dict[str, float]:
+    """The one history row of a sample."""
+    (values,) = wandb_schema.sample_values(samples_frame(results), rows_frame(results))
+    return values
+
 
 RowsOf = Callable[[list[SampleResult]], pl.DataFrame]
 
@@ -25,7 +33,7 @@ def test_every_name_is_one_that_wandb_can_plot(
 ) -> None:
     stats = wandb_schema.layer_stats(rows_of(results))
     names = [
-        *wandb_schema.sample_values(results[0]),
+        *sample_values(results[0]),
         *wandb_schema.layer_values(stats)[0],
         *summary_scalars(rows_of(results)),
     ]
@@ -69,14 +77,22 @@ def test_values_that_are_not_finite_stay_out_of_a_samples_means(
     results: list[SampleResult],
 ) -> None:
     result = results[0]
-    whole = wandb_schema.sample_values(result)
-    partial = wandb_schema.sample_values(_change_row(result, 1, "k", sigma_ratio=math.nan))
+    whole = sample_values(result)
+    partial = sample_values(_change_row(result, 1, "k", sigma_ratio=math.nan))
     assert {name for name in whole if whole[name] != partial[name]} == {"s_sigma_ratio_k"}
     given = _values(result, "sigma_ratio", "k")
     assert partial["s_sigma_ratio_k"] == pytest.approx((given[0] + given[2]) / 2)
     for layer in range(3):
         result = _change_row(result, layer, "k", sigma_ratio=math.nan)
-    assert set(whole) - set(wandb_schema.sample_values(result)) == {"s_sigma_ratio_k"}
+    assert set(whole) - set(sample_values(result)) == {"s_sigma_ratio_k"}
+
+
+def test_stored_samples_give_the_rows_that_live_ones_gave(results: list[SampleResult]) -> None:
+    """Bit by bit, in whatever order they were measured."""
+    live = [sample_values(result) for result in results]
+    mixed = [results[i] for i in (2, 0, 3, 1)]
+    stored = wandb_schema.sample_values(samples_frame(results), rows_frame(mixed))
+    assert stored == live
 
 
 def test_a_metric_that_was_not_measured_is_not_shown(
@@ -88,7 +104,7 @@ def test_a_metric_that_was_not_measured_is_not_shown(
     ]
     rows = rows_of(unmeasured)
     (first, *_) = wandb_schema.layer_values(wandb_schema.layer_stats(rows))
-    for names in (wandb_schema.sample_values(unmeasured[0]), first, summary_scalars(rows)):
+    for names in (sample_values(unmeasured[0]), first, summary_scalars(rows)):
         assert any("nuclear_norm" in name for name in names)
         assert not any("cosine_partner" in name for name in names)
 
@@ -98,7 +114,7 @@ def test_a_row_that_failed_its_checksum_stays_out_of_a_samples_means(
 ) -> None:
     untrusted = _change_row(results[0], 0, "q", finite=False, nuclear_norm=1e9)
     given = _values(results[0], "nuclear_norm", "q")
-    shown = wandb_schema.sample_values(untrusted)["s_nuclear_norm_q"]
+    shown = sample_values(untrusted)["s_nuclear_norm_q"]
     assert shown == pytest.approx((given[1] + given[2]) / 2)
 
 

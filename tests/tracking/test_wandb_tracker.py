@@ -16,28 +16,32 @@ import wandb
 from gradsweep.config import Config
 from gradsweep.identity import science
 from gradsweep.records import METRICS, SampleResult, SampleStatus
-from gradsweep.tracking import Tracker, make_tracker
+from gradsweep.store import PointPaths
+from gradsweep.store.frames import rows_frame, samples_frame
+from gradsweep.tracking import make_tracker
+from gradsweep.tracking.wandb_tracker import WandbTracker
 
 VERSIONS = {"gradsweep": "0.1.0", "torch": "2.13.0"}
 MakeConfig = Callable[..., Config]
 RowsOf = Callable[[list[SampleResult]], pl.DataFrame]
+Finish = Callable[..., PointPaths]
 
 
-def start(config: Config) -> Tracker:
-    return make_tracker(config, "point123", "sweep-a", VERSIONS)
+def start(config: Config) -> WandbTracker:
+    tracker = make_tracker(config, "point123", "sweep-a", VERSIONS)
+    assert isinstance(tracker, WandbTracker)
+    return tracker
+
+
+def fail(tracker: WandbTracker, reason: str) -> None:
+    tracker.fail(reason)
+    tracker.wait()
 
 
 def folders(config: Config) -> list[Path]:
     """The recorded runs, once the client's helper process has written them out and ended."""
     wandb.teardown()
     return sorted((config.results / "wandb").glob("offline-run-*"))
-
-
-def write_rows(config: Config, rows: pl.DataFrame) -> Path:
-    path = config.results / "points" / "point123" / "rows.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows.write_parquet(path)
-    return path
 
 
 def means_by_projection(rows: pl.DataFrame, prefix: str) -> dict[str, float]:
@@ -51,15 +55,18 @@ def means_by_projection(rows: pl.DataFrame, prefix: str) -> dict[str, float]:
 
 @pytest.fixture
 def finished(
-    make_config: MakeConfig, results: list[SampleResult], rows_of: RowsOf, wandb_log: ModuleType
+    make_config: MakeConfig,
+    results: list[SampleResult],
+    rows_of: RowsOf,
+    finish: Finish,
+    wandb_log: ModuleType,
 ) -> SimpleNamespace:
     """A whole point, logged and read back."""
     config, rows = make_config(), rows_of(results)
     tracker = start(config)
     for result in results:
         tracker.log_sample(result)
-    rows_file = write_rows(config, rows)
-    tracker.finish(rows, rows_file, {"mad_nuclear_norm_q": 0.25})
+    rows_file = finish(tracker, results, {"mad_nuclear_norm_q": 0.25}).rows
     (folder,) = folders(config)
     log = wandb_log.read_run(folder)
     return SimpleNamespace(config=config, rows=rows, rows_file=rows_file, folder=folder, log=log)
@@ -125,17 +132,22 @@ def test_files_that_a_later_sync_needs_lie_in_the_results(finished: SimpleNamesp
 
 
 def test_a_resumed_point_adds_a_folder_with_only_the_new_samples(
-    make_config: MakeConfig, results: list[SampleResult], rows_of: RowsOf, wandb_log: ModuleType
+    make_config: MakeConfig,
+    results: list[SampleResult],
+    rows_of: RowsOf,
+    finish: Finish,
+    wandb_log: ModuleType,
 ) -> None:
     config, rows = make_config(), rows_of(results)
     first = start(config)
     for result in results[:2]:
         first.log_sample(result)
-    first.fail("preempted after 2 samples")
+    fail(first, "preempted after 2 samples")
     second = start(config)
+    second.resume(samples_frame(results[:2]), rows_frame(results[:2]))
     for result in results[2:]:
         second.log_sample(result)
-    second.finish(rows, write_rows(config, rows), {})
+    finish(second, results, {})
 
     logs = sorted(map(wandb_log.read_run, folders(config)), key=lambda log: len(log.history))
     assert [log.id for log in logs] == ["point123", "point123"]
@@ -148,6 +160,34 @@ def test_a_resumed_point_adds_a_folder_with_only_the_new_samples(
     assert last_layer == pytest.approx({"layer": 2} | of_all_samples)
 
 
+def test_samples_that_nobody_logged_are_logged_at_the_end(
+    make_config: MakeConfig, results: list[SampleResult], finish: Finish, wandb_log: ModuleType
+) -> None:
+    """Measured by other processes, or stored just before a kill."""
+    config = make_config()
+    tracker = start(config)
+    tracker.log_sample(results[2])
+    finish(tracker, results, {})
+    (folder,) = folders(config)
+    history = wandb_log.read_run(folder).history
+    assert [line["sample"] for line in history if "sample" in line] == [2, 0, 1, 3]
+
+
+def test_a_point_can_do_without_rows_per_sample(
+    make_config: MakeConfig, results: list[SampleResult], finish: Finish, wandb_log: ModuleType
+) -> None:
+    config = make_config()
+    config.tracking.samples = False
+    tracker = start(config)
+    tracker.log_sample(results[0])
+    finish(tracker, results, {"mad_nuclear_norm_q": 0.25})
+    (folder,) = folders(config)
+    log = wandb_log.read_run(folder)
+    assert not [line for line in log.history if "sample" in line]
+    assert [line["layer"] for line in log.history if "layer" in line] == [0, 1, 2]
+    assert log.summary["mad_nuclear_norm_q"] == 0.25
+
+
 def test_a_sample_without_rows_is_not_shown(
     make_config: MakeConfig, results: list[SampleResult], wandb_log: ModuleType
 ) -> None:
@@ -156,16 +196,16 @@ def test_a_sample_without_rows_is_not_shown(
     bad = replace(results[0], status=SampleStatus.NON_FINITE_LOSS, rows=(), reason="loss is nan")
     tracker.log_sample(bad)
     tracker.log_sample(results[1])
-    tracker.fail("end of test")
+    fail(tracker, "end of test")
     (folder,) = folders(config)
     assert [line["sample"] for line in wandb_log.read_run(folder).history] == [1]
 
 
 def test_a_point_without_any_rows_can_finish(
-    make_config: MakeConfig, rows_of: RowsOf, results: list[SampleResult], wandb_log: ModuleType
+    make_config: MakeConfig, finish: Finish, wandb_log: ModuleType
 ) -> None:
-    config, rows = make_config(), rows_of(results).clear()
-    start(config).finish(rows, write_rows(config, rows), {"n_samples": 0})
+    config = make_config()
+    finish(start(config), [], {"n_samples": 0})
     (folder,) = folders(config)
     log = wandb_log.read_run(folder)
     assert (log.exit_code, log.summary["n_samples"]) == (0, 0)
@@ -178,7 +218,7 @@ def test_another_run_of_the_process_is_left_alone(
     config = make_config()
     tracker = start(config)
     tracker.log_sample(results[0])
-    tracker.fail("end of test")
+    fail(tracker, "end of test")
     assert wandb.run is own
     own.log({"loss": 1.0})
     own.finish()
@@ -190,16 +230,16 @@ def test_another_run_of_the_process_is_left_alone(
 def test_nothing_is_printed(
     make_config: MakeConfig,
     results: list[SampleResult],
-    rows_of: RowsOf,
+    finish: Finish,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     settings = tmp_path / "home" / "config" / "settings"
     settings.parent.mkdir()
     settings.write_text("[default]\nentity = someone\n")
-    config, rows = make_config(), rows_of(results)
+    config = make_config()
     tracker = start(config)
     tracker.log_sample(results[0])
-    tracker.finish(rows, write_rows(config, rows), {})
+    finish(tracker, results, {})
     assert capfd.readouterr() == ("", "")
-    assert f"wandb sync {config.results}/wandb/offline-run-*" in tracker.description
+    assert f"python -m gradsweep sync {config.results}" in tracker.description

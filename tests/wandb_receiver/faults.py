@@ -16,7 +16,7 @@ class Faults:
     status: int = 500
     """500 broken, 429 too many requests."""
     refuse_after: int | None = None
-    """After so many requests every connection is closed without an answer."""
+    """After so many requests the server is gone, in the middle of the next one."""
     quota_full: bool = False
     """Nothing is stored any more: every write is refused, as of an account that is over quota."""
 

@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import sys
+import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(receiver.faults.latency)
         if receiver.faults.gone(count):
             self.close_connection = True
+            threading.Thread(target=receiver.stop).start()
             return
         failure = receiver.faults.failure(count, writes=kind != "query")
         if failure:

@@ -97,6 +97,29 @@ class Operations:
         run.state = "running"
         return {"upsertBucket": {"bucket": self._bucket(run), "inserted": inserted}}
 
+    def do_Run(self, v: Variables) -> Answer:
+        run = self.find(v["entity"], v["project"], v["name"])
+        return {"project": {"run": self._read(run) if run else None}}
+
+    def do_RunHistoryKeys(self, v: Variables) -> Answer:
+        run = self.run(v["entity"], v["project"], v["name"])
+        return {"project": {"run": {"historyKeys": self._read(run)["historyKeys"]}}}
+
+    def do_RunParquetHistory(self, v: Variables) -> Answer:
+        run = self.run(v["entity"], v["project"], v["runName"])
+        return {"project": {"run": {"parquetHistory": {"liveData": run.rows, "parquetUrls": []}}}}
+
+    def do_SampledHistoryPage(self, v: Variables) -> Answer:
+        run = self.run(v["entity"], v["project"], v["run"])
+        spec = json.loads(v["spec"])
+        steps = range(spec.get("minStep", 0), spec.get("maxStep", 2**62) + 1)
+        found = [
+            {key: row[key] for key in spec["keys"]}
+            for row in run.rows
+            if row["_step"] in steps and all(key in row for key in spec["keys"])
+        ]
+        return {"project": {"run": {"sampledHistory": [found]}}}
+
     def do_RunStoppedStatus(self, _: Variables) -> Answer:
         return {"project": {"run": {"stopped": False}}}
 
@@ -188,6 +211,26 @@ class Operations:
             "historyTail": json.dumps(history[-1:]),
             "eventsTail": json.dumps(events[-1:]),
             "stopped": False,
+        }
+
+    def _read(self, run: ReceivedRun) -> Answer:
+        """A run as the public API reads it."""
+        keys = {key for row in run.rows for key in row}
+        return self._bucket(run) | {
+            "projectId": "1",
+            "state": run.state,
+            "group": run.group,
+            "jobType": run.job_type,
+            "commit": None,
+            "readOnly": False,
+            "createdAt": "2000-01-01T00:00:00Z",
+            "heartbeatAt": "2000-01-01T00:00:00Z",
+            "systemMetrics": "{}",
+            "user": {"name": run.entity, "username": run.entity},
+            "historyKeys": {
+                "lastStep": max((row["_step"] for row in run.rows), default=-1),
+                "keys": {key: {"typeCounts": [{"type": "number"}]} for key in keys},
+            },
         }
 
     def _upload(self, *parts: str) -> str:

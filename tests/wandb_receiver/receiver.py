@@ -37,12 +37,12 @@ class Receiver:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that lead the client here: any key will do, and it tries again soon."""
-        waits = (f"WANDB_X_{kind}_RETRY_WAIT_MIN_SECONDS" for kind in RETRIED)
+        waits = (f"WANDB_X_{kind}_RETRY_WAIT_MAX_SECONDS" for kind in RETRIED)
         return {
             "WANDB_BASE_URL": self.url,
             "WANDB_API_KEY": "0" * 40,
             "WANDB_ERROR_REPORTING": "false",
-        } | dict.fromkeys(waits, "0.05")
+        } | dict.fromkeys(waits, "1")
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()

@@ -1,4 +1,4 @@
-"""The reader that the other tests rely on, against logs that the real client wrote."""
+"""Reading transaction logs that the real client wrote, whole or torn."""
 
 from __future__ import annotations
 

@@ -1,0 +1,162 @@
+"""Whole points through extraction and the real client to a server, which may fail or go away."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import wandb
+from tracked_points import (  # type: ignore[import-not-found]
+    assert_holds,
+    indices,
+    wait_for_uploads,
+)
+from wandb_receiver import Receiver  # type: ignore[import-not-found]
+
+from gradsweep import compose, extract
+from gradsweep.identity import point_id
+from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.tracking.run_log import logged, segments
+from gradsweep.verbs import run_verb
+
+MANY = ("n_samples=60", "gradients.batch_tokens=1")
+"""Long enough to be killed in the middle, one sample at a time."""
+
+EXTRACT = """
+import sys
+import torch
+torch.set_num_threads(1)
+from gradsweep import compose, extract
+extract(compose(*sys.argv[1:]), show_progress=False)
+"""
+
+
+@pytest.fixture
+def overrides(saved_model: Path, tmp_path: Path) -> list[str]:
+    return [
+        "model=folder",
+        f"model.source.path={saved_model}",
+        "model.name=tiny",
+        "model.max_length=400",
+        "cot=simplified",
+        "n_samples=6",
+        "sweep=sweep-a",
+        f"store.root={tmp_path / 'results'}",
+    ]
+
+
+@pytest.fixture
+def run(overrides: list[str], receiver: Receiver) -> Callable[..., PointPaths]:
+    """Runs a point with online tracking, uploads included."""
+
+    def run_point(*more: str) -> PointPaths:
+        paths = extract(compose(*overrides, *more), show_progress=False).paths
+        wait_for_uploads()
+        return paths
+
+    return run_point
+
+
+@pytest.fixture(autouse=True)
+def connected(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in receiver.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def received(receiver: Receiver, paths: PointPaths) -> None:
+    run = receiver.run(paths.point_id)
+    assert_holds(run, paths, receiver.artifact(f"rows-{paths.point_id}"))
+    assert receiver.unsupported == []
+
+
+@pytest.mark.parametrize("status", [None, 500, 429])
+def test_a_point_arrives_as_it_is_stored(
+    status: int | None, run: Callable[..., PointPaths], receiver: Receiver
+) -> None:
+    if status:
+        receiver.faults.fail_every, receiver.faults.status = 3, status
+    received(receiver, run())
+
+
+def test_the_second_of_two_partners_gets_their_rd(
+    run: Callable[..., PointPaths], receiver: Receiver
+) -> None:
+    from gradsweep.analysis import relative_difference, relative_difference_means
+    from gradsweep.store import load_rows
+
+    first, second = run("correctness=irrelevant"), run("correctness=correct")
+    assert not [name for name in receiver.run(first.point_id).summary if name[:3] == "rd_"]
+    means = relative_difference_means(relative_difference(load_rows(first.results)))
+    expected = {
+        f"rd_nuclear_norm_{p}": rd
+        for p, rd in means.select("projection", "relative_difference").iter_rows()
+    }
+    summary = receiver.run(second.point_id).summary
+    assert {name: summary[name] for name in expected} == pytest.approx(expected)
+    assert len([name for name in summary if name[:3] == "rd_"]) == 4 * 9
+
+
+def kill_in_the_middle(overrides: list[str], stored: int) -> PointPaths:
+    """Extraction in a process of its own, killed once so many samples are on disk."""
+    config = compose(*overrides)
+    paths = PointPaths(config.results, point_id(config))
+    environment = os.environ | {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
+    command = [sys.executable, "-c", EXTRACT, *overrides, "gradients.workers=1"]
+    process = subprocess.Popen(command, env=environment)
+    while len(list(paths.parts.glob("samples-*"))) < stored:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert point_state(paths) is PointState.STOPPED
+    return paths
+
+
+@pytest.mark.parametrize("mode", ["auto", "offline"])
+def test_killed_and_resumed_each_sample_is_there_once(
+    mode: str, overrides: list[str], run: Callable[..., PointPaths], receiver: Receiver
+) -> None:
+    more = [*MANY, f"tracking.mode={mode}"]
+    paths = kill_in_the_middle([*overrides, *more], 25)
+    wandb.teardown()
+    run(*more)
+    if mode == "offline":
+        assert receiver.runs == []
+        found = [logged(segment, "sample") for segment in segments(paths.results)]
+        assert len(found) == 2
+        assert sum(map(len, found)) == len(set.union(*found)) == 60
+        assert run_verb("sync", [str(paths.results)]) == 0
+    received(receiver, paths)
+
+
+def test_a_server_that_goes_away_costs_neither_time_nor_results(
+    run: Callable[..., PointPaths],
+    overrides: list[str],
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from gradsweep.tracking import wandb_run
+
+    monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 2.0)
+    receiver.faults.refuse_after = 2  # it knows the run and not one row
+    paths = run()
+    assert point_state(paths) is PointState.DONE
+    (warning,) = [r for r in caplog.records if r.name.startswith("gradsweep.tracking")]
+    assert "python -m gradsweep sync" in warning.message
+    assert len(indices(receiver.run(paths.point_id))) < 6
+
+
+def test_a_full_quota_costs_one_warning_and_no_results(
+    run: Callable[..., PointPaths], receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.faults.quota_full = True
+    assert point_state(run()) is PointState.DONE
+    (warning,) = [r for r in caplog.records if r.name.startswith("gradsweep.tracking")]
+    assert "quota" in warning.message
