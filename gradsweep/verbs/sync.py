@@ -18,6 +18,7 @@ from gradsweep.store.lease import hold_lease
 from gradsweep.store.lookup import find_point, stored_points
 from gradsweep.tracking.follow import follow
 from gradsweep.tracking.sync import Outcome, Uploader, outcome
+from gradsweep.tracking.wandb_run import DEFAULTS, environment_defaults
 
 GIVE_UP_AFTER = 3
 """Failed uploads in a row: the server, not a point, is to blame."""
@@ -32,8 +33,9 @@ def run(args: Sequence[str]) -> int:
     """
     given = _parser().parse_args(args)
     chosen = selection(given.words)
-    _require_server()
     console = Console(highlight=False, markup=False)
+    with environment_defaults(DEFAULTS):  # before the client reads its settings
+        _require_server()
     with (
         hold_lease(chosen.results / "wandb" / "SYNC"),
         Uploader(chosen.results.resolve(), given.project, given.entity) as uploader,
