@@ -5,6 +5,7 @@ Each test's jobs are long enough to be interrupted half-way; a sample is a part 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -117,8 +118,9 @@ def test_a_time_limit_in_the_middle_of_a_point(
         limit = f"TimeLimit={minutes_until_a_warning(grid, point_id)}"
         slurm("scontrol", "update", f"JobId={element_of(grid, point_id)}", limit)
     for process in processes:
-        wait_until(lambda process=process: pending(process, signal.SIGUSR2), "SLURM's warning")
-        os.kill(process, signal.SIGCONT)
+        wait_until(lambda process=process: warned(process), "SLURM's warning")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGCONT)
     grid.finish()
     grid.assert_done()
     assert grid.starts() == 6, "each was put back into the queue once"
@@ -132,11 +134,15 @@ def minutes_until_a_warning(grid: Grid, point_id: str) -> int:
     return (seconds + 45) // 60 + 1
 
 
-def pending(process: int, number: signal.Signals) -> bool:
-    """Whether this signal waits for the process, which is stopped, to go on."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd", "ShdPnd"))]
-    return any(mask >> (number - 1) & 1 for mask in masks)
+def warned(process: int) -> bool:
+    """Whether SLURM's signal waits for a stopped process, or has woken it up already."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    found = dict(line.split(":", 1) for line in lines)
+    pending = int(found["SigPnd"], 16) | int(found["ShdPnd"], 16)
+    return "T" not in found["State"] or bool(pending >> (signal.SIGUSR2 - 1) & 1)
 
 
 def test_a_killed_process_of_a_job_that_shares_out_a_point(

@@ -50,9 +50,9 @@ def verb(grid: Grid, *words: str, expect: int = 0) -> str:
 
 
 def shown(grid: Grid, point_id: str) -> str:
-    """The point's line of `status`."""
-    (line,) = (text for text in verb(grid, "status").splitlines() if point_id[:8] in text.split())
-    return line
+    """The point's line in the table of `status`; notes come below it."""
+    lines = verb(grid, "status").splitlines()
+    return next(line for line in lines if point_id[:8] in line.split())
 
 
 def release(grid: Grid) -> None:
