@@ -19,7 +19,8 @@ def wait_for_uploads() -> None:
     """What the end of a process does: tracked points upload in threads of their own."""
     for thread in threading.enumerate():
         if thread.name.startswith("tracking-"):
-            thread.join()
+            thread.join(timeout=120)
+            assert not thread.is_alive(), "a tracker of this process was never ended"
 
 
 def indices(run: ReceivedRun) -> list[int]:

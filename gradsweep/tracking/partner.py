@@ -1,9 +1,9 @@
-"""RD for run tables: a point against the one that differs in correctness alone."""
+"""RD for run tables and curves: a point against the one that differs in correctness alone."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -16,25 +16,42 @@ from gradsweep.store import PointPaths, load_rows, point_folders
 from gradsweep.store.read import read_config
 
 
-def rd_scalars(paths: PointPaths) -> dict[str, float]:
-    """`rd_<metric>_<projection>`, a mean over layers, of a point and its partner, both DONE.
+@dataclass(frozen=True)
+class Difference:
+    """RD of a pair of points, named as it is logged; empty without a pair."""
+
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    """`rd_<metric>_<projection>`: mean over layers."""
+    layers: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    """Layer -> `layer_rd_<metric>_<projection>`."""
+
+
+def difference(paths: PointPaths) -> Difference:
+    """RD of a point and its partner, both DONE.
 
     Empty while there is no such partner in the same results folder, and where there are several
-    (irrelevant responses from different sources). The partner's own summary is not touched.
+    (irrelevant responses from different sources). The partner's own run is not touched.
     """
     partner = find_partner(paths)
     if partner is None:
-        return {}
+        return Difference()
     rows = load_rows(paths.results, [paths.point_id, partner.point_id])
     scalars: dict[str, float] = {}
+    layers: dict[int, dict[str, float]] = {}
     for metric in METRICS:
         if rows.filter(pl.col(metric).cast(pl.Float64).is_finite()).is_empty():
             continue
-        means = relative_difference_means(relative_difference(rows, metric))
-        for line in means.iter_rows(named=True):
-            if math.isfinite(line["relative_difference"]):
-                scalars[f"rd_{metric}_{line['projection']}"] = line["relative_difference"]
-    return scalars
+        found = relative_difference(rows, metric)
+        for projection, mean in _defined(relative_difference_means(found), "projection"):
+            scalars[f"rd_{metric}_{projection}"] = mean
+        for projection, layer, value in _defined(found, "projection", "layer"):
+            layers.setdefault(layer, {})[f"layer_rd_{metric}_{projection}"] = value
+    return Difference(scalars, layers)
+
+
+def _defined(differences: pl.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
+    defined = differences.filter(pl.col("relative_difference").is_finite())
+    yield from defined.select(*names, "relative_difference").iter_rows()
 
 
 def find_partner(paths: PointPaths) -> PointPaths | None:

@@ -29,7 +29,7 @@ from gradsweep.store import (
 from gradsweep.store.read import read_config
 from gradsweep.tracking.description import RunDescription
 from gradsweep.tracking.ledger import UPLOADED, UPLOADING, Entry, Ledger, server_name
-from gradsweep.tracking.partner import rd_scalars
+from gradsweep.tracking.partner import difference
 from gradsweep.tracking.run_log import Segment, segments
 from gradsweep.tracking.wandb_run import FINISH_SECONDS, PointRun
 
@@ -151,7 +151,7 @@ def _bring(paths: PointPaths, run: PointRun, done: bool) -> tuple[int, int]:
     try:
         if done:
             scalars = json.loads(paths.summary.read_text(encoding="utf-8")).get("metrics", {})
-            added = run.finish(samples, rows, paths.rows, scalars | rd_scalars(paths))
+            added = run.finish(samples, rows, paths.rows, scalars, difference(paths))
         else:
             added = run.log_samples(samples, rows)
             run.fail(_why(paths))

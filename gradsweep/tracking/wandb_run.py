@@ -24,6 +24,7 @@ from gradsweep.records import METRICS
 from gradsweep.tracking import wandb_schema
 from gradsweep.tracking.description import RunDescription
 from gradsweep.tracking.ledger import server_name
+from gradsweep.tracking.partner import Difference
 from gradsweep.tracking.run_log import logged, segments
 from gradsweep.tracking.wandb_mode import require_route
 
@@ -71,7 +72,8 @@ class PointRun:
         self._run.define_metric("s_*", step_metric="sample", summary="mean")
         self._run.define_metric("layer", hidden=True, summary="none")
         for metric in METRICS:  # `layer_*` would catch the table `layer_stats` too
-            self._run.define_metric(f"layer_{metric}_*", step_metric="layer", summary="none")
+            for name in (f"layer_{metric}_*", f"layer_rd_{metric}_*"):
+                self._run.define_metric(name, step_metric="layer", summary="none")
 
     @property
     def folder(self) -> Path:
@@ -94,6 +96,7 @@ class PointRun:
         rows: pl.DataFrame,
         rows_file: Path,
         summary: Mapping[str, float],
+        rd: Difference,
     ) -> int:
         """Complete the run and wait for the uploads, within limits.
 
@@ -102,9 +105,9 @@ class PointRun:
         stats = wandb_schema.layer_stats(rows)
         try:
             added = self.log_samples(samples, rows)
-            self._log("layer", wandb_schema.layer_values(stats))
+            self._log("layer", wandb_schema.layer_values(stats, rd.layers))
             # A failure of an earlier start is over.
-            self._run.summary.update({**summary, "failure": ""})
+            self._run.summary.update({**summary, **rd.scalars, "failure": ""})
             self._log_files(stats, rows_file)
         finally:  # else the process waits for the server when it exits
             self._run.finish()

@@ -5,11 +5,12 @@ History of a run, in this order:
 - per sample `{sample, s_loss, s_<metric>_<projection>}`: means over layers, x axis `sample`,
   the sample's index in the point (explicit, because W&B's own step restarts with a resumed point);
 - per layer, at the end, `{layer, layer_<metric>_<projection>}`: means over samples, x axis `layer`,
-  so that an ordinary line plot overlays the layer curves of many runs.
+  so that an ordinary line plot overlays the layer curves of many runs; and, in the run of the point
+  of a pair that is done last, `layer_rd_<metric>_<projection>`.
 
 Summary (columns of the run table): the scalars of the whole point that the caller gives, named
 `<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.summary_scalars`;
-`rd_<metric>_<projection>` (`partner.rd_scalars`); and `failure`, why the last start of the point
+`rd_<metric>_<projection>` (`partner.difference`); and `failure`, why the last start of the point
 stopped early, empty when it is complete.
 Table `layer_stats`: mean, quantiles and count over samples by layer, projection and metric.
 
@@ -21,6 +22,7 @@ Per-layer keys per sample are avoided: they would pass W&B's limits on metrics p
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -59,12 +61,19 @@ def sample_values(samples: pl.DataFrame, rows: pl.DataFrame) -> list[dict[str, f
     ]
 
 
-def layer_values(stats: pl.DataFrame) -> list[dict[str, float]]:
-    """One history row per layer, in the order of the layers, from `layer_stats`."""
+def layer_values(
+    stats: pl.DataFrame, rd: Mapping[int, Mapping[str, float]]
+) -> list[dict[str, float]]:
+    """One history row per layer, in the order of the layers.
+
+    Args:
+        stats: from `layer_stats`.
+        rd: layer -> RD by name (`partner.Difference.layers`).
+    """
     by_layer: dict[int, dict[str, float]] = {}
     for layer, projection, metric, mean in stats.select(TABLE_COLUMNS[:4]).iter_rows():
         by_layer.setdefault(layer, {"layer": layer})[f"layer_{metric}_{projection}"] = mean
-    return list(by_layer.values())
+    return [values | dict(rd.get(layer, {})) for layer, values in by_layer.items()]
 
 
 def layer_stats(rows: pl.DataFrame) -> pl.DataFrame:

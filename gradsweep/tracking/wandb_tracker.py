@@ -30,7 +30,7 @@ from gradsweep.store import PointPaths
 from gradsweep.store.frames import rows_frame, samples_frame
 from gradsweep.tracking import wandb_mode
 from gradsweep.tracking.description import RunDescription
-from gradsweep.tracking.partner import rd_scalars
+from gradsweep.tracking.partner import difference
 from gradsweep.tracking.wandb_run import DEFAULTS, PointRun, environment_defaults
 
 ABANDONED_SECONDS = 1.0
@@ -83,7 +83,7 @@ class WandbTracker:
         """Log missing samples, layer curves, summary, table and rows, and upload them."""
 
         def complete(run: PointRun) -> None:
-            run.finish(samples, rows, rows_file, {**summary, **rd_scalars(self._paths)})
+            run.finish(samples, rows, rows_file, summary, difference(self._paths))
 
         self._end("finishing", complete)
 

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 import wandb
 import wandb_workspaces.reports.v2.interface as wr
 import wandb_workspaces.workspaces.interface as ws
 from stored_points import store_point  # type: ignore[import-not-found]
+from tracked_points import wait_for_uploads  # type: ignore[import-not-found]
 from wandb_receiver import Receiver  # type: ignore[import-not-found]
 
-from gradsweep.analysis.summary import summary_scalars
+from gradsweep import compose, extract
 from gradsweep.cli import main
-from gradsweep.config import Config, WandbMode
-from gradsweep.records import AXES, Axes, SampleResult
-from gradsweep.tracking import make_tracker
+from gradsweep.records import AXES, Axes
 
 Captured = pytest.CaptureFixture[str]
 PLACE = ("--project", "tests", "--entity", "local")
@@ -74,35 +71,29 @@ def address(shown: str, kind: str) -> str:
 
 
 def test_everything_that_a_dashboard_refers_to_is_what_a_run_logs(
-    connected: Receiver,
-    results_folder: Path,
-    make_config: Callable[..., Config],
-    results: list[SampleResult],
-    rows_of: Callable[[list[SampleResult]], pl.DataFrame],
+    connected: Receiver, results_folder: Path, saved_model: Path, tmp_path: Path
 ) -> None:
-    rows, rows_file = rows_of(results), results_folder / "rows.parquet"
-    rows.write_parquet(rows_file)
-    tracker = make_tracker(make_config(WandbMode.online), "point0", "sweep", {"torch": "2"})
-    for result in results:
-        tracker.log_sample(result)
-    tracker.finish(rows, rows_file, summary_scalars(rows))
-    run = connected.run("point0")
+    """A real pair of points: the second one has RD, too."""
+    tiny = ["model=folder", f"model.source.path={saved_model}", "n_samples=2"]
+    root = f"store.root={tmp_path / 'pair'}"
+    for correctness in ("irrelevant", "correct"):
+        point = extract(
+            compose(*tiny, root, "cot=simplified", f"correctness={correctness}"),
+            show_progress=False,
+        )
+    wait_for_uploads()
+    run = connected.run(point.paths.point_id)
     logged = {f"summary:{name}" for name in run.summary} | {f"config:{name}" for name in run.values}
     curves = {(x, name) for row in run.history for x in ("layer", "sample") if x in row
               for name in row}  # fmt: skip
-    # Logged by the point of a pair that is done last: here there is no pair.
-    rd = "*rd_nuclear_norm_[qkvo]"
     assert main(["dashboard", str(results_folder), *PLACE]) == 0
     for kind in ("project-view", "runs"):
         spec = only(connected.views(kind))["spec"]
         refers = list(referred(spec))
         assert len(refers) > 40
         for x, name in refers:
-            known = (x, name) in curves if x else name in logged
-            assert known or fnmatch.fnmatch(name, rd), (x, name)
-        assert {(x, name) for x, name in refers if fnmatch.fnmatch(name, rd)} >= {
-            ("layer", f"layer_rd_nuclear_norm_{projection}") for projection in "qkvo"
-        }
+            assert (x, name) in curves if x else name in logged, (x, name)
+        assert set(refers) >= {("layer", f"layer_rd_nuclear_norm_{p}") for p in "qkvo"}
 
 
 def referred(spec: Any) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import wandb
 from tracked_points import (  # type: ignore[import-not-found]
@@ -92,7 +93,8 @@ def test_the_second_of_two_partners_gets_their_rd(
 
     first, second = run("correctness=irrelevant"), run("correctness=correct")
     assert not [name for name in receiver.run(first.point_id).summary if name[:3] == "rd_"]
-    means = relative_difference_means(relative_difference(load_rows(first.results)))
+    differences = relative_difference(load_rows(first.results))
+    means = relative_difference_means(differences)
     expected = {
         f"rd_nuclear_norm_{p}": rd
         for p, rd in means.select("projection", "relative_difference").iter_rows()
@@ -100,6 +102,51 @@ def test_the_second_of_two_partners_gets_their_rd(
     summary = receiver.run(second.point_id).summary
     assert {name: summary[name] for name in expected} == pytest.approx(expected)
     assert len([name for name in summary if name[:3] == "rd_"]) == 4 * 9
+    curves = {
+        (row["layer"], name): value
+        for row in receiver.run(second.point_id).history
+        for name, value in row.items()
+        if name.startswith("layer_rd_nuclear_norm_")
+    }
+    assert curves == pytest.approx(
+        {
+            (layer, f"layer_rd_nuclear_norm_{p}"): rd
+            for layer, p, rd in differences.select(
+                "layer", "projection", "relative_difference"
+            ).iter_rows()
+        }
+    )
+
+
+def test_a_crash_of_the_client_changes_no_number(
+    overrides: list[str], run: Callable[..., PointPaths], tmp_path: Path
+) -> None:
+    """Its helper process is killed when half of the samples are stored."""
+    from gradsweep.store import load_rows
+
+    killed: list[int] = []
+
+    def crash() -> bool:
+        """Asked after each stored batch."""
+        cores = [p for p in psutil.Process().children(recursive=True) if "wandb" in p.name()]
+        if not killed and cores:
+            killed.extend(core.pid for core in cores)
+            for core in cores:
+                core.kill()
+        return False
+
+    one_by_one = [*overrides, "gradients.batch_tokens=1", "gradients.workers=1"]
+    deadline = time.monotonic() + 60
+    config = compose(*one_by_one, "n_samples=40")
+    paths = extract(config, show_progress=False, stop=crash).paths
+    assert killed, "the client had not started in time: more samples"
+    assert time.monotonic() < deadline, "it held extraction up"
+    wait_for_uploads()
+    other = f"store.root={tmp_path / 'other'}"
+    untracked = extract(
+        compose(*one_by_one, "n_samples=40", "tracking=none", other), show_progress=False
+    )
+    assert_frame_equal(load_rows(paths.results), untracked.rows())
 
 
 def kill_in_the_middle(overrides: list[str], stored: int) -> PointPaths:

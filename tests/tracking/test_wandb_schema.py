@@ -34,7 +34,7 @@ def test_every_name_is_one_that_wandb_can_plot(
     stats = wandb_schema.layer_stats(rows_of(results))
     names = [
         *sample_values(results[0]),
-        *wandb_schema.layer_values(stats)[0],
+        *wandb_schema.layer_values(stats, {})[0],
         *summary_scalars(rows_of(results)),
     ]
     assert len(names) == len(set(names)) == 2 + 1 + 4 * 4 * len(METRICS)
@@ -47,7 +47,7 @@ def test_one_history_row_per_layer_whatever_the_depth(
     first = rows_of(results).filter(layer=0)
     deep = pl.concat(first.with_columns(layer=pl.lit(layer)) for layer in reversed(range(126)))
     stats = wandb_schema.layer_stats(deep)
-    assert [line["layer"] for line in wandb_schema.layer_values(stats)] == list(range(126))
+    assert [line["layer"] for line in wandb_schema.layer_values(stats, {})] == list(range(126))
     assert len(stats) < 10_000  # what W&B shows of a table
 
 
@@ -56,7 +56,7 @@ def test_layer_curves_are_those_of_the_report(results: list[SampleResult], rows_
     partial = _change_row(results[0], 1, "k", sigma_ratio=math.nan)
     untrusted = _change_row(results[1], 2, "o", finite=False, nuclear_norm=1e9)
     rows = rows_of([partial, untrusted, *results[2:]])
-    layers = wandb_schema.layer_values(wandb_schema.layer_stats(rows))
+    layers = wandb_schema.layer_values(wandb_schema.layer_stats(rows), {})
     for name, reported in summary_scalars(rows).items():
         if name.startswith("mad_"):
             metric, projection = name.removeprefix("mad_").rsplit("_", 1)
@@ -103,7 +103,7 @@ def test_a_metric_that_was_not_measured_is_not_shown(
         for r in results
     ]
     rows = rows_of(unmeasured)
-    (first, *_) = wandb_schema.layer_values(wandb_schema.layer_stats(rows))
+    (first, *_) = wandb_schema.layer_values(wandb_schema.layer_stats(rows), {})
     for names in (sample_values(unmeasured[0]), first, summary_scalars(rows)):
         assert any("nuclear_norm" in name for name in names)
         assert not any("cosine_partner" in name for name in names)
