@@ -1,10 +1,37 @@
-"""Types of arguments that several verbs take."""
+"""What several verbs take, and how it is read."""
 
 from __future__ import annotations
 
 import argparse
+import inspect
+from collections.abc import Callable, Sequence
 
 from gradsweep.records import METRICS
+
+_PLACE = "a results folder (default: results) or a sweep, by name or folder"
+
+
+def verb_parser(run: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
+    """Of the verb whose module has this `run`; its docstring is the help."""
+    return argparse.ArgumentParser(
+        f"python -m gradsweep {run.__module__.rsplit('.', 1)[-1]}",
+        description=inspect.getdoc(run),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """`words` for `selection`: where, and filters."""
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="results|sweep|axis=value",
+        help=f"{_PLACE}; axis=value,value keeps only these",
+    )
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("place", nargs="?", metavar="results|sweep", help=_PLACE)
 
 
 def metric_list(text: str) -> tuple[str, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gradsweep.errors import ConfigError
+from gradsweep.verbs.arguments import verb_parser
 
 if TYPE_CHECKING:
     from gradsweep.jobs.cancel import Cancelled
@@ -62,11 +62,7 @@ def _say(cancelled: Cancelled) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m gradsweep cancel",
-        description=inspect.getdoc(run),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(run)
     parser.add_argument(
         "words",
         nargs="*",

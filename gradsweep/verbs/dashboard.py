@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rich.console import Console
 from gradsweep.records import METRICS
 from gradsweep.selection import selection
 from gradsweep.store import SweepPaths
-from gradsweep.verbs.arguments import metric_list
+from gradsweep.verbs.arguments import add_selection, metric_list, verb_parser
 
 _METRICS = ("nuclear_norm", "sigma_ratio", "effective_rank")
 _BESIDE = Path("results/reports/<name>/wandb")
@@ -56,18 +55,8 @@ def run(args: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m gradsweep dashboard",
-        description=inspect.getdoc(run),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="results|sweep|axis=value",
-        help="a results folder (default: results) or a sweep, by name or folder; "
-        "axis=value,value keeps only these",
-    )
+    parser = verb_parser(run)
+    add_selection(parser)
     parser.add_argument("--sweep", help="only the runs of this sweep (default: all of the project)")
     parser.add_argument("--project", help="default: the one that the points were tracked in")
     parser.add_argument("--entity", help="user or team; default: the points', else the key's own")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import inspect
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from gradsweep.verbs.arguments import verb_parser
 
 
 def run(args: Sequence[str]) -> int:
@@ -26,11 +26,7 @@ def run(args: Sequence[str]) -> int:
     from gradsweep.jobs.points import known_points
     from gradsweep.jobs.tasks import known_submissions
 
-    parser = argparse.ArgumentParser(
-        "python -m gradsweep logs",
-        description=inspect.getdoc(run),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = verb_parser(run)
     parser.add_argument("point", metavar="POINT", help="an id, its beginning, or axis=value,…")
     parser.add_argument("-f", "--follow", action="store_true", help="print what comes, as it comes")
     parser.add_argument("--all", action="store_true", help="all starts and all points of the job")

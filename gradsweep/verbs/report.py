@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import inspect
 from collections.abc import Sequence
 
 from gradsweep.records import METRICS
-from gradsweep.verbs.arguments import metric_list, seconds
+from gradsweep.verbs.arguments import add_selection, metric_list, seconds, verb_parser
 
 
 def run(args: Sequence[str]) -> int:
@@ -19,18 +17,8 @@ def run(args: Sequence[str]) -> int:
     from gradsweep.selection import selection
     from gradsweep.show import show_report
 
-    parser = argparse.ArgumentParser(
-        "python -m gradsweep report",
-        description=inspect.getdoc(run),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="results|sweep|axis=value",
-        help="a results folder (default: results) or a sweep, by name or folder; "
-        "axis=value,value keeps only these",
-    )
+    parser = verb_parser(run)
+    add_selection(parser)
     parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
     parser.add_argument(
         "--metric",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+from gradsweep.verbs.arguments import add_place, verb_parser
 
 if TYPE_CHECKING:
     from gradsweep.jobs.retry import Retried
@@ -70,17 +71,8 @@ def _say(retried: Retried, place: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m gradsweep retry",
-        description=inspect.getdoc(run),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "place",
-        nargs="?",
-        metavar="results|sweep",
-        help="a results folder (default: results) or a sweep, by name or folder",
-    )
+    parser = verb_parser(run)
+    add_place(parser)
     parser.add_argument("--failed", action="store_true", help="the points that have failed")
     parser.add_argument(
         "--missing",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
-import inspect
 from collections.abc import Sequence
 from contextlib import suppress
 
-from gradsweep.verbs.arguments import seconds
+from gradsweep.verbs.arguments import add_place, seconds, verb_parser
 
 
 def run(args: Sequence[str]) -> int:
@@ -30,17 +28,8 @@ def run(args: Sequence[str]) -> int:
     from gradsweep.jobs.table import MANY, overview_table, wide_console
     from gradsweep.selection import selection
 
-    parser = argparse.ArgumentParser(
-        "python -m gradsweep status",
-        description=inspect.getdoc(run),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "place",
-        nargs="?",
-        metavar="results|sweep",
-        help="a results folder (default: results) or a sweep, by name or folder",
-    )
+    parser = verb_parser(run)
+    add_place(parser)
     parser.add_argument("--all", action="store_true", help="every point, however many there are")
     parser.add_argument(
         "--watch",

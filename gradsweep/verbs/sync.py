@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
@@ -19,6 +18,7 @@ from gradsweep.store.lookup import find_point, stored_points
 from gradsweep.tracking.follow import follow
 from gradsweep.tracking.sync import Outcome, Uploader, outcome
 from gradsweep.tracking.wandb_run import DEFAULTS, environment_defaults
+from gradsweep.verbs.arguments import add_selection, verb_parser
 
 GIVE_UP_AFTER = 3
 """Failed uploads in a row: the server, not a point, is to blame."""
@@ -122,18 +122,8 @@ def _require_server() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "python -m gradsweep sync",
-        description=inspect.getdoc(run),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="results|sweep|axis=value",
-        help="a results folder (default: results) or a sweep, by name or folder; "
-        "axis=value,value keeps only these",
-    )
+    parser = verb_parser(run)
+    add_selection(parser)
     parser.add_argument(
         "--live",
         action="store_true",

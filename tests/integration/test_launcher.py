@@ -69,7 +69,9 @@ def test_one_failing_point_does_not_stop_the_others(
     grid = make_grid(
         *one_model, lengths, "n_samples=2", *ON_SLURM, "hydra.launcher.points_per_job=3"
     )
-    grid.run("hydra.launcher.wait=true", expect=1)
+    said = grid.run("hydra.launcher.wait=true", expect=1)
+    assert "not done:" in said
+    assert "none of the 2 samples could be measured" in said, "the summary names the reason"
     failed, *others = (grid.state(point_id) for point_id in grid.planned())
     assert failed is PointState.FAILED
     assert others == [PointState.DONE] * 2
