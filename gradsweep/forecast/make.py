@@ -23,9 +23,9 @@ from gradsweep.estimate import (
     tokens_per_sample,
 )
 from gradsweep.forecast.records import Forecast, ModelForecast, PointForecast
+from gradsweep.jobs.queued import points_in_jobs
 from gradsweep.launch.fit import job_hardware, misfit
 from gradsweep.launch.local import LocalScheduler
-from gradsweep.launch.queued import points_in_jobs
 from gradsweep.launch.records import Array, Task
 from gradsweep.launch.settings import LaunchSettings, LocalSettings, SlurmSettings
 from gradsweep.launch.slurm import DEFAULT_MAX_ARRAY_SIZE, SlurmScheduler

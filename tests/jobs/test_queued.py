@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from gradsweep.launch.queued import points_in_jobs
+from gradsweep.jobs.queued import points_in_jobs
 from gradsweep.launch.records import (
     Array,
     JobPaths,
@@ -93,6 +94,7 @@ def test_the_last_start_counts(run: MakeRun, tmp_path: Path) -> None:
 
 def test_local_processes_count_while_they_live(submitted: JobPaths, tmp_path: Path) -> None:
     text = submitted.submission.read_text().replace('"slurm"', '"local"')
+    text = text.replace('"host": "host"', f'"host": "{socket.gethostname()}"')
     submitted.submission.write_text(text)
     write_submitted_array(submitted, SubmittedArray(0, "local", "now", (os.getpid(), 1)))
     assert points_in_jobs(tmp_path) == {}, "these processes are not of this submission"
