@@ -1,4 +1,5 @@
-"""What names and describes a point's W&B run: id = point id, group = sweep, tags = axes."""
+"""What names and describes a point's W&B run: id = point id, group = sweep, tags = axes
+and versions."""
 
 from __future__ import annotations
 
@@ -11,6 +12,8 @@ from gradsweep.identity import science
 
 MAX_TAG_LENGTH = 64
 """W&B refuses longer tags."""
+TAGGED_VERSIONS = ("gradsweep", "torch", "transformers")
+"""To filter runs by; the config has all of them."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,12 @@ class RunDescription:
             "name": " · ".join(self.axes.values()),
             "group": self.sweep,
             "job_type": "extract",
-            "tags": [f"{axis}={option}"[:MAX_TAG_LENGTH] for axis, option in self.axes.items()],
+            "tags": [f"{name}={value}"[:MAX_TAG_LENGTH] for name, value in self._tags().items()],
             "config": dict(self.axes) | named | {"versions": dict(self.versions)},
             # Another run of this process is not ours to return or to finish.
             "reinit": "create_new",
         }
+
+    def _tags(self) -> dict[str, str]:
+        versions = {name: self.versions[name] for name in TAGGED_VERSIONS if name in self.versions}
+        return {**self.axes, **versions}

@@ -93,7 +93,8 @@ def test_a_finished_point_reads_back_as_it_was_given(
     assert (log.id, log.group, log.project, log.resume) == ("point123", "sweep-a", "tests", True)
     assert log.name == "tiny · arithmetic · detailed · correct"
     axes = {"model": "tiny", "dataset": "arithmetic", "cot": "detailed", "correctness": "correct"}
-    assert log.tags == [f"{axis}={option}" for axis, option in axes.items()]
+    tags = {**axes, "gradsweep": "0.1.0", "torch": "2.13.0"}
+    assert log.tags == [f"{name}={value}" for name, value in tags.items()]
     assert {axis: log.config[axis] for axis in axes} == axes
     assert log.config["versions"] == VERSIONS
     assert log.config["science"] == science(finished.config)
