@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gradsweep.errors import SchedulerError
@@ -47,9 +48,11 @@ def cancel(overview: Overview, point_ids: Collection[str], answer: QueueAnswer) 
     ended: list[JobTask] = []
     narrowed: list[JobTask] = []
     points: list[str] = []
-    for task in overview.tasks:
-        mine = [name for name in task.left if name in point_ids]
-        if task.phase is Phase.OVER or not mine:
+    # Looked at before anything is written: tasks that share out a point have it in common.
+    live = [task for task in overview.tasks if task.phase is not Phase.OVER]
+    of_task = [(task, [name for name in task.left if name in point_ids]) for task in live]
+    for task, mine in of_task:
+        if not mine:
             continue
         for point_id in mine:
             write_text(task.paths.cancelled(point_id), "")
@@ -79,7 +82,8 @@ def _end_local(tasks: Sequence[JobTask], answer: QueueAnswer) -> list[str]:
         # Only a process that was seen to be ours: numbers get reused.
         pid = answer.local.get(task.key)
         if pid is not None:
-            os.kill(pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGTERM)
         elif task.submission.host != socket.gethostname():
             problems.append(
                 f"process {task.job_id} is on {task.submission.host}: it will find its points "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +12,7 @@ from gradsweep.jobs.lines import GOING_ON, Line, State
 from gradsweep.jobs.overview import Observer
 from gradsweep.jobs.tasks import JobTask
 from gradsweep.progress import console
-from gradsweep.store import PointPaths
+from gradsweep.store import PointPaths, failure
 
 _START = re.compile(r"job \S+ on \S+, start \d+")
 """The first line of every start of a job."""
@@ -120,8 +119,7 @@ def _print_new(
 
 def _files(tasks: Sequence[JobTask]) -> Iterator[Path]:
     for task in tasks:
-        if task.log is not None and task.log.exists():
-            yield task.log
+        yield from task.logs
 
 
 def _nothing_yet(line: Line) -> str:
@@ -137,7 +135,7 @@ def _outside(line: Line, out: Callable[[str], None]) -> None:
     if line.state is State.FAILED:
         console.print(
             f"{line.point_id} ran outside of jobs: what it printed went to its terminal; "
-            f"this is {line.point.paths.failed}",
+            f"this is {(failure(line.point.paths) or {}).get('file')}",
             soft_wrap=True,
         )
         out(_why_unless_in(line.point.paths, ""))
@@ -152,9 +150,9 @@ def _outside(line: Line, out: Callable[[str], None]) -> None:
 
 def _why_unless_in(paths: PointPaths, printed: str) -> str:
     """What FAILED.json says, when the log does not; of a user's error the message alone tells."""
-    failure = json.loads(paths.failed.read_text(encoding="utf-8"))
-    if failure["message"] in printed:
+    failed = failure(paths)
+    if failed is None or failed["message"] in printed:
         return ""
-    if failure["user_error"]:
-        return f"{failure['error']}: {failure['message']}\n"
-    return "".join(failure["traceback"])
+    if failed["user_error"]:
+        return f"{failed['error']}: {failed['message']}\n"
+    return "".join(failed["traceback"])

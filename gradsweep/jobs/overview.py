@@ -25,7 +25,7 @@ from gradsweep.jobs.tasks import (
     tasks_of,
 )
 from gradsweep.launch.records import epoch
-from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store import PointPaths, PointState, failure, point_state
 from gradsweep.store.lease import holder
 from gradsweep.store.progress import Progress, ProgressReader
 
@@ -198,8 +198,8 @@ def _note(
     held: Mapping[str, Any] | None,
 ) -> str:
     if state is State.FAILED:
-        failure = json.loads(point.paths.failed.read_text(encoding="utf-8"))
-        return " ".join(f"{failure['error']}: {failure['message']}".split())
+        failed = failure(point.paths) or {"error": "", "message": "the reason is gone"}
+        return " ".join(f"{failed['error']}: {failed['message']}".split())
     if state is State.LOST:
         last = max(path.stat().st_mtime for path in _left_behind(point.paths))
         silent = (time.time() - last) / 60

@@ -81,9 +81,9 @@ class JobTask:
         return f"{self.taken.job_id}_{self.number}"
 
     @property
-    def log(self) -> Path | None:
-        """The file that it prints to; None when nobody has taken it."""
-        return self.paths.log(self.taken.job_id, self.number) if self.taken else None
+    def logs(self) -> list[Path]:
+        """The files that its processes have printed to."""
+        return self.paths.logs_of(self.taken.job_id, self.number) if self.taken else []
 
     @property
     def left(self) -> list[str]:

@@ -154,6 +154,10 @@ class JobPaths:
         """What a task has printed, in all of its starts: of SLURM's array job, or "local"."""
         return self.logs / f"{job_id}_{task}_{process}_log.out"
 
+    def logs_of(self, job_id: str, task: int) -> list[Path]:
+        """What there is of every process of a task."""
+        return sorted(self.logs.glob(f"{job_id}_{task}_*_log.out"))
+
     def script(self, number: int) -> Path:
         return self.folder / "sbatch" / f"{number}.sh"
 

@@ -21,6 +21,7 @@ import wandb
 from gradsweep.store import (
     PointPaths,
     PointState,
+    failure,
     load_rows,
     load_samples_table,
     point_folders,
@@ -175,6 +176,5 @@ def _in_use(folders: Collection[Segment]) -> bool:
 
 
 def _why(paths: PointPaths) -> str:
-    if paths.failed.exists():
-        return str(json.loads(paths.failed.read_text(encoding="utf-8"))["message"])
-    return "stopped before it was complete"
+    failed = failure(paths)
+    return str(failed["message"]) if failed else "stopped before it was complete"

@@ -52,6 +52,17 @@ def test_the_job_ends_with_its_last_point(cluster: Cluster, in_queue: InQueue) -
     assert scancelled(cluster)[-1] == "12_0"
 
 
+def test_all_jobs_that_share_out_a_point_end_with_it(cluster: Cluster, commands: Commands) -> None:
+    cluster.submit(SlurmSettings(points_per_job=2, shards=2, snapshot=False))
+    _, submission = cluster.submissions()[-1]
+    name = submission.job_name(0)
+    commands("squeue", f"echo '12_0|PENDING|{name}|None'; echo '12_1|PENDING|{name}|None'")
+    first = cancelled(cluster, 0)
+    assert (len(first.narrowed), scancelled(cluster)) == (2, [])
+    assert [task.job_id for task in cancelled(cluster, 1).ended] == ["12_0", "12_1"]
+    assert scancelled(cluster)[-2:] == ["12_0", "12_1"]
+
+
 def test_a_cancelled_point_can_be_submitted_while_its_job_goes_on(
     cluster: Cluster, in_queue: InQueue
 ) -> None:

@@ -43,7 +43,8 @@ def test_failed_and_missing_points_are_told_apart(cluster: Cluster) -> None:
     again(cluster, LEFT)
     _, last = cluster.submissions()[-1]
     assert points_of(last) == [cluster.points[1].point_id]
-    assert last.arrays[0].resources == {"timeout_min": 77, "mem_gb": 3}, "the same settings"
+    wanted = {"timeout_min": 77, "mem_gb": 3, "shards": 1, "tasks_per_node": 1}
+    assert last.arrays[0].resources == wanted, "the same settings"
     assert last.max_restarts == SlurmSettings().max_restarts
 
 
