@@ -37,7 +37,8 @@ class Config:
     def __post_init__(self) -> None:
         if self.n_samples is not None and self.n_samples < 1:
             raise ConfigError(f"n_samples must be at least 1, got {self.n_samples}")
-        if self.model.device_map is not None and self.gradients.device != "auto":
+        whole = isinstance(self.model, ModelConfig)  # data alone are loaded without a model
+        if whole and self.model.device_map is not None and self.gradients.device != "auto":
             raise ConfigError(
                 f"gradients.device={self.gradients.device}: model.device_map="
                 f"{self.model.device_map.name} puts the layers on all GPUs, and only "

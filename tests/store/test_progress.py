@@ -9,7 +9,7 @@ import pytest
 
 from gradsweep.records import SampleResult, SampleStatus
 from gradsweep.store import PointPaths
-from gradsweep.store.point import PointStore, open_point
+from gradsweep.store.point import open_point
 from gradsweep.store.progress import Part, Progress, ProgressReader
 
 
@@ -25,26 +25,22 @@ def paths(tmp_path: Path) -> PointPaths:
 def test_a_sample_that_was_tried_again_counts_once_and_its_time_twice(paths: PointPaths) -> None:
     with open_point(paths, {}) as store:
         store.append([result(0, SampleStatus.OUT_OF_MEMORY), result(1)])
-    PointStore(paths).append([result(0)])
+    with open_point(paths, {}) as store:
+        store.append([result(0)])
     progress = ProgressReader().read([paths])["abc"]
     assert progress.outcomes == {"s0": (True, 2.0), "s1": (True, 2.0)}
     assert progress.seconds == 6.0
 
 
 def test_parts_are_read_once(paths: PointPaths) -> None:
+    reader = ProgressReader()
     with open_point(paths, {}) as store:
         store.append([result(0)])
-    reader = ProgressReader()
-    reader.read([paths])
-    paths.part("samples", 0).write_bytes(b"not read again")
-    PointStore.append(_store_after(paths, 1), [result(1)])
+        reader.read([paths])
+        (first,) = paths.parts.glob("samples-*")
+        first.write_bytes(b"not read again")
+        store.append([result(1)])
     assert set(reader.read([paths])["abc"].outcomes) == {"s0", "s1"}
-
-
-def _store_after(paths: PointPaths, n_parts: int) -> PointStore:
-    store = PointStore.__new__(PointStore)
-    store.paths, store._next_part, store.stored_ids = paths, n_parts, set()
-    return store
 
 
 def test_nothing_stored_is_no_progress(paths: PointPaths) -> None:
