@@ -15,8 +15,11 @@ from gradsweep.launch.command import GridLauncher, grid_launcher, said
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, point_state
 from gradsweep.sweep import Plan, freeze, make_plan
+from gradsweep.tracking import uploads_left
 
 Composed = TypeVar("Composed")
+UPLOAD_SECONDS = 3.0
+"""Within which nobody wonders why a command that has shown its results does not end."""
 MULTIRUN_FLAGS = {"-m", "--multirun"}
 
 
@@ -37,7 +40,11 @@ def run(args: Sequence[str]) -> int:
             return _launch(plan, sweep, launcher, command)
         args = [*args, f"sweep={plan.name}"]
     status = _hydra(args)
-    return _conclude(plan, sweep if multirun else None) or status
+    status = _conclude(plan, sweep if multirun else None) or status
+    if left := uploads_left(UPLOAD_SECONDS):
+        said = f"W&B is still uploading {left} points; Ctrl-C leaves that to `gradsweep sync`"
+        console.print(said, style="dim", soft_wrap=True)
+    return status
 
 
 def checked_plan(overrides: Sequence[str], multirun: bool) -> Plan:

@@ -13,12 +13,13 @@ from gradsweep.analysis import curves
 from gradsweep.records import AXES, METRICS
 from gradsweep.store import PointPaths, load_rows, load_samples_table
 from gradsweep.store.read import read_config
+from gradsweep.tracking.tracker import THREAD_PREFIX
 
 
 def wait_for_uploads() -> None:
     """What the end of a process does: tracked points upload in threads of their own."""
     for thread in threading.enumerate():
-        if thread.name.startswith("tracking-"):
+        if thread.name.startswith(THREAD_PREFIX):
             thread.join(timeout=120)
             assert not thread.is_alive(), "a tracker of this process was never ended"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +13,10 @@ from gradsweep.records import SampleResult
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+THREAD_PREFIX = "tracking-"
+"""Of the threads that upload what extraction has finished with."""
 
 
 class Tracker(Protocol):
@@ -92,3 +98,12 @@ def make_tracker(
     from gradsweep.tracking.wandb_tracker import WandbTracker
 
     return WandbTracker(config, point_id, sweep, versions)
+
+
+def uploads_left(seconds: float) -> int:
+    """Points that are still uploaded after so long; the end of the process waits for them."""
+    deadline = time.monotonic() + seconds
+    threads = [t for t in threading.enumerate() if t.name.startswith(THREAD_PREFIX)]
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return sum(thread.is_alive() for thread in threads)

@@ -31,6 +31,7 @@ from gradsweep.store.frames import rows_frame, samples_frame
 from gradsweep.tracking import wandb_mode
 from gradsweep.tracking.description import RunDescription
 from gradsweep.tracking.partner import difference
+from gradsweep.tracking.tracker import THREAD_PREFIX
 from gradsweep.tracking.wandb_run import DEFAULTS, PointRun, environment_defaults
 
 ABANDONED_SECONDS = 1.0
@@ -57,7 +58,7 @@ class WandbTracker:
         if mode.name != "disabled":
             # No daemon: the process must not end before what it has was handed over.
             self._thread = threading.Thread(
-                target=self._work, args=(mode, description), name=f"tracking-{point_id}"
+                target=self._work, args=(mode, description), name=f"{THREAD_PREFIX}{point_id}"
             )
             self._thread.start()
 

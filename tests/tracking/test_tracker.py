@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
 from gradsweep.config import TrackerKind, TrackingConfig
+from gradsweep.tracking import uploads_left
+from gradsweep.tracking.tracker import THREAD_PREFIX
 
 REPOSITORY = Path(__file__).parents[2]
 OPTIONS = sorted((REPOSITORY / "conf" / "tracking").glob("*.yaml"))
@@ -54,3 +57,14 @@ def test_every_option_composes_and_explains_itself(option: Path) -> None:
 
 def test_every_tracker_kind_is_an_option() -> None:
     assert {path.stem for path in OPTIONS} == {kind.name for kind in TrackerKind}
+
+
+def test_who_waits_for_uploads_is_told_how_many_are_left() -> None:
+    done = threading.Event()
+    uploading = threading.Thread(target=done.wait, name=f"{THREAD_PREFIX}point")
+    uploading.start()
+    try:
+        assert uploads_left(0.05) == 1
+    finally:
+        done.set()
+    assert uploads_left(60) == 0
