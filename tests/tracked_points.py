@@ -13,6 +13,7 @@ from gradsweep.analysis import curves
 from gradsweep.records import AXES, METRICS
 from gradsweep.store import PointPaths, load_rows, load_samples_table
 from gradsweep.store.read import read_config
+from gradsweep.tracking.description import TAGGED_VERSIONS
 from gradsweep.tracking.tracker import THREAD_PREFIX
 
 
@@ -60,7 +61,8 @@ def _assert_described(run: ReceivedRun, paths: PointPaths) -> None:
     assert {axis: run.values[axis] for axis in AXES} == record["axes"]
     assert run.values["science"] == record["science"]
     assert run.values["versions"] == record["versions"]
-    assert sorted(run.tags) == sorted(f"{axis}={name}" for axis, name in record["axes"].items())
+    named = record["axes"] | {name: record["versions"][name] for name in TAGGED_VERSIONS}
+    assert sorted(run.tags) == sorted(f"{name}={value}" for name, value in named.items())
     assert run.group == record["config"]["sweep"]
 
 
