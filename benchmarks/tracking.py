@@ -17,6 +17,7 @@ from statistics import median
 from benchmarks.environment import environment, load_average
 from gradsweep import compose, extract
 from gradsweep.progress import step_bar
+from gradsweep.tracking.tracker import THREAD_PREFIX
 
 MODES = {
     "none": ["tracking=none"],
@@ -39,7 +40,7 @@ def main() -> None:
         task = progress.add_task("points", total=len(MODES) * (given.rounds + 1))
         for number in range(given.rounds + 1):
             for mode in MODES:
-                measured = _extracted(mode, given.samples if number else WARM_UP)
+                measured = _extracted(mode, given.samples if number else WARM_UP, number)
                 if number:  # the first round loads the model and the client
                     times[mode].append(measured)
                 progress.advance(task)
@@ -61,17 +62,18 @@ class Timing:
     """Of this process's cores until then: other programs hardly disturb it."""
 
 
-def _extracted(mode: str, samples: int) -> Timing:
+def _extracted(mode: str, samples: int, number: int) -> Timing:
+    """Of a project of its own: where the server has a point's rows, nothing is logged again."""
     with tempfile.TemporaryDirectory() as root:
         config = compose(
             *("model=smollm2_135m_instruct", "cot=none", f"n_samples={samples}"),
-            *(f"store.root={root}", *MODES[mode]),
+            *(f"store.root={root}", f"tracking.project=round-{number}", *MODES[mode]),
         )
         began, cpu_began = time.perf_counter(), time.process_time()
         extract(config, show_progress=False)
         stored = time.perf_counter() - began
         for thread in threading.enumerate():
-            if thread.name.startswith("tracking-"):
+            if thread.name.startswith(THREAD_PREFIX):
                 thread.join()
         return Timing(stored, time.perf_counter() - began, time.process_time() - cpu_began)
 

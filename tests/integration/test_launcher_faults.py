@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
 ]
 
-N_LONG = 800
+N_LONG = 500
 LONG = (f"n_samples={N_LONG}", "gradients.batch_tokens=1", "gradients.workers=1")
 HALF_WAY = 20
 """Stored samples after which a point is interrupted."""
