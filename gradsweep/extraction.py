@@ -26,7 +26,7 @@ from gradsweep.models.cache import ModelCache
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import ProjectionSite, coverage, find_projections
-from gradsweep.progress import console, sample_progress
+from gradsweep.progress import console, sample_progress, say_once
 from gradsweep.records import WHOLE, Axes, EncodedSample, Sample, SampleResult, SampleStatus, Shard
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
 from gradsweep.store.point import PointStore, open_point, read_parts
@@ -108,13 +108,20 @@ def _finish_shared(
 
     Each looks after giving up its own share: the last to do so sees nobody.
     """
-    stored = set(read_parts(paths, "samples")["sample_id"])
-    if holders(paths) or not stored >= {sample.sample_id for sample in loaded.samples}:
+    if holders(paths) or paths.done.exists() or not _all_stored(paths, loaded):
         return
     with suppress(PointBusyError), open_point(paths, point_record(config)) as store:
         if not paths.done.exists():
             with _tracking(config, paths.point_id, show_progress) as tracker:
                 _finish(store, tracker, loaded, cost)
+
+
+def _all_stored(paths: PointPaths, loaded: LoadedSamples) -> bool:
+    try:
+        stored = set(read_parts(paths, "samples")["sample_id"])
+    except FileNotFoundError:
+        return False  # another process has just finished the point, and joined its parts
+    return stored >= {sample.sample_id for sample in loaded.samples}
 
 
 def _measure_pending(
@@ -136,7 +143,7 @@ def _measure_pending(
     model = _models.get(config, show_progress)
     sites = find_projections(model.model, config.gradients.projections)
     if show_progress:
-        _say_once(str(coverage(model.model, sites)))
+        say_once(str(coverage(model.model, sites)))
     bad, batches = _share(config, model, loaded.samples, shard)
     total = len(bad) + sum(map(len, batches))
     bad = [outcome for outcome in bad if outcome.sample_id not in store.stored_ids]
@@ -270,7 +277,7 @@ def _tracking(
         return
     tracker = make_tracker(config, identity, config.sweep, versions())
     if shown:
-        _say_once(tracker.description)
+        say_once(tracker.description)
     try:
         yield tracker
     except BaseException as error:
@@ -281,16 +288,6 @@ def _tracking(
 def _say(messages: Sequence[str]) -> None:
     for message in messages:
         console.print(f"note: {message}", soft_wrap=True)
-
-
-_said: set[str] = set()
-
-
-def _say_once(line: str) -> None:
-    """What is the same for every point of a sweep."""
-    if line not in _said:
-        _said.add(line)
-        console.print(line, style="dim", soft_wrap=True)
 
 
 _models = ModelCache()

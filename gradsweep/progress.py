@@ -45,6 +45,16 @@ def show_error(message: str, title: str = "error:") -> None:
     console.print(Text.assemble((title, "bold red"), " ", message), soft_wrap=True)
 
 
+_said: set[str] = set()
+
+
+def say_once(line: str) -> None:
+    """What is the same for every point of a sweep."""
+    if line not in _said:
+        _said.add(line)
+        console.print(line, style="dim", soft_wrap=True)
+
+
 class _RateColumn(ProgressColumn):
     """Speed over this run and the time it leaves; samples of an earlier run are no speed."""
 

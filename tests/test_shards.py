@@ -126,6 +126,19 @@ def test_a_share_gives_way_to_the_whole_and_to_another_splitting(
     assert not point.paths.failures(), "a busy point has not failed"
 
 
+def test_another_may_finish_the_point_while_a_share_looks_whether_it_is_complete(
+    overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def joined_just_now(paths: PointPaths, kind: str) -> pl.DataFrame:
+        monkeypatch.undo()
+        share(overrides, 1, 2)
+        raise FileNotFoundError(paths.parts)
+
+    share(overrides, 1, 2)
+    monkeypatch.setattr("gradsweep.extraction.read_parts", joined_just_now)
+    assert point_state(share(overrides, 0, 2).paths) is PointState.DONE
+
+
 def test_the_failure_of_a_share_stays_until_it_is_mended(
     overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

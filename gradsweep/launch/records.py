@@ -150,9 +150,9 @@ class JobPaths:
     def logs(self) -> Path:
         return self.folder / "logs"
 
-    def log(self, job_id: str, task: int, process: int = 0) -> Path:
-        """What a task has printed, in all of its starts: of SLURM's array job, or "local"."""
-        return self.logs / f"{job_id}_{task}_{process}_log.out"
+    def log(self, job_id: str, task: int) -> Path:
+        """What a task's first process prints, in all starts: of SLURM's array job, or "local"."""
+        return self.logs / f"{job_id}_{task}_0_log.out"
 
     def logs_of(self, job_id: str, task: int) -> list[Path]:
         """What there is of every process of a task."""
@@ -203,20 +203,22 @@ def write_submitted_array(paths: JobPaths, array: SubmittedArray) -> None:
 
 def task_runs(paths: JobPaths, array: int, task: int) -> Sequence[TaskRun]:
     """Every start of every process of a task, in order; empty while it waits in the queue."""
-    found = paths.folder.glob(f"runs/{array}-{task}-*.json")
-    runs = [TaskRun(**json.loads(path.read_text(encoding="utf-8"))) for path in found]
-    return sorted(runs, key=lambda run: (run.restart, run.process))
+    return _read_runs(paths, f"{array}-{task}-*")
 
 
 def runs_by_task(paths: JobPaths) -> dict[tuple[int, int], list[TaskRun]]:
     """(array, task) -> every start of it, in order; without the tasks that never started."""
     found: dict[tuple[int, int], list[TaskRun]] = {}
-    for path in paths.folder.glob("runs/*.json"):
-        run = TaskRun(**json.loads(path.read_text(encoding="utf-8")))
+    for run in _read_runs(paths, "*"):
         found.setdefault((run.array, run.task), []).append(run)
-    for runs in found.values():
-        runs.sort(key=lambda run: (run.restart, run.process))
     return found
+
+
+def _read_runs(paths: JobPaths, names: str) -> list[TaskRun]:
+    """In the order of starts, then of processes."""
+    files = paths.folder.glob(f"runs/{names}.json")
+    runs = [TaskRun(**json.loads(path.read_text(encoding="utf-8"))) for path in files]
+    return sorted(runs, key=lambda run: (run.restart, run.process))
 
 
 def left_to_run(paths: JobPaths, task: Task, runs: Sequence[TaskRun]) -> list[str]:
