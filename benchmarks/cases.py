@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from gradsweep.composition import compose
+from gradsweep.config.composition import compose
 from gradsweep.data import load_samples
-from gradsweep.gradients import Batch, make_batch
+from gradsweep.engine import Batch, make_batch
 from gradsweep.models.encode import encode
 from gradsweep.models.load import load_model
 from gradsweep.models.placement import resolve_device

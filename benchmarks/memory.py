@@ -16,7 +16,7 @@ import torch
 
 from benchmarks.cases import ALL, Workload
 from benchmarks.methods import METHODS
-from gradsweep.schedule import default_workers, return_free_memory
+from gradsweep.engine.schedule import default_workers, return_free_memory
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gradsweep.gradients import Batch, make_batch, trainable
-from gradsweep.measure import Engine, Measurement
+from gradsweep.engine import Batch, make_batch, trainable
+from gradsweep.engine.passes import Engine, Measurement
 from gradsweep.models.projections import find_projections
 from gradsweep.records import PROJECTIONS
 

@@ -25,9 +25,9 @@ from gradsweep.records import Axes, SampleResult, SampleStatus, SpectrumRow
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import measures
 from gradsweep.report.page import stored_points, write_page
-from gradsweep.selection import Selection
 from gradsweep.store import PointPaths, load_rows
 from gradsweep.store.point import open_point
+from gradsweep.store.selection import Selection
 
 DATASETS = (
     "aqua",

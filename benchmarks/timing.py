@@ -12,7 +12,7 @@ from torch import nn
 
 from benchmarks.cases import Case, Workload
 from benchmarks.methods import METHODS, Method
-from gradsweep.gradients import Batch
+from gradsweep.engine import Batch
 
 FAST = ("gradsweep", "frozen", "training")
 """Timed in every round; the plain method only in the first `plain_rounds`."""

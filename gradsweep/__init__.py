@@ -15,27 +15,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gradsweep.composition import compose as compose
     from gradsweep.config import Config as Config
+    from gradsweep.config.composition import compose as compose
+    from gradsweep.engine.passes import GradientSpectra as GradientSpectra
+    from gradsweep.engine.passes import SpectraOptions as SpectraOptions
+    from gradsweep.engine.passes import gradient_spectra as gradient_spectra
     from gradsweep.errors import GradsweepError as GradsweepError
     from gradsweep.extraction import PointResult as PointResult
     from gradsweep.extraction import extract as extract
-    from gradsweep.measure import GradientSpectra as GradientSpectra
-    from gradsweep.measure import SpectraOptions as SpectraOptions
-    from gradsweep.measure import gradient_spectra as gradient_spectra
     from gradsweep.store.read import load_rows as load_rows
     from gradsweep.store.read import load_samples_table as load_samples_table
     from gradsweep.store.status import point_statuses as point_statuses
 
 _HOME = {
     "Config": "gradsweep.config",
-    "GradientSpectra": "gradsweep.measure",
+    "GradientSpectra": "gradsweep.engine.passes",
     "GradsweepError": "gradsweep.errors",
     "PointResult": "gradsweep.extraction",
-    "SpectraOptions": "gradsweep.measure",
-    "compose": "gradsweep.composition",
+    "SpectraOptions": "gradsweep.engine.passes",
+    "compose": "gradsweep.config.composition",
     "extract": "gradsweep.extraction",
-    "gradient_spectra": "gradsweep.measure",
+    "gradient_spectra": "gradsweep.engine.passes",
     "load_rows": "gradsweep.store.read",
     "load_samples_table": "gradsweep.store.read",
     "point_statuses": "gradsweep.store.status",

@@ -16,16 +16,16 @@ import polars as pl
 from gradsweep.analysis.summary import summary_scalars
 from gradsweep.config import Config, Dtype
 from gradsweep.data import LoadedSamples, load_samples
+from gradsweep.engine import collate, dealt, token_batches
+from gradsweep.engine.passes import Engine, Measurement, SpectraOptions
 from gradsweep.errors import DataError, PointBusyError, StopRequested
-from gradsweep.estimate.cost import Meter
-from gradsweep.estimate.running import hardware_under
-from gradsweep.gradients import collate, dealt, token_batches
 from gradsweep.identity import point_id, point_record
-from gradsweep.measure import Engine, Measurement, SpectraOptions
 from gradsweep.models.cache import ModelCache
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import ProjectionSite, coverage, find_projections
+from gradsweep.plan.estimate.cost import Meter
+from gradsweep.plan.estimate.running import hardware_under
 from gradsweep.progress import console, sample_progress, say_once
 from gradsweep.records import WHOLE, Axes, EncodedSample, Sample, SampleResult, SampleStatus, Shard
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state

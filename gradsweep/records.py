@@ -2,12 +2,13 @@
 
     data ──Sample──► models ──EncodedSample──► gradients ──Factors──► spectra ──SpectrumRow──► store
 
-`Factors` holds tensors and lives in `gradsweep.gradients.factors`; everything
+`Factors` holds tensors and lives in `gradsweep.engine.factors`; everything
 here is plain Python, so that the store, the analysis and the sweep never import torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 
@@ -110,6 +111,14 @@ class SpectrumRow:
     and for a zero gradient."""
     singular_values: list[float] | None = None
     """The whole spectrum with `gradients.save_spectra`, the largest k with `gradients.top_k`."""
+    head: int | None = None
+    """Attention head whose slice of the weight this is; None for the whole matrix."""
+    own_metrics: Mapping[str, float] = field(default_factory=dict)
+    """Metrics of the user's own: name -> value. Each becomes a float column of rows.parquet."""
+
+
+ROW_KEY = ("layer", "projection", "head")
+"""What tells the rows of one sample apart. The store and the analysis read it here."""
 
 
 METRICS = (

@@ -19,12 +19,12 @@ from transformers import (
 )
 
 # Every array that crosses a function border of the numerical rooms has the annotated shape.
-with install_import_hook(["gradsweep.gradients", "gradsweep.spectra"], "beartype.beartype"):
-    import gradsweep.gradients
-    import gradsweep.spectra  # noqa: F401
+with install_import_hook(["gradsweep.engine", "gradsweep.engine.spectra"], "beartype.beartype"):
+    import gradsweep.engine
+    import gradsweep.engine.spectra  # noqa: F401
 
-from tiny_models import FAMILIES  # type: ignore[import-not-found]
-from wandb_receiver import Receiver  # type: ignore[import-not-found]
+from helpers.tiny_models import FAMILIES
+from wandb_receiver import Receiver
 
 torch.set_num_threads(1)  # tiny matrices are four times slower when two threads share them
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from gradsweep.composition import compose_raw
-from gradsweep.conf_files import AXIS_GROUPS, options
-from gradsweep.verbs import VERBS
+from gradsweep.cli.verbs import VERBS
+from gradsweep.config.composition import compose_raw
+from gradsweep.config.files import AXIS_GROUPS, options
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import SHARED  # type: ignore[import-not-found]
+from conftest import SHARED
 
 from gradsweep import compose, extract
 

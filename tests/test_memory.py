@@ -10,14 +10,14 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
+from helpers.tiny_models import VOCABULARY
 from polars.testing import assert_frame_equal
-from tiny_models import VOCABULARY  # type: ignore[import-not-found]
 
 from gradsweep import compose, extract
+from gradsweep.engine import Batch, make_batch
+from gradsweep.engine.passes import Engine, Measurement, _RowSink
 from gradsweep.errors import DataError
 from gradsweep.extraction import PointResult
-from gradsweep.gradients import Batch, make_batch
-from gradsweep.measure import Engine, Measurement, _RowSink
 from gradsweep.models.projections import find_projections
 
 Run = Callable[..., PointResult]

@@ -14,9 +14,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract
+from gradsweep.engine import dealt
 from gradsweep.errors import PointBusyError, StopRequested
 from gradsweep.extraction import PointResult
-from gradsweep.gradients import dealt
 from gradsweep.models.cache import ModelCache
 from gradsweep.records import EncodedSample, Sample, Shard
 from gradsweep.store import PointPaths, PointState, point_state

@@ -9,10 +9,10 @@ from gradsweep.data.arithmetic.dataset import VERSION, require_version
 from gradsweep.data.custom import FIELD as CUSTOM_FIELD
 from gradsweep.data.custom import custom_file, questions_config
 from gradsweep.data.files import content_hash
-from gradsweep.data.hub import read_hub
 from gradsweep.data.jsonl import FIELD as JSONL_FIELD
 from gradsweep.data.jsonl import jsonl_file
-from gradsweep.data.paper import paper_files
+from gradsweep.data.paper.originals import read_hub
+from gradsweep.data.paper.release import paper_files
 from gradsweep.data.questions import digest
 
 

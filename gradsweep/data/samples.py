@@ -16,10 +16,10 @@ from gradsweep.config import (
 from gradsweep.data.answers import same, stated_answer
 from gradsweep.data.arithmetic import read_arithmetic
 from gradsweep.data.custom import questions_config, with_custom_responses
-from gradsweep.data.hub import read_hub
 from gradsweep.data.irrelevant import IrrelevantResponses
 from gradsweep.data.jsonl import read_jsonl
-from gradsweep.data.paper import read_paper
+from gradsweep.data.paper.originals import read_hub
+from gradsweep.data.paper.release import read_paper
 from gradsweep.data.questions import Dataset, Question, digest
 from gradsweep.data.steps import count_steps, keep_steps
 from gradsweep.records import Sample

@@ -64,9 +64,9 @@ def _is_override(word: str) -> bool:
 
 
 def _composed(overrides: Sequence[str]) -> list[Examination]:
-    from gradsweep.composition import compose
-    from gradsweep.run import checked_plan
-    from gradsweep.sweep.grid import cells
+    from gradsweep.config.composition import compose
+    from gradsweep.plan import checked_plan
+    from gradsweep.plan.grid import cells
 
     checked_plan(overrides, multirun=True)  # a grid of any size, as long as it can be read
     n_points = len(cells(overrides))

@@ -16,8 +16,8 @@ from gradsweep.doctor.gradients import (
     check_projections,
     check_spectra,
 )
-from gradsweep.gradients import collate
-from gradsweep.measure import Engine, Measurement, SpectraOptions
+from gradsweep.engine import collate
+from gradsweep.engine.passes import Engine, Measurement, SpectraOptions
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import coverage, find_projections
 from gradsweep.records import EncodedSample, SampleResult, SampleStatus

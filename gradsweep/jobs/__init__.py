@@ -1,11 +1,12 @@
-"""Jobs after they were submitted: where every point is, what was printed, once more, no more.
+"""Points as jobs: submit them, run them, see where they stand, run them again, end them.
 
-    tasks.py     submissions + queue -> tasks          logs.py     what the job of a point printed
-    points.py    manifests, folders -> known points    retry.py    submit again what is not done
-    overview.py  both + parts -> lines and totals      cancel.py   end what waits or runs
-    table.py     lines -> a table                      follow.py   the table, live
-    choice.py    words -> which points
+    submit.py    plan -> tasks -> frozen files -> scheduler    run.py      what a job does
+    grouping.py  which points share a job and an array         records.py  what is written of it
+    tasks.py     submissions + queue -> tasks                  status/     every point and its job
+    choice.py    words -> which points                         logs.py     what a job printed
+    retry.py     submit again what is not done                 cancel.py   end what waits or runs
+    schedulers/  SLURM, and processes on this machine
 
 Everything is read from the files. The queue is a hint: where it does not answer, the files alone
-tell, and the table says so. Nothing here imports torch.
+tell. The Hydra side is launchers/hydra_plugins. Nothing here imports torch but a running job.
 """

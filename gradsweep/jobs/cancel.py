@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gradsweep.errors import SchedulerError
-from gradsweep.jobs.lines import Overview, State
+from gradsweep.jobs.schedulers.slurm import cancel_elements
+from gradsweep.jobs.status.lines import Overview, State
 from gradsweep.jobs.tasks import JobTask, Phase, QueueAnswer
-from gradsweep.launch.slurm import cancel_elements
 from gradsweep.store.atomic import write_text
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from gradsweep.errors import ConfigError
-from gradsweep.jobs.points import KnownPoint
+from gradsweep.jobs.status.points import KnownPoint
 from gradsweep.records import AXES
-from gradsweep.selection import Selection, selection
 from gradsweep.store import SweepPaths
+from gradsweep.store.selection import Selection, selection
 
 _SHOWN = 8
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gradsweep.errors import DataError
-from gradsweep.jobs.lines import GOING_ON, Line, State
-from gradsweep.jobs.overview import Observer
+from gradsweep.jobs.status.lines import GOING_ON, Line, State
+from gradsweep.jobs.status.overview import Observer
 from gradsweep.jobs.tasks import JobTask
 from gradsweep.progress import console
 from gradsweep.store import PointPaths, failure

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gradsweep.jobs.schedulers.local import live_processes
 from gradsweep.jobs.tasks import JobTask, Phase, QueueAnswer, known_submissions, tasks_of
-from gradsweep.launch.local import live_processes
 from gradsweep.store.lease import holder
 
 

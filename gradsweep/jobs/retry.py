@@ -13,21 +13,22 @@ from pathlib import Path
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from gradsweep.composition import compose
 from gradsweep.config import Config
+from gradsweep.config.composition import compose
 from gradsweep.errors import ConfigError, DataError, GradsweepError, SchedulerError
 from gradsweep.identity import point_id
-from gradsweep.jobs.lines import LEFT, Line, State
-from gradsweep.jobs.overview import Observer
+from gradsweep.jobs.frozen import frozen_config, read_frozen
+from gradsweep.jobs.records import JobPaths, Submission
+from gradsweep.jobs.settings import LaunchSettings, LocalSettings, SlurmSettings
+from gradsweep.jobs.snapshot import code_digest
+from gradsweep.jobs.status.lines import LEFT, Line, State
+from gradsweep.jobs.status.overview import Observer
+from gradsweep.jobs.submit import Code, Order, hand_over, scheduler_of, submission_lease
 from gradsweep.jobs.tasks import Known, ask_queue, known_submissions
-from gradsweep.launch.frozen import frozen_config, read_frozen
-from gradsweep.launch.records import JobPaths, Submission
-from gradsweep.launch.settings import LaunchSettings, LocalSettings, SlurmSettings
-from gradsweep.launch.snapshot import code_digest
-from gradsweep.launch.submit import Code, Order, hand_over, scheduler_of, submission_lease
+from gradsweep.plan import PlannedPoint
 from gradsweep.store import PointState, SweepPaths
 from gradsweep.store.lease import hold_lease
-from gradsweep.sweep import PlannedPoint, read_manifest
+from gradsweep.store.manifest import read_manifest
 
 
 @dataclass(frozen=True)

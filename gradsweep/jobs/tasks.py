@@ -11,8 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from gradsweep.errors import SchedulerError
-from gradsweep.launch.local import live_processes
-from gradsweep.launch.records import (
+from gradsweep.jobs.records import (
     JobPaths,
     Submission,
     SubmittedArray,
@@ -24,8 +23,9 @@ from gradsweep.launch.records import (
     submissions,
     submitted_array,
 )
-from gradsweep.launch.slurm import ANSWER_SECONDS, ATTEMPTS, Queued, queue, queued_tasks
-from gradsweep.launch.submit import submission_lease
+from gradsweep.jobs.schedulers.local import live_processes
+from gradsweep.jobs.schedulers.slurm import ANSWER_SECONDS, ATTEMPTS, Queued, queue, queued_tasks
+from gradsweep.jobs.submit import submission_lease
 from gradsweep.store.lease import holder
 
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")

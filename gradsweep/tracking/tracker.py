@@ -95,7 +95,7 @@ def make_tracker(
     if config.tracking.kind is TrackerKind.none:
         return NoTracker()
     # wandb takes half a second to import and is not needed by a run that does not use it.
-    from gradsweep.tracking.wandb_tracker import WandbTracker
+    from gradsweep.tracking.wandb.tracker import WandbTracker
 
     return WandbTracker(config, point_id, sweep, versions)
 

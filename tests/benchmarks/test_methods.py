@@ -9,7 +9,7 @@ from benchmarks.cases import MAIN, QUICK, Workload, llama
 from benchmarks.memory import peak_above_model
 from benchmarks.methods import METHODS, ours, plain
 from benchmarks.timing import Spread, Timings, measure
-from gradsweep.gradients import make_batch
+from gradsweep.engine import make_batch
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from gradsweep import compose
 from gradsweep.config import CotConfig, CotKind, CotLevel, cot_reading_key, is_reasoning_level
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id, science
-from gradsweep.sweep import make_plan
+from gradsweep.plan import make_plan
 
 SIMPLIFIED, DETAILED = CotLevel.simplified, CotLevel.detailed
 

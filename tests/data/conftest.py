@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.paper_layout import CONF, SHARED, write_small_release
 from omegaconf import OmegaConf
-from paper_layout import CONF, SHARED, write_small_release  # type: ignore[import-not-found]
 
 from gradsweep.config import (
     Config,

@@ -17,7 +17,8 @@ import pytest
 from huggingface_hub import constants
 
 from gradsweep.config import Config
-from gradsweep.data import fingerprint, load_samples, sources
+from gradsweep.data import fingerprint, load_samples
+from gradsweep.data.paper import sources
 from gradsweep.errors import DataError
 
 MakeConfig = Callable[..., Config]

@@ -10,14 +10,14 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
+from helpers.paper_layout import CONF, PAPER_DATASETS, SHARED
 from omegaconf import OmegaConf
-from paper_layout import CONF, PAPER_DATASETS, SHARED  # type: ignore[import-not-found]
 
 from gradsweep.config import Config
 from gradsweep.data import fingerprint, load_samples
 from gradsweep.data.answers import split_final_line
+from gradsweep.data.paper.sources import release_checksums
 from gradsweep.data.sentences import split_sentences
-from gradsweep.data.sources import release_checksums
 
 MakeConfig = Callable[..., Config]
 FILES = {

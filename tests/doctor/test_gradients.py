@@ -6,7 +6,7 @@ import math
 
 import polars as pl
 import pytest
-from stored_points import spectrum_row  # type: ignore[import-not-found]
+from helpers.stored_points import spectrum_row
 
 from gradsweep.doctor.check import Verdict
 from gradsweep.doctor.gradients import check_loss, check_norms, check_projections, check_spectra

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from stored_points import store_point  # type: ignore[import-not-found]
+from helpers.stored_points import store_point
 
 from gradsweep.doctor.check import Check, Verdict
 from gradsweep.doctor.siblings import check_conditions, siblings

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from slurm_grid import Grid, squeue  # type: ignore[import-not-found]
+from helpers.slurm_grid import Grid, squeue
 
 
 @pytest.fixture(scope="session")

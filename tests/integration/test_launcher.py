@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from slurm_grid import (  # type: ignore[import-not-found]
+from helpers.slurm_grid import (
     ON_SLURM,
     REPOSITORY,
     Grid,
@@ -20,7 +20,7 @@ from slurm_grid import (  # type: ignore[import-not-found]
     wrapper,
 )
 
-from gradsweep.launch.records import submissions
+from gradsweep.jobs.records import submissions
 from gradsweep.store import PointState
 
 pytestmark = [

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from slurm_grid import (  # type: ignore[import-not-found]
+from helpers.slurm_grid import (
     ON_SLURM,
     Grid,
     slurm,
@@ -22,7 +22,7 @@ from slurm_grid import (  # type: ignore[import-not-found]
     wait_until,
 )
 
-from gradsweep.launch.records import submissions, task_runs
+from gradsweep.jobs.records import submissions, task_runs
 from gradsweep.store import PointPaths, PointState
 from gradsweep.store.lease import holder
 

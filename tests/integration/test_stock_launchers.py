@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from slurm_grid import Grid  # type: ignore[import-not-found]
+from helpers.slurm_grid import Grid
 
 MakeGrid = Callable[..., Grid]
 

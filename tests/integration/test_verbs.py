@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from slurm_grid import (  # type: ignore[import-not-found]
+from helpers.slurm_grid import (
     ON_SLURM,
     PATIENCE_SECONDS,
     Grid,
@@ -21,7 +21,7 @@ from slurm_grid import (  # type: ignore[import-not-found]
     wrapper,
 )
 
-from gradsweep.launch.records import submissions, task_runs
+from gradsweep.jobs.records import submissions, task_runs
 from gradsweep.store import PointState
 
 pytestmark = [

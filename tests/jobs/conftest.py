@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from submitted_grid import BEGAN, COMMAND, Cluster  # type: ignore[import-not-found]
+from helpers.submitted_grid import BEGAN, COMMAND, Cluster
 
 from gradsweep.jobs import retry as retry_module
-from gradsweep.launch import local
-from gradsweep.launch import submit as submit_module
-from gradsweep.launch.records import SubmittedArray
-from gradsweep.launch.settings import LocalSettings
-from gradsweep.launch.slurm import SlurmScheduler
-from gradsweep.sweep import freeze, make_plan
+from gradsweep.jobs import submit as submit_module
+from gradsweep.jobs.records import SubmittedArray
+from gradsweep.jobs.schedulers import local
+from gradsweep.jobs.schedulers.slurm import SlurmScheduler
+from gradsweep.jobs.settings import LocalSettings
+from gradsweep.plan import Plan, freeze, make_plan
+
+MakePlan = Callable[..., Plan]
 
 
 @pytest.fixture
@@ -82,3 +84,14 @@ def local_process(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     alive(False)
     return alive
+
+
+@pytest.fixture
+def grid(tmp_path: Path) -> MakePlan:
+    """The plan of a grid in a results folder of this test."""
+
+    def plan(*overrides: str) -> Plan:
+        root = f"store.root={tmp_path / 'results'}"
+        return make_plan([root, "tracking=none", *overrides], multirun=True)
+
+    return plan

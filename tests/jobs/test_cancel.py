@@ -7,14 +7,14 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from submitted_grid import Cluster  # type: ignore[import-not-found]
+from helpers.submitted_grid import Cluster
 
 from gradsweep.jobs import cancel as cancel_module
 from gradsweep.jobs.cancel import Cancelled, cancel
-from gradsweep.jobs.lines import State
-from gradsweep.jobs.overview import Observer
-from gradsweep.launch.settings import LocalSettings, SlurmSettings
-from gradsweep.launch.submit import submit
+from gradsweep.jobs.settings import LocalSettings, SlurmSettings
+from gradsweep.jobs.status.lines import State
+from gradsweep.jobs.status.overview import Observer
+from gradsweep.jobs.submit import submit
 
 Commands = Callable[[str, str], None]
 InQueue = Callable[[str], None]
@@ -82,7 +82,7 @@ def test_what_is_over_is_not_cancelled(cluster: Cluster) -> None:
 def test_without_scancel_the_jobs_are_told_by_files_and_the_command_is_named(
     cluster: Cluster, commands: Commands, in_queue: InQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradsweep.launch.slurm.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.time.sleep", lambda seconds: None)
     paths, _ = cluster.submit()
     in_queue("PENDING|Priority")
     commands("scancel", "echo 'Unable to contact slurm controller' >&2; exit 1")

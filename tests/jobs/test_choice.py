@@ -8,7 +8,7 @@ import pytest
 
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.jobs.choice import choose, choose_one, place_and_points
-from gradsweep.jobs.points import KnownPoint
+from gradsweep.jobs.status.points import KnownPoint
 from gradsweep.store import PointPaths
 
 

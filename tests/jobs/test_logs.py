@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from submitted_grid import Cluster  # type: ignore[import-not-found]
+from helpers.submitted_grid import Cluster
 
 from gradsweep.errors import DataError
 from gradsweep.jobs.logs import PointLines, Tail, show_logs
-from gradsweep.jobs.overview import Observer
+from gradsweep.jobs.status.overview import Observer
 
 ONE, TWO = "1" * 16, "2" * 16
 LOG = f"""\

@@ -9,20 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from helpers.submitted_grid import BEGAN, Cluster, sample
 from rich.console import Console
-from submitted_grid import BEGAN, Cluster, sample  # type: ignore[import-not-found]
 
 from gradsweep.errors import DataError
-from gradsweep.jobs.lines import State
-from gradsweep.jobs.overview import Observer
-from gradsweep.jobs.table import overview_table
-from gradsweep.launch.records import (
+from gradsweep.jobs.records import (
     JobPaths,
     SubmittedArray,
     write_submission,
     write_submitted_array,
 )
-from gradsweep.launch.settings import LocalSettings
+from gradsweep.jobs.settings import LocalSettings
+from gradsweep.jobs.status.lines import State
+from gradsweep.jobs.status.overview import Observer
+from gradsweep.jobs.status.table import overview_table
 from gradsweep.records import SampleStatus
 from gradsweep.store.lease import EXPIRY_SECONDS
 from gradsweep.store.point import PointStore

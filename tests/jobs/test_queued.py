@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gradsweep.jobs.queued import points_in_jobs
-from gradsweep.launch.records import (
+from gradsweep.jobs.records import (
     Array,
     JobPaths,
     Submission,

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from submitted_grid import Cluster  # type: ignore[import-not-found]
+from helpers.submitted_grid import Cluster
 
 from gradsweep.errors import ConfigError, PointBusyError, SchedulerError
-from gradsweep.jobs.lines import LEFT, State
+from gradsweep.jobs import submit as submit_module
+from gradsweep.jobs.frozen import frozen_config, read_frozen
+from gradsweep.jobs.records import Submission, write_submission
 from gradsweep.jobs.retry import Retried, retry
-from gradsweep.launch import submit as submit_module
-from gradsweep.launch.frozen import frozen_config, read_frozen
-from gradsweep.launch.records import Submission, write_submission
-from gradsweep.launch.settings import LocalSettings, SlurmSettings
-from gradsweep.launch.submit import submission_lease
+from gradsweep.jobs.settings import LocalSettings, SlurmSettings
+from gradsweep.jobs.status.lines import LEFT, State
+from gradsweep.jobs.submit import submission_lease
 from gradsweep.store.lease import hold_lease
 
 Commands = Callable[[str, str], None]
@@ -84,7 +84,7 @@ def test_a_silent_queue_refuses(
 ) -> None:
     cluster.submit()
     commands("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
-    monkeypatch.setattr("gradsweep.launch.slurm.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.time.sleep", lambda seconds: None)
     with pytest.raises(SchedulerError, match=r"Unable to contact.*in a job"):
         again(cluster)
     assert len(cluster.submissions()) == 1

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gradsweep.jobs.efficiency import Efficiency
-from gradsweep.jobs.lines import Line, Overview, State
-from gradsweep.jobs.points import KnownPoint
-from gradsweep.jobs.table import fitting_table, overview_table
+from gradsweep.jobs.status.efficiency import Efficiency
+from gradsweep.jobs.status.lines import Line, Overview, State
+from gradsweep.jobs.status.points import KnownPoint
+from gradsweep.jobs.status.table import fitting_table, overview_table
 from gradsweep.store import PointPaths
 
 

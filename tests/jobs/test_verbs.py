@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gradsweep.jobs.lines import State
-from gradsweep.jobs.overview import Observer
+from gradsweep.jobs.status.lines import State
+from gradsweep.jobs.status.overview import Observer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 300.0
@@ -125,7 +125,8 @@ def test_help_teaches_and_nothing_imports_torch(shell: Shell, verb: str) -> None
     code = (
         "import sys; from gradsweep.cli import main\n"
         f"try: main(['{verb}', '--help'])\nexcept SystemExit: pass\n"
-        f"import gradsweep.jobs.{'overview' if verb == 'status' else verb}, gradsweep.jobs.table\n"
+        f"import gradsweep.jobs.{'status.overview' if verb == 'status' else verb}\n"
+        "import gradsweep.jobs.status.table\n"
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import FAMILIES  # type: ignore[import-not-found]
+from helpers.tiny_models import FAMILIES
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from gradsweep import compose, extract

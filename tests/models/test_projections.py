@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import transformers as hf
-from tiny_models import (  # type: ignore[import-not-found]
+from helpers.tiny_models import (
     FAMILIES,
     GATED,
     PLAIN,
@@ -19,8 +19,8 @@ from tiny_models import (  # type: ignore[import-not-found]
     randomised,
 )
 
+from gradsweep.engine.passes import gradient_spectra
 from gradsweep.errors import ModelError
-from gradsweep.measure import gradient_spectra
 from gradsweep.models.projections import (
     ADAPTERS,
     WRAPPERS,

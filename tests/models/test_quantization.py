@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from gradsweep import compose, extract
 from gradsweep.config import Dtype, ModelConfig, ModelSource, Quantization, SourceKind
+from gradsweep.engine import Batch, make_batch
+from gradsweep.engine.passes import Engine, Measurement
 from gradsweep.errors import ConfigError, ModelError
-from gradsweep.gradients import Batch, make_batch
 from gradsweep.identity import point_id, science
-from gradsweep.measure import Engine, Measurement
 from gradsweep.models import load_model
 from gradsweep.models.projections import available_projections, coverage, find_projections
 

@@ -74,6 +74,8 @@ def test_an_unknown_metric_writes_nothing(rows, tmp_path):
 
 
 def test_a_report_does_not_import_torch():
-    code = "import gradsweep.report.files, gradsweep.show, sys; print('torch' in sys.modules)"
+    code = (
+        "import gradsweep.report.files, gradsweep.report.show, sys; print('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from gradsweep.spectra import eigenvalues, factor_spectra, linalg, many_spectra, solve
+from gradsweep.engine.spectra import eigenvalues, factor_spectra, linalg, many_spectra, solve
 
 WAYS = [eigenvalues.batched, eigenvalues.one_by_one, eigenvalues.on_host]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gradsweep.spectra import lapack
+from gradsweep.engine.spectra import lapack
 
 
 def random_gram(n: int, seed: int = 0) -> np.ndarray:

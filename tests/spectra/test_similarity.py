@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from gradsweep.gradients import Factors
+from gradsweep.engine import Factors
+from gradsweep.engine.spectra import SampleCosines, factor_spectra, similarity, spectrum_row
 from gradsweep.records import SpectrumRow
-from gradsweep.spectra import SampleCosines, factor_spectra, similarity, spectrum_row
 
 TOKENS, WIDTH, KV_WIDTH = 6, 20, 8
 

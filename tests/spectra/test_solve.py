@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gradsweep.config import Solver
-from gradsweep.spectra import factor_spectra, rank_tolerance, solve, spectrum_row
+from gradsweep.engine.spectra import factor_spectra, rank_tolerance, solve, spectrum_row
 
 SIZES = [(5, 8, 12), (12, 8, 5), (8, 30, 6), (40, 8, 12), (8, 8, 8), (1, 7, 9), (9, 1, 7)]
 """(tokens, m, n): each is smallest once, and ties."""

@@ -31,7 +31,7 @@ from gradsweep.records import METRICS, PROJECTIONS, SampleResult, SampleStatus, 
 from gradsweep.store import PointPaths
 from gradsweep.store.frames import rows_frame
 from gradsweep.store.point import open_point
-from gradsweep.tracking.wandb_tracker import WandbTracker
+from gradsweep.tracking.wandb.tracker import WandbTracker
 
 N_LAYERS = 3
 

@@ -11,13 +11,20 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from stored_points import store_point  # type: ignore[import-not-found]
+from helpers.stored_points import store_point
 
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import Axes
-from gradsweep.selection import selection
-from gradsweep.tracking.dashboard import Contents, Place, contents, place_of, report, workspace
-from gradsweep.tracking.dashboard.spec import report_spec, workspace_spec
+from gradsweep.store.selection import selection
+from gradsweep.tracking.wandb.dashboard import (
+    Contents,
+    Place,
+    contents,
+    place_of,
+    report,
+    workspace,
+)
+from gradsweep.tracking.wandb.dashboard.spec import report_spec, workspace_spec
 
 METRICS = ("nuclear_norm", "effective_rank")
 PLACE = Place("tests", "local", "mine")

@@ -13,9 +13,9 @@ import pytest
 import wandb
 import wandb_workspaces.reports.v2.interface as wr
 import wandb_workspaces.workspaces.interface as ws
-from stored_points import store_point  # type: ignore[import-not-found]
-from tracked_points import wait_for_uploads  # type: ignore[import-not-found]
-from wandb_receiver import Receiver  # type: ignore[import-not-found]
+from helpers.stored_points import store_point
+from helpers.tracked_points import wait_for_uploads
+from wandb_receiver import Receiver
 
 from gradsweep import compose, extract
 from gradsweep.cli import main

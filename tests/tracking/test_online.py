@@ -14,19 +14,19 @@ from pathlib import Path
 import psutil
 import pytest
 import wandb
-from polars.testing import assert_frame_equal
-from tracked_points import (  # type: ignore[import-not-found]
+from helpers.tracked_points import (
     assert_holds,
     indices,
     wait_for_uploads,
 )
-from wandb_receiver import Receiver  # type: ignore[import-not-found]
+from polars.testing import assert_frame_equal
+from wandb_receiver import Receiver
 
 from gradsweep import compose, extract
+from gradsweep.cli.verbs import run_verb
 from gradsweep.identity import point_id
 from gradsweep.store import PointPaths, PointState, point_state
-from gradsweep.tracking.run_log import logged, segments
-from gradsweep.verbs import run_verb
+from gradsweep.tracking.wandb.run_log import logged, segments
 
 MANY = ("n_samples=60", "gradients.batch_tokens=1")
 """Long enough to be killed in the middle, one sample at a time."""
@@ -193,7 +193,7 @@ def test_a_server_that_goes_away_costs_neither_time_nor_results(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from gradsweep.tracking import wandb_run
+    from gradsweep.tracking.wandb import run as wandb_run
 
     monkeypatch.setattr(wandb_run, "FINISH_SECONDS", 2.0)
     receiver.faults.refuse_after = 2  # it knows the run and not one row

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import wandb
-from wandb_receiver import Receiver  # type: ignore[import-not-found]
+from wandb_receiver import Receiver
 
 
 @pytest.fixture(autouse=True)

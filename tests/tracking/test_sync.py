@@ -9,19 +9,20 @@ from contextlib import ExitStack
 
 import pytest
 import wandb
-from tracked_points import assert_holds, indices  # type: ignore[import-not-found]
-from wandb_receiver import Receiver  # type: ignore[import-not-found]
+from helpers.tracked_points import assert_holds, indices
+from wandb_receiver import Receiver
 
+from gradsweep.cli.verbs import run_verb
 from gradsweep.config import Config, WandbMode
 from gradsweep.errors import TrackingError
 from gradsweep.records import SampleResult
 from gradsweep.store import PointPaths, load_rows, load_samples_table
 from gradsweep.store.lease import hold_lease
-from gradsweep.tracking import make_tracker, sync
-from gradsweep.tracking.follow import follow
-from gradsweep.tracking.sync import Uploader
-from gradsweep.tracking.wandb_tracker import WandbTracker
-from gradsweep.verbs import run_verb
+from gradsweep.tracking import make_tracker
+from gradsweep.tracking.wandb import sync
+from gradsweep.tracking.wandb.follow import follow
+from gradsweep.tracking.wandb.sync import Uploader
+from gradsweep.tracking.wandb.tracker import WandbTracker
 
 POINT = "point123"
 VERSIONS = {"gradsweep": "0.1.0"}
@@ -99,7 +100,7 @@ def test_what_the_server_has_already_is_not_sent_again(
 def test_a_server_that_goes_away_in_the_middle_gets_the_rest_later(
     done: PointPaths, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradsweep.tracking.wandb_run.FINISH_SECONDS", 2.0)
+    monkeypatch.setattr("gradsweep.tracking.wandb.run.FINISH_SECONDS", 2.0)
     receiver.faults.refuse_after = 2
     assert synced(done) == 1
     ledger = json.loads((done.results / "wandb" / "ledger.json").read_text())

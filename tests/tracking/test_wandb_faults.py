@@ -21,8 +21,8 @@ from gradsweep.records import SampleResult
 from gradsweep.store import PointPaths
 from gradsweep.store.frames import rows_frame, samples_frame
 from gradsweep.tracking import make_tracker
-from gradsweep.tracking.run_log import logged, segments
-from gradsweep.tracking.wandb_tracker import WandbTracker
+from gradsweep.tracking.wandb.run_log import logged, segments
+from gradsweep.tracking.wandb.tracker import WandbTracker
 
 MakeConfig = Callable[..., Config]
 Finish = Callable[..., PointPaths]

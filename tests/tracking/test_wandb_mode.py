@@ -11,7 +11,7 @@ import pytest
 
 from gradsweep.config import Config, WandbMode
 from gradsweep.tracking import make_tracker
-from gradsweep.tracking.wandb_mode import choose_mode
+from gradsweep.tracking.wandb.mode import choose_mode
 
 KEY = "1234567890abcdef1234567890abcdef12345678"
 

@@ -16,7 +16,7 @@ import pytest
 from gradsweep.analysis.summary import summary_scalars
 from gradsweep.records import METRICS, SampleResult
 from gradsweep.store.frames import rows_frame, samples_frame
-from gradsweep.tracking import wandb_schema
+from gradsweep.tracking.wandb import schema as wandb_schema
 
 
 def sample_values(*results: SampleResult) -> dict[str, float]:

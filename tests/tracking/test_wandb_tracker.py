@@ -19,7 +19,7 @@ from gradsweep.records import METRICS, SampleResult, SampleStatus
 from gradsweep.store import PointPaths
 from gradsweep.store.frames import rows_frame, samples_frame
 from gradsweep.tracking import make_tracker
-from gradsweep.tracking.wandb_tracker import WandbTracker
+from gradsweep.tracking.wandb.tracker import WandbTracker
 
 VERSIONS = {"gradsweep": "0.1.0", "torch": "2.13.0"}
 MakeConfig = Callable[..., Config]

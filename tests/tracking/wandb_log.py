@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gradsweep.tracking.run_log import public_items, records
+from gradsweep.tracking.wandb.run_log import public_items, records
 
 
 @dataclass

@@ -11,7 +11,6 @@ import polars as pl
 
 from gradsweep.analysis.conditions import in_reading_order
 from gradsweep.records import AXES
-from gradsweep.selection import Selection
 from gradsweep.store import (
     PointPaths,
     PointState,
@@ -20,10 +19,11 @@ from gradsweep.store import (
     point_folders,
 )
 from gradsweep.store.frames import SAMPLE_SCHEMA
+from gradsweep.store.manifest import read_manifest
 from gradsweep.store.read import read_config
+from gradsweep.store.selection import Selection
 from gradsweep.store.status import point_statuses
 from gradsweep.store.variants import with_variants
-from gradsweep.sweep import read_manifest
 
 
 @dataclass(frozen=True)

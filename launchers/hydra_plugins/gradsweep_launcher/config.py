@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hydra.core.config_store import ConfigStore
 
-from gradsweep.launch.settings import LocalSettings, SlurmSettings
+from gradsweep.jobs.settings import LocalSettings, SlurmSettings
 
 
 @dataclass

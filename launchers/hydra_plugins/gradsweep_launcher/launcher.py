@@ -1,4 +1,4 @@
-"""Hydra's side of the launchers; what they do is in `gradsweep.launch`."""
+"""Hydra's side of the launchers; what they do is in `gradsweep.jobs`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gradsweep.launch.settings import LaunchSettings, LocalSettings, SlurmSettings
+from gradsweep.jobs.settings import LaunchSettings, LocalSettings, SlurmSettings
 
 if TYPE_CHECKING:
-    from gradsweep.launch.submit import Launched
-    from gradsweep.sweep import Plan
+    from gradsweep.jobs.submit import Launched
+    from gradsweep.plan import Plan
 
 
 class _GridLauncher(Launcher):
@@ -37,7 +37,7 @@ class _GridLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """What a sweeper asks for. The points' states are in their files, not in what returns."""
-        from gradsweep.sweep import freeze, plan_cells
+        from gradsweep.plan import freeze, plan_cells
 
         grid = [list(cell) for cell in job_overrides]
         plan = plan_cells(grid, map(self._composed, grid))
@@ -49,9 +49,9 @@ class _GridLauncher(Launcher):
 
     def submit(self, plan: Plan, command: Sequence[str]) -> Launched:
         """Submit a checked plan; with `wait`, return when its jobs have ended."""
-        from gradsweep.jobs.follow import follow
-        from gradsweep.jobs.overview import Observer
-        from gradsweep.launch.submit import submit
+        from gradsweep.jobs.status.follow import follow
+        from gradsweep.jobs.status.overview import Observer
+        from gradsweep.jobs.submit import submit
 
         launched = submit(plan, self.settings, command)
         if self.settings.wait:

@@ -1,0 +1,69 @@
+"""The Hydra task: one point. Heavy imports wait until a point really has to be measured."""
+
+from __future__ import annotations
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from gradsweep.config import Config
+from gradsweep.config.composition import VERSION_BASE, register_configs, to_config
+from gradsweep.config.files import config_dir
+from gradsweep.errors import ExcludedPointError, GradsweepError
+from gradsweep.identity import point_id
+from gradsweep.progress import console, show_error
+from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store.manifest import read_manifest
+from gradsweep.store.paths import SweepPaths
+
+register_configs()
+
+
+@hydra.main(config_path=str(config_dir()), config_name="config", version_base=VERSION_BASE)
+def main(composed: DictConfig) -> str:
+    """Run one point and return its state.
+
+    In a multirun a point's failure is printed and left in its FAILED.json, and the next
+    point goes on; the command's exit status and summary come from the files.
+    """
+    multirun = HydraConfig.get().mode is RunMode.MULTIRUN
+    try:
+        run_point(to_config(composed))
+    except ExcludedPointError:
+        return "excluded"  # the plan has said so already
+    except GradsweepError as error:
+        if not multirun:
+            raise SystemExit(_report(error)) from None
+        _report(error)
+        return PointState.FAILED.value
+    return PointState.DONE.value
+
+
+def run_point(config: Config) -> None:
+    """Measure the point unless its files say that it is done; raises as `extract`."""
+    paths = PointPaths(config.results, point_id(config))
+    label = _label(config, paths.point_id)
+    if point_state(paths) is PointState.DONE:
+        console.print(f"{label}  done already")
+        return
+    # torch and transformers take seconds to import: not for a point that is done.
+    from gradsweep.extraction import extract
+
+    extract(config, label=label)
+
+
+def _label(config: Config, identity: str) -> str:
+    """ "[2/6] none · irrelevant" inside a sweep, all axes outside one."""
+    sweep = SweepPaths(config.results, config.sweep) if config.sweep else None
+    if sweep is None or not sweep.manifest.exists():
+        return str(config.axes)
+    points = read_manifest(sweep)["points"]
+    numbered = {p["point_id"]: f"[{i}/{len(points)}] {p['label']}" for i, p in enumerate(points, 1)}
+    # A point that joined after the manifest was written has no number.
+    return numbered.get(identity, str(config.axes))
+
+
+def _report(error: GradsweepError) -> int:
+    show_error(str(error))
+    return 1

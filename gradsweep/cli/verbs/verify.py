@@ -1,0 +1,60 @@
+"""`verify`: the engine against the plain definition."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+
+from rich.console import Console
+
+from gradsweep.config import Config
+from gradsweep.errors import ConfigError
+from gradsweep.progress import step_bar
+
+
+def run(args: Sequence[str]) -> int:
+    """A few samples recomputed by autograd and a float64 SVD of every weight gradient.
+
+    Takes a run's overrides, and 2 samples unless n_samples says otherwise. Prints the worst
+    relative error of every metric and projection; nothing is stored. Exit status 1 beyond
+    tolerance.
+    """
+    if {"-h", "--help"} & set(args):
+        usage = "usage: python -m gradsweep verify [axis=option ...] [field=value ...]"
+        print(f"{usage}\n\n{inspect.getdoc(run)}")
+        return 0
+    config = _one_point(args)
+    # torch and transformers take seconds to import: not before the overrides are right.
+    from gradsweep.doctor.verify import verification_table, verify
+
+    with step_bar() as progress:
+        task = progress.add_task("measuring", total=None)
+
+        def start(total: int) -> Callable[[], None]:
+            progress.update(task, description="weight gradients decomposed", total=total)
+            return lambda: progress.advance(task)
+
+        found = verify(config, start)
+    console = Console(highlight=False, markup=False)
+    console.print(f"{config.axes} · {config.model.dtype.name}", soft_wrap=True)
+    console.print(verification_table(found))
+    for reason in found.skipped:
+        console.print(reason, soft_wrap=True)
+    verdict = "within tolerance" if found.holds else "BEYOND TOLERANCE"
+    console.print(f"verify: {found.n_samples} samples, {verdict}", style="bold", soft_wrap=True)
+    return int(not found.holds)
+
+
+def _one_point(args: Sequence[str]) -> Config:
+    """The point of a verb's overrides; `verify` takes 2 samples of it by default."""
+    from gradsweep.config.composition import compose
+    from gradsweep.plan import checked_plan
+
+    flags = [arg for arg in args if arg.startswith("-")]
+    if flags:
+        raise ConfigError(
+            f"verify takes the overrides of one point (cot=detailed n_samples=3), not {flags[0]}"
+        )
+    overrides = ["n_samples=2", *args]  # of two values for a field, the last counts
+    checked_plan(overrides, multirun=False)
+    return compose(*overrides)

@@ -1,0 +1,1 @@
+"""What belongs to the paper's release alone: its files, where they come from, their originals."""

@@ -1,0 +1,156 @@
+"""Cosines between the gradients of one sample, from their factors (arXiv 2504.10766).
+
+For G = dYᵀX and G' = dY'ᵀX' of the same shape (m×n) and the same T tokens
+
+    ⟨G, G'⟩ = tr(GᵀG') = Σ (XX'ᵀ)∘(dYdY'ᵀ)        cos = ⟨G, G'⟩ / (‖G‖_F ‖G'‖_F)
+
+so that two T×T products do where T is small. Where T is large beside m and n, G is formed
+once and serves all its pairs. Everything is float64, whatever the model's dtype.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+
+from gradsweep.config import Solver
+from gradsweep.engine.factors import Factors
+from gradsweep.engine.spectra.linalg import Array, linalg_for
+from gradsweep.records import SpectrumRow
+
+PARTNERS = (("q", "o"), ("k", "v"))
+"""Projections of one layer that are compared: their weights have the same shape in most models."""
+
+PRODUCTS_PER_GRADIENT = 1.5
+"""Inner products by gradient: the next layer's in full, the partner's shared by two."""
+
+
+@dataclass(frozen=True)
+class _Gradient:
+    """One gradient G = dYᵀX of one sample."""
+
+    x: Array
+    """X (T×n), float64."""
+    dy: Array
+    """dY (T×m), float64."""
+    norm: float
+    """‖G‖_F."""
+    formed: bool
+    """Whether inner products take G itself rather than the factors."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m, n), the shape of the weight."""
+        return self.dy.shape[1], self.x.shape[1]
+
+    @cached_property
+    def g(self) -> Array:
+        return self.dy.T @ self.x
+
+
+class SampleCosines:
+    """Fills in the cosines of one sample's rows, layer by layer, the last layer first.
+
+    Holds the gradients of one layer, as float64 factors, until the layer below has come.
+    """
+
+    def __init__(self) -> None:
+        self._above: dict[str, _Gradient] = {}
+        self._above_layer = -1
+
+    def complete(
+        self, rows: Sequence[SpectrumRow], factors: Sequence[Factors]
+    ) -> list[SpectrumRow]:
+        """The rows of one layer with `cosine_next_layer` and `cosine_partner`.
+
+        Args:
+            rows: of one sample in one layer, without cosines.
+            factors: what these rows were computed from, X (T×n) and dY (T×m) of that sample.
+        """
+        layer = rows[0].layer
+        here = _gradients(rows, factors)
+        products = _InputProducts()
+        above = self._above if self._above_layer == layer + 1 else {}
+        above = _on_device(above, factors[0].x.device)
+        to_next = {
+            name: _cosine(here[name], above[name], products) for name in here.keys() & above.keys()
+        }
+        to_partner: dict[str, float] = {}
+        for one, other in PARTNERS:
+            if one in here and other in here:
+                value = _cosine(here[one], here[other], products)
+                to_partner |= {one: value, other: value}
+        self._above, self._above_layer = here, layer
+        return [
+            replace(
+                row,
+                cosine_next_layer=to_next.get(row.projection, math.nan),
+                cosine_partner=to_partner.get(row.projection, math.nan),
+            )
+            for row in rows
+        ]
+
+
+class _InputProducts:
+    """XX'ᵀ (T×T) of every two inputs, computed once: q, k and v of a layer share theirs."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, int], Array] = {}
+
+    def of(self, x: Array, other: Array) -> Array:
+        key = id(x), id(other)
+        if key not in self._found:
+            self._found[key] = x @ other.T
+        return self._found[key]
+
+
+def _on_device(gradients: dict[str, _Gradient], device: torch.device) -> dict[str, _Gradient]:
+    """The same gradients there: neighbouring layers may lie on different devices."""
+    linalg = linalg_for(device)
+    x = {id(g.x): linalg.moved(g.x, device) for g in gradients.values()}
+    if all(x[id(g.x)] is g.x for g in gradients.values()):
+        return gradients  # with what they have cached
+    return {
+        name: replace(g, x=x[id(g.x)], dy=linalg.moved(g.dy, device))
+        for name, g in gradients.items()
+    }
+
+
+def _cosine(a: _Gradient, b: _Gradient, products: _InputProducts) -> float:
+    """⟨A, B⟩ / (‖A‖_F ‖B‖_F); NaN when the shapes differ, or when a gradient is zero."""
+    if a.shape != b.shape or not a.norm * b.norm:
+        return math.nan
+    return _inner_product(a, b, products) / (a.norm * b.norm)
+
+
+def _inner_product(a: _Gradient, b: _Gradient, products: _InputProducts) -> float:
+    if a.formed or b.formed:
+        return float(a.g.ravel() @ b.g.ravel())
+    return float(products.of(a.x, b.x).ravel() @ (a.dy @ b.dy.T).ravel())
+
+
+def _gradients(rows: Sequence[SpectrumRow], factors: Sequence[Factors]) -> dict[str, _Gradient]:
+    """By projection; G is formed where it is cheaper or was needed for the spectrum.
+
+    The second covers factors that cancel, where sums over tokens lose digits and G does not.
+    """
+    row_of = {row.projection: row for row in rows}
+    gradients = {}
+    for of_input in factors:
+        linalg = linalg_for(of_input.x.device)
+        x = linalg.float64(of_input.x)
+        for name, values in of_input.dy.items():
+            row, dy = row_of[name], linalg.float64(values)
+            needed = row.solver != Solver.token_gram.name
+            formed = needed or forming_is_cheaper(len(x), dy.shape[1], x.shape[1])
+            gradients[name] = _Gradient(x, dy, row.frobenius_norm, formed)
+    return gradients
+
+
+def forming_is_cheaper(tokens: int, m: int, n: int) -> bool:
+    """Whether G takes fewer flops than the inner products that it saves, of T×T matrices."""
+    return tokens * m * n < PRODUCTS_PER_GRADIENT * tokens**2 * (m + n)

@@ -1,0 +1,67 @@
+"""The launchers seen from the command line: which one was asked for, and what it said it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.utils import instantiate
+
+from gradsweep.config.composition import compose_raw
+from gradsweep.errors import ConfigError
+from gradsweep.jobs.settings import LaunchSettings
+from gradsweep.plan import Plan
+
+if TYPE_CHECKING:
+    from gradsweep.jobs.submit import Launched
+
+_OURS = "hydra_plugins.gradsweep_launcher."
+
+
+class GridLauncher(Protocol):
+    """What launchers/hydra_plugins/gradsweep_launcher gives, beside Hydra's own interface."""
+
+    settings: LaunchSettings
+
+    def submit(self, plan: Plan, command: Sequence[str]) -> Launched: ...
+
+
+def grid_launcher(overrides: Sequence[str], multirun: bool) -> GridLauncher | None:
+    """The launcher when it is one of ours; None for Hydra's own and for stock submitit.
+
+    Ours take the points of the plan: Hydra's sweeper would compose every cell once more.
+
+    Raises:
+        ConfigError: one of ours without -m, which Hydra would silently ignore.
+    """
+    if not any("launcher" in text or text.startswith("+experiment") for text in overrides):
+        return None
+    parser = OverridesParser.create()
+    plain = [text for text in overrides if not parser.parse_override(text).is_sweep_override()]
+    chosen = compose_raw(plain, return_hydra_config=True).hydra.launcher
+    if not str(chosen.get("_target_")).startswith(_OURS):
+        return None
+    if not multirun:
+        raise ConfigError(
+            "hydra/launcher: jobs are submitted for grids; add -m, also for one point"
+        )
+    launcher: GridLauncher = instantiate(chosen)
+    return launcher
+
+
+def said(launched: Launched, plan: Plan) -> list[str]:
+    """Lines that tell what was submitted and where to look."""
+    counts = {
+        "submitted": len(launched.submitted),
+        "in jobs already": len(launched.in_jobs),
+        "running outside of jobs": len(launched.running),
+        "done": len(launched.done),
+    }
+    lines = [", ".join(f"{n} {what}" for what, n in counts.items() if n)]
+    if launched.paths:
+        lines.append(f"jobs     {' '.join(launched.jobs)}")
+        lines.append(f"logs     {launched.paths.logs}")
+    if launched.submitted or launched.in_jobs:
+        lines.append(f"follow   python -m gradsweep status --watch {plan.results}")
+    return lines

@@ -1,0 +1,254 @@
+"""What a job does: `python -m gradsweep.jobs.run FOLDER ARRAY [TASK]`.
+
+It runs its points one by one from their frozen configs. What becomes of a point is in the
+point's files; what becomes of the job, in its TaskRun. A failed point does not stop the next
+one. Told to end, it finishes or drops the current batch and goes back into the queue; whatever
+happens to it, the next start goes on at the first sample that is not stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from gradsweep.errors import GradsweepError, PointBusyError, StopRequested
+from gradsweep.jobs.frozen import frozen_config, read_frozen
+from gradsweep.jobs.place import find_place, keep_own_devices
+from gradsweep.jobs.records import (
+    JobPaths,
+    Submission,
+    TaskRun,
+    read_submission,
+    task_runs,
+    write_run,
+)
+from gradsweep.jobs.signals import StopSignal
+from gradsweep.jobs.snapshot import code_digest
+from gradsweep.progress import console, show_error
+from gradsweep.records import Shard
+from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store.lease import EXPIRY_SECONDS, HEARTBEAT_SECONDS, holder
+from gradsweep.store.point import open_point, rivals
+
+LOG_COLUMNS = 160
+"""Of a line in a log, which nothing else limits."""
+POLL_SECONDS = 1.0
+"""Between two looks at a lease that somebody else holds."""
+
+
+class Job:
+    """One start of one task."""
+
+    def __init__(self, paths: JobPaths, array: int, task: int) -> None:
+        self.paths = paths
+        self.submission: Submission = read_submission(paths.submission)
+        self.task = self.submission.arrays[array].tasks[task]
+        place = find_place(os.environ)
+        keep_own_devices(os.environ, place)
+        self.shard = place.share_of(self.task.shard)
+        earlier = [r for r in task_runs(paths, array, task) if r.process == place.process]
+        self.run = TaskRun(
+            array=array,
+            task=task,
+            restart=len(earlier),
+            job_id=place.job_id,
+            node=place.node,
+            process_id=os.getpid(),
+            started=_now(),
+            process=place.process,
+        )
+        self.stop = StopSignal(self._drop_batch)
+
+    def __call__(self) -> int:
+        """The exit status: 1 when a point failed or the job was told to end."""
+        self.stop.install()
+        if not console.is_terminal:
+            console.width = LOG_COLUMNS
+        write_run(self.paths, self.run)
+        console.print(f"job {self.run.job_id} on {self.run.node}, start {self.run.restart + 1}")
+        self._say_changed_code()
+        try:
+            for number, point_id in enumerate(self.task.point_ids, 1):
+                if self.stop():
+                    raise StopRequested("stopped between two points")
+                self._note(point_id)
+                label = f"[{number}/{len(self.task.point_ids)}] {point_id}{self.shard.suffix}"
+                self.run.points[point_id] = self._run_point(point_id, label)
+        except StopRequested:
+            return self._end_early()
+        self.stop.in_time()  # a warning during the last batch changes nothing
+        self._end("ended")
+        return int("failed" in self.run.points.values())
+
+    def _run_point(self, point_id: str, label: str) -> str:
+        """What `TaskRun.points` says of the point."""
+        record = read_frozen(self.paths.frozen(point_id))
+        point = PointPaths(Path(record["config"]["store"]["root"]), point_id)
+        if point_state(point) is PointState.DONE:
+            console.print(f"{label}  done already")
+            return "done"
+        if self._cancelled(point_id):
+            console.print(f"{label}  cancelled")
+            return "cancelled"
+        if not self._free(point):
+            console.print(f"{label}  left to the process that is running it")
+            return "elsewhere"
+        label += f" {' · '.join(record['axes'].values())}"
+        console.print(label)
+        try:
+            self._measure(record, label)
+        except PointBusyError as error:
+            console.print(f"{label}  {error}", soft_wrap=True)
+            return "elsewhere"
+        except StopRequested:
+            if self.stop():
+                raise
+            console.print(f"{label}  cancelled; what is stored is kept")
+            return "cancelled"
+        except Exception as error:
+            _say_failure(label, error)
+            _record_failure(point, record, error, self.shard)
+            return "failed"
+        done = point_state(point) is PointState.DONE
+        console.print(f"{label}  {'done' if done else 'its share is done'}")
+        return "done" if done else "shared"
+
+    def _measure(self, record: dict[str, Any], label: str) -> None:
+        config = frozen_config(record)
+        # torch and transformers take seconds to import: not for points that are done.
+        from gradsweep.extraction import extract
+
+        extract(
+            config,
+            label=label,
+            stop=lambda: self.stop() or self._cancelled(record["point_id"]),
+            shard=self.shard,
+        )
+
+    def _cancelled(self, point_id: str) -> bool:
+        """Whether `cancel` has taken this point out of a job that has others to run."""
+        return self.paths.cancelled(point_id).exists()
+
+    def _free(self, point: PointPaths) -> bool:
+        """Whether nobody alive is in the way, which a dead holder's lease shows by expiring.
+
+        Raises:
+            StopRequested: told to end while waiting for that.
+        """
+        in_the_way = [*rivals(point, self.shard), point.lease(self.shard)]
+        seen = [_beat(lease) for lease in in_the_way]
+        deadline = time.monotonic() + EXPIRY_SECONDS + 2 * HEARTBEAT_SECONDS
+        while any(holder(lease) for lease in in_the_way):
+            if self.stop():
+                raise StopRequested("stopped while waiting for a lease")
+            if [_beat(lease) for lease in in_the_way] != seen or time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
+
+    def _end_early(self) -> int:
+        assert self.stop.received is not None
+        self.stop.in_time()
+        console.print(f"{self.stop.received.name}: stopped; what is stored is kept")
+        self._requeue_or_stop()
+        return 1
+
+    def _drop_batch(self) -> None:
+        """The batch takes too long: what is stored is stored, so the process may end anywhere."""
+        assert self.stop.received is not None
+        console.print(f"{self.stop.received.name}: the current batch is dropped")
+        with contextlib.suppress(GradsweepError):  # a full disk must not keep it from requeuing
+            self._requeue_or_stop()
+        sys.stdout.flush()
+        os._exit(1)
+
+    def _requeue_or_stop(self) -> None:
+        in_slurm = self.submission.launcher == "slurm"
+        again = in_slurm and self.stop.wants_requeue
+        if again and self.run.restart >= self.submission.max_restarts:
+            show_error(
+                f"started {self.run.restart + 1} times: hydra.launcher.max_restarts="
+                f"{self.submission.max_restarts}; the same command submits it again"
+            )
+            again = False
+        self._end("requeued" if again else "stopped")
+        if again and (refusal := _requeue(self.run.job_id)) and not self._requeued_by_sibling():
+            show_error(f"{refusal}; run the same command again to go on")
+
+    def _requeued_by_sibling(self) -> bool:
+        """The first process of a task to ask is heard; SLURM refuses the others."""
+        return any(
+            run.outcome == "requeued" and run.process != self.run.process
+            for run in task_runs(self.paths, self.run.array, self.run.task)
+            if run.restart == self.run.restart
+        )
+
+    def _note(self, point_id: str) -> None:
+        self.run.current = point_id
+        write_run(self.paths, self.run)
+
+    def _end(self, outcome: str) -> None:
+        self.run.outcome, self.run.ended, self.run.current = outcome, _now(), None
+        write_run(self.paths, self.run)
+
+    def _say_changed_code(self) -> None:
+        if code_digest() != self.submission.code:
+            console.print(
+                "note: the code has changed since this job was submitted "
+                "(hydra.launcher.snapshot=true keeps it)",
+                soft_wrap=True,
+            )
+
+
+def _say_failure(label: str, error: Exception) -> None:
+    if not isinstance(error, GradsweepError):
+        console.print("".join(traceback.format_exception(error)), soft_wrap=True)
+    show_error(f"{label}: {type(error).__name__}: {error}", title="failed:")
+
+
+def _record_failure(
+    point: PointPaths, record: dict[str, Any], error: Exception, shard: Shard
+) -> None:
+    """FAILED.json also for what failed before the point was opened, as data that are gone."""
+    try:
+        with open_point(point, record, shard):
+            raise error
+    except GradsweepError as second:
+        if second is not error:
+            show_error(f"the failure could not be recorded: {second}")
+    except Exception as second:
+        if second is not error:
+            raise
+
+
+def _beat(lease: Path) -> float | None:
+    try:
+        return lease.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def _requeue(job_id: str) -> str | None:
+    """Why SLURM refused. A raw job id would not do: an array's last one stands for all of it."""
+    done = subprocess.run(["scontrol", "requeue", job_id], capture_output=True, text=True)
+    return f"scontrol requeue {job_id}: {done.stderr.strip()}" if done.returncode else None
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def main() -> None:
+    folder, array, *task = sys.argv[1:]
+    number = int(task[0] if task else os.environ["SLURM_ARRAY_TASK_ID"])
+    sys.exit(Job(JobPaths(Path(folder)), int(array), number)())
+
+
+if __name__ == "__main__":
+    main()

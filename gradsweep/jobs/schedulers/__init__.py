@@ -1,0 +1,1 @@
+"""What runs tasks: one module for each scheduler."""

@@ -1,0 +1,1 @@
+"""Where every point and its job stand, as lines, a table and totals."""

@@ -1,0 +1,109 @@
+"""The records of `status`: one line for each point, all of them as an overview."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+
+from gradsweep.jobs.status.efficiency import Efficiency
+from gradsweep.jobs.status.points import KnownPoint
+from gradsweep.jobs.tasks import JobTask
+
+
+class State(str, Enum):
+    """Of a point and its jobs together, in the order in which a person wants to see them."""
+
+    RUNNING = "running"
+    FAILED = "failed"
+    LOST = "lost"
+    """Its process ended without a word: killed, out of memory, or with its node."""
+    STOPPED = "stopped"
+    """Started, not finished, and in no job."""
+    QUEUED = "queued"
+    """In a job that waits, or that has other points to run first."""
+    SUBMITTED = "submitted"
+    """Queued, or not any more: the queue does not answer."""
+    NEW = "new"
+    """Planned, never started, and in no job."""
+    DONE = "done"
+
+
+GOING_ON = (State.RUNNING, State.QUEUED, State.SUBMITTED)
+LEFT = (State.LOST, State.STOPPED, State.NEW)
+"""Neither done nor failed, and nobody is going to run it."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One point."""
+
+    point: KnownPoint
+    state: State
+    n_stored: int
+    """Samples with an outcome on disk."""
+    n_bad: int
+    """Of these, the ones that could not be measured."""
+    total: int | None
+    """Samples of a point that is done; of another one at most so many. None: nobody knows."""
+    seconds: float
+    """Spent on measuring what is stored."""
+    rate: float | None
+    """Samples per second of late, while it runs."""
+    tasks: tuple[JobTask, ...]
+    """The live ones that hold it, or else the last one that did."""
+    note: str
+    """Why it failed or waits, or who runs it outside of jobs."""
+
+    @property
+    def point_id(self) -> str:
+        return self.point.point_id
+
+    @property
+    def left(self) -> int:
+        return max(0, (self.total or 0) - self.n_stored)
+
+    @property
+    def left_seconds(self) -> float | None:
+        return self.left / self.rate if self.rate else None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The lines of a results folder, or of a sweep of it, at one moment."""
+
+    lines: tuple[Line, ...]
+    tasks: tuple[JobTask, ...]
+    """Of all submissions, those that hold any of these points."""
+    efficiency: Efficiency | None
+    """None when none of these points was in a job."""
+    complaint: str
+    """Why the queue did not answer; empty when it did, or had not to be asked."""
+
+    @property
+    def counts(self) -> dict[State, int]:
+        counts = Counter(line.state for line in self.lines)
+        return {state: counts[state] for state in State if counts[state]}
+
+    def of(self, *states: State) -> list[Line]:
+        return [line for line in self.lines if line.state in states]
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing waits or runs any more."""
+        return not self.of(*GOING_ON)
+
+    @property
+    def rate(self) -> float:
+        """Samples per second of all points that run."""
+        return sum(line.rate or 0 for line in self.lines)
+
+    @property
+    def left_seconds(self) -> float | None:
+        """Until what runs and waits is done, at the present rate; None while nothing is measured.
+
+        A guess: points that wait may be slower or faster than those that run, and more jobs may
+        run side by side later.
+        """
+        left = sum(line.left for line in self.of(*GOING_ON))
+        return left / self.rate if left and self.rate else None

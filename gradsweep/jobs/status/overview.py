@@ -1,0 +1,226 @@
+"""Where every point stands: what is known of it, its files and its jobs, put together."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gradsweep.jobs.records import epoch
+from gradsweep.jobs.schedulers.accounting import endings
+from gradsweep.jobs.status.efficiency import efficiency
+from gradsweep.jobs.status.lines import Line, Overview, State
+from gradsweep.jobs.status.points import KnownPoint, known_points
+from gradsweep.jobs.tasks import (
+    JobTask,
+    Known,
+    Phase,
+    QueueAnswer,
+    ask_queue,
+    known_submissions,
+    tasks_of,
+)
+from gradsweep.store import PointPaths, PointState, failure, point_state
+from gradsweep.store.lease import holder
+from gradsweep.store.progress import Progress, ProgressReader
+
+LOOKS = 5
+"""At files that change in the middle of it."""
+QUEUE_SECONDS = 10.0
+"""For squeue to answer somebody who wants to look."""
+
+
+class Observer:
+    """Looks at a results folder again and again; what cannot change is read once."""
+
+    def __init__(
+        self, results: Path, sweep: str | None = None, only: Collection[str] | None = None
+    ) -> None:
+        """`sweep` or `only`, point ids, keep to some of the points."""
+        self.results = results
+        self._sweep = sweep
+        self._only = only
+        self._reader = ProgressReader()
+        self._done: dict[str, tuple[int, int, float]] = {}
+        self._endings: dict[str, str] = {}
+
+    def ask(self) -> QueueAnswer:
+        """What the queue says, if it does within a few seconds."""
+        return ask_queue(known_submissions(self.results), seconds=QUEUE_SECONDS, attempts=1)
+
+    def look(self, answer: QueueAnswer) -> Overview:
+        """Everything as it is now.
+
+        Args:
+            answer: of the queue, a moment ago.
+
+        Raises:
+            DataError: nothing was ever planned or started there, or there is no such sweep.
+        """
+        for _ in range(LOOKS - 1):
+            try:
+                return self._look(answer)
+            except FileNotFoundError:  # a point was finished between two looks at its folder
+                continue
+        return self._look(answer)
+
+    def _look(self, answer: QueueAnswer) -> Overview:
+        known = known_submissions(self.results)
+        points = self._points(known)
+        states = {point.point_id: point_state(point.paths) for point in points}
+        unfinished = [p.paths for p in points if states[p.point_id] is not PointState.DONE]
+        progress = self._reader.read(unfinished)
+        alive = {name for name, state in states.items() if state is PointState.RUNNING}
+        tasks = tasks_of(self.results, known, answer, alive)
+        holding = _holding(tasks)
+        lines = [
+            _line(p, states[p.point_id], progress[p.point_id], holding.get(p.point_id, []))
+            if p.point_id in progress
+            else self._done_line(p, holding.get(p.point_id, []))
+            for p in points
+        ]
+        names = {point.point_id for point in points}
+        ours = tuple(task for task in tasks if names & set(task.task.point_ids))
+        spent = {line.point_id: line.seconds for line in lines}
+        if not answer.complaint:  # without squeue, sacct would only be waited for
+            self._ask_endings(lines)
+        told = tuple(map(self._with_ending, lines))
+        return Overview(told, ours, efficiency(ours, spent), answer.complaint)
+
+    def _points(self, known: Known) -> list[KnownPoint]:
+        points = known_points(self.results, self._sweep, known)
+        return [p for p in points if self._only is None or p.point_id in self._only]
+
+    def _done_line(self, point: KnownPoint, tasks: Sequence[JobTask]) -> Line:
+        if point.point_id not in self._done:
+            self._done[point.point_id] = _summary(point.paths)
+        n_samples, n_bad, seconds = self._done[point.point_id]
+        last = _last(tasks)
+        return Line(point, State.DONE, n_samples, n_bad, n_samples, seconds, None, last, "")
+
+    def _ask_endings(self, lines: Sequence[Line]) -> None:
+        """Accounting is asked once about every job that was lost."""
+        lost = [line.tasks[-1] for line in lines if _lost_in_slurm(line)]
+        new = {task.job_id: task for task in lost if task.job_id not in self._endings}
+        if new:
+            since = min(task.submission.written for task in new.values())
+            self._endings |= dict.fromkeys(new, "") | endings(list(new), since)
+
+    def _with_ending(self, line: Line) -> Line:
+        ending = self._endings.get(line.tasks[-1].job_id) if _lost_in_slurm(line) else ""
+        return replace(line, note=f"{ending}, says sacct; {line.note}") if ending else line
+
+
+def _lost_in_slurm(line: Line) -> bool:
+    lost = line.state is State.LOST and bool(line.tasks)
+    return lost and line.tasks[-1].submission.launcher == "slurm"
+
+
+def _holding(tasks: Sequence[JobTask]) -> dict[str, list[JobTask]]:
+    """point_id -> every task that has or had it, oldest first."""
+    found: dict[str, list[JobTask]] = {}
+    for task in tasks:
+        for point_id in task.task.point_ids:
+            found.setdefault(point_id, []).append(task)
+    return found
+
+
+def _line(
+    point: KnownPoint, stored: PointState, progress: Progress, tasks: Sequence[JobTask]
+) -> Line:
+    """Of a point that is not done."""
+    having = [task for task in tasks if point.point_id in task.left]
+    live = [task for task in having if task.live]
+    unknown = any(task.phase is Phase.UNKNOWN for task in having)
+    state = _state(point.paths, stored, live, unknown)
+    held = holder(point.paths.running) if stored is PointState.RUNNING else None
+    outcomes = progress.outcomes
+    return Line(
+        point,
+        state,
+        len(outcomes),
+        sum(not ok for ok, _ in outcomes.values()),
+        point.n_samples,
+        progress.seconds,
+        progress.rate(_since(live, held), time.time()) if state is State.RUNNING else None,
+        tuple(live) or _last(tasks),
+        _note(point, state, live, tasks, held),
+    )
+
+
+def _last(tasks: Sequence[JobTask]) -> tuple[JobTask, ...]:
+    """Of tasks that are over, the one that had the point last."""
+    started = [task for task in tasks if task.runs]
+    return tuple((started or tasks)[-1:])
+
+
+def _since(live: Sequence[JobTask], held: Mapping[str, Any] | None) -> float:
+    """When those who measure it now have begun."""
+    starts = [task.last.started for task in live if task.last]
+    starts = starts or ([held["since"]] if held and "since" in held else [])
+    return min(map(epoch, starts), default=0.0)
+
+
+def _state(paths: PointPaths, stored: PointState, live: Sequence[JobTask], unknown: bool) -> State:
+    if stored is PointState.RUNNING or any(_works_on(task, paths.point_id) for task in live):
+        return State.RUNNING
+    if live:
+        return State.QUEUED
+    if stored is PointState.FAILED:
+        return State.FAILED
+    if _left_behind(paths):  # whoever ends in order removes its lease
+        return State.LOST
+    if unknown:
+        return State.SUBMITTED
+    return State.STOPPED if stored is PointState.STOPPED else State.NEW
+
+
+def _left_behind(paths: PointPaths) -> list[Path]:
+    """The leases that nobody alive holds; a point that several processes share has several."""
+    return list(paths.folder.glob(f"{paths.running.name}*"))
+
+
+def _works_on(task: JobTask, point_id: str) -> bool:
+    """Also while it loads data, before it takes the point's lease."""
+    return task.phase is Phase.RUNNING and task.last is not None and task.last.current == point_id
+
+
+def _note(
+    point: KnownPoint,
+    state: State,
+    live: Sequence[JobTask],
+    tasks: Sequence[JobTask],
+    held: Mapping[str, Any] | None,
+) -> str:
+    if state is State.FAILED:
+        failed = failure(point.paths) or {"error": "", "message": "the reason is gone"}
+        return " ".join(f"{failed['error']}: {failed['message']}".split())
+    if state is State.LOST:
+        last = max(path.stat().st_mtime for path in _left_behind(point.paths))
+        silent = (time.time() - last) / 60
+        return f"its process ended without a word, {silent:.0f} min ago"
+    if state is State.RUNNING and held and not live:
+        return f"outside of these jobs: process {held.get('pid')} on {held.get('host')}"
+    if state is State.QUEUED:
+        return live[-1].reason
+    if state in (State.STOPPED, State.NEW) and tasks:
+        if tasks[-1].paths.cancelled(point.point_id).exists():
+            return "cancelled"
+        return "its job has ended" if tasks[-1].runs else "its job never started"
+    return ""
+
+
+def _summary(paths: PointPaths) -> tuple[int, int, float]:
+    """Samples, those that could not be measured, and seconds of a point that is done."""
+    summary = json.loads(paths.summary.read_text(encoding="utf-8"))
+    outcomes = summary.get("samples")
+    if outcomes is None:
+        n_samples = pl.scan_parquet(paths.samples).select(pl.len()).collect().item()
+        return int(n_samples), 0, 0.0
+    n_samples = sum(outcomes.values())
+    return n_samples, n_samples - outcomes.get("ok", 0), float(summary.get("seconds", 0.0))

@@ -1,0 +1,105 @@
+"""What measuring a point took: written into its summary.json, read when more are planned.
+
+meter = Meter(); meter.add(results) …; summary["cost"] = meter.cost(config, hardware)
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from gradsweep.config import Config, GradientsConfig
+from gradsweep.models.footprint import weight_kind
+from gradsweep.plan.estimate.hardware import Hardware
+from gradsweep.records import SampleResult
+from gradsweep.store import PointPaths
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of what the process that finished a point has measured of it: all, or what was left."""
+
+    model: str
+    weights: str
+    """As they lay in memory: float32, bfloat16, …"""
+    work: tuple[str, ...]
+    """What was measured, as `work` spells it."""
+    dataset: str
+    cot: str
+    kind: str
+    """`cuda` or `cpu`."""
+    device: str
+    cores: int
+    samples: int
+    tokens: int
+    """Of prompts and responses together, without padding."""
+    seconds: float
+    """Wall time of measuring and storing, without loading the weights."""
+    stored_bytes: int = 0
+    """Of all rows and samples of the point on disk; known when it is read."""
+    stored_samples: int = 0
+
+
+class Meter:
+    """Counts from when it is made, which is when the weights are there."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._samples = self._tokens = 0
+
+    def add(self, results: Sequence[SampleResult]) -> None:
+        """What has just been stored."""
+        measured = [result for result in results if result.rows]
+        self._samples += len(measured)
+        self._tokens += sum(r.n_prompt_tokens + r.n_response_tokens for r in measured)
+
+    def cost(self, config: Config, hardware: Hardware) -> dict[str, Any]:
+        """The fields of `Cost` for summary.json; empty when nothing was measured."""
+        if not self._samples:
+            return {}
+        seconds = time.monotonic() - self._start
+        found = Cost(
+            model=config.model.name,
+            weights=weight_kind(config.model),
+            work=work(config.gradients),
+            dataset=config.dataset.name,
+            cot=config.cot.label,
+            kind=hardware.kind,
+            device=hardware.name or hardware.kind,
+            cores=hardware.cores or 1,
+            samples=self._samples,
+            tokens=self._tokens,
+            seconds=seconds,
+        )
+        of_reader = ("stored_bytes", "stored_samples")
+        return {name: value for name, value in asdict(found).items() if name not in of_reader}
+
+
+def work(wanted: GradientsConfig) -> tuple[str, ...]:
+    """Settings that decide what a token takes, in time and on disk: others' costs say nothing."""
+    flags = {
+        "similarities": wanted.similarities,
+        "checkpointing": wanted.checkpointing,
+        "save_spectra": wanted.save_spectra,
+        f"top_k={wanted.top_k}": wanted.top_k,
+    }
+    return (*sorted(wanted.projections), *(name for name, on in flags.items() if on))
+
+
+def read_costs(results: Path) -> list[Cost]:
+    """Of every point that is DONE and says what it took (those of earlier versions do not)."""
+    found = []
+    for done in sorted((results / "points").glob("*/DONE")):
+        paths = PointPaths(results, done.parent.name)
+        summary = json.loads(paths.summary.read_text(encoding="utf-8"))
+        if raw := summary.get("cost"):
+            known = {f.name: raw[f.name] for f in fields(Cost) if f.name in raw}
+            cost = Cost(**known | {"work": tuple(raw["work"])})
+            n_bytes = sum(path.stat().st_size for path in (paths.rows, paths.samples))
+            n_samples = int(summary["samples"].get("ok", 0))
+            found.append(replace(cost, stored_bytes=n_bytes, stored_samples=n_samples))
+    return found

@@ -1,0 +1,101 @@
+"""How long a sample of a point takes: as long as it took before, or by a stated model.
+
+The model: one forward pass and the backward pass to the activations, 2·P·T FLOP each (weights are
+frozen), a second forward pass with checkpointing, at the rate of `Hardware.flops`; and a spectrum
+for each projection and layer, whose time grows with min(T, d)³, spread over the cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from gradsweep.config import Config
+from gradsweep.models.footprint import weight_kind
+from gradsweep.plan.estimate.cost import Cost, work
+from gradsweep.plan.estimate.hardware import Hardware
+from gradsweep.plan.estimate.shape import shape_of
+
+SPECTRUM_SECONDS = 0.0075
+"""Of one projection of one sample of `SPECTRUM_TOKENS` on one core (docs/benchmarks.md). The same
+is taken on a GPU, which leaves eigenvalues to the host where that is faster."""
+SPECTRUM_TOKENS = 450
+SAMPLE_SECONDS = 0.02
+"""Of what does not depend on size: launching operations, making rows, storing them."""
+
+
+class Basis(str, Enum):
+    """What an estimate of time rests on, the best first."""
+
+    CONDITION = "measured"
+    """Points of this model, dataset and cot."""
+    MODEL = "by tokens"
+    """Other points of this model, by their time per token."""
+    FLOPS = "FLOP model"
+    UNKNOWN = "unknown"
+    """Neither measured nor is `model.parameters` known."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    seconds: float | None
+    """Wall time of a sample; None where nothing tells."""
+    basis: Basis
+    device: str | None = None
+    """On which it was measured."""
+
+
+def seconds_per_sample(
+    config: Config, tokens: float, hardware: Hardware, costs: Sequence[Cost]
+) -> Duration:
+    """Measured where it was measured on comparable hardware, else by the model above.
+
+    Args:
+        config: of the point.
+        tokens: of a sample, prompt and response.
+        hardware: what a job of the point will have.
+        costs: of earlier points; those of other models and other hardware are passed over.
+    """
+    same = _comparable(costs, config, hardware)
+    condition = (config.dataset.name, config.cot.label)
+    of_condition = [cost for cost in same if (cost.dataset, cost.cot) == condition]
+    if of_condition:
+        seconds = _seconds(of_condition, hardware) / sum(cost.samples for cost in of_condition)
+        return Duration(seconds, Basis.CONDITION, of_condition[0].device)
+    if same:
+        seconds = _seconds(same, hardware) / sum(cost.tokens for cost in same) * tokens
+        return Duration(seconds, Basis.MODEL, same[0].device)
+    modelled = modelled_seconds(config, tokens, hardware)
+    return Duration(modelled, Basis.UNKNOWN if modelled is None else Basis.FLOPS)
+
+
+def modelled_seconds(config: Config, tokens: float, hardware: Hardware) -> float | None:
+    """None where the model's number of parameters is unknown."""
+    if config.model.parameters is None:
+        return None
+    shape, wanted = shape_of(config.model.parameters), config.gradients
+    passes = 3 if wanted.checkpointing else 2
+    flop = passes * 2 * config.model.parameters * tokens
+    spectra = len(wanted.projections) * shape.layers * (2 if wanted.similarities else 1)
+    of_one = SPECTRUM_SECONDS * (min(tokens, shape.width) / SPECTRUM_TOKENS) ** 3
+    solving = spectra * of_one / (hardware.cores or 1)
+    return flop / hardware.flops(config.model.dtype.value) + solving + SAMPLE_SECONDS
+
+
+def _comparable(costs: Sequence[Cost], config: Config, hardware: Hardware) -> list[Cost]:
+    """Of the same weights, work and kind of device; of the same device where it is known."""
+    name = (hardware.name or "").lower()
+    key = (config.model.name, weight_kind(config.model), work(config.gradients), hardware.kind)
+    return [
+        cost
+        for cost in costs
+        if (cost.model, cost.weights, cost.work, cost.kind) == key and name in cost.device.lower()
+    ]
+
+
+def _seconds(costs: Sequence[Cost], hardware: Hardware) -> float:
+    """On a CPU, as if twice the cores took half the time."""
+    if hardware.kind != "cpu" or not hardware.cores:
+        return sum(cost.seconds for cost in costs)
+    return sum(cost.seconds * cost.cores / hardware.cores for cost in costs)

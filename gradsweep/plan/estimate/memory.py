@@ -1,0 +1,129 @@
+"""Peak memory of measuring a model, from its config alone. An estimate: within a factor of two of
+what was measured for activations (docs/benchmarks.md), exact for weights.
+
+    weights      parameters × bytes of the dtype
+  + activations  a batch's tokens × what autograd keeps of a token (weights are frozen: no weight
+                 gradient, no optimizer), for every batch that is in memory at a time
+  + logits       a batch's tokens × vocabulary × float32, three times: logits, softmax, gradient
+  + factors      of one layer, in float64
+  + the rest     libraries, the device's context, workspace of the eigenvalue solver
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gradsweep.config import Config, DeviceMap, Dtype, ModelConfig, Quantization
+from gradsweep.models.footprint import weight_kind, weights_gb
+from gradsweep.plan.estimate.hardware import Hardware
+from gradsweep.plan.estimate.shape import shape_of
+
+KEPT_WIDTHS = 22
+"""Widths d that autograd keeps of a token in a layer: 2 of the X of q k v and of o, 4 of norms, 5
+of attention, 11 of a gated feed-forward. In 8B shapes 0.36 MB were measured, which this is."""
+CHECKPOINTED_WIDTHS = 3
+"""The same with gradients.checkpointing: a layer's input and its two X; and one whole layer."""
+ACTIVATION_BYTES = {Dtype.float32: 4, Dtype.bfloat16: 3, Dtype.float16: 3}
+"""Norms and softmax keep float32 in 16 bits too."""
+VOCABULARY = 150_000
+"""Of today's models (32,000 in Llama 2, 256,000 in Gemma); of a small one at most as many as make
+half of its parameters."""
+USUAL_TOKENS = 512
+"""Few samples of the study are longer; its limit is 1024."""
+OVERHEAD_GB = {"cuda": 2.0, "cpu": 0.8}
+SMALL_MODEL_PARAMETERS = 500_000_000
+MOST_WORKERS = 8
+"""As `schedule.py`: a CPU has a batch of a small model in memory for each core, at most so many."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Of one job, in GB (10⁹ bytes)."""
+
+    weights: float
+    activations: float
+    """With logits and factors."""
+    overhead: float
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.activations + self.overhead
+
+
+def spreads_over_gpus(model: ModelConfig) -> bool:
+    """Whether a model's layers go to all GPUs of a process; otherwise it uses one."""
+    return model.device_map is DeviceMap.auto
+
+
+def longest_batch(config: Config) -> int:
+    """Tokens of the largest batch there can be."""
+    return max(config.gradients.batch_tokens, config.model.max_length)
+
+
+def usual_batch(config: Config) -> int:
+    """Tokens without which most samples could not run: longer batches are cut where they must."""
+    return min(config.model.max_length, max(config.gradients.batch_tokens, USUAL_TOKENS))
+
+
+def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | None:
+    """While a batch of `tokens` is measured, or one on each core for a small model on a CPU.
+
+    None where the model's number of parameters is unknown.
+    """
+    model, wanted = config.model, config.gradients
+    if model.parameters is None:
+        return None
+    shape = shape_of(model.parameters)
+    widths = KEPT_WIDTHS * shape.widths
+    if wanted.checkpointing:
+        widths = CHECKPOINTED_WIDTHS * shape.widths + KEPT_WIDTHS * shape.width
+    vocabulary = min(VOCABULARY, model.parameters / (2 * shape.width))
+    of_token = widths * ACTIVATION_BYTES[model.dtype] + 3 * 4 * vocabulary
+    of_token += 8 * 6 * shape.width  # factors: X of q k v and of o, dY of q and o, smaller k and v
+    return Memory(
+        weights_gb(model.parameters, weight_kind(model)),
+        tokens * _batches_at_once(config, hardware) * of_token / 1e9,
+        OVERHEAD_GB[hardware.kind],
+    )
+
+
+def capacity_gb(model: ModelConfig, hardware: Hardware) -> float | None:
+    """What a job of this model can use; None where the hardware's memory is unknown."""
+    if hardware.memory_gb is None:
+        return None
+    spread = hardware.kind == "cuda" and spreads_over_gpus(model)
+    return hardware.memory_gb * (hardware.gpus if spread else 1)
+
+
+def fits(config: Config, hardware: Hardware, tokens: int) -> bool:
+    """False only where both the need and the capacity are known and the need is larger."""
+    needed, have = peak_memory(config, hardware, tokens), capacity_gb(config.model, hardware)
+    return needed is None or have is None or needed.total <= have
+
+
+def smaller(config: Config, hardware: Hardware, tokens: int) -> dict[str, float]:
+    """Settings that need less -> the estimate with them, in GB; the gentlest first."""
+    models = {"": config.model}
+    if config.model.dtype is Dtype.float32:
+        models["model.dtype=bfloat16"] = replace(config.model, dtype=Dtype.bfloat16)
+    if config.model.quantization is Quantization.none and hardware.kind == "cuda":
+        smallest = replace(list(models.values())[-1], quantization=Quantization.nf4)
+        models["model.quantization=nf4"] = smallest
+    found = {}
+    for setting, model in models.items():
+        for checkpointing in sorted({config.gradients.checkpointing, True}):
+            gradients = replace(config.gradients, checkpointing=checkpointing)
+            asked = "" if gradients == config.gradients else "gradients.checkpointing=true"
+            other = replace(config, model=model, gradients=gradients)
+            needed = peak_memory(other, hardware, tokens)
+            if needed and (setting or asked):
+                found[f"{setting} {asked}".strip()] = needed.total
+    return dict(sorted(found.items(), key=lambda one: (one[0].count("nf4"), -one[1])))
+
+
+def _batches_at_once(config: Config, hardware: Hardware) -> int:
+    if hardware.kind != "cpu":
+        return 1
+    small = (config.model.parameters or 0) < SMALL_MODEL_PARAMETERS
+    default = min(hardware.cores or 1, MOST_WORKERS) if small else 1
+    return config.gradients.workers or default

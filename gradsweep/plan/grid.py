@@ -1,0 +1,109 @@
+"""The cells of a grid, and their composed configs without composing every one of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import zip_longest
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, flag_override
+
+from gradsweep.config import Config
+from gradsweep.config.composition import compose_raw
+
+Cell = list[str]
+"""What the command line says for one cell of the grid: one override per key."""
+
+
+def cells(overrides: Sequence[str]) -> list[Cell]:
+    """The override lists that Hydra's basic sweeper would run, in its order.
+
+    `hydra.sweeper.params` of an experiment come first, so that the command line replaces them.
+    """
+    from_config = [f"{key}={value}" for key, value in sweeper_params(overrides).items()]
+    parsed = OverridesParser.create().parse_overrides([*from_config, *overrides])
+    return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+
+
+def sweeper_params(overrides: Sequence[str]) -> dict[str, str]:
+    """The grid that the config itself brings along: that of `+experiment=…`, empty without one."""
+    plain = [text for text in overrides if not _is_sweep(text)]
+    base = compose_raw(plain, return_hydra_config=True)
+    return dict(base.hydra.sweeper.get("params") or {})
+
+
+def composed(grid: Sequence[Cell]) -> Iterator[DictConfig]:
+    """Hydra's composed config of every cell, in order; valid until the next one is taken.
+
+    Composing takes tens of milliseconds, and a grid of hundreds of cells has a few dozen
+    different values. So each value is composed once, and a cell is put together from the parts
+    of its values: model from `model=a`, dataset from `dataset=b`, … This is done only when each
+    value is seen to change its own part and no other; otherwise every cell is composed.
+    """
+    varying = _varying(grid)
+    parts = _parts(grid[0], varying, grid) if len(grid) > 1 and None not in varying else None
+    if parts is None:
+        for cell in grid:
+            yield compose_raw(cell)
+        return
+    whole = compose_raw(grid[0])
+    with flag_override(whole, ["no_deepcopy_set_nodes"], True):
+        current: dict[str, _Choice] = {}
+        for cell in grid:
+            for root, columns in varying.items():
+                choice = _Choice(str(root), tuple(cell[i] for i in columns))
+                if current.get(choice.root) != choice:
+                    whole[choice.root] = parts[choice]
+                    current[choice.root] = choice
+            yield whole
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One value, or one combination of values, that decides one top-level part of the config."""
+
+    root: str
+    texts: tuple[str, ...]
+
+
+def _varying(grid: Sequence[Cell]) -> dict[str | None, list[int]]:
+    """Top-level field -> positions of the overrides of it that differ between cells.
+
+    None stands for whatever is no plain `field=…` or `field.…=…`, as `+experiment=a,b`.
+    """
+    names = {field.name for field in fields(Config)}
+    found: dict[str | None, list[int]] = {}
+    for index, column in enumerate(zip_longest(*grid)):
+        if len(set(column)) > 1:
+            match = re.match(r"(\w+)[.=]", column[0] or "")
+            root = match[1] if match and match[1] in names else None
+            found.setdefault(root, []).append(index)
+    return found
+
+
+def _parts(
+    base: Cell, varying: dict[str | None, list[int]], grid: Sequence[Cell]
+) -> dict[_Choice, object] | None:
+    """The part of the config that each choice makes, or None when one reaches further than it."""
+    rest: dict[str, object] = {}
+    parts: dict[_Choice, object] = {}
+    for root, columns in varying.items():
+        for texts in dict.fromkeys(tuple(cell[i] for i in columns) for cell in grid):
+            cell = list(base)
+            for index, text in zip(columns, texts, strict=True):
+                cell[index] = text
+            config = compose_raw(cell)
+            parts[_Choice(str(root), texts)] = config._get_node(str(root))
+            others = OmegaConf.to_container(config, resolve=False)
+            assert isinstance(others, dict)
+            del others[str(root)]
+            if rest.setdefault(str(root), others) != others:
+                return None
+    return parts
+
+
+def _is_sweep(text: str) -> bool:
+    return OverridesParser.create().parse_override(text).is_sweep_override()

@@ -1,0 +1,143 @@
+"""Resolve and check every point of a grid, and see from the files which are left to run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from gradsweep.config import Config, ModelConfig
+from gradsweep.config.composition import checked, to_config
+from gradsweep.errors import ConfigError, ExcludedPointError
+from gradsweep.identity import point_id
+from gradsweep.plan.grid import Cell, cells, composed, sweeper_params
+from gradsweep.records import AXES, Axes
+from gradsweep.store import PointPaths, PointState, point_state
+
+
+@dataclass(frozen=True)
+class PlannedPoint:
+    """One point of the grid, resolved."""
+
+    point_id: str
+    axes: Axes
+    state: PointState
+    overrides: tuple[str, ...]
+    """What the command line says for this point."""
+    config: Config
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All points of a command line, in the order in which they run."""
+
+    name: str
+    """The sweep's name: as given, or from what varies and which points these are."""
+    results: str
+    points: tuple[PlannedPoint, ...]
+    """Distinct points; the same point asked for twice is here once."""
+    excluded: tuple[str, ...]
+    """Why cells of the grid are not points: the study does not have them."""
+    models: tuple[ModelConfig, ...]
+    """One of each name, in the order in which they are needed."""
+    duplicates: int = 0
+    """Cells of the grid that are the same point as an earlier cell."""
+
+    def count(self, *states: PointState) -> int:
+        return sum(point.state in states for point in self.points)
+
+    @property
+    def counted(self) -> str:
+        """The one line that a grid of hundreds of points is read for."""
+        total, done = len(self.points), self.count(PointState.DONE)
+        return f"{total} points, {done} done, {total - done} to run"
+
+    @property
+    def varied(self) -> list[str]:
+        """The axes on which these points differ."""
+        return _varied(self.points)
+
+    def label(self, point: PlannedPoint) -> str:
+        """What varies in this plan, as this point has it: values of axes, then other fields."""
+        values = [getattr(point.axes, axis) for axis in self.varied]
+        everywhere = set.intersection(*(set(p.overrides) for p in self.points))
+        fields = [text for text in point.overrides if text not in everywhere]
+        others = [text for text in fields if text.split("=")[0] not in AXES]
+        return " · ".join(values + others) or str(point.axes)
+
+
+def make_plan(overrides: Sequence[str], multirun: bool) -> Plan:
+    """Compose every point that `overrides` asks for; nothing is written or loaded.
+
+    Args:
+        overrides: as on the command line; with `multirun`, `axis=a,b` spans a grid.
+
+    Raises:
+        ConfigError, DataError: a field that no point could run with.
+        hydra.errors.HydraException: an unknown option or field, with those there are.
+    """
+    grid = cells(overrides) if multirun else [_one_cell(overrides)]
+    return plan_cells(grid, composed(grid), multirun)
+
+
+def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bool = True) -> Plan:
+    """`make_plan` of cells that are composed already; raises as it does."""
+    points: dict[str, PlannedPoint] = {}
+    excluded: dict[str, None] = {}
+    models: dict[str, ModelConfig] = {}
+    results, name = "", None
+    duplicates = 0
+    for cell, raw in zip(grid, configs, strict=True):
+        try:
+            config = to_config(raw)
+        except ExcludedPointError as reason:
+            if not multirun:
+                raise
+            excluded[str(reason)] = None
+            continue
+        point = _planned(config, cell)
+        duplicates += point.point_id in points
+        points.setdefault(point.point_id, point)
+        models.setdefault(config.model.name, config.model)
+        results, name = config.store.root, config.sweep
+    if not points:
+        raise ExcludedPointError("; ".join(excluded))
+    ordered = tuple(points.values())
+    return Plan(
+        name or _name(ordered),
+        results,
+        ordered,
+        tuple(excluded),
+        tuple(models.values()),
+        duplicates,
+    )
+
+
+def _one_cell(overrides: Sequence[str]) -> list[str]:
+    """Without -m an experiment's grid would silently be one point of the defaults."""
+    experiments = [text for text in overrides if text.startswith("+experiment=")]
+    if experiments and sweeper_params(overrides):
+        raise ConfigError(f"{experiments[0]} is a grid of points: run it with -m")
+    return list(overrides)
+
+
+def _planned(config: Config, overrides: Sequence[str]) -> PlannedPoint:
+    identity = point_id(config)
+    state = point_state(PointPaths(config.results, identity))
+    return PlannedPoint(identity, config.axes, state, tuple(overrides), config)
+
+
+def _name(points: Sequence[PlannedPoint]) -> str:
+    digest = hashlib.sha256("".join(sorted(p.point_id for p in points)).encode()).hexdigest()
+    return "-".join([*(_varied(points) or ["point"]), digest[:8]])
+
+
+def _varied(points: Sequence[PlannedPoint]) -> list[str]:
+    return [axis for axis in AXES if len({getattr(p.axes, axis) for p in points}) > 1]
+
+
+def checked_plan(overrides: Sequence[str], multirun: bool) -> Plan:
+    """`make_plan`, with Hydra's complaints as `ConfigError`."""
+    return checked(lambda: make_plan(overrides, multirun))

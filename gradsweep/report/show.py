@@ -1,0 +1,128 @@
+"""Stored results in front of a person: tables in the terminal, files beside the results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+
+from gradsweep.analysis.conditions import rows_with_values
+from gradsweep.progress import console as progress_console
+from gradsweep.progress import step_bar
+from gradsweep.report import comparison_table, save_figures, write_report
+from gradsweep.report.page import stored_points
+from gradsweep.store import SweepPaths, load_rows, load_samples_table
+from gradsweep.store.selection import Selection
+
+_MANY_FILES = 20
+"""More tables, or figures, are counted and not listed one by one."""
+
+
+def show_results(
+    results: Path,
+    point_ids: Collection[str] | None,
+    name: str,
+    metric: str = "nuclear_norm",
+) -> None:
+    """Print the comparison of these points (all when None) and where its figures are.
+
+    Raises:
+        ConfigError: `metric` has no value in these points.
+        DataError: nothing is stored there.
+        StoreError: the figures cannot be written.
+    """
+    rows = load_rows(results, point_ids)
+    out = _output()
+    _show_comparison(out, rows, metric)
+    folder = SweepPaths(results, name).report / "figures"
+    for path in save_figures(rows_with_values(rows, metric), folder, metric):
+        out.print(f"figure   {path}", soft_wrap=True)
+    _show_place(out, results, rows)
+
+
+def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean") -> None:
+    """Print the comparisons of these points, write their report, and list its files.
+
+    Args:
+        selection: which points.
+        metrics: of the comparisons and figures; tables have the σ₁ ratio too.
+        loss: mean, as measured, or sum over the response tokens, which follows from it.
+
+    Raises:
+        ConfigError: a metric without a value in these points, or a filter that keeps nothing.
+        DataError: nothing is stored there.
+        StoreError: the report cannot be written.
+    """
+    rows = report_rows(selection, loss)
+    out = _output()
+    for metric in metrics:
+        _show_comparison(out, rows, metric)
+    folder = report_folder(selection, loss)
+    stored = stored_points(selection, rows)
+    written = write_report(rows, folder, metrics, track=_progress, stored=stored)
+    for line in _listed(written, folder):
+        out.print(line, soft_wrap=True)
+    _show_place(out, selection.results, rows)
+
+
+def report_rows(selection: Selection, loss: str = "mean") -> pl.DataFrame:
+    """The stored rows that a report is about; arguments and errors as `show_report`."""
+    rows = selection.of(load_rows(selection.results, selection.point_ids))
+    return _of_summed_loss(selection, rows) if loss == "sum" else rows
+
+
+def report_folder(selection: Selection, loss: str = "mean") -> Path:
+    name = selection.name + ("__loss=sum" if loss == "sum" else "")
+    return SweepPaths(selection.results, name).report
+
+
+def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
+    """As if the loss were the sum over response tokens; the model's name says so everywhere."""
+    from gradsweep.analysis.reduction import sum_reduced
+
+    samples = selection.of(load_samples_table(selection.results, selection.point_ids))
+    return sum_reduced(rows, samples).with_columns(model=pl.col("model") + " loss=sum")
+
+
+def _show_comparison(out: Console, rows: pl.DataFrame, metric: str) -> None:
+    flagged = len(rows) - int(rows["finite"].sum())
+    out.print()
+    out.print(comparison_table(rows_with_values(rows, metric), metric))
+    if flagged:
+        out.print(f"{flagged} rows failed their checksum and are left out of these numbers.")
+
+
+def _show_place(out: Console, results: Path, rows: pl.DataFrame) -> None:
+    out.print(f"results  {results}/points ({rows['point_id'].n_unique()} points)", soft_wrap=True)
+
+
+def _listed(written: Sequence[Path], folder: Path) -> Iterator[str]:
+    """A line for the page, each table and each figure; one for a folder when there are many."""
+    yield from (f"page     {path}" for path in written if path.suffix == ".html")
+    for kind, inside in (("findings", ""), ("tables", "tables"), ("figures", "figures")):
+        formats: dict[Path, list[str]] = {}
+        for path in written:
+            if path.parent == folder / inside and path.suffix != ".html":
+                formats.setdefault(path.with_suffix(""), []).append(path.suffix[1:])
+        if len(formats) > _MANY_FILES:
+            yield f"{kind:<9}{folder / inside} ({sum(map(len, formats.values()))} files)"
+            continue
+        for name, suffixes in formats.items():
+            several = f"{{{','.join(suffixes)}}}" if len(suffixes) > 1 else suffixes[0]
+            yield f"{kind:<9}{name}.{several}"
+
+
+@contextmanager
+def _progress(words: str, size: int) -> Iterator[Callable[[], None]]:
+    """A bar on stderr while a step runs, gone when it is over; nothing in a log."""
+    bar = step_bar(transient=True, disable=not progress_console.is_terminal)
+    with bar as progress:
+        task = progress.add_task(words, total=size)
+        yield lambda: progress.advance(task)
+
+
+def _output() -> Console:
+    return Console(highlight=False, markup=False)

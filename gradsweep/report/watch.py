@@ -1,0 +1,95 @@
+"""A report's page that follows a sweep while it runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from gradsweep.analysis import test_claims
+from gradsweep.errors import ConfigError, DataError
+from gradsweep.progress import console
+from gradsweep.records import AXES
+from gradsweep.report.findings import findings_markdown
+from gradsweep.report.measures import measures
+from gradsweep.report.page import StoredPoints, stored_points, write_page
+from gradsweep.report.show import report_folder, report_rows, show_report
+from gradsweep.store import PointPaths, PointState
+from gradsweep.store.frames import ROW_SCHEMA
+from gradsweep.store.selection import Selection
+
+_PENDING = (PointState.NEW, PointState.STOPPED, PointState.RUNNING)
+
+
+def watch_report(
+    selection: Selection,
+    metrics: Sequence[str],
+    loss: str = "mean",
+    seconds: float = 10.0,
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Write the page again whenever results have come, until no point is left to run.
+
+    Every `seconds` the files are looked at, and the page loads itself. At the end, or when
+    interrupted, the whole report is written as by `show_report`, and its page stays as it is.
+    Raises as `show_report`; results that have not come yet are no error.
+    """
+    folder = report_folder(selection, loss)
+    console.print(f"page     {folder / 'index.html'} (Ctrl-C ends)", soft_wrap=True)
+    seen: object = None
+    try:
+        while True:
+            try:
+                rows, stored = _so_far(selection, loss)
+                if seen != (seen := _marks(stored)):
+                    _write(folder, rows, stored, metrics, seconds)
+                if not any(point.state in _PENDING for point in stored.points):
+                    break
+            except FileNotFoundError:
+                # A point was finished, and its parts joined, between two looks at its folder.
+                seen = None
+            wait(seconds)
+    except KeyboardInterrupt:
+        console.print("the last page, then the whole report")
+    show_report(selection, metrics, loss)
+
+
+def _so_far(selection: Selection, loss: str) -> tuple[pl.DataFrame, StoredPoints]:
+    """What is stored, with no rows where the points that `selection` means have none yet."""
+    try:
+        rows = report_rows(selection, loss)
+        return rows, stored_points(selection, rows)
+    except (ConfigError, DataError):
+        rows = pl.DataFrame(
+            schema={**dict.fromkeys(("point_id", *AXES), pl.String()), **ROW_SCHEMA}
+        )
+        stored = stored_points(selection, rows)
+        if not any(point.state in _PENDING for point in stored.points):
+            raise  # none will come
+        return rows, stored
+
+
+def _marks(stored: StoredPoints) -> object:
+    """What changes when there is something new to show."""
+    return [
+        (point.point_id, point.state, point.n_stored, _n_parts(stored.results, point.point_id))
+        for point in stored.points
+    ]
+
+
+def _n_parts(results: Path, point_id: str) -> int:
+    return len(list(PointPaths(results, point_id).parts.glob("samples-*.parquet")))
+
+
+def _write(
+    folder: Path,
+    rows: pl.DataFrame,
+    stored: StoredPoints,
+    metrics: Sequence[str],
+    seconds: float,
+) -> None:
+    computed = [] if rows.is_empty() else [measures(rows, metric) for metric in metrics]
+    findings = findings_markdown([] if rows.is_empty() else test_claims(rows, metrics[0]))
+    write_page(folder, rows, computed, findings, stored, refresh=seconds)

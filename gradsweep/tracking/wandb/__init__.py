@@ -1,0 +1,1 @@
+"""Everything that is of Weights & Biases: runs, uploads, dashboards."""

@@ -1,0 +1,135 @@
+"""What a dashboard can show: the axes, projections and metrics of the stored points."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from gradsweep.analysis.conditions import CORRECT, IRRELEVANT, values_in_reading_order
+from gradsweep.errors import ConfigError, DataError
+from gradsweep.records import ALL_PROJECTIONS, AXES, OPTIONAL_METRICS
+from gradsweep.store.lookup import stored_points
+from gradsweep.store.paths import PointPaths
+from gradsweep.store.read import read_config
+from gradsweep.store.selection import Selection
+
+_NAME = re.compile(r"[\w .,:-]{1,128}")
+"""W&B refuses symbols in the names of workspaces, `=` among them."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a dashboard is saved."""
+
+    project: str
+    entity: str
+    """User or team; empty is the key's own default, known only to the server."""
+    name: str
+    """Of the saved view and the report."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Values of every axis in reading order, as the configs of the W&B runs have them."""
+
+    model: tuple[str, ...]
+    dataset: tuple[str, ...]
+    cot: tuple[str, ...]
+    correctness: tuple[str, ...]
+    projections: tuple[str, ...]
+    metrics: tuple[str, ...]
+    """The first is the one that overviews show."""
+    chosen: tuple[str, ...] = ()
+    """Axes that the selection narrows; the others show whatever the project has."""
+    run_ids: tuple[str, ...] = ()
+    """The runs of a sweep; empty is every run of the project."""
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether correct and irrelevant responses can be compared."""
+        return {CORRECT, IRRELEVANT} <= set(self.correctness)
+
+
+def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
+    """Read from the points' config files; rows are not needed.
+
+    Raises:
+        DataError: nothing is stored, or there is no such sweep.
+        ConfigError: a filter keeps nothing, or a metric was not measured.
+    """
+    records = _records(selection)
+    science = [record["science"]["gradients"] for record in records]
+    _require_measured(metrics, science)
+    measured = {name for settings in science for name in settings["projections"]}
+    # As in the runs' configs, where a variant ("qwen2_1.5b seed=1") has the plain name.
+    axes = pl.DataFrame([record["axes"] for record in records])
+    values = {axis: tuple(values_in_reading_order(axes, axis)) for axis in AXES}
+    return Contents(
+        **values,
+        projections=tuple(name for name in ALL_PROJECTIONS if name in measured),
+        metrics=tuple(metrics),
+        chosen=tuple(selection.filters),
+        run_ids=tuple(selection.point_ids or ()),
+    )
+
+
+def place_of(
+    selection: Selection, project: str | None, entity: str | None, name: str | None
+) -> Place:
+    """Where a dashboard of these points belongs; what is None is as the points were tracked.
+
+    Raises ConfigError when the points were tracked in several projects or by several entities,
+    or for a name that W&B does not take; DataError as `contents`.
+    """
+    settings = [record["config"].get("tracking", {}) for record in _records(selection)]
+    place = Place(
+        project=project or _agreed("project", [s.get("project", "gradsweep") for s in settings]),
+        entity=entity or _agreed("entity", [s.get("entity") or "" for s in settings]),
+        name=name or _default_name(selection),
+    )
+    if not _NAME.fullmatch(place.name):
+        raise ConfigError(
+            f"--name: {place.name!r} must be 1 to 128 letters, digits, blanks or any of _ - . , :"
+        )
+    return place
+
+
+def _agreed(field: str, values: Sequence[str]) -> str:
+    found = sorted(set(values))
+    if len(found) > 1:
+        raise ConfigError(
+            f"--{field}: these points were tracked with several ({', '.join(found)}); name one"
+        )
+    return found[0]
+
+
+def _default_name(selection: Selection) -> str:
+    filters = [f"{axis}:{','.join(values)}" for axis, values in selection.filters.items()]
+    return " ".join(["gradsweep", *([selection.sweep] if selection.sweep else []), *filters])
+
+
+def _records(selection: Selection) -> list[dict[str, Any]]:
+    """The config.yaml of every point that the selection keeps; raises as `contents`."""
+    points = stored_points(selection.results)
+    if (wanted := selection.point_ids) is not None:
+        points = points.filter(pl.col("point_id").is_in(wanted))
+        if points.is_empty():
+            raise DataError(
+                f"no point of sweep {selection.sweep} is stored yet: come back when its first "
+                "point has started"
+            )
+    kept = selection.of(points)["point_id"]
+    return [read_config(PointPaths(selection.results, name)) for name in kept]
+
+
+def _require_measured(metrics: Sequence[str], science: Sequence[dict[str, Any]]) -> None:
+    for metric in metrics:
+        option = OPTIONAL_METRICS.get(metric)
+        if option and not any(settings.get("similarities") for settings in science):
+            raise ConfigError(
+                f"metric={metric} has no value in these results: it is measured with {option}"
+            )

@@ -1,0 +1,145 @@
+"""The panels of workspace and report: one question each, titled in words, without smoothing.
+
+Unless a panel says otherwise its lines and bars are the groups of its run set (`runsets`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import wandb_workspaces.reports.v2.interface as wr
+
+from gradsweep.records import AXES, OPTIONAL_METRICS
+from gradsweep.report.labels import metric_label, metric_words, projection_label
+from gradsweep.tracking.wandb.dashboard import keys
+from gradsweep.tracking.wandb.dashboard.contents import Contents
+
+MANY = 100
+"""Runs, groups or bars in a panel; W&B shows 10 unless told."""
+WIDEST = 4
+"""Panels side by side: the projections of an attention layer."""
+
+Panel = wr.LinePlot | wr.BarPlot | wr.ParallelCoordinatesPlot | wr.MarkdownPanel | wr.RunComparer
+
+
+def layer_curves(shown: Contents, metric: str, by: str | None = None) -> list[Panel]:
+    """A panel for each projection: the metric by layer. `by` groups by that axis alone."""
+    return [
+        _lines(
+            f"{projection_label(projection)} · {metric_label(metric)} by layer{_by(by)}",
+            [keys.curve(metric, projection)],
+            y=metric_label(metric),
+            by=by,
+        )
+        for projection in shown.projections
+    ]
+
+
+def rd_curves(shown: Contents, metric: str) -> list[Panel]:
+    """RD by layer, a line for each CoT level: a pair of points has one, whichever ended last."""
+    return [
+        _lines(
+            f"{projection_label(projection)} · RD of {metric_words(metric)} by layer",
+            [keys.rd_curve(metric, projection)],
+            y="RD |s − s′|/s",
+            by="cot",
+        )
+        for projection in shown.projections
+    ]
+
+
+def mean_bars(shown: Contents, metric: str, by: str | None = None) -> list[Panel]:
+    """The metric's mean over layers."""
+    return _bars(shown, metric, keys.mean, f"mean {metric_label(metric)}", by)
+
+
+def mad_bars(shown: Contents, metric: str, by: str | None = None) -> list[Panel]:
+    """How uneven the metric's curve is over layers."""
+    return _bars(shown, metric, keys.mad, f"MAD of {metric_label(metric)}", by)
+
+
+def rd_bars(shown: Contents, metric: str) -> list[Panel]:
+    """RD averaged over layers, a bar for each CoT level."""
+    return _bars(shown, metric, keys.rd, f"mean RD of {metric_words(metric)}", "cot")
+
+
+def parallel_coordinates(shown: Contents) -> Panel:
+    """Axes, then mean and MAD of the first metric: which choice makes gradients large, uneven."""
+    metric = shown.metrics[0]
+    # A cosine may be negative.
+    log = None if metric in OPTIONAL_METRICS else True
+    columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(axis), axis) for axis in AXES]
+    for words, name in (("mean", keys.mean), ("MAD", keys.mad)):
+        columns += [
+            wr.ParallelCoordinatesPlotColumn(
+                wr.SummaryMetric(name(metric, projection)),
+                f"{words} {projection_label(projection)}",
+                log=log,
+            )
+            for projection in shown.projections
+        ]
+    title = f"Every point: axes, mean and MAD of {metric_label(metric)}"
+    return wr.ParallelCoordinatesPlot(title=title, columns=columns)
+
+
+def live_curves(shown: Contents) -> list[Panel]:
+    """Per sample, while points run: loss, and the first metric's mean over layers."""
+    metric = shown.metrics[0]
+    loss = _lines("Loss of each sample", [keys.LIVE_LOSS], y="nats per token", x=keys.SAMPLE)
+    return [
+        loss,
+        *(
+            _lines(
+                f"{projection_label(projection)} · {metric_label(metric)} of each sample",
+                [keys.live(metric, projection)],
+                y=f"{metric_label(metric)}, mean over layers",
+                x=keys.SAMPLE,
+            )
+            for projection in shown.projections
+        ),
+    ]
+
+
+def settings_table() -> Panel:
+    """What the configs of runs differ in: prompt, dtype, seed, package versions."""
+    return wr.RunComparer(diff_only="split")
+
+
+def _bars(
+    shown: Contents, metric: str, name: Callable[[str, str], str], title: str, by: str | None
+) -> list[Panel]:
+    return [
+        wr.BarPlot(
+            title=f"{projection_label(projection)} · {title}{_by(by)}",
+            metrics=[name(metric, projection)],
+            orientation="v",
+            groupby=wr.Config(by) if by else None,
+            groupby_aggfunc="mean",
+            groupby_rangefunc="minmax",
+            max_runs_to_show=MANY,
+            max_bars_to_show=MANY,
+        )
+        for projection in shown.projections
+    ]
+
+
+def _lines(
+    title: str, names: list[str], *, y: str, x: str = keys.LAYER, by: str | None = None
+) -> wr.LinePlot:
+    return wr.LinePlot(
+        title=title,
+        x=x,
+        y=list(names),
+        title_x=x,
+        title_y=y,
+        groupby=wr.Config(by) if by else None,
+        groupby_aggfunc="mean",
+        groupby_rangefunc="minmax",
+        smoothing_type="none",
+        smoothing_factor=0,
+        max_runs_to_show=MANY,
+    )
+
+
+def _by(axis: str | None) -> str:
+    return f", by {axis}" if axis else ""

@@ -1,0 +1,220 @@
+"""The W&B run of one point, open in the real client; contents in `wandb_schema`.
+
+Every sample and layer is logged once, whatever happened before: a row that the run's history has
+already is left out. What it has is asked of the server; offline, it is read from the logs of the
+earlier starts, which a later `sync` or `wandb sync` uploads.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+import wandb
+from wandb.sdk.mailbox import MailboxClosedError
+
+from gradsweep.records import METRICS
+from gradsweep.tracking.wandb import schema as wandb_schema
+from gradsweep.tracking.wandb.description import RunDescription
+from gradsweep.tracking.wandb.ledger import server_name
+from gradsweep.tracking.wandb.mode import require_route
+from gradsweep.tracking.wandb.partner import Difference
+from gradsweep.tracking.wandb.run_log import logged, segments
+
+INIT_SECONDS = 15.0
+"""How long W&B may take to open an online run."""
+FINISH_SECONDS = 60.0
+"""How long W&B may take to upload what is left when a point ends."""
+ASK_SECONDS = 10
+"""How long W&B may take to say which rows a run has."""
+DEFAULTS = {
+    "WANDB_SILENT": "true",
+    "WANDB_ERROR_REPORTING": "false",
+    "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "30",
+}
+"""Read before settings of a run apply: no messages, no reports of the client's own errors, and
+seconds between two requests of a run, each with all rows since (the client's own default is 15)."""
+
+_LOG = logging.getLogger(__name__)
+_opening = threading.Lock()
+_changing = threading.Lock()
+_users: Counter[str] = Counter()
+"""How many blocks need an environment variable that we have set."""
+
+
+class PointRun:
+    """A run that is open. Methods raise whatever the client raises."""
+
+    def __init__(
+        self,
+        description: RunDescription,
+        root: Path,
+        mode: Literal["online", "offline"],
+        must_ask: bool = False,
+    ) -> None:
+        """Open it; its folder lies in `root`/wandb.
+
+        `must_ask`: a server that does not say which rows it has is an error. Otherwise the local
+        logs, which may be a second behind, have to do.
+        """
+        self._description, self._root, self._online = description, root, mode == "online"
+        self._must_ask = must_ask
+        self._run = _open(description, root, mode)
+        self._has: dict[str, set[int]] = {}
+        self._run.define_metric("sample", hidden=True, summary="none")
+        self._run.define_metric("s_*", step_metric="sample", summary="mean")
+        self._run.define_metric("layer", hidden=True, summary="none")
+        for metric in METRICS:  # `layer_*` would catch the table `layer_stats` too
+            for name in (f"layer_{metric}_*", f"layer_rd_{metric}_*"):
+                self._run.define_metric(name, step_metric="layer", summary="none")
+
+    @property
+    def folder(self) -> Path:
+        return Path(self._run.settings.sync_dir)
+
+    @property
+    def place(self) -> str:
+        """Where to look at it: its page, or its folder when it is offline."""
+        return self._run.url or str(self.folder)
+
+    def log_samples(self, samples: pl.DataFrame, rows: pl.DataFrame) -> int:
+        """Add the samples that the run does not have; returns how many these are."""
+        if not self._description.samples:
+            return 0
+        return self._log("sample", wandb_schema.sample_values(samples, rows))
+
+    def finish(
+        self,
+        samples: pl.DataFrame,
+        rows: pl.DataFrame,
+        rows_file: Path,
+        summary: Mapping[str, float],
+        rd: Difference,
+    ) -> int:
+        """Complete the run and wait for the uploads, within limits.
+
+        Returns how many samples it did not have yet.
+        """
+        stats = wandb_schema.layer_stats(rows)
+        try:
+            added = self.log_samples(samples, rows)
+            self._log("layer", wandb_schema.layer_values(stats, rd.layers))
+            # A failure of an earlier start is over.
+            self._run.summary.update({**summary, **rd.scalars, "failure": ""})
+            self._log_files(stats, rows_file)
+        finally:  # else the process waits for the server when it exits
+            self._run.finish()
+        if self._online:
+            self._mark_uploaded()
+        return added
+
+    def fail(self, reason: str) -> None:
+        """End a run that is not complete, with the reason in its summary."""
+        self._run.summary["failure"] = reason
+        self._run.finish(exit_code=1)
+
+    def _log(self, key: str, lines: Iterable[Mapping[str, float]]) -> int:
+        if key not in self._has:
+            self._has[key] = self._history(key)
+        new = [line for line in lines if line[key] not in self._has[key]]
+        for line in new:
+            self._run.log(dict(line))
+            self._has[key].add(int(line[key]))
+        return len(new)
+
+    def _history(self, key: str) -> set[int]:
+        """The values of `key` in rows that the run has."""
+        if self._online and not self._run.resumed:
+            return set()  # the server has never heard of it
+        if self._online:
+            try:
+                return self._on_server(key)
+            except Exception as error:  # the client's own classes share no other base
+                if self._must_ask:
+                    raise
+                _LOG.warning("W&B did not say what it has (%s); going by local logs", error)
+        earlier = segments(self._root, self._description.run_id)
+        return {value for segment in earlier for value in logged(segment, key)}
+
+    def _on_server(self, key: str) -> set[int]:
+        path = f"{self._run.entity}/{self._run.project}/{self._description.run_id}"
+        stored = wandb.Api(timeout=ASK_SECONDS).run(path)
+        return {int(row[key]) for row in stored.scan_history(keys=[key], use_cache=False)}
+
+    def _log_files(self, stats: pl.DataFrame, rows_file: Path) -> None:
+        if self._online:  # files of a server that is gone would be tried for most of a minute
+            require_route(self._run.settings.base_url)
+        # wandb stages artifacts in the user's home, and a later sync drops them silently when they
+        # are gone from there: stage them beside the run.
+        with environment_defaults({"WANDB_DATA_DIR": str(self._root / "wandb")}):
+            data = [list(line) for line in stats.iter_rows()]
+            self._run.log({"layer_stats": wandb.Table(columns=[*stats.columns], data=data)})
+            artifact = wandb.Artifact(f"rows-{self._description.run_id}", type="rows")
+            # Immutable: logged in place instead of through a copy.
+            artifact.add_file(str(rows_file.resolve()), name="rows.parquet", policy="immutable")
+            self._run.log_artifact(artifact)
+
+    def _mark_uploaded(self) -> None:
+        names = (self._description.entity, self._description.project)
+        for segment in segments(self._root, self._description.run_id):
+            if segment.folder == self.folder:
+                segment.marker.write_text(server_name(self._run.settings.base_url, *names))
+
+
+def _open(description: RunDescription, root: Path, mode: Literal["online", "offline"]) -> wandb.Run:
+    def start() -> wandb.Run:
+        return wandb.init(**description.arguments(), mode=mode, dir=root, settings=_settings())
+
+    with _opening, environment_defaults(DEFAULTS):
+        try:
+            return start()
+        except (OSError, MailboxClosedError):
+            # The client's helper process has died, and the client never starts another one.
+            with suppress(OSError):
+                wandb.teardown()
+            return start()
+
+
+def _settings() -> wandb.Settings:
+    """A client that prints nothing, asks nothing, and uploads no code, git state or system load."""
+    return wandb.Settings(
+        silent=True,
+        quiet=True,
+        console="off",
+        save_code=False,
+        disable_code=True,
+        disable_git=True,
+        x_disable_stats=True,
+        # Seconds between flushes: how much live history a kill can cost.
+        x_transaction_log_flush_interval=1.0,
+        init_timeout=INIT_SECONDS,
+        finish_timeout=FINISH_SECONDS,
+        finish_timeout_raises=True,
+    )
+
+
+@contextmanager
+def environment_defaults(defaults: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables inside the block, except those that the user has set.
+
+    Threads may be in such blocks at the same time: a variable goes when the last one has left.
+    """
+    with _changing:
+        ours = {name for name in defaults if name not in os.environ or _users[name]}
+        _users.update(ours)
+        os.environ.update({name: defaults[name] for name in ours})
+    try:
+        yield
+    finally:
+        with _changing:
+            _users.subtract(ours)
+            for name in ours:
+                if not _users[name]:
+                    os.environ.pop(name, None)

@@ -1,0 +1,254 @@
+"""`verify`: it passes on a right engine, and fails on every number that is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers as hf
+
+from gradsweep.cli import main
+from gradsweep.engine import Batch
+from gradsweep.engine.passes import Engine, Measurement
+
+Captured = pytest.CaptureFixture[str]
+ROW_METRICS = [
+    "nuclear_norm",
+    "sigma_max",
+    "frobenius_norm",
+    "sigma_ratio",
+    "effective_rank",
+    "stable_rank",
+]
+
+
+pytestmark = pytest.mark.usefixtures("wide_terminal")
+
+
+@pytest.fixture
+def tiny(saved_model: Path) -> list[str]:
+    return ["verify", "model=folder", f"model.source.path={saved_model}", "cot=simplified"]
+
+
+def engine_with(change: Callable[[Measurement], Measurement], dtype: torch.dtype) -> Any:
+    """The real engine, with `change` done to what it finds on models of `dtype`."""
+
+    measure = Engine.measure
+
+    def changed(engine: Engine, batch: Batch) -> list[Measurement]:
+        found = measure(engine, batch)
+        affected = next(engine._model.parameters()).dtype is dtype
+        return [change(measurement) if affected else measurement for measurement in found]
+
+    return changed
+
+
+def with_row(measurement: Measurement, index: int, metric: str, factor: float) -> Measurement:
+    rows = list(measurement.rows)
+    rows[index] = replace(rows[index], **{metric: getattr(rows[index], metric) * factor})
+    return replace(measurement, rows=tuple(rows))
+
+
+def table_line(text: str, *words: str) -> list[str]:
+    """Cells of the first line of the table that begins with these words."""
+    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines()]
+    return next(cells for cells in lines if cells[: len(words)] == list(words))
+
+
+def test_a_right_engine_passes_and_nothing_is_stored(
+    tiny: list[str], capsys: Captured, tmp_path: Path
+) -> None:
+    assert main([*tiny, "n_samples=3"]) == 0
+    shown = capsys.readouterr().out
+    assert "verify: 3 samples, within tolerance" in shown
+    for metric in ROW_METRICS:
+        for projection in "qkvo":
+            cells = table_line(shown, metric, projection)
+            assert float(cells[2]) <= float(cells[5]), cells
+    assert float(table_line(shown, "loss")[2]) <= 1e-5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_samples_unless_asked_otherwise(tiny: list[str], capsys: Captured) -> None:
+    assert main([*tiny, "gradients.projections=[v]"]) == 0
+    shown = capsys.readouterr().out
+    assert "verify: 2 samples" in shown
+    assert "│ q " not in shown
+
+
+@pytest.mark.parametrize("metric", ROW_METRICS)
+def test_one_wrong_number_fails_and_is_located(
+    metric: str, tiny: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The sixth row is layer 1, projection k: two layers of q, k, v, o.
+    wrong = engine_with(lambda m: with_row(m, 5, metric, 1.0005), torch.float32)
+    monkeypatch.setattr("gradsweep.engine.passes.Engine.measure", wrong)
+    assert main(tiny) == 1
+    shown = capsys.readouterr().out
+    assert "BEYOND TOLERANCE" in shown
+    assert table_line(shown, metric, "k")[2:4] == ["5.0e-04", "1"]
+    assert float(table_line(shown, metric, "q")[2]) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda m: replace(m, loss=m.loss * 1.0001),
+        lambda m: replace(m, rows=m.rows[1:]),
+        lambda m: replace(m, rows=(*m.rows, replace(m.rows[0], layer=9))),
+        lambda m: with_row(m, 0, "sigma_max", float("nan")),
+    ],
+    ids=["loss", "a_row_missing", "a_row_too_many", "nan"],
+)
+def test_other_wrong_results_fail_too(
+    change: Callable[[Measurement], Measurement],
+    tiny: list[str],
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        "gradsweep.engine.passes.Engine.measure", engine_with(change, torch.float32)
+    )
+    assert main(tiny) == 1
+    assert "BEYOND TOLERANCE" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.2])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+def test_half_precision_is_judged_by_its_medians(
+    dtype: torch.dtype,
+    factor: float,
+    tiny: list[str],
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def scaled(measurement: Measurement) -> Measurement:
+        for i in range(len(measurement.rows)):
+            measurement = with_row(measurement, i, "frobenius_norm", factor)
+        return measurement
+
+    monkeypatch.setattr("gradsweep.engine.passes.Engine.measure", engine_with(scaled, dtype))
+    assert main([*tiny, f"model.dtype={str(dtype).removeprefix('torch.')}"]) == int(factor != 1)
+    cells = table_line(capsys.readouterr().out, "frobenius_norm", "q")
+    assert float(cells[2]) <= 1e-5, "the engine itself is compared in float32"
+    assert float(cells[6]) == pytest.approx(factor - 1, abs=0.05)
+    assert float(cells[7]) > 1e-4, "half precision has its price"
+
+
+LAYOUTS: dict[str, Callable[[], hf.PreTrainedModel]] = {
+    "gpt2_conv1d": lambda: hf.GPT2LMHeadModel(
+        hf.GPT2Config(vocab_size=330, n_embd=24, n_layer=2, n_head=4)
+    ),
+    "phi3_fused": lambda: hf.Phi3ForCausalLM(
+        hf.Phi3Config(
+            vocab_size=330,
+            hidden_size=24,
+            intermediate_size=40,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            pad_token_id=None,
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_fused_and_transposed_weights_are_cut_up(
+    layout: str,
+    tmp_path: Path,
+    capsys: Captured,
+    make_tokenizer: Callable[..., hf.PreTrainedTokenizerBase],
+) -> None:
+    torch.manual_seed(0)
+    LAYOUTS[layout]().save_pretrained(tmp_path / "model")
+    make_tokenizer().save_pretrained(tmp_path / "model")
+    path = f"model.source.path={tmp_path / 'model'}"
+    assert main(["verify", "model=folder", path]) == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_model_in_4_bits_is_compared_with_its_dequantised_weights(
+    dtype: str,
+    tmp_path: Path,
+    capsys: Captured,
+    make_tokenizer: Callable[..., hf.PreTrainedTokenizerBase],
+) -> None:
+    pytest.importorskip("bitsandbytes", reason="the extra `quantization`")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
+    config = hf.LlamaConfig(vocab_size=330, num_hidden_layers=2, num_key_value_heads=2, **sizes)
+    hf.LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
+    make_tokenizer().save_pretrained(tmp_path / "model")
+    four = [f"model.source.path={tmp_path / 'model'}", "model.quantization=nf4"]
+    assert main(["verify", "model=folder", *four, f"model.dtype={dtype}"]) == 0
+    shown = capsys.readouterr()
+    assert "verify: 2 samples, within tolerance" in shown.out
+    assert "dequantized" not in shown.err, "transformers reports what a user did not ask for"
+
+
+def test_samples_without_a_response_are_named(
+    tiny: list[str], capsys: Captured, tmp_path: Path
+) -> None:
+    data = tmp_path / "mine.jsonl"
+    lines = [{"prompt": f"{i} + 1?", "responses": {"none": "2" * i}} for i in (0, 3)]
+    data.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    mine = [*tiny, "dataset=jsonl", f"dataset.path={data}", "dataset.shuffle=false", "cot=none"]
+    assert main(mine) == 0
+    shown = capsys.readouterr().out
+    assert "sample 0 left out" in shown
+    assert "verify: 1 samples, within" in shown
+    assert main([*mine, "n_samples=1"]) == 1
+    assert "none of the 1 samples" in capsys.readouterr().err
+
+
+def test_quantised_weights_have_nothing_to_compare_with(
+    tiny: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gradsweep.models.load import LoadedModel, load_model
+
+    def quantised(*args: Any) -> LoadedModel:
+        loaded = load_model(*args)
+        module = loaded.model.get_submodule("model.layers.1.self_attn.v_proj")
+        weight = torch.zeros(8, 16, dtype=torch.int8)
+        module.weight = torch.nn.Parameter(weight, requires_grad=False)
+        return loaded
+
+    monkeypatch.setattr("gradsweep.doctor.verify.load_model", quantised)
+    assert main(tiny) == 1
+    message = capsys.readouterr().err
+    assert "v of layer 1" in message
+    assert "Traceback" not in message
+
+
+def test_help_says_what_is_compared(capsys: Captured) -> None:
+    assert main(["verify", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for text in ("usage: python -m gradsweep verify", "float64", "n_samples", "Exit status 1"):
+        assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["-m", "cot=none,detailed"], ["one point", "-m"]),
+        (["cot=none,detailed"], ["cot=none,detailed"]),
+        (["model=gpt17"], ["gpt17", "smollm2_135m_instruct"]),
+        (["n_samples=0"], ["n_samples", "at least 1"]),
+        (["detailed"], ["detailed"]),
+    ],
+)
+def test_bad_overrides_are_one_error(
+    args: list[str], expected: list[str], capsys: Captured
+) -> None:
+    assert main(["verify", *args]) == 1
+    message = capsys.readouterr().err
+    assert message.count("error:") == 1
+    assert "Traceback" not in message
+    for text in expected:
+        assert text in message

@@ -1,0 +1,1 @@
+"""What several tests share: tiny models, stored points and costs, grids on SLURM."""

@@ -1,0 +1,140 @@
+"""SLURM's commands, played by scripts: what is sent to sbatch and read from squeue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gradsweep.errors import ConfigError, SchedulerError
+from gradsweep.jobs.records import submissions, submitted_array
+from gradsweep.jobs.schedulers.slurm import Queued, queue, submission_environment
+from gradsweep.jobs.settings import SlurmSettings
+from gradsweep.jobs.submit import submit
+from gradsweep.plan import Plan
+
+MakePlan = Callable[..., Plan]
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
+    """Puts a command of SLURM's on the path, as a line of shell."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+    def make(name: str, line: str) -> None:
+        (folder / name).write_text(f"#!/bin/bash\n{line}\n")
+        (folder / name).chmod(0o755)
+
+    make("srun", "exit 1")
+    make("scontrol", "echo 'MaxArraySize            = 1001'")
+    make("sbatch", "echo '12;cluster'")
+    make("squeue", "true")
+    return make
+
+
+def script_of(plan: Plan, settings: SlurmSettings) -> str:
+    submit(plan, settings, ["command"])
+    (paths, _), *_ = submissions(Path(plan.results))
+    assert submitted_array(paths, 0).job_id == "12"  # type: ignore[union-attr]
+    return paths.script(0).read_text()
+
+
+def test_the_script_asks_for_what_was_set(
+    grid: MakePlan, commands: Callable[[str, str], None]
+) -> None:
+    settings = SlurmSettings(
+        points_per_job=1,
+        array_parallelism=2,
+        partition="gpu",
+        gpus_per_node=1,
+        cpus_per_task=4,
+        mem_gb=32,
+        timeout_min=90,
+        setup=["module load cuda"],
+        additional_parameters={"mail-type": "END", "exclusive": True},
+    )
+    text = script_of(grid("seed=0,1,2"), settings)
+    for line in (
+        "--array=0-2%2",
+        "--partition=gpu",
+        "--gpus-per-node=1",
+        "--mem=32GB",
+        "--time=90",
+        "--requeue",
+        "--signal=USR2@60",
+        "--mail-type=END",
+        "--exclusive",
+    ):
+        assert f"#SBATCH {line}\n" in text, text
+    assert "module load cuda" in text
+    step = text.split("srun", 1)[1]
+    assert "--cpus-per-task=4 " in step, "a step does not inherit its CPUs"
+    assert "--ntasks=1 " in step, "one process, also where a job has a whole node"
+
+
+def test_processes_of_a_job_are_tasks_of_its_step(
+    grid: MakePlan, commands: Callable[[str, str], None]
+) -> None:
+    settings = SlurmSettings(tasks_per_node=4, gpus_per_node=4, shards=2, snapshot=False)
+    text = script_of(grid("seed=0"), settings)
+    for line in ("--ntasks-per-node=4", "--gpus-per-node=4", "--array=0-1%2"):
+        assert f"#SBATCH {line}\n" in text, text
+    assert "--ntasks=4 " in text.split("srun", 1)[1]
+
+
+def test_a_refusal_is_shown_in_sbatchs_words(
+    grid: MakePlan, commands: Callable[[str, str], None]
+) -> None:
+    commands("sbatch", "echo 'invalid partition specified: gpus' >&2; exit 1")
+    with pytest.raises(SchedulerError, match="invalid partition specified: gpus"):
+        submit(grid("seed=0"), SlurmSettings(snapshot=False), ["command"])
+
+
+def test_a_queue_that_does_not_answer_is_an_error_not_an_empty_queue(
+    commands: Callable[[str, str], None],
+) -> None:
+    commands("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    with pytest.raises(SchedulerError, match="Unable to contact"):
+        queue()
+
+
+def test_only_our_own_jobs_are_read_from_the_queue(commands: Callable[[str, str], None]) -> None:
+    commands("squeue", "printf '3_0|PENDING|gradsweep-ab12-0|Priority\\n4|RUNNING|bash|None\\n'")
+    assert queue() == {"3_0": Queued("gradsweep-ab12-0", "PENDING", "Priority")}
+
+
+def test_a_cluster_without_slurm_says_what_to_use(
+    grid: MakePlan, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(SchedulerError, match=r"hydra/launcher=local"):
+        submit(grid("seed=0"), SlurmSettings(snapshot=False), ["command"])
+
+
+def test_an_enclosing_job_hands_nothing_down() -> None:
+    outer = {
+        "SLURM_JOB_ID": "1",
+        "SLURM_MEM_PER_NODE": "99",
+        "SLURM_CONF": "/etc/other.conf",
+        "CUDA_VISIBLE_DEVICES": "3",
+        "SBATCH_ACCOUNT": "mine",
+        "HOME": "/root",
+    }
+    assert submission_environment(outer) == {
+        "SLURM_CONF": "/etc/other.conf",
+        "SBATCH_ACCOUNT": "mine",
+        "HOME": "/root",
+    }
+    login = {"CUDA_VISIBLE_DEVICES": "0"}
+    assert submission_environment(login) == login
+
+
+def test_an_option_that_sbatch_does_not_have_is_named(
+    grid: MakePlan, commands: Callable[[str, str], None]
+) -> None:
+    with pytest.raises((ConfigError, TypeError), match="colour"):
+        submit(grid("seed=0"), SlurmSettings(colour="red"), ["command"])  # type: ignore[call-arg]

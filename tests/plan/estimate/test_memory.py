@@ -1,0 +1,145 @@
+"""Memory against what was measured, and in the directions in which settings move it."""
+
+from __future__ import annotations
+
+import pytest
+
+from gradsweep import compose
+from gradsweep.config import Config
+from gradsweep.plan.estimate import (
+    Hardware,
+    capacity_gb,
+    fits,
+    longest_batch,
+    peak_memory,
+    smaller,
+    usual_batch,
+)
+from gradsweep.plan.estimate.memory import KEPT_WIDTHS, Memory
+from gradsweep.plan.estimate.shape import shape_of
+
+CPU = Hardware("cpu", cores=2)
+GPU = Hardware("cuda", "A100", 80, gpus=1, cores=8)
+
+SHAPES = {
+    "smollm2_135m_instruct": (576, 30, 1536),
+    "qwen3_0.6b": (1024, 28, 3072),
+    "qwen2_1.5b": (1536, 28, 8960),
+    "gemma2_2b": (2304, 26, 9216),
+    "llama2_7b": (4096, 32, 11008),
+    "llama3_8b": (4096, 32, 14336),
+    "gemma2_9b": (3584, 42, 14336),
+    "gemma3_27b": (5376, 62, 21504),
+    "llama3.1_70b": (8192, 80, 28672),
+}
+"""Width, layers and width of the feed-forward, as the models' own configs have them."""
+MiB = 2**20
+
+
+def config(*overrides: str) -> Config:
+    return compose("tracking=none", *overrides)
+
+
+def needed(*overrides: str, hardware: Hardware = GPU) -> Memory:
+    given = config(*overrides)
+    found = peak_memory(given, hardware, longest_batch(given))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("model", SHAPES)
+def test_the_shape_follows_from_the_number_of_parameters(model: str) -> None:
+    parameters = config(f"model={model}").model.parameters
+    assert parameters is not None
+    shape, (width, layers, feed_forward) = shape_of(parameters), SHAPES[model]
+    kept = layers * (11 * width + 3 * feed_forward)
+    closeness, loosely = (1.25, 1.9) if parameters > 5e8 else (2, 2.1)
+    assert kept / closeness < KEPT_WIDTHS * shape.widths < kept * closeness
+    assert width / loosely < shape.width < width * loosely
+    assert layers / 1.5 < shape.layers < layers * 1.5
+
+
+@pytest.mark.parametrize(
+    ("tokens", "checkpointing", "measured"),
+    [(100, False, 255 * MiB), (450, False, 1462 * MiB), (450, True, 840 * MiB)],
+)
+def test_activations_are_those_of_the_benchmark(
+    tokens: int, checkpointing: bool, measured: float
+) -> None:
+    """SmolLM2 on two cores, one batch each: docs/benchmarks.md."""
+    found = needed(
+        "model=smollm2_135m_instruct",
+        f"model.max_length={tokens}",
+        f"gradients.batch_tokens={tokens}",
+        f"gradients.checkpointing={checkpointing}",
+        hardware=CPU,
+    )
+    assert measured / 1.5 < found.activations * 1e9 < measured * 1.5
+
+
+@pytest.mark.parametrize(
+    ("tokens", "response", "measured"),
+    [(250, 150, 252 * MiB), (500, 350, 496 * MiB), (1000, 800, 1018 * MiB)],
+)
+def test_a_layer_keeps_what_was_measured_on_8b_shapes(
+    tokens: int, response: int, measured: float
+) -> None:
+    """Two layers, a vocabulary of 32,000: docs/benchmarks.md."""
+    modelled = tokens * 2 * KEPT_WIDTHS * 4096 * 4 + response * 3 * 32_000 * 4
+    assert measured / 1.15 < modelled < measured * 1.15
+
+
+def test_more_tokens_need_more_and_weights_stay() -> None:
+    sizes = [needed("model=llama3_8b", f"model.max_length={n}") for n in (512, 1024, 2048)]
+    assert sizes[0].activations < sizes[1].activations < sizes[2].activations
+    assert sizes[0].weights == sizes[2].weights == pytest.approx(32.1, abs=0.1)
+
+
+@pytest.mark.parametrize("less", ["model.dtype=bfloat16", "gradients.checkpointing=true"])
+def test_what_is_offered_as_smaller_is_smaller(less: str) -> None:
+    plain = config("model=gemma3_27b")
+    offered = smaller(plain, GPU, longest_batch(plain))
+    assert offered[less] == pytest.approx(needed("model=gemma3_27b", less).total)
+    assert max(offered.values()) < needed("model=gemma3_27b").total
+    assert min(offered, key=lambda name: offered[name]).startswith("model.quantization=nf4")
+
+
+def test_a_small_model_has_a_batch_for_each_core_in_memory() -> None:
+    one, many = (
+        needed("model=smollm2_135m_instruct", hardware=Hardware("cpu", cores=n)).activations
+        for n in (1, 4)
+    )
+    assert many == pytest.approx(4 * one)
+    large = [needed("model=llama3_8b", hardware=Hardware("cpu", cores=n)) for n in (1, 4)]
+    assert large[0] == large[1]
+
+
+def test_what_is_unknown_is_not_refused() -> None:
+    mine, large = config("model=folder", "model.source.path=/m"), config("model=llama3.1_70b")
+    assert peak_memory(mine, GPU, 512) is None
+    assert fits(mine, GPU, 512)
+    assert fits(large, Hardware("cuda", "A100", None, gpus=1), 512)
+    assert not fits(large, GPU, 512)
+
+
+def test_a_usual_batch_is_what_most_samples_need() -> None:
+    assert (usual_batch(config()), longest_batch(config())) == (512, 1024)
+    assert usual_batch(config("gradients.batch_tokens=16")) == 512, "of one sample"
+    assert usual_batch(config("gradients.batch_tokens=800")) == 800
+    assert usual_batch(config("model.max_length=128")) == 128
+
+
+def test_one_gpu_of_many_is_used_unless_layers_are_spread() -> None:
+    four = Hardware("cuda", "A100", 80, gpus=4)
+    assert capacity_gb(config("model=llama3_8b").model, four) == 80
+    assert capacity_gb(config("model=llama3.1_70b").model, four) == 320, "model.device_map=auto"
+
+
+def test_weights_in_4_bits_take_an_eighth_and_are_not_recommended_again() -> None:
+    one, bits = Hardware("cuda", "A100", 80), ("model=llama3_8b", "model.quantization=nf4")
+    whole, small = (peak_memory(config(*given), one, 512) for given in (bits[:1], bits))
+    assert whole
+    assert small
+    assert small.weights == pytest.approx(whole.weights * 4.5 / 32)
+    assert any("nf4" in way for way in smaller(config(*bits[:1]), one, 512))
+    assert not any("nf4" in way for way in smaller(config(*bits), one, 512))

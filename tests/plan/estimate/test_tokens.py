@@ -1,0 +1,64 @@
+"""Lengths come from what was counted, then from what is stated, then from the texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.stored_costs import cost
+
+from gradsweep import compose
+from gradsweep.config import CotLevel
+from gradsweep.config.files import options
+from gradsweep.errors import ConfigError
+from gradsweep.plan.estimate import tokens_per_sample
+
+GSM8K = ("model=llama3_8b", "dataset=gsm8k", "cot=detailed", "tracking=none")
+
+
+def test_what_was_counted_wins_best_by_the_same_tokenizer() -> None:
+    stated = tokens_per_sample(compose(*GSM8K), [cost(dataset="aqua"), cost(cot="none")])
+    assert (stated.number, stated.basis) == (454, "as dataset.tokens says")
+    others = [cost(model="qwen2_1.5b", tokens=40_000)]
+    assert tokens_per_sample(compose(*GSM8K), others).number == 400
+    assert tokens_per_sample(compose(*GSM8K), [*others, cost()]).number == 500
+
+
+def test_a_chat_template_adds_and_max_length_cuts() -> None:
+    chat = tokens_per_sample(compose(*GSM8K, "model=llama3_8b_instruct"), [])
+    assert chat.number > 454
+    assert tokens_per_sample(compose(*GSM8K, "model.max_length=128"), []).number == 128
+
+
+def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
+    data = tmp_path / "mine.jsonl"
+    lines = [
+        {"prompt": "p" * 60, "responses": {"none": "r" * 30, "detailed": "r" * 240}}
+        for _ in range(3)
+    ]
+    data.write_text("\n".join(map(json.dumps, lines)))
+    mine = ("dataset=jsonl", f"dataset.path={data}", "model=llama3_8b", "tracking=none")
+    for level, length in (("none", 30), ("detailed", 100)):
+        found = tokens_per_sample(compose(*mine, f"cot={level}", "correctness=irrelevant"), [])
+        assert found.number == length
+        assert "texts" in found.basis
+
+
+def test_a_control_of_length_is_as_long_as_the_other_level() -> None:
+    found = tokens_per_sample(compose(*GSM8K, "cot=none", "cot.match_length=detailed"), [])
+    assert found.number == 454
+
+
+@pytest.mark.parametrize("dataset", sorted(set(options("dataset")) - {"jsonl"}))
+def test_every_option_states_the_length_of_all_its_levels(dataset: str) -> None:
+    given = compose(f"dataset={dataset}", "cot=simplified" if "math" in dataset else "cot=none")
+    levels = [level.name for level in CotLevel if level in given.dataset.levels]
+    assert list(given.dataset.tokens) == levels
+    assert sorted(given.dataset.tokens.values()) == list(given.dataset.tokens.values())
+
+
+@pytest.mark.parametrize("given", ["{medium: 3}", "{none: 0}"])
+def test_a_length_that_cannot_be_names_the_field(given: str) -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.tokens\.(medium=3|none=0): allowed"):
+        compose(f"+dataset.tokens={given}" if "medium" in given else f"dataset.tokens={given}")

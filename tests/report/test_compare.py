@@ -1,0 +1,197 @@
+"""`compare`: planted differences are found, pairs match, mistakes are one clear error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from helpers.stored_points import N_LAYERS, store_point
+
+from gradsweep.analysis.contrast import contrast, pair_of
+from gradsweep.cli import main
+from gradsweep.records import Axes
+from gradsweep.report.contrast import sentence
+from gradsweep.report.figures.contrast import draw_contrast
+from gradsweep.store import load_rows
+from gradsweep.store.lookup import stored_points
+
+Captured = pytest.CaptureFixture[str]
+
+pytestmark = pytest.mark.usefixtures("wide_terminal")
+
+RESULTS = Path("results")
+
+
+@pytest.fixture
+def stored(wide_terminal: None) -> Path:
+    """Two models; none is four times detailed, except in layer 0, where it is eight times."""
+    for model, scale in (("small", 1.0), ("large", 3.0)):
+        for cot, level in (("none", 4.0), ("detailed", 1.0)):
+            axes = Axes(model, "sums", cot, "correct")
+            first_layer = 2.0 if cot == "none" else 1.0
+            store_point(
+                RESULTS, f"{model[0]}{cot[0]}00", axes, scale * level, first_layer=first_layer
+            )
+    return RESULTS
+
+
+def cells(text: str, label: str) -> list[str]:
+    """The numbers of the first line that begins with this label."""
+    line = next(line for line in text.splitlines() if line.split()[:1] == [label])
+    return line.split()[-4:]
+
+
+def test_numbers_are_those_that_were_planted(stored: Path):
+    pair = pair_of(stored_points(stored), "sn00", "sd00")
+    found = contrast(load_rows(stored, ["sn00", "sd00"]), pair)
+    assert found.n_questions == 10
+    for line in found.tests.to_dicts():
+        assert line["first_mean"] == pytest.approx(4 * 7 / 6, rel=0.03)
+        assert line["second_mean"] == pytest.approx(1, rel=0.03)
+        assert line["p_adjusted"] < 0.01
+        assert line["cohen_dz"] < -5
+        name = line["projection"]
+        rd = (5 * 3 / 4 + 7 / 8) / 6
+        assert found.relative_difference(name) == pytest.approx(rd, rel=0.03)
+        assert found.top_layers(name)[0] == 0
+        # One step of 4 among five: 8 → 4 → 4 …
+        assert found.mads["sn00", name] == pytest.approx(0.8, abs=0.3)
+    assert "0.2" in sentence(found)
+    assert "significantly smaller in all 4 projections" in sentence(found)
+
+
+def test_two_ids_in_the_terminal_and_as_a_figure(stored: Path, capsys: Captured):
+    assert main(["compare", "sn", "sd"]) == 0
+    shown = capsys.readouterr().out
+    assert "small · sums · correct · nuclear norm" in shown
+    assert "none → detailed" in shown
+    assert "10 paired questions" in shown
+    assert [float(text) for text in cells(shown, "mean")] == pytest.approx([4.67] * 4, rel=0.05)
+    assert all(float(text.strip("<")) < 0.05 for text in cells(shown, "p"))
+    folder = stored / "reports" / "compare__sn__sd"
+    assert {path.suffix for path in folder.iterdir()} == {".png", ".pdf"}
+
+
+def test_filters_pair_what_agrees_elsewhere(stored: Path, capsys: Captured):
+    axes = Axes("alone", "sums", "none", "correct")
+    store_point(stored, "an00", axes, 1.0)
+    assert main(["compare", "cot=none", "cot=detailed", "--metric", "sigma_max"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 pairs, each with the same model, dataset, correctness" in shown
+    assert "without a counterpart: alone · sums · correct" in shown
+    for model in ("small", "large"):
+        assert f"{model} · sums · correct · largest singular value" in shown
+        assert f"• {model} · sums · correct: detailed has" in shown
+    assert len(list((stored / "reports").rglob("*sigma_max.png"))) == 2
+
+
+def test_an_axis_named_on_one_side_holds_for_both(stored: Path, capsys: Captured):
+    assert main(["compare", "cot=none,model=large", "cot=detailed"]) == 0
+    shown = capsys.readouterr().out
+    assert "large · sums" in shown
+    assert "small · sums · correct · nuclear" not in shown
+
+
+def test_models_may_differ(stored: Path, capsys: Captured):
+    assert main(["compare", "model=small,cot=none", "model=large,cot=none"]) == 0
+    shown = capsys.readouterr().out
+    assert "small → large" in shown
+    assert "larger in all 4 projections" in shown
+
+
+def test_only_common_questions_count(stored: Path, capsys: Captured):
+    axes = Axes("small", "sums", "simplified", "correct")
+    others = [f"question{i}" for i in range(7, 20)]
+    store_point(stored, "ss00", axes, 2.0, questions=others)
+    assert main(["compare", "sn", "ss"]) == 0
+    shown = capsys.readouterr().out
+    assert "3 paired questions" in shown
+    assert "too few for a test" in shown
+
+
+def test_no_difference_is_not_called_one(stored: Path, capsys: Captured):
+    store_point(stored, "sx00", Axes("small", "sums", "detailed", "irrelevant"), 1.0)
+    assert main(["compare", "sd", "sx"]) == 0
+    assert "not significantly different" in capsys.readouterr().out
+
+
+def test_a_figure_has_both_curves_and_their_difference(stored: Path):
+    pair = pair_of(stored_points(stored), "sn00", "sd00")
+    found = contrast(load_rows(stored, ["sn00", "sd00"]), pair)
+    figure = draw_contrast(found)
+    assert [panel.get_title() for panel in figure.axes[:4]] == ["Q", "K", "V", "O"]
+    above, below = figure.axes[0], figure.axes[4]
+    first, second = (line.get_ydata() for line in above.get_lines())
+    assert len(above.collections) == 2, "bands"
+    np.testing.assert_allclose(
+        below.get_lines()[0].get_ydata(), np.abs(first - second) / np.abs(first)
+    )
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][:2] == ["none", "detailed"]
+
+
+def test_points_that_share_their_axes_are_told_apart(stored: Path, capsys: Captured):
+    axes = Axes("small", "sums", "none", "correct")
+    store_point(stored, "t100", axes, 9.0, seed=1)
+    assert main(["compare", "sn", "t1"]) == 0
+    assert "small seed=0 → small seed=1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["zz", "sd"], ["no point 'zz'", "sn00"]),
+        (["s", "ld"], ["beginning of several", "sd00", "sn00"]),
+        (["sn", "sn0"], ["the same point"]),
+        (["sn", "cot=none"], ["two kinds"]),
+        (["cot=none", "cot=simplified"], ["cot=simplified", "detailed, none"]),
+        (["prompt=plain", "prompt=chat"], ["prompt=plain", "model, dataset, cot, correctness"]),
+        (["cot=none,model=small", "cot=none,model=small"], ["counterpart"]),
+        (["sn", "sd", "elsewhere"], ["no results in elsewhere"]),
+    ],
+)
+def test_a_mistake_is_one_clear_error(
+    args: list[str], expected: list[str], stored: Path, capsys: Captured
+):
+    assert main(["compare", *args]) == 1
+    message = capsys.readouterr().err
+    assert message.count("error:") == 1
+    assert "Traceback" not in message
+    for text in expected:
+        assert text in message, message
+
+
+def test_several_points_on_one_side_of_a_pair_name_what_to_fix(stored: Path, capsys: Captured):
+    store_point(stored, "t100", Axes("small", "sums", "none", "correct"), 9.0, seed=1)
+    assert main(["compare", "model=small,cot=none", "model=large,cot=none"]) == 1
+    message = capsys.readouterr().err
+    assert "model: small seed=0, small seed=1" in message
+    chosen = "model=small seed=1,cot=none"
+    assert main(["compare", chosen, "model=large,cot=none"]) == 0
+
+
+def test_no_common_question_is_an_error(stored: Path, capsys: Captured):
+    store_point(stored, "other", Axes("small", "words", "none", "correct"), 1.0, questions=["w"])
+    assert main(["compare", "dataset=sums,cot=none,model=small", "dataset=words"]) == 1
+    assert "no question in common" in capsys.readouterr().err
+
+
+def test_torch_is_not_needed(stored: Path):
+    code = (
+        "import sys; from gradsweep.cli import main; status = main(sys.argv[1:]); "
+        "sys.exit(status or 'torch' in sys.modules)"
+    )
+    asked = [sys.executable, "-c", code, "compare", "sn", "sd"]
+    assert subprocess.run(asked, check=False, capture_output=True).returncode == 0
+
+
+def test_layers_that_only_one_point_has_do_not_count(stored: Path):
+    rows = load_rows(stored, ["sn00", "sd00"])
+    fewer = rows.filter((pl.col("point_id") != "sd00") | (pl.col("layer") < N_LAYERS - 1))
+    found = contrast(fewer, pair_of(stored_points(stored), "sn00", "sd00"))
+    assert found.differences["layer"].max() == N_LAYERS - 2
+    assert found.curves["layer"].max() == N_LAYERS - 2
