@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from gradsweep.engine import Batch, make_batch, trainable
-from gradsweep.engine.passes import Engine, Measurement
+from gradsweep.engine.passes import Engine
 from gradsweep.models.projections import find_projections
-from gradsweep.records import PROJECTIONS
+from gradsweep.records import PROJECTIONS, SampleResult
 
 IGNORED = -100
 """Label of a token without loss, in transformers' convention."""
@@ -22,7 +22,7 @@ Method = Callable[[nn.Module, Sequence[Batch]], object]
 
 def ours(
     model: nn.Module, batches: Sequence[Batch], checkpointing: bool = False
-) -> list[Measurement]:
+) -> list[SampleResult]:
     """(a) gradsweep: every metric row of every sample."""
     sites = find_projections(model, PROJECTIONS)
     with Engine(model, sites, checkpointing=checkpointing) as engine:
@@ -67,7 +67,7 @@ def training_pass(model: nn.Module, batches: Sequence[Batch]) -> None:
             _loss(model, batch).backward()
 
 
-def ours_checkpointed(model: nn.Module, batches: Sequence[Batch]) -> list[Measurement]:
+def ours_checkpointed(model: nn.Module, batches: Sequence[Batch]) -> list[SampleResult]:
     """(a) with gradient checkpointing: every layer runs its forward again in the backward."""
     return ours(model, batches, checkpointing=True)
 

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gradsweep.config import Config as Config
+    from gradsweep.config import SpectraOptions as SpectraOptions
     from gradsweep.config.composition import compose as compose
+    from gradsweep.engine.objectives import Objective as Objective
     from gradsweep.engine.passes import GradientSpectra as GradientSpectra
-    from gradsweep.engine.passes import SpectraOptions as SpectraOptions
     from gradsweep.engine.passes import gradient_spectra as gradient_spectra
+    from gradsweep.engine.probe import Probe as Probe
     from gradsweep.errors import GradsweepError as GradsweepError
     from gradsweep.extraction import PointResult as PointResult
     from gradsweep.extraction import extract as extract
@@ -31,8 +33,10 @@ _HOME = {
     "Config": "gradsweep.config",
     "GradientSpectra": "gradsweep.engine.passes",
     "GradsweepError": "gradsweep.errors",
+    "Objective": "gradsweep.engine.objectives",
     "PointResult": "gradsweep.extraction",
-    "SpectraOptions": "gradsweep.engine.passes",
+    "Probe": "gradsweep.engine.probe",
+    "SpectraOptions": "gradsweep.config",
     "compose": "gradsweep.config.composition",
     "extract": "gradsweep.extraction",
     "gradient_spectra": "gradsweep.engine.passes",

@@ -1,5 +1,5 @@
-"""One point from config to stored rows. The one file that joins data, models, gradients,
-spectra, store and tracking; it reads as the method of the paper's section 3.
+"""One point from config to stored rows: data, model, engine, store and tracking joined. It reads
+as the method of the paper's section 3.
 """
 
 from __future__ import annotations
@@ -8,26 +8,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import polars as pl
 
 from gradsweep.analysis.summary import summary_scalars
-from gradsweep.config import Config, Dtype
+from gradsweep.config import Config
 from gradsweep.data import LoadedSamples, load_samples
-from gradsweep.engine import collate, dealt, token_batches
-from gradsweep.engine.passes import Engine, Measurement, SpectraOptions
+from gradsweep.engine.objectives import Objective, make_objective
+from gradsweep.engine.run import Run
 from gradsweep.errors import DataError, PointBusyError, StopRequested
 from gradsweep.identity import point_id, point_record
 from gradsweep.models.cache import ModelCache
-from gradsweep.models.encode import encode
-from gradsweep.models.load import LoadedModel
-from gradsweep.models.projections import ProjectionSite, coverage, find_projections
+from gradsweep.models.projections import coverage, find_projections
 from gradsweep.plan.estimate.cost import Meter
 from gradsweep.plan.estimate.running import hardware_under
 from gradsweep.progress import console, sample_progress, say_once
-from gradsweep.records import WHOLE, Axes, EncodedSample, Sample, SampleResult, SampleStatus, Shard
+from gradsweep.records import WHOLE, Axes, SampleStatus, Shard
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
 from gradsweep.store.point import PointStore, open_point, read_parts
 from gradsweep.store.state import holders
@@ -108,7 +105,7 @@ def _finish_shared(
 
     Each looks after giving up its own share: the last to do so sees nobody.
     """
-    if holders(paths) or paths.done.exists() or not _all_stored(paths, loaded):
+    if holders(paths) or paths.done.exists() or not _all_stored(config, paths, loaded):
         return
     with suppress(PointBusyError), open_point(paths, point_record(config)) as store:
         if not paths.done.exists():
@@ -116,12 +113,16 @@ def _finish_shared(
                 _finish(store, tracker, loaded, cost)
 
 
-def _all_stored(paths: PointPaths, loaded: LoadedSamples) -> bool:
+def _all_stored(config: Config, paths: PointPaths, loaded: LoadedSamples) -> bool:
     try:
         stored = set(read_parts(paths, "samples")["sample_id"])
     except FileNotFoundError:
         return False  # another process has just finished the point, and joined its parts
-    return stored >= {sample.sample_id for sample in loaded.samples}
+    return stored >= _unit_ids(make_objective(config.objective), loaded)
+
+
+def _unit_ids(objective: Objective, loaded: LoadedSamples) -> set[str]:
+    return {unit.unit_id for unit in objective.units(loaded.samples)}
 
 
 def _measure_pending(
@@ -138,21 +139,19 @@ def _measure_pending(
 
     Returns what that took (`estimate.cost`).
     """
-    if store.stored_ids >= {sample.sample_id for sample in loaded.samples}:
+    objective = make_objective(config.objective)
+    if store.stored_ids >= _unit_ids(objective, loaded):
         return {}
     model = _models.get(config, show_progress)
-    sites = find_projections(model.model, config.gradients.projections)
     if show_progress:
+        sites = find_projections(model.model, config.gradients.projections)
         say_once(str(coverage(model.model, sites)))
-    bad, batches = _share(config, model, loaded.samples, shard)
-    total = len(bad) + sum(map(len, batches))
-    bad = [outcome for outcome in bad if outcome.sample_id not in store.stored_ids]
-    batches = [left for batch in batches if (left := _pending(batch, store))]
-    stored = total - len(bad) - sum(map(len, batches))
-    name = label or str(config.axes)
+    run = Run(model, config.model, config.gradients, objective, loaded.samples, shard)
+    stored = run.n_stored(store.stored_ids)
     meter = Meter()
-    with sample_progress(name, total, stored, show_progress) as advance:
-        for results in chain([bad] if bad else [], _results(config, model, sites, batches)):
+    name = label or str(config.axes)
+    with sample_progress(name, run.n_units, stored, show_progress) as advance:
+        for results in run.outcomes(store.stored_ids):
             store.append(results)
             meter.add(results)
             for result in results:
@@ -161,78 +160,6 @@ def _measure_pending(
             if stop():
                 raise StopRequested("stopped between two batches")
     return meter.cost(config, hardware_under(model.model.device))
-
-
-def _share(
-    config: Config, model: LoadedModel, samples: Sequence[Sample], shard: Shard
-) -> tuple[list[SampleResult], list[list[EncodedSample]]]:
-    """Outcomes of the share's samples that cannot run, and the batches of those that can.
-
-    What is stored does not matter here: a share, and a batch, is the same at every start.
-    """
-    length = config.model.max_length
-    encoded = [encode(s, model.tokenizer, config.model.prompt, length) for s in samples]
-    bad = [outcome for outcome in encoded if isinstance(outcome, SampleResult)]
-    good = [outcome for outcome in encoded if isinstance(outcome, EncodedSample)]
-    batches = list(token_batches(good, config.gradients.batch_tokens))
-    return bad if shard.index == 0 else [], dealt(batches, shard)
-
-
-def _pending(batch: Sequence[EncodedSample], store: PointStore) -> list[EncodedSample]:
-    return [one for one in batch if one.sample.sample_id not in store.stored_ids]
-
-
-def _results(
-    config: Config,
-    model: LoadedModel,
-    sites: Sequence[ProjectionSite],
-    batches: Sequence[Sequence[EncodedSample]],
-) -> Iterator[list[SampleResult]]:
-    """What became of each sample, batch by batch."""
-    wanted = config.gradients
-    options = SpectraOptions(
-        wanted.solver,
-        wanted.rank_tolerance,
-        wanted.save_spectra,
-        wanted.top_k,
-        wanted.similarities,
-    )
-    tensors = (collate(batch, model.model.device) for batch in batches)
-    with Engine(model.model, sites, options, wanted.workers, wanted.checkpointing) as engine:
-        for place, measured in engine.measure_all(tensors):
-            yield [_outcome(s, m, config) for s, m in zip(batches[place], measured, strict=True)]
-
-
-def _outcome(encoded: EncodedSample, measured: Measurement, config: Config) -> SampleResult:
-    status, reason = _judged(measured, config)
-    return SampleResult(
-        sample_id=encoded.sample.sample_id,
-        question_id=encoded.sample.question_id,
-        index=encoded.sample.index,
-        status=status,
-        reason=reason,
-        loss=measured.loss,
-        n_prompt_tokens=encoded.response_start,
-        n_response_tokens=measured.n_response_tokens,
-        truncated=encoded.truncated,
-        seconds=measured.seconds,
-        rows=measured.rows,
-    )
-
-
-def _judged(measured: Measurement, config: Config) -> tuple[SampleStatus, str]:
-    if measured.rows:
-        return SampleStatus.OK, ""
-    dtype = config.model.dtype
-    if measured.out_of_memory:
-        ways = [] if config.gradients.checkpointing else ["gradients.checkpointing=true"]
-        ways.append("a smaller model.max_length")
-        ways += ["model.dtype=bfloat16"] if dtype is Dtype.float32 else []
-        ways += [] if config.model.device_map else ["model.device_map=auto on several GPUs"]
-        reason = f"it does not fit in memory even alone; what needs less: {', '.join(ways)}"
-        return SampleStatus.OUT_OF_MEMORY, reason
-    hint = "; model.dtype=bfloat16 has a wider range" if dtype is Dtype.float16 else ""
-    return SampleStatus.NON_FINITE_LOSS, f"the loss is {measured.loss}{hint}"
 
 
 def _finish(

@@ -9,7 +9,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gradsweep.config import Config, CorrectnessKind, Quantization
+from gradsweep.config import DEFAULT_OBJECTIVE, Config, CorrectnessKind, Quantization
+from gradsweep.config.named_objects import identity_of
+from gradsweep.config.options import science_of
 from gradsweep.data import fingerprint
 from gradsweep.versions import versions
 
@@ -40,24 +42,18 @@ def science(config: Config) -> dict[str, Any]:
         "correctness": config.correctness.source.name if irrelevant else "correct",
         "n_samples": config.requested_samples,
         "seed": config.seed,
-        "gradients": {
-            "projections": sorted(config.gradients.projections),
-            "solver": config.gradients.solver.name,
-            "rank_tolerance": config.gradients.rank_tolerance,
-            "save_spectra": config.gradients.save_spectra,
-        }
-        | _additions(config),
-    }
+        "gradients": science_of(config.gradients),
+    } | _objective(config)
 
 
-def _additions(config: Config) -> dict[str, Any]:
-    """Columns that are measured only when asked for: other points keep the id they always had."""
-    wanted = {"similarities": config.gradients.similarities, "top_k": config.gradients.top_k}
-    return {name: value for name, value in wanted.items() if value}
+def _objective(config: Config) -> dict[str, Any]:
+    """Nothing for the study's own objective: its points keep the id they always had."""
+    node = config.objective
+    return {} if node == DEFAULT_OBJECTIVE else {"objective": identity_of(node, "objective")}
 
 
 def _quantization(config: Config) -> dict[str, Any]:
-    """As with `_additions`: unquantised points keep the id they always had."""
+    """Nothing without quantization: such points keep the id they always had."""
     kind = config.model.quantization
     return {} if kind is Quantization.none else {"quantization": kind.name}
 

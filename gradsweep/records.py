@@ -8,6 +8,7 @@ here is plain Python, so that the store, the analysis and the sweep never import
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
@@ -55,6 +56,49 @@ class EncodedSample:
     @property
     def n_response_tokens(self) -> int:
         return len(self.input_ids) - self.response_start
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The samples whose gradients add up to one: what an objective has one loss for.
+
+    One sample under `sft`; chosen and rejected of a preference pair; all responses of a group.
+    """
+
+    samples: tuple[Sample, ...]
+    rewards: tuple[float, ...] = ()
+    """One for each sample, where the objective weighs them; empty otherwise."""
+
+    @property
+    def unit_id(self) -> str:
+        """A lone sample's own id; else a hash of the members' ids, in their order."""
+        if len(self.samples) == 1:
+            return self.samples[0].sample_id
+        joined = "\n".join(sample.sample_id for sample in self.samples)
+        return hashlib.sha256(joined.encode()).hexdigest()[: len(self.samples[0].sample_id)]
+
+    @property
+    def question_id(self) -> str:
+        """The first member's."""
+        return self.samples[0].question_id
+
+    @property
+    def index(self) -> int:
+        """The first member's."""
+        return self.samples[0].index
+
+
+@dataclass(frozen=True)
+class EncodedUnit:
+    """A unit as the model reads it: its members are rows of one batch, side by side."""
+
+    unit: Unit
+    rows: tuple[EncodedSample, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Of the longest row, which padding makes every row's length."""
+        return max(len(row.input_ids) for row in self.rows)
 
 
 class SampleStatus(str, Enum):
@@ -145,16 +189,20 @@ OPTIONAL_METRICS = {
 
 @dataclass(frozen=True)
 class SampleResult:
-    """What the store keeps of one sample: its outcome and, when it is OK, its rows."""
+    """The outcome of one unit, which under `sft` is one sample, and its rows when it is OK.
 
-    sample_id: str
-    question_id: str
-    index: int
-    status: SampleStatus
+    The engine knows no ids: it leaves the first three fields to `gradsweep.engine.run`.
+    """
+
+    sample_id: str = ""
+    """`Unit.unit_id`."""
+    question_id: str = ""
+    index: int = -1
+    status: SampleStatus = SampleStatus.OK
     reason: str = ""
     """Why a sample that is not OK has no rows; empty otherwise."""
     loss: float = float("nan")
-    """Mean cross-entropy over the response tokens, in nats."""
+    """The objective's; under `sft`, the mean cross-entropy over the response tokens, in nats."""
     n_prompt_tokens: int = 0
     n_response_tokens: int = 0
     """Tokens that carried loss (after truncation); the sum-reduced loss is `loss` times this."""

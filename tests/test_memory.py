@@ -15,10 +15,12 @@ from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract
 from gradsweep.engine import Batch, make_batch
-from gradsweep.engine.passes import Engine, Measurement, _RowSink
+from gradsweep.engine.passes import Engine
+from gradsweep.engine.rows import RowSink
 from gradsweep.errors import DataError
 from gradsweep.extraction import PointResult
 from gradsweep.models.projections import find_projections
+from gradsweep.records import SampleResult
 
 Run = Callable[..., PointResult]
 CLOSE = {"rel_tol": 1e-6, "abs_tol": 1e-9}
@@ -142,7 +144,7 @@ def batches() -> list[Batch]:
     return [make_batch(one, response, None) for one in ids]
 
 
-def in_order(found: Iterator[tuple[int, list[Measurement]]]) -> list[Measurement]:
+def in_order(found: Iterator[tuple[int, list[SampleResult]]]) -> list[SampleResult]:
     return [measurement for _, batch in sorted(found, key=lambda b: b[0]) for measurement in batch]
 
 
@@ -157,11 +159,11 @@ def test_running_out_in_the_backward_pass_leaves_nothing_behind(
     """Inside the backward of a tap, after some of a batch's layers have been handed over."""
     model = tiny_model("llama_gqa")
     sites = find_projections(model, "qkvo")
-    add_layer = _RowSink.add_layer
+    add_layer = RowSink.add_layer
     failed = []
 
-    def greedy(sink: _RowSink, layer: Any) -> None:
-        n_samples = len(sink.by_sample)
+    def greedy(sink: RowSink, layer: Any) -> None:
+        n_samples = len(sink.by_unit)
         if n_samples > 2 and layer[0].layer == 1:
             failed.append(n_samples)
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -169,7 +171,7 @@ def test_running_out_in_the_backward_pass_leaves_nothing_behind(
 
     with Engine(model, sites, workers=workers, checkpointing=checkpointing) as engine:
         expected = in_order(engine.measure_all(batches()))
-        monkeypatch.setattr(_RowSink, "add_layer", greedy)
+        monkeypatch.setattr(RowSink, "add_layer", greedy)
         found = in_order(engine.measure_all(batches()))
     assert failed
     assert len(found) == len(expected) == 24

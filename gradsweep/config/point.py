@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 from omegaconf import MISSING
 
 from gradsweep.config.conditions import CorrectnessConfig, DatasetConfig
 from gradsweep.config.cot import CotConfig, CotKind, CotLevel
 from gradsweep.config.model import ModelConfig
+from gradsweep.config.named_objects import check_named_object
 from gradsweep.config.run import GradientsConfig, StoreConfig, TrackingConfig
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.records import Axes
+
+DEFAULT_OBJECTIVE = {"_target_": "gradsweep.engine.objectives.sft.Sft"}
+"""The study's: the mean cross-entropy of the response (conf/objective/sft.yaml)."""
 
 
 @dataclass
@@ -24,6 +28,9 @@ class Config:
     dataset: DatasetConfig = MISSING
     cot: CotConfig = field(default_factory=CotConfig)
     correctness: CorrectnessConfig = field(default_factory=CorrectnessConfig)
+    objective: dict[str, Any] = field(default_factory=lambda: dict(DEFAULT_OBJECTIVE))
+    """What loss a gradient belongs to: `_target_`, a class of `gradsweep.engine.objectives` or one
+    of your own, and its options."""
     gradients: GradientsConfig = field(default_factory=GradientsConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -35,6 +42,7 @@ class Config:
     """Name of the sweep this point belongs to; set by a multirun when not given."""
 
     def __post_init__(self) -> None:
+        check_named_object(self.objective, "objective")
         if self.n_samples is not None and self.n_samples < 1:
             raise ConfigError(f"n_samples must be at least 1, got {self.n_samples}")
         whole = isinstance(self.model, ModelConfig)  # data alone are loaded without a model

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from enum import Enum
-from typing import Optional
+from typing import Any, Optional
 
+from gradsweep.config.named_objects import check_named_object, identity_of
+from gradsweep.config.options import Effect, Science, option
 from gradsweep.errors import ConfigError
-from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS
+from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
+
+_ROW_COLUMNS = {f.name for f in fields(SpectrumRow)} | {"sample_id", "question_id", "point_id"}
 
 
 class Solver(Enum):
@@ -17,6 +22,12 @@ class Solver(Enum):
     token_gram = "token_gram"
     weight_gram = "weight_gram"
     svd = "svd"
+
+
+def _own_metrics_identity(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: identity_of(node, f"gradients.own_metrics.{name}") for name, node in nodes.items()
+    }
 
 
 class TrackerKind(Enum):
@@ -33,35 +44,76 @@ class WandbMode(Enum):
 
 
 @dataclass
-class GradientsConfig:
-    projections: list[str] = field(default_factory=lambda: list(PROJECTIONS))
-    """Which weight matrices to measure in every layer: q k v o, and of the MLP gate up down or
-    fc1 fc2."""
-    solver: Solver = Solver.auto
-    rank_tolerance: Optional[float] = None
+class SpectraOptions:
+    """How spectra are computed and what is kept of them."""
+
+    solver: Solver = option(Solver.auto, Effect(Science.always))
+    rank_tolerance: Optional[float] = option(None, Effect(Science.always))
     """Relative to σ₁; None is eps(model dtype)·max(m, n), as in `numpy.linalg.matrix_rank`."""
-    save_spectra: bool = False
+    save_spectra: bool = option(False, Effect(Science.always, stored=True))
     """Keep every singular value in the rows, not only the metrics."""
-    top_k: Optional[int] = None
+    top_k: Optional[int] = option(None, Effect(Science.when_set, stored=True))
     """Keep the k largest singular values in the rows; fewer where a gradient has fewer."""
-    similarities: bool = False
+    similarities: bool = option(False, Effect(Science.when_set, spectra=1.0, layers_of_factors=1.0))
     """Cosines of each gradient with that of the next layer and of its partner (q with o, k with
     v). Costs about the time of the spectra again (twice that in wide models), and the memory of
     one more layer's factors in float64."""
-    batch_tokens: int = 512
+    own_metrics: dict[str, Any] = option(
+        effect=Effect(Science.when_set, canonical=_own_metrics_identity), default_factory=dict
+    )
+    """Metrics of your own: column name -> {_target_: package.module.function, options …}. Called
+    with a `Spectrum`, it returns a float; each becomes a column of the rows."""
+
+    def __post_init__(self) -> None:
+        if self.top_k is not None and self.top_k < 1:
+            raise ConfigError(f"gradients.top_k must be at least 1, got {self.top_k}")
+        if self.top_k is not None and self.save_spectra:
+            raise ConfigError(
+                f"gradients.top_k={self.top_k} keeps some singular values and "
+                "gradients.save_spectra=true all of them: give one of the two"
+            )
+        if self.rank_tolerance is not None and not 0 < self.rank_tolerance < 1:
+            raise ConfigError(
+                f"gradients.rank_tolerance must be in (0, 1), got {self.rank_tolerance}"
+            )
+        for name, node in self.own_metrics.items():
+            if not name.isidentifier() or name in _ROW_COLUMNS:
+                raise ConfigError(
+                    f"gradients.own_metrics.{name}: a metric is named by letters, digits and '_', "
+                    f"and not as another column of a row ({', '.join(sorted(_ROW_COLUMNS))})"
+                )
+            check_named_object(node, f"gradients.own_metrics.{name}")
+
+    @property
+    def kept(self) -> int | None:
+        """Singular values that a row keeps; None for all."""
+        return None if self.save_spectra else self.top_k or 0
+
+
+@dataclass
+class GradientsConfig(SpectraOptions):
+    """What is measured of every sample, and how the work is laid out."""
+
+    projections: list[str] = option(
+        effect=Effect(Science.always, canonical=sorted), default_factory=lambda: list(PROJECTIONS)
+    )
+    """Which weight matrices to measure in every layer: q k v o, and of the MLP gate up down or
+    fc1 fc2."""
+    batch_tokens: int = option(512)
     """Padded tokens per batch; a longer sample is a batch of its own. Smaller batches are tried
     where memory runs out. Does not change results."""
-    checkpointing: bool = False
+    checkpointing: bool = option(False, Effect(passes=1.0))
     """Gradient checkpointing: a layer's activations are computed again in the backward pass instead
     of kept. Less memory, about a third more time. Does not change results."""
-    workers: Optional[int] = None
+    workers: Optional[int] = option(None)
     """Batches measured at the same time on a CPU, each with one core; None is one per core for
     a small model and 1 for a large one, whose operations fill the cores. Does not change results.
     """
-    device: str = "auto"
+    device: str = option("auto")
     """`auto` is cuda when there is one, else cpu."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         unknown = [name for name in self.projections if name not in ALL_PROJECTIONS]
         if unknown or not self.projections:
             raise ConfigError(
@@ -74,17 +126,6 @@ class GradientsConfig:
             raise ConfigError(f"gradients.batch_tokens must be positive, got {self.batch_tokens}")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"gradients.workers must be at least 1, got {self.workers}")
-        if self.top_k is not None and self.top_k < 1:
-            raise ConfigError(f"gradients.top_k must be at least 1, got {self.top_k}")
-        if self.top_k is not None and self.save_spectra:
-            raise ConfigError(
-                f"gradients.top_k={self.top_k} keeps some singular values and "
-                "gradients.save_spectra=true all of them: give one of the two"
-            )
-        if self.rank_tolerance is not None and not 0 < self.rank_tolerance < 1:
-            raise ConfigError(
-                f"gradients.rank_tolerance must be in (0, 1), got {self.rank_tolerance}"
-            )
 
 
 @dataclass

@@ -78,7 +78,11 @@ def examine(config: Config, title: str | None = None) -> Examination:
     levels = texts.levels(
         config, lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
     )
-    trial = check_trial(config, trial_pass(config, loaded, good)) if good else []
+    trial = (
+        check_trial(config, trial_pass(config, loaded, [one.sample for one in good]))
+        if good
+        else []
+    )
     axes = config.axes
     stored = siblings(config.results, science(config))
     conditions = check_conditions(config.results, stored, axes.cot, axes.correctness)

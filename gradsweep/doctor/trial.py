@@ -1,4 +1,4 @@
-"""A pass of the engine over one or two samples, as a run would make it; nothing is stored."""
+"""A pass of the engine over one or two units, as a run would make it; nothing is stored."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from gradsweep.doctor.gradients import (
     check_projections,
     check_spectra,
 )
-from gradsweep.engine import collate
-from gradsweep.engine.passes import Engine, Measurement, SpectraOptions
+from gradsweep.engine.objectives import make_objective
+from gradsweep.engine.run import Run
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import coverage, find_projections
-from gradsweep.records import EncodedSample, SampleResult, SampleStatus
+from gradsweep.records import Sample, SampleResult
 from gradsweep.store.frames import rows_frame
 
-TRIAL_SAMPLES = 2
+TRIAL_UNITS = 2
 
 
 @dataclass(frozen=True)
@@ -55,47 +55,36 @@ def check_trial(config: Config, trial: Trial) -> list[Check]:
     ]
 
 
-def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[EncodedSample]) -> Trial:
-    """Forward and backward of the first samples, alone each.
+def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[Sample]) -> Trial:
+    """Forward and backward of the first samples, by the point's own options and objective.
+
+    Args:
+        config: of the point.
+        loaded: its model.
+        samples: those that can be encoded.
 
     Raises:
+        ConfigError: the objective cannot be made.
         ModelError: the model's family, or one of its projections, is not known.
     """
-    text_config = loaded.model.config.get_text_config()
     sites = find_projections(loaded.model, config.gradients.projections)
     covered = str(coverage(loaded.model, sites))
-    options = SpectraOptions(config.gradients.solver, config.gradients.rank_tolerance)
-    taken = list(samples[:TRIAL_SAMPLES])
-    batches = [collate([sample], loaded.model.device) for sample in taken]
-    found: dict[int, Measurement] = {}
+    objective = make_objective(config.objective)
+    units = objective.units(samples)[:TRIAL_UNITS]
+    tried = [sample for unit in units for sample in unit.samples]
+    results: list[SampleResult] = []
     refusal = ""
     try:
-        with Engine(
-            loaded.model, sites, options, workers=1, checkpointing=config.gradients.checkpointing
-        ) as engine:
-            for place, measured in engine.measure_all(batches):
-                found[place] = measured[0]
+        run = Run(loaded, config.model, config.gradients, objective, tried)
+        results += [result for batch in run.outcomes() for result in batch]
     except RuntimeError as error:  # a watched module that the model does not use
         refusal = str(error)
-    results = [_result(taken[place], found[place]) for place in sorted(found)]
+    results.sort(key=lambda result: result.index)
     return Trial(
         losses=tuple(result.loss for result in results),
         rows=rows_frame(results),
         n_layers=len({site.layer for site in sites}),
         covered=covered,
-        vocabulary=int(text_config.vocab_size),
+        vocabulary=int(loaded.model.config.get_text_config().vocab_size),
         refusal=refusal,
-    )
-
-
-def _result(encoded: EncodedSample, measured: Measurement) -> SampleResult:
-    sample = encoded.sample
-    status = SampleStatus.OK if measured.rows else SampleStatus.NON_FINITE_LOSS
-    return SampleResult(
-        sample.sample_id,
-        sample.question_id,
-        sample.index,
-        status,
-        loss=measured.loss,
-        rows=measured.rows,
     )

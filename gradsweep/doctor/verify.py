@@ -1,8 +1,7 @@
 """Stored numbers against their definition: autograd's weight gradients and a float64 SVD.
 
-The reference shares with the engine only the model, the token ids and the places of the
-projections: one sample at a time, the measured weights trainable, the loss from the model's own
-full logits, `param.grad`, `torch.linalg.svdvals` in float64.
+The reference (`reference.py`) shares with the engine only the model, the token ids, the objective
+and the places of the projections.
 """
 
 from __future__ import annotations
@@ -12,22 +11,19 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import torch
 from rich.table import Table
-from torch import Tensor
-from torch.nn import functional as F
-from transformers.pytorch_utils import Conv1D
 
 from gradsweep.config import Config, Dtype
 from gradsweep.data import load_samples
-from gradsweep.engine import collate, token_batches, trainable
-from gradsweep.engine.passes import Engine, Measurement, SpectraOptions
+from gradsweep.doctor.reference import OF_SAMPLE, Advance, Place, Reference, Values
+from gradsweep.engine.objectives import make_objective
+from gradsweep.engine.run import Run
+from gradsweep.engine.spectra import NOISE
 from gradsweep.errors import DataError, ModelError
-from gradsweep.models.encode import encode
-from gradsweep.models.load import LoadedModel, load_model
+from gradsweep.models.load import load_model
 from gradsweep.models.projections import ProjectionSite, find_projections
 from gradsweep.models.quantization import dequantise, is_four_bit, to_float32
-from gradsweep.records import EncodedSample
+from gradsweep.records import SampleResult
 
 TOLERANCES = {
     "loss": 1e-5,
@@ -41,16 +37,18 @@ TOLERANCES = {
 """Largest relative error by metric, in float32. Ratios add up the errors of their parts; an
 effective rank weighs the smallest singular values by their logarithm."""
 
+OWN_TOLERANCE = 1e-4
+"""The same for a metric of the user's own."""
+
+
+def tolerance(metric: str) -> float:
+    """Return the largest relative error that is agreement."""
+    return TOLERANCES.get(metric, OWN_TOLERANCE)
+
+
 HALF_TOLERANCE = 0.05
 """Largest *median* relative error of a metric in the model's own half precision, against float32:
 single matrices may be off by several times that, and a wrong formula would move them all."""
-
-Place = tuple[int, str]
-"""(layer, projection); the loss of a sample, which has neither, is at `OF_SAMPLE`."""
-OF_SAMPLE: Place = (-1, "")
-Values = dict[Place, dict[str, float]]
-"""Metric -> value, at every place of one sample."""
-Advance = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class Cell:
     @property
     def holds(self) -> bool:
         half_holds = self.half_median is None or self.half_median <= HALF_TOLERANCE
-        return self.worst.error <= TOLERANCES[self.worst.metric] and half_holds
+        return self.worst.error <= tolerance(self.worst.metric) and half_holds
 
 
 def verify(config: Config, start: Callable[[int], Advance]) -> Verification:
@@ -118,28 +116,40 @@ def verify(config: Config, start: Callable[[int], Advance]) -> Verification:
     """
     samples = load_samples(config).samples
     loaded = load_model(config.model, config.gradients.device)
-    length = config.model.max_length
-    outcomes = [encode(s, loaded.tokenizer, config.model.prompt, length) for s in samples]
-    encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedSample)]
-    sites = find_projections(loaded.model, config.gradients.projections)
-    _check_differentiable(sites)
-    half = {} if config.model.dtype is Dtype.float32 else _ours(config, loaded, sites, encoded)
+    objective = make_objective(config.objective)
+    _check_differentiable(find_projections(loaded.model, config.gradients.projections))
+
+    def measured() -> dict[int, SampleResult]:
+        run = Run(loaded, config.model, config.gradients, objective, samples)
+        return {result.index: result for results in run.outcomes() for result in results}
+
+    run = Run(loaded, config.model, config.gradients, objective, samples)
+    units = {unit.unit.index: unit for batch in run.batches for unit in batch}
+    half = {} if config.model.dtype is Dtype.float32 else measured()
     to_float32(loaded.model)
-    ours = _ours(config, loaded, sites, encoded)
+    outcomes = measured()
     dequantise(loaded.model)
     sites = find_projections(loaded.model, config.gradients.projections)
-    comparable = [s for s in encoded if math.isfinite(ours[s.sample.index][OF_SAMPLE]["loss"])]
+    comparable = sorted(i for i, outcome in outcomes.items() if math.isfinite(outcome.loss))
     if not comparable:
-        raise DataError(f"none of the {len(samples)} samples has a response with a finite loss")
+        raise DataError(
+            f"none of the {len(samples)} samples can be compared; the first: "
+            f"{outcomes[min(outcomes)].reason}"
+        )
+    reference = Reference(loaded.model, sites, objective, config.gradients)
     advance = start(len(comparable) * sum(len(site.columns) for site in sites))
-    references = {s.sample.index: _reference(loaded, sites, s, advance) for s in comparable}
-    left_out = sorted({s.index for s in samples} - references.keys())
+    references = {i: reference.values(units[i], advance) for i in comparable}
+    ours = {i: _values(outcome) for i, outcome in outcomes.items()}
+    in_half = {i: _values(outcome) for i, outcome in half.items()}
+    skipped = [
+        outcome for _, outcome in sorted(outcomes.items()) if outcome.index not in references
+    ]
     return Verification(
         differences=tuple(_differences(ours, references)),
-        half=tuple(_differences(half, references)) if half else (),
+        half=tuple(_differences(in_half, references)) if half else (),
         dtype=config.model.dtype,
         n_samples=len(references),
-        skipped=tuple(f"sample {i} left out: it has no finite loss or no memory" for i in left_out),
+        skipped=tuple(f"sample {skip.index} left out: {skip.reason}" for skip in skipped),
     )
 
 
@@ -157,78 +167,12 @@ def _check_differentiable(sites: Sequence[ProjectionSite]) -> None:
             )
 
 
-def _ours(
-    config: Config,
-    loaded: LoadedModel,
-    sites: Sequence[ProjectionSite],
-    samples: Sequence[EncodedSample],
-) -> dict[int, Values]:
-    """The engine's numbers by sample index, in the batches that a run would make."""
-    wanted = config.gradients
-    options = SpectraOptions(wanted.solver, wanted.rank_tolerance)
-    batches = list(token_batches(samples, wanted.batch_tokens))
-    tensors = (collate(batch, loaded.model.device) for batch in batches)
-    found = {}
-    with Engine(loaded.model, sites, options, wanted.workers, wanted.checkpointing) as engine:
-        for place, measured in engine.measure_all(tensors):
-            for sample, measurement in zip(batches[place], measured, strict=True):
-                found[sample.sample.index] = _values(measurement)
-    return found
-
-
-def _values(measurement: Measurement) -> Values:
-    values: Values = {OF_SAMPLE: {"loss": measurement.loss}}
-    for row in measurement.rows:
+def _values(outcome: SampleResult) -> Values:
+    values: Values = {OF_SAMPLE: {"loss": outcome.loss}}
+    for row in outcome.rows:
         metrics = {name: getattr(row, name) for name in TOLERANCES if name != "loss"}
-        values[row.layer, row.projection] = metrics
+        values[row.layer, row.projection] = metrics | dict(row.own_metrics)
     return values
-
-
-def _reference(
-    loaded: LoadedModel, sites: Sequence[ProjectionSite], sample: EncodedSample, advance: Advance
-) -> Values:
-    """One sample by the definition (paper section 3): loss, backward, SVD of every `param.grad`."""
-    ids = torch.tensor(sample.input_ids).to(loaded.model.device)
-    with trainable([site.module.get_parameter("weight") for site in sites]), torch.enable_grad():
-        logits = loaded.model(input_ids=ids[None], use_cache=False).logits[0]
-        start = sample.response_start
-        loss = F.cross_entropy(logits[start - 1 : -1], ids[start:].to(logits.device))
-        loss.backward()
-        values: Values = {OF_SAMPLE: {"loss": loss.item()}}
-        for site in sites:
-            for name, gradient in _gradients(site):
-                values[site.layer, name] = _metrics(gradient, n_tokens=len(ids))
-                advance()
-    return values
-
-
-def _gradients(site: ProjectionSite) -> Iterator[tuple[str, Tensor]]:
-    """The (m, n) gradient of every projection in a module, cut out where several share one."""
-    gradient = site.module.get_parameter("weight").grad
-    assert gradient is not None
-    if isinstance(site.module, Conv1D):
-        gradient = gradient.T  # GPT-2 keeps its weights as (n, m)
-    for name, columns in site.columns.items():
-        yield name, gradient if columns is None else gradient[columns.to(gradient.device)]
-
-
-def _metrics(gradient: Tensor, n_tokens: int) -> dict[str, float]:
-    """Metrics from the float64 singular values of a stored gradient, each by its definition.
-
-    Only the first min(T, m, n) values enter: the others are zero in exact arithmetic, and what
-    a float32 gradient has there is the rounding of its entries.
-    """
-    sigma = torch.linalg.svdvals(gradient.double())[:n_tokens]
-    nuclear, largest, frobenius = (float(v) for v in (sigma.sum(), sigma[0], sigma.norm()))
-    p = sigma[sigma > 0] / nuclear
-    return {
-        "nuclear_norm": nuclear,
-        "sigma_max": largest,
-        "frobenius_norm": frobenius,
-        "sigma_ratio": largest / nuclear if nuclear else math.nan,
-        "effective_rank": float((-p * p.log()).sum().exp()) if nuclear else math.nan,
-        "stable_rank": (frobenius / largest) ** 2 if largest else math.nan,
-    }
 
 
 def _differences(ours: dict[int, Values], references: dict[int, Values]) -> Iterator[Difference]:
@@ -236,9 +180,20 @@ def _differences(ours: dict[int, Values], references: dict[int, Values]) -> Iter
     for sample, reference in references.items():
         for place in dict.fromkeys([*reference, *ours[sample]]):
             here, there = ours[sample].get(place, {}), reference.get(place, {})
+            noise = _noise(reference, place)
             for metric in here.keys() | there.keys():
                 error = _relative_error(here.get(metric), there.get(metric))
+                if noise and max(here.get("frobenius_norm", math.inf), 0.0) <= noise:
+                    error = 0.0  # both are rounding noise: zero, and undefined ratios
                 yield Difference(metric, place[1], place[0], sample, error)
+
+
+def _noise(reference: Values, place: Place) -> float:
+    """The norm up to which ours counts as zero, where the reference's is rounding noise; else 0."""
+    layer = [v["frobenius_norm"] for (i, _), v in reference.items() if i == place[0] >= 0]
+    bound = NOISE * max(layer, default=0.0)
+    norm = reference.get(place, {}).get("frobenius_norm", math.inf)
+    return bound if norm <= bound else 0.0
 
 
 def _relative_error(ours: float | None, reference: float | None) -> float:
@@ -264,10 +219,10 @@ def cells(verification: Verification) -> list[Cell]:
 
 
 def _grouped(differences: Sequence[Difference]) -> dict[tuple[str, str], list[Difference]]:
-    order = list(TOLERANCES)
+    order = list(dict.fromkeys([*TOLERANCES, *sorted(d.metric for d in differences)]))
     grouped: dict[tuple[str, str], list[Difference]] = {}
-    for found in sorted(differences, key=lambda d: order.index(d.metric)):
-        grouped.setdefault((found.metric, found.projection), []).append(found)
+    for difference in sorted(differences, key=lambda d: order.index(d.metric)):
+        grouped.setdefault((difference.metric, difference.projection), []).append(difference)
     return grouped
 
 
@@ -282,7 +237,7 @@ def verification_table(verification: Verification) -> Table:
         worst = cell.worst
         layer = str(worst.layer) if worst.projection else ""
         texts = [worst.metric, worst.projection, f"{worst.error:.1e}", layer, str(worst.sample)]
-        texts.append(f"{TOLERANCES[worst.metric]:.0e}")
+        texts.append(f"{tolerance(worst.metric):.0e}")
         if verification.half:
             texts += [f"{cell.half_median:.1e}", f"{cell.half_worst:.1e}"]
         table.add_row(*texts, style=None if cell.holds else "bold red")

@@ -1,28 +1,27 @@
-"""From an encoded batch to the gradient factors of every projection, layer by layer."""
+"""Gradients of any objective on any causal LM, as spectra. Tensors only: no study, no store.
 
-from gradsweep.engine.batch import Batch, collate, dealt, make_batch, token_batches
-from gradsweep.engine.capture import Taps, install_taps
-from gradsweep.engine.checkpointing import checkpointed_layers
-from gradsweep.engine.factors import Factors, split_samples
-from gradsweep.engine.losses import ResponseHead, frozen, install_response_head, trainable
-from gradsweep.engine.scaling import LossScale, needs_scaling, with_loss_scale
+batch.py      padded rows in whole units         objectives/  what loss a unit has
+capture.py    taps: X and dY in a backward pass   factors.py   a layer's X and dY, by unit
+spectra/      factors -> spectra -> metrics       rows.py      a layer's factors -> rows
+probe.py      passive: rows of anybody's backward pass, weights frozen or not
+passes.py     active: objective, backward pass and rows, weights frozen
+schedule.py   batches over workers, within memory
+run.py        (model, samples, options) -> outcomes
+"""
 
-__all__ = [
-    "Batch",
-    "Factors",
-    "LossScale",
-    "ResponseHead",
-    "Taps",
-    "checkpointed_layers",
-    "collate",
-    "frozen",
-    "install_response_head",
-    "install_taps",
-    "make_batch",
-    "needs_scaling",
-    "split_samples",
-    "token_batches",
-    "dealt",
-    "trainable",
-    "with_loss_scale",
-]
+from gradsweep.engine.batch import Batch as Batch
+from gradsweep.engine.batch import Layout as Layout
+from gradsweep.engine.batch import collate as collate
+from gradsweep.engine.batch import dealt as dealt
+from gradsweep.engine.batch import make_batch as make_batch
+from gradsweep.engine.batch import token_batches as token_batches
+from gradsweep.engine.capture import Taps as Taps
+from gradsweep.engine.capture import install_taps as install_taps
+from gradsweep.engine.checkpointing import checkpointed_layers as checkpointed_layers
+from gradsweep.engine.factors import Factors as Factors
+from gradsweep.engine.factors import split_units as split_units
+from gradsweep.engine.frozen import frozen as frozen
+from gradsweep.engine.frozen import trainable as trainable
+from gradsweep.engine.response import ResponseHead as ResponseHead
+from gradsweep.engine.response import ResponseTokens as ResponseTokens
+from gradsweep.engine.response import install_response_head as install_response_head

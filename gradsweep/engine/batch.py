@@ -1,6 +1,7 @@
-"""Batches: which samples run together, and their padded tensors.
+"""Batches: which units run together, and their padded tensors.
 
-Padding costs as much as tokens do, so samples of similar length run together. They are sorted
+A unit's rows lie together and are never torn apart: not here, not among shards, not where memory
+runs out. Padding costs as much as tokens do, so units of similar length run together, sorted
 within a window of some batches, not over the whole point: what is stored at any moment then is a
 cross-section of the data, and the rate that a progress bar shows holds for the rest.
 """
@@ -9,58 +10,108 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from gradsweep.records import EncodedSample, Shard
+from gradsweep.records import EncodedUnit, Shard, Unit
 
 WINDOW_BATCHES = 16
 """Batches' worth of tokens within which samples are sorted by length."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Padded token ids with their masks, all of shape (batch, length)."""
+class Layout:
+    """Which tokens of a padded batch belong to which unit."""
 
-    input_ids: Int[Tensor, "batch length"]
-    attention_mask: Bool[Tensor, "batch length"]
-    """True at real tokens, which form one run per sample; padding may be on either side."""
-    response_mask: Bool[Tensor, "batch length"]
-    """True at the tokens that carry loss: response tokens with a real token before them."""
+    length: int
+    """Tokens of a padded row."""
+    spans: tuple[tuple[int, int], ...]
+    """(first, past the last) real token of each row."""
+    rows_of_unit: tuple[int, ...]
+    """Number of rows of each unit; a unit's rows lie together, in the order of the batch."""
 
     @property
-    def token_spans(self) -> list[tuple[int, int]]:
-        """(first, past the last) real token of each sample."""
-        starts = self.attention_mask.int().argmax(dim=1)
-        return [
-            (int(start), int(start + n))
-            for start, n in zip(starts, self.attention_mask.sum(dim=1), strict=True)
-        ]
+    def unit_rows(self) -> list[range]:
+        """Each unit's rows."""
+        ends = list(accumulate(self.rows_of_unit))
+        return [range(end - n, end) for end, n in zip(ends, self.rows_of_unit, strict=True)]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded token ids with their masks, all of shape (rows, length), in whole units."""
+
+    input_ids: Int[Tensor, "rows length"]
+    attention_mask: Bool[Tensor, "rows length"]
+    """True at real tokens, which form one run per row; padding may be on either side."""
+    response_mask: Bool[Tensor, "rows length"]
+    """True at the tokens that carry loss: response tokens with a real token before them."""
+    rows_of_unit: tuple[int, ...]
+    """Number of rows of each unit, whose rows lie together."""
+    units: tuple[Unit, ...] = ()
+    """What the units are of, for objectives that ask; empty for tensors of a user's own."""
+
+    @cached_property
+    def layout(self) -> Layout:
+        starts = self.attention_mask.int().argmax(dim=1).tolist()
+        counts = self.attention_mask.sum(dim=1).tolist()
+        spans = tuple((start, start + n) for start, n in zip(starts, counts, strict=True))
+        return Layout(self.input_ids.shape[1], spans, self.rows_of_unit)
+
+    @property
+    def n_units(self) -> int:
+        return len(self.rows_of_unit)
+
+    @cached_property
+    def unit_of_row(self) -> Int[Tensor, " rows"]:
+        """Each row's unit."""
+        places = [unit for unit, n in enumerate(self.rows_of_unit) for _ in range(n)]
+        return torch.tensor(places, device=self.input_ids.device)
 
     @property
     def padded_tokens(self) -> int:
-        """What a pass over it costs: samples times the longest of them."""
+        """What a pass over it costs: rows times the longest of them."""
         return self.input_ids.numel()
 
     def part(self, places: Sequence[int]) -> Batch:
-        """The samples at these places, without the columns that only others need."""
-        attention = self.attention_mask[list(places)]
+        """The units at these places, without the columns that only others need."""
+        unit_rows = self.layout.unit_rows
+        rows = [row for place in places for row in unit_rows[place]]
+        attention = self.attention_mask[rows]
         columns = attention.any(dim=0).nonzero().flatten()
         kept = slice(int(columns[0]), int(columns[-1]) + 1)
         return Batch(
-            self.input_ids[list(places), kept],
+            self.input_ids[rows, kept],
             attention[:, kept],
-            self.response_mask[list(places), kept],
+            self.response_mask[rows, kept],
+            tuple(self.rows_of_unit[place] for place in places),
+            tuple(self.units[place] for place in places) if self.units else (),
         )
 
 
-def make_batch(input_ids: Tensor, response_mask: Tensor, attention_mask: Tensor | None) -> Batch:
+def make_batch(
+    input_ids: Tensor,
+    response_mask: Tensor,
+    attention_mask: Tensor | None,
+    rows_of_unit: Sequence[int] | None = None,
+    units: Sequence[Unit] = (),
+) -> Batch:
     """Check user tensors and drop from the mask what has no prediction.
 
+    Args:
+        input_ids: (rows, length) integers.
+        response_mask: (rows, length), true at the tokens that carry loss.
+        attention_mask: (rows, length), true at real tokens; None means no padding.
+        rows_of_unit: number of rows of each unit, in order; None makes each row a unit.
+        units: what the units are of; empty where nobody asks.
+
     Raises:
-        ValueError: shapes differ, the mask has holes, or a sample has no response token.
+        ValueError: shapes differ, the mask has holes, a row has no response token, or the units
+            do not add up to the rows.
     """
     attention = torch.ones_like(input_ids) if attention_mask is None else attention_mask
     if not input_ids.shape == response_mask.shape == attention.shape or input_ids.dim() != 2:
@@ -78,7 +129,10 @@ def make_batch(input_ids: Tensor, response_mask: Tensor, attention_mask: Tensor 
         raise ValueError(
             f"samples {empty} of the batch have no response token that is predicted from another"
         )
-    return Batch(input_ids, attention, response)
+    sizes = (1,) * len(input_ids) if rows_of_unit is None else tuple(rows_of_unit)
+    if sum(sizes) != len(input_ids) or min(sizes) < 1:
+        raise ValueError(f"rows_of_unit={sizes} does not divide {len(input_ids)} rows into units")
+    return Batch(input_ids, attention, response, sizes, tuple(units))
 
 
 def _has_real_token_before(attention: Tensor) -> Tensor:
@@ -87,45 +141,51 @@ def _has_real_token_before(attention: Tensor) -> Tensor:
     return before
 
 
-def collate(samples: Sequence[EncodedSample], device: torch.device | str) -> Batch:
+def collate(encoded: Sequence[EncodedUnit], device: torch.device | str) -> Batch:
     """Pad on the right: causal attention then never looks at padding, so no mask is needed."""
-    length = max(len(sample.input_ids) for sample in samples)
-    ids = torch.zeros(len(samples), length, dtype=torch.long)
-    attention = torch.zeros(len(samples), length, dtype=torch.bool)
-    response = torch.zeros(len(samples), length, dtype=torch.bool)
-    for i, sample in enumerate(samples):
-        n = len(sample.input_ids)
-        ids[i, :n] = torch.tensor(sample.input_ids)
+    rows = [row for unit in encoded for row in unit.rows]
+    length = max(len(row.input_ids) for row in rows)
+    ids = torch.zeros(len(rows), length, dtype=torch.long)
+    attention = torch.zeros(len(rows), length, dtype=torch.bool)
+    response = torch.zeros(len(rows), length, dtype=torch.bool)
+    for i, row in enumerate(rows):
+        n = len(row.input_ids)
+        ids[i, :n] = torch.tensor(row.input_ids)
         attention[i, :n] = True
-        response[i, sample.response_start : n] = True
-    return make_batch(ids.to(device), response.to(device), attention.to(device))
+        response[i, row.response_start : n] = True
+    sizes = [len(unit.rows) for unit in encoded]
+    units = [unit.unit for unit in encoded]
+    return make_batch(ids.to(device), response.to(device), attention.to(device), sizes, units)
 
 
-def token_batches(
-    samples: Sequence[EncodedSample], batch_tokens: int
-) -> Iterator[list[EncodedSample]]:
-    """Samples of similar length whose padded size stays within `batch_tokens`; one at least.
+def token_batches(units: Sequence[EncodedUnit], batch_tokens: int) -> Iterator[list[EncodedUnit]]:
+    """Units of similar length whose padded size stays within `batch_tokens`; one at least.
 
     The batches of a window come longest first: what does not fit in memory shows early, and
-    short batches even out the workers' ends. The same samples always give the same batches.
+    short batches even out the workers' ends. The same units always give the same batches.
     """
-    for window in _windows(samples, WINDOW_BATCHES * batch_tokens):
-        batch: list[EncodedSample] = []
-        for sample in sorted(window, key=lambda s: len(s.input_ids), reverse=True):
-            if batch and len(batch[0].input_ids) * (len(batch) + 1) > batch_tokens:
+    for window in _windows(units, WINDOW_BATCHES * batch_tokens):
+        batch: list[EncodedUnit] = []
+        n_rows = 0
+        for unit in sorted(window, key=lambda unit: unit.n_tokens, reverse=True):
+            if batch and batch[0].n_tokens * (n_rows + len(unit.rows)) > batch_tokens:
                 yield batch
-                batch = []
-            batch.append(sample)
+                batch, n_rows = [], 0
+            batch.append(unit)
+            n_rows += len(unit.rows)
         yield batch
 
 
-def dealt(batches: Sequence[list[EncodedSample]], shard: Shard) -> list[list[EncodedSample]]:
+def dealt(batches: Sequence[list[EncodedUnit]], shard: Shard) -> list[list[EncodedUnit]]:
     """A shard's batches, in order: every batch is in one shard, and shards have about equal work.
 
-    Whole batches are dealt, largest first to whoever has least, so that each sample is measured
+    Whole batches are dealt, largest first to whoever has least, so that each unit is measured
     beside the same others, and gives the same numbers, whatever the number of shards.
     """
-    tokens = [len(batch) * max(len(s.input_ids) for s in batch) for batch in batches]
+    tokens = [
+        sum(len(unit.rows) for unit in batch) * max(unit.n_tokens for unit in batch)
+        for batch in batches
+    ]
     loads = [0] * shard.count
     mine = []
     for place in sorted(range(len(batches)), key=lambda i: tokens[i], reverse=True):
@@ -136,13 +196,11 @@ def dealt(batches: Sequence[list[EncodedSample]], shard: Shard) -> list[list[Enc
     return [batches[place] for place in sorted(mine)]
 
 
-def _windows(
-    samples: Sequence[EncodedSample], most_tokens: int
-) -> Iterator[Sequence[EncodedSample]]:
-    """Consecutive runs of samples that hold `most_tokens`, the last one whatever is left."""
+def _windows(units: Sequence[EncodedUnit], most_tokens: int) -> Iterator[Sequence[EncodedUnit]]:
+    """Consecutive runs of units that hold `most_tokens`, the last one whatever is left."""
     start = n_tokens = 0
-    for i, sample in enumerate(samples, start=1):
-        n_tokens += len(sample.input_ids)
-        if n_tokens >= most_tokens or i == len(samples):
-            yield samples[start:i]
+    for i, unit in enumerate(units, start=1):
+        n_tokens += sum(len(row.input_ids) for row in unit.rows)
+        if n_tokens >= most_tokens or i == len(units):
+            yield units[start:i]
             start, n_tokens = i, 0

@@ -1,10 +1,10 @@
-"""Capture the factors of every watched projection while the backward pass runs.
+"""Capture the factors of every watched projection while a backward pass runs.
 
 A tap is an identity on a projection's output: its backward sees dY, and the X it
 saved. Because X is kept by `save_for_backward` (not by the hook), gradient
 checkpointing keeps its saving; because the tap sits behind the module, it works
-for any weight layout. A layer is handed over as soon as its last dY has arrived,
-so that factors live for one layer, not for the whole model.
+for any weight layout, and whether or not the weight itself gets a gradient. A layer is handed
+over as soon as its last dY has arrived, so that factors live for one layer, not for the model.
 
 Taps are installed once and may be used by several threads at a time, each with
 its own pass: hooks cannot be added safely while another thread runs the model.
@@ -49,44 +49,54 @@ class _Tap(torch.autograd.Function):
 class Taps:
     """The watched projections of one model; `install_taps` makes them."""
 
-    def __init__(self, sites: Sequence[ProjectionSite]) -> None:
+    def __init__(self, sites: Sequence[ProjectionSite], anchored: bool = True) -> None:
         self._sites = sites
         self._of_thread = threading.local()
-        # Without the anchor, the lowest layers have no input that requires grad and no
-        # graph; with it the graph starts exactly at the lowest tap, not at the embedding.
-        self._anchor = torch.zeros((), requires_grad=True)
+        self._lock = threading.Lock()
+        self._collecting = 0
+        # Without the anchor, the lowest layers of a frozen model have no input that requires grad
+        # and no graph; with it the graph starts exactly at the lowest tap, not at the embedding.
+        self._anchor = torch.zeros((), requires_grad=anchored)
 
     @contextmanager
     def collect(self, on_layer: OnLayer) -> Iterator[None]:
-        """Within the block, one backward pass of this thread calls `on_layer` once per layer.
+        """Within the block, backward passes of this thread call `on_layer` once per layer.
 
         Calls come in the order of the backward pass (last layer first). The tensors of
-        `Factors` are (batch, tokens, n or m), in the model's dtype and on the layer's device.
+        `Factors` are (rows, tokens, n or m), in the model's dtype and on the layer's device.
 
         Raises:
             RuntimeError: after a backward pass in which a projection never got a gradient.
         """
         collector = _LayerCollector(self._sites, on_layer)
         self._of_thread.collector = collector
+        with self._lock:
+            self._collecting += 1
         try:
             yield
         finally:
+            with self._lock:
+                self._collecting -= 1
             del self._of_thread.collector
         collector.check_complete()
 
     def hook(
         self, site: ProjectionSite
-    ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+    ) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
         """Forward hook that puts a tap behind the site's module."""
 
-        def put_tap(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        def put_tap(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            # Passes without grad (generation, reference log-probabilities) and passes outside of
+            # any block are left alone, to the last operation.
+            if not self._collecting or not torch.is_grad_enabled():
+                return None
+            # Recomputation under checkpointing may run in a thread of autograd's own, which has
+            # no collector: its taps only save X again, the first ones report.
             collector = getattr(self._of_thread, "collector", None)
 
             def report(x: Tensor, dy: Tensor) -> None:
-                # Recomputation under checkpointing may run in a thread of autograd's own;
-                # its taps only save X again, the first ones report.
-                assert collector is not None, "a backward pass outside Taps.collect"
-                collector.report(site, x, dy)
+                if collector is not None:
+                    collector.report(site, x, dy)
 
             return _Tap.apply(output, args[0].detach(), self._anchor, report)
 
@@ -94,12 +104,15 @@ class Taps:
 
 
 @contextmanager
-def install_taps(sites: Sequence[ProjectionSite]) -> Iterator[Taps]:
+def install_taps(sites: Sequence[ProjectionSite], anchored: bool = True) -> Iterator[Taps]:
     """Watch `sites` inside the block; afterwards the model is as it was.
 
-    Weights should be frozen (`frozen`), so that nothing else is computed.
+    Args:
+        sites: the modules to watch.
+        anchored: give the outputs of the lowest taps a graph where nothing below requires grad:
+            needed for frozen weights; without it a pass that needs no graph gets none.
     """
-    taps = Taps(sites)
+    taps = Taps(sites, anchored)
     with ExitStack() as stack:
         for site in sites:
             handle = site.module.register_forward_hook(taps.hook(site))
@@ -108,15 +121,20 @@ def install_taps(sites: Sequence[ProjectionSite]) -> Iterator[Taps]:
 
 
 class _LayerCollector:
-    """Gathers the dY of a layer's sites and hands the layer over when all have come."""
+    """Gathers the dY of a layer's sites and hands the layer over when all have come.
+
+    Then it starts anew for that layer: several backward passes may follow each other.
+    """
 
     def __init__(self, sites: Sequence[ProjectionSite], on_layer: OnLayer) -> None:
         self._on_layer = on_layer
-        self._missing: dict[int, set[str]] = {}
+        self._projections: dict[int, set[str]] = {}
         self._arrived: dict[int, list[tuple[Tensor, dict[str, Tensor]]]] = {}
+        self._handed_over: set[int] = set()
         self._any_reported = False
         for site in sites:
-            self._missing.setdefault(site.layer, set()).update(site.columns)
+            self._projections.setdefault(site.layer, set()).update(site.columns)
+        self._missing = {layer: set(names) for layer, names in self._projections.items()}
 
     def report(self, site: ProjectionSite, x: Tensor, dy: Tensor) -> None:
         self._any_reported = True
@@ -124,10 +142,13 @@ class _LayerCollector:
             name: dy if index is None else dy[..., index.to(dy.device)]
             for name, index in site.columns.items()
         }
-        self._arrived.setdefault(site.layer, []).append((x, columns))
-        self._missing[site.layer] -= columns.keys()
-        if not self._missing[site.layer]:
-            self._on_layer(self._grouped_by_input(site.layer))
+        layer = site.layer
+        self._arrived.setdefault(layer, []).append((x, columns))
+        self._missing[layer] -= columns.keys()
+        if not self._missing[layer]:
+            self._missing[layer] = set(self._projections[layer])
+            self._handed_over.add(layer)
+            self._on_layer(self._grouped_by_input(layer))
 
     def _grouped_by_input(self, layer: int) -> list[Factors]:
         groups: dict[tuple[int, torch.Size], Factors] = {}
@@ -137,10 +158,15 @@ class _LayerCollector:
         return list(groups.values())
 
     def check_complete(self) -> None:
-        late = {layer: names for layer, names in self._missing.items() if names}
-        if late and self._any_reported:
-            layer, names = next(iter(late.items()))
+        incomplete = {
+            layer: self._missing[layer]
+            for layer in self._projections
+            if layer not in self._handed_over or layer in self._arrived
+        }
+        if incomplete and self._any_reported:
+            layer, names = next(iter(incomplete.items()))
             raise RuntimeError(
                 f"no gradient reached {sorted(names)} of layer {layer} "
-                f"({len(late)} layers incomplete): the model skips these modules in its forward"
+                f"({len(incomplete)} layers incomplete): the model skips these modules in its "
+                "forward"
             )

@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gradsweep.engine.batch import Batch
+from gradsweep.engine.batch import Layout
 
 
 @dataclass(frozen=True)
 class Factors:
-    """Factors of one input in one layer, for a batch or for one sample of it.
+    """Factors of one input in one layer, for a batch or for one unit of it.
 
     q, k and v read the same X, so it is kept once beside the dY of each.
     """
@@ -29,16 +30,23 @@ class Factors:
     """Projection -> gradient of the summed losses by that projection's output."""
 
 
-def split_samples(factors: Factors, batch: Batch) -> Iterator[tuple[int, Factors]]:
-    """Each sample's own factors (T×n and T×m, padding cut off) with its place in the batch.
+def split_units(factors: Factors, layout: Layout) -> Iterator[Factors]:
+    """Each unit's own factors (T×n and T×m, padding cut off), in order.
 
-    A batch sums its samples' losses and attention never crosses samples, so the
-    rows of a sample are exactly the factors it would have alone.
+    A batch sums its units' losses and attention never crosses rows, so that the tokens of a
+    row are exactly the factors it would have alone; a unit's rows are stacked along tokens:
+    G = Σ_r dY_rᵀX_r = [dY₁;…]ᵀ[X₁;…].
     """
     # Some modules see their tokens as one long list (OPT's feed-forward).
-    shape = (*batch.input_ids.shape, -1)
+    shape = (len(layout.spans), layout.length, -1)
     x = factors.x.reshape(shape)
     dys = {name: dy.reshape(shape) for name, dy in factors.dy.items()}
-    for i, (start, stop) in enumerate(batch.token_spans):
-        dy = {name: dy[i, start:stop] for name, dy in dys.items()}
-        yield i, Factors(factors.layer, x[i, start:stop], dy)
+    for rows in layout.unit_rows:
+        dy = {name: _stacked(values, rows, layout) for name, values in dys.items()}
+        yield Factors(factors.layer, _stacked(x, rows, layout), dy)
+
+
+def _stacked(values: Tensor, rows: range, layout: Layout) -> Tensor:
+    """The real tokens of these rows; a view where there is one row."""
+    parts = [values[row, slice(*layout.spans[row])] for row in rows]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -1,4 +1,4 @@
-"""From a batch of token ids to metric rows: gradients and spectra joined, nothing stored."""
+"""From a batch of token ids to rows: an objective's loss, a backward pass, the probe's rows."""
 
 from __future__ import annotations
 
@@ -8,85 +8,36 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from functools import partial
-from itertools import chain
 
 import polars as pl
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
-from gradsweep.config import Solver
-from gradsweep.engine import (
-    Batch,
-    Factors,
-    LossScale,
-    checkpointed_layers,
-    frozen,
-    install_response_head,
-    install_taps,
-    make_batch,
-    needs_scaling,
-    split_samples,
-    with_loss_scale,
-)
+from gradsweep.config import SpectraOptions
+from gradsweep.engine.batch import Batch, make_batch
+from gradsweep.engine.capture import install_taps
+from gradsweep.engine.checkpointing import checkpointed_layers
+from gradsweep.engine.factors import Factors
+from gradsweep.engine.frozen import frozen
+from gradsweep.engine.objectives import Objective, Sft
+from gradsweep.engine.response import install_response_head
+from gradsweep.engine.rows import RowSink
+from gradsweep.engine.scaling import LossScale, needs_scaling, with_loss_scale
 from gradsweep.engine.schedule import Schedule, default_workers, on_cpu, return_free_memory
-from gradsweep.engine.spectra import (
-    SampleCosines,
-    Spectrum,
-    many_spectra,
-    rank_tolerance,
-    spectrum_row,
-)
-from gradsweep.models.projections import ProjectionSite, find_projections
-from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
-
-POOLED_WORK = 1e8
-"""Flops of XXᵀ from which a layer's spectra are spread over the cores."""
-
-
-@dataclass(frozen=True)
-class SpectraOptions:
-    """How spectra are computed and what is kept of them."""
-
-    solver: Solver = Solver.auto
-    rank_tolerance: float | None = None
-    """Relative to σ₁; None is eps(dtype)·max(m, n)."""
-    save_spectra: bool = False
-    """Keep all singular values in the rows."""
-    top_k: int | None = None
-    """Keep the k largest of them, without `save_spectra`."""
-    similarities: bool = False
-    """Cosines with the next layer's gradient and with the partner's."""
-
-    @property
-    def kept(self) -> int | None:
-        """Singular values that a row keeps; None for all."""
-        return None if self.save_spectra else self.top_k or 0
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One sample's loss and the rows of its gradients."""
-
-    loss: float
-    """Mean cross-entropy over the response tokens, in nats."""
-    n_response_tokens: int
-    rows: tuple[SpectrumRow, ...]
-    """By layer, then as in `ALL_PROJECTIONS`; empty when the loss is not finite."""
-    seconds: float
-    """Wall time of this sample's share of its batch, on its worker."""
-    out_of_memory: bool = False
-    """It does not fit in memory even alone: the loss is NaN and there are no rows."""
+from gradsweep.engine.spectra import RowMaker, backend_for, gram_size
+from gradsweep.models.projections import ProjectionSite, find_projections, projection_shapes
+from gradsweep.records import PROJECTIONS, SampleResult, SampleStatus
 
 
 class Engine:
     """A model made ready to measure batch after batch; a context manager.
 
-    On a CPU, `workers` threads measure a batch each, with one BLAS thread: a small model
-    keeps two cores busier with two samples than with two halves of every operation. With
-    one worker, every operation uses all cores, and so do the spectra of a layer, one matrix
-    a core. The numbers are the same either way.
+    The active way: weights are frozen, the loss is the objective's. On a CPU, `workers` threads
+    measure a batch each, with one BLAS thread: a small model keeps two cores busier with two
+    units than with two halves of every operation. With one worker, every operation uses all
+    cores, and so do the spectra of a layer, one matrix a core. The numbers are the same either
+    way.
     """
 
     def __init__(
@@ -96,10 +47,13 @@ class Engine:
         options: SpectraOptions | None = None,
         workers: int | None = None,
         checkpointing: bool = False,
+        objective: Objective | None = None,
     ) -> None:
         self._model = model
         self._sites = sites
         self._options = options or SpectraOptions()
+        self._objective = objective or Sft()
+        self._make_rows = RowMaker(self._options)
         self._cores = torch.get_num_threads()
         self._checkpointing = checkpointing
         self._needs_scaling = needs_scaling(model)
@@ -117,50 +71,63 @@ class Engine:
             beside = self._cores if self.workers == 1 and on_cpu(self._model) else 0
             self._solvers = stack.enter_context(ThreadPoolExecutor(beside)) if beside else None
             stack.callback(return_free_memory)
+            self._shapes = _shapes_by_device(self._sites)
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def measure(self, batch: Batch) -> list[Measurement]:
-        """One forward and one backward pass; a Measurement for each sample of the batch.
+    def measure(self, batch: Batch) -> list[SampleResult]:
+        """One forward and one backward pass; a result, without ids, for each unit of the batch.
 
-        A sample whose loss is NaN or infinite gets no rows and leaves the others untouched.
-        Only in float16 may there be further passes, for samples whose gradients overflowed.
+        A unit whose loss is NaN or infinite gets no rows and leaves the others untouched.
+        Only in float16 may there be further passes, for units whose gradients overflowed.
 
         Raises:
             torch.OutOfMemoryError, MemoryError: the batch does not fit; `measure_all` mends that.
         """
         start = time.monotonic()
-        found = with_loss_scale(self._pass, batch) if self._needs_scaling else self._pass(batch)
-        seconds = (time.monotonic() - start) / len(found)
-        return [replace(measurement, seconds=seconds) for measurement in found]
+        self._prepare(batch)
+        scaling = self._needs_scaling
+        results = with_loss_scale(self._pass, batch) if scaling else self._pass(batch)
+        seconds = (time.monotonic() - start) / len(results)
+        return [replace(result, seconds=seconds) for result in results]
 
-    def _pass(self, batch: Batch, scale: LossScale | None = None) -> list[Measurement]:
+    def _prepare(self, batch: Batch) -> None:
+        """Let the devices make ready for the batch's sizes, so that no pass waits for that."""
+        spans, solver = batch.layout.spans, self._options.solver
+        for device, shapes in self._shapes.items():
+            tokens = {sum(spans[r][1] - spans[r][0] for r in u) for u in batch.layout.unit_rows}
+            sizes = {gram_size(n_tokens, m, n, solver) for n_tokens in tokens for m, n in shapes}
+            backend_for(device).prepare(sizes - {0})
+
+    def _pass(self, batch: Batch, scale: LossScale | None = None) -> list[SampleResult]:
         finite: list[bool] = []
-        rows = _RowSink(batch, finite, self._options, self._solvers)
+        sink = RowSink(batch.layout, finite, self._options, self._make_rows, self._solvers)
 
         def add_layer(layer: list[Factors]) -> None:
             if scale:
                 layer = [scale.unscaled(factors) for factors in layer]
                 for place in scale.overflowed:
                     finite[place] = False
-            rows.add_layer(layer)
+            sink.add_layer(layer)
 
         with torch.enable_grad(), self._taps.collect(add_layer):
-            losses, counts = self._head.losses(self._model, batch)
+            tokens = self._head.tokens(self._model, batch)
+            losses = self._objective.losses(tokens)
+            counts = tokens.unit_sums(tokens.counts).tolist()
+            del tokens  # the logits need not live through the backward pass
             finite += losses.isfinite().tolist()
             if any(finite):
                 scaled = scale.scaled(losses) if scale else losses
                 scaled[losses.isfinite()].sum().backward()
-        by_sample = [tuple(sorted(found, key=_reading_order)) for found in rows.by_sample]
         return [
-            Measurement(loss, count, found, seconds=math.nan)
-            for loss, count, found in zip(losses.tolist(), counts.tolist(), by_sample, strict=True)
+            _result(loss, count, sink, unit)
+            for unit, (loss, count) in enumerate(zip(losses.tolist(), counts, strict=True))
         ]
 
-    def measure_all(self, batches: Iterable[Batch]) -> Iterator[tuple[int, list[Measurement]]]:
+    def measure_all(self, batches: Iterable[Batch]) -> Iterator[tuple[int, list[SampleResult]]]:
         """`measure` of every batch with its place in `batches`, in the order of completion.
 
         Where memory runs out, batches are measured in parts and fewer at a time (`schedule`).
@@ -173,100 +140,60 @@ def measure_batch(
     sites: Sequence[ProjectionSite],
     batch: Batch,
     options: SpectraOptions | None = None,
-) -> list[Measurement]:
+    objective: Objective | None = None,
+) -> list[SampleResult]:
     """One batch by an `Engine` of its own; for many batches keep the engine."""
-    with Engine(model, sites, options, workers=1) as engine:
+    with Engine(model, sites, options, workers=1, objective=objective) as engine:
         return engine.measure(batch)
 
 
-def _does_not_fit(sample: Batch) -> Measurement:
-    n_response_tokens = int(sample.response_mask.sum())
-    return Measurement(math.nan, n_response_tokens, (), math.nan, out_of_memory=True)
+def _shapes_by_device(
+    sites: Sequence[ProjectionSite],
+) -> dict[torch.device, set[tuple[int, int]]]:
+    """The shapes of the gradients on every device but the CPU, which needs no preparation."""
+    shapes: dict[torch.device, set[tuple[int, int]]] = {}
+    for site in sites:
+        device = next(site.module.parameters()).device
+        if device.type != "cpu":
+            shapes.setdefault(device, set()).update(projection_shapes(site).values())
+    return shapes
 
 
-class _RowSink:
-    """Turns factors into rows as they come, in this thread or in a pool."""
-
-    def __init__(
-        self,
-        batch: Batch,
-        finite: Sequence[bool],
-        options: SpectraOptions,
-        solvers: ThreadPoolExecutor | None,
-    ) -> None:
-        self._batch = batch
-        self._finite = finite
-        self._options = options
-        self._solvers = solvers
-        self.by_sample: list[list[SpectrumRow]] = [[] for _ in batch.input_ids]
-        self._cosines = [SampleCosines() for _ in batch.input_ids if options.similarities]
-
-    def add_layer(self, layer: list[Factors]) -> None:
-        """Solve a layer's spectra before the backward pass goes on, so that factors are freed.
-
-        Small matrices are solved here: handing them over costs more than it gains.
-        """
-        samples = [found for factors in layer for found in split_samples(factors, self._batch)]
-        samples = [(i, of_sample) for i, of_sample in samples if self._finite[i]]
-        solve = partial(_rows, options=self._options)
-        tokens, n = self._batch.input_ids.shape[1], layer[0].x.shape[-1]
-        pool = self._solvers if tokens * tokens * n > POOLED_WORK else None
-        in_turn = pool.map if pool else map
-        # On CUDA the eigenvalues of the whole layer are found together.
-        together = len(samples) if layer[0].x.is_cuda else 1
-        parts = [samples[i : i + together] for i in range(0, len(samples), together)]
-        for i, rows in chain.from_iterable(in_turn(solve, parts)):
-            self.by_sample[i] += rows
-        if self._cosines:
-            of_layer: dict[int, list[Factors]] = {}
-            for i, factors in samples:
-                of_layer.setdefault(i, []).append(factors)
-            list(in_turn(self._add_cosines, of_layer, of_layer.values()))
-
-    def _add_cosines(self, i: int, layer: list[Factors]) -> None:
-        """Into sample i's rows of the layer that has just been solved."""
-        rows = self.by_sample[i]
-        start = len(rows) - sum(len(factors.dy) for factors in layer)
-        rows[start:] = self._cosines[i].complete(rows[start:], layer)
+def _result(loss: float, count: int, sink: RowSink, unit: int) -> SampleResult:
+    rows = sink.rows(unit)
+    return SampleResult(
+        status=SampleStatus.OK if rows else SampleStatus.NON_FINITE_LOSS,
+        loss=loss,
+        n_response_tokens=count,
+        rows=rows,
+    )
 
 
-def _rows(
-    samples: Sequence[tuple[int, Factors]], options: SpectraOptions
-) -> list[tuple[int, list[SpectrumRow]]]:
-    """Rows of each sample's projections that share an input, with the sample's place."""
-    spectra = many_spectra([(factors.x, factors.dy) for _, factors in samples], options.solver)
-    return [
-        (i, [_row(factors, name, spectrum, options) for name, spectrum in of_input.items()])
-        for (i, factors), of_input in zip(samples, spectra, strict=True)
-    ]
-
-
-def _row(factors: Factors, name: str, spectrum: Spectrum, options: SpectraOptions) -> SpectrumRow:
-    m, n = factors.dy[name].shape[1], factors.x.shape[1]
-    tolerance = options.rank_tolerance or rank_tolerance(factors.x.dtype, m, n)
-    return spectrum_row(spectrum, factors.layer, name, tolerance, options.kept)
-
-
-def _reading_order(row: SpectrumRow) -> tuple[int, int]:
-    """The backward pass brings the last layer first; readers want the first."""
-    return row.layer, ALL_PROJECTIONS.index(row.projection)
+def _does_not_fit(unit: Batch) -> SampleResult:
+    n_response_tokens = int(unit.response_mask.sum())
+    return SampleResult(
+        status=SampleStatus.OUT_OF_MEMORY, loss=math.nan, n_response_tokens=n_response_tokens
+    )
 
 
 @dataclass(frozen=True)
 class GradientSpectra:
-    """What `gradient_spectra` found, sample by sample."""
+    """What `gradient_spectra` measured, unit by unit."""
 
-    samples: tuple[Measurement, ...]
+    samples: tuple[SampleResult, ...]
 
     def to_polars(self) -> pl.DataFrame:
-        """One line per (sample, layer, projection): `sample`, `loss` and every field of a row."""
-        return pl.DataFrame(
-            [
-                {"sample": i, "loss": sample.loss} | asdict(row)
-                for i, sample in enumerate(self.samples)
-                for row in sample.rows
-            ]
-        )
+        """One line per (unit, layer, projection): `sample`, `loss`, every field of a row, and a
+        column for each of the user's own metrics.
+        """
+        lines = []
+        for i, sample in enumerate(self.samples):
+            for row in sample.rows:
+                values = asdict(row)
+                lines.append(
+                    {"sample": i, "loss": sample.loss} | values | values.pop("own_metrics")
+                )
+        return pl.DataFrame(lines, infer_schema_length=None)
 
 
 def gradient_spectra(
@@ -277,27 +204,32 @@ def gradient_spectra(
     attention_mask: Tensor | None = None,
     projections: Sequence[str] = PROJECTIONS,
     options: SpectraOptions | None = None,
+    objective: Objective | None = None,
+    rows_of_unit: Sequence[int] | None = None,
 ) -> GradientSpectra:
     """Exact gradient spectra of a batch on a Hugging Face causal LM.
 
-    For each sample i: loss_i is the mean cross-entropy over its response tokens; for each
-    layer and projection, σ(∂loss_i/∂W) (arXiv 2410.23743, section 3). Autograd computes
+    For each unit i (a row of the batch, unless `rows_of_unit` says otherwise): loss_i is the
+    objective's, by default the mean cross-entropy over its response tokens; for each layer and
+    projection, σ(∂loss_i/∂W) (arXiv 2410.23743, section 3). Autograd computes
     no weight gradient, the model's own `requires_grad` and `training` flags are restored, and the
-    batch changes nothing: every sample is measured as if it were alone.
+    batch changes nothing: every unit is measured as if it were alone.
 
     Args:
         model: a causal LM of a family in `gradsweep.models.projections.ADAPTERS`.
-        input_ids: (batch, length) integers, on the device of the model's embedding.
-        response_mask: (batch, length), true at the tokens that carry loss.
-        attention_mask: (batch, length), true at real tokens; padding on either side. None
+        input_ids: (rows, length) integers, on the device of the model's embedding.
+        response_mask: (rows, length), true at the tokens that carry loss.
+        attention_mask: (rows, length), true at real tokens; padding on either side. None
             means no padding.
         projections: what to measure: q k v o, gate up down or fc1 fc2.
         options: solver, rank tolerance, which singular values to keep, cosines between layers.
+        objective: what loss a unit has; None is `gradsweep.engine.objectives.Sft`.
+        rows_of_unit: number of rows of each unit, whose rows lie together.
 
     Raises:
         ModelError: an unknown family, or a projection that the model does not have.
-        ValueError: shapes differ, or a sample without a response token.
+        ValueError: shapes differ, a row without a response token, or units that are not whole.
     """
     sites = find_projections(model, projections)
-    batch = make_batch(input_ids, response_mask, attention_mask)
-    return GradientSpectra(tuple(measure_batch(model, sites, batch, options)))
+    batch = make_batch(input_ids, response_mask, attention_mask, rows_of_unit)
+    return GradientSpectra(tuple(measure_batch(model, sites, batch, options, objective)))

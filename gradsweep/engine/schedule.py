@@ -3,7 +3,7 @@
 Nobody knows beforehand what a pass takes, so a pass that runs out of memory is the measure: what
 was in memory at that moment was too much, and half of it is the budget from then on. A batch
 above its share of the budget is cut; passes wait for each other where they exceed it together;
-after some passes without trouble the budget doubles, until it no longer limits anything. A sample
+after some passes without trouble the budget doubles, until it no longer limits anything. A unit
 that does not fit while nothing else runs does not fit at all, and is reported as that.
 """
 
@@ -144,11 +144,11 @@ class MemoryBudget:
 
 
 class Schedule(Generic[Result]):
-    """Runs `measure` over batches; every sample of every batch gets exactly one result.
+    """Runs `measure` over batches; every unit of every batch gets exactly one result.
 
     Args:
-        measure: one pass over a batch; a result for each sample of it.
-        does_not_fit: the result of a sample (as a batch of one) that is too large by itself.
+        measure: one pass over a batch; a result for each unit of it.
+        does_not_fit: the result of a unit (as a batch of one) that is too large by itself.
         workers: threads that run a pass each; with 1, passes run in the calling thread.
     """
 
@@ -184,7 +184,7 @@ class Schedule(Generic[Result]):
 
     def _in_parts(self, batch: Batch) -> list[Result]:
         """A batch's results in its order, from as many passes as memory asks for."""
-        n, share = len(batch.input_ids), self.budget.batch_tokens
+        n, share = batch.n_units, self.budget.batch_tokens
         if n == 1:
             return self._alone_if_need_be(batch)
         if share is None or batch.padded_tokens <= share:
@@ -195,11 +195,11 @@ class Schedule(Generic[Result]):
         halves = (batch.part(range(middle)), batch.part(range(middle, n)))
         return [result for half in halves for result in self._in_parts(half)]
 
-    def _alone_if_need_be(self, sample: Batch) -> list[Result]:
-        found = self._attempt(sample)
+    def _alone_if_need_be(self, unit: Batch) -> list[Result]:
+        found = self._attempt(unit)
         if found is None and self._workers > 1:
-            found = self._attempt(sample, alone=True)
-        return [self._does_not_fit(sample)] if found is None else found
+            found = self._attempt(unit, alone=True)
+        return [self._does_not_fit(unit)] if found is None else found
 
     def _attempt(self, batch: Batch, alone: bool = False) -> list[Result] | None:
         """One pass, or None where memory ran out; nothing of a failed pass is held then."""

@@ -14,7 +14,8 @@ import transformers as hf
 
 from gradsweep.cli import main
 from gradsweep.engine import Batch
-from gradsweep.engine.passes import Engine, Measurement
+from gradsweep.engine.passes import Engine
+from gradsweep.records import SampleResult
 
 Captured = pytest.CaptureFixture[str]
 ROW_METRICS = [
@@ -35,12 +36,12 @@ def tiny(saved_model: Path) -> list[str]:
     return ["verify", "model=folder", f"model.source.path={saved_model}", "cot=simplified"]
 
 
-def engine_with(change: Callable[[Measurement], Measurement], dtype: torch.dtype) -> Any:
+def engine_with(change: Callable[[SampleResult], SampleResult], dtype: torch.dtype) -> Any:
     """The real engine, with `change` done to what it finds on models of `dtype`."""
 
     measure = Engine.measure
 
-    def changed(engine: Engine, batch: Batch) -> list[Measurement]:
+    def changed(engine: Engine, batch: Batch) -> list[SampleResult]:
         found = measure(engine, batch)
         affected = next(engine._model.parameters()).dtype is dtype
         return [change(measurement) if affected else measurement for measurement in found]
@@ -48,7 +49,7 @@ def engine_with(change: Callable[[Measurement], Measurement], dtype: torch.dtype
     return changed
 
 
-def with_row(measurement: Measurement, index: int, metric: str, factor: float) -> Measurement:
+def with_row(measurement: SampleResult, index: int, metric: str, factor: float) -> SampleResult:
     rows = list(measurement.rows)
     rows[index] = replace(rows[index], **{metric: getattr(rows[index], metric) * factor})
     return replace(measurement, rows=tuple(rows))
@@ -106,7 +107,7 @@ def test_one_wrong_number_fails_and_is_located(
     ids=["loss", "a_row_missing", "a_row_too_many", "nan"],
 )
 def test_other_wrong_results_fail_too(
-    change: Callable[[Measurement], Measurement],
+    change: Callable[[SampleResult], SampleResult],
     tiny: list[str],
     capsys: Captured,
     monkeypatch: pytest.MonkeyPatch,
@@ -127,7 +128,7 @@ def test_half_precision_is_judged_by_its_medians(
     capsys: Captured,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def scaled(measurement: Measurement) -> Measurement:
+    def scaled(measurement: SampleResult) -> SampleResult:
         for i in range(len(measurement.rows)):
             measurement = with_row(measurement, i, "frobenius_norm", factor)
         return measurement

@@ -11,9 +11,10 @@ import transformers as hf
 from helpers.tiny_models import VOCABULARY, projections_of
 
 from gradsweep.engine import Batch, make_batch
-from gradsweep.engine.passes import Engine, Measurement
+from gradsweep.engine.passes import Engine
 from gradsweep.errors import ModelError
 from gradsweep.models.projections import find_projections
+from gradsweep.records import SampleResult
 
 Model = Any
 FAMILIES = [
@@ -41,7 +42,7 @@ def two_samples(seed: int = 0) -> Batch:
     return make_batch(ids, (torch.arange(24) >= 9).expand(2, -1), real)
 
 
-def assert_same(found: list[Measurement], expected: list[Measurement]) -> None:
+def assert_same(found: list[SampleResult], expected: list[SampleResult]) -> None:
     for a, b in zip(found, expected, strict=True):
         assert a.loss == pytest.approx(b.loss, rel=1e-6)
         assert [(r.layer, r.projection) for r in a.rows] == [

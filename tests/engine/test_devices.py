@@ -24,14 +24,14 @@ from transformers import (
 )
 
 from gradsweep import compose
-from gradsweep.config import DeviceMap, ModelConfig, ModelSource, SourceKind
+from gradsweep.config import DeviceMap, ModelConfig, ModelSource, SourceKind, SpectraOptions
 from gradsweep.doctor.verify import verify
 from gradsweep.engine import Batch, make_batch
-from gradsweep.engine.passes import Engine, Measurement, SpectraOptions
+from gradsweep.engine.passes import Engine
 from gradsweep.models.load import LoadedModel, load_model
 from gradsweep.models.placement import spread
 from gradsweep.models.projections import find_projections
-from gradsweep.records import PROJECTIONS
+from gradsweep.records import PROJECTIONS, SampleResult
 
 LENGTH, RESPONSE = 14, 6
 NORMS = ("nuclear_norm", "sigma_max", "frobenius_norm", "effective_rank")
@@ -76,14 +76,14 @@ def measured(
     model: PreTrainedModel,
     device: str = "cpu",
     checkpointing: bool = False,
-) -> list[Measurement]:
+) -> list[SampleResult]:
     options = SpectraOptions(similarities=True)
     sites = find_projections(model, PROJECTIONS)
     with Engine(model, sites, options, checkpointing=checkpointing) as engine:
         return engine.measure(batch(model, device))
 
 
-def assert_same(found: list[Measurement], expected: list[Measurement], tol: float = 1e-5) -> None:
+def assert_same(found: list[SampleResult], expected: list[SampleResult], tol: float = 1e-5) -> None:
     for ours, theirs in zip(found, expected, strict=True):
         assert ours.loss == pytest.approx(theirs.loss, rel=tol)
         assert len(ours.rows) == len(theirs.rows) > 0

@@ -11,10 +11,11 @@ from helpers.tiny_models import FAMILIES, VOCABULARY, projections_of
 from torch.nn import functional as F
 
 import gradsweep
-from gradsweep.config import Solver
-from gradsweep.engine.passes import Measurement, SpectraOptions, gradient_spectra
+from gradsweep.config import Solver, SpectraOptions
+from gradsweep.engine.passes import gradient_spectra
 from gradsweep.errors import ModelError
 from gradsweep.models.projections import find_projections
+from gradsweep.records import SampleResult
 
 Model = torch.nn.Module
 TOLERANCE = 1e-5
@@ -49,7 +50,7 @@ def plain_gradients(
     return gradients
 
 
-def assert_close(ours: Measurement, reference: dict[tuple[int, str], torch.Tensor]) -> None:
+def assert_close(ours: SampleResult, reference: dict[tuple[int, str], torch.Tensor]) -> None:
     assert {(row.layer, row.projection) for row in ours.rows} == set(reference)
     for row in ours.rows:
         sigma = torch.linalg.svdvals(reference[row.layer, row.projection].double())
@@ -59,7 +60,7 @@ def assert_close(ours: Measurement, reference: dict[tuple[int, str], torch.Tenso
         assert row.finite
 
 
-def assert_same(a: Measurement, b: Measurement, rel: float = TOLERANCE) -> None:
+def assert_same(a: SampleResult, b: SampleResult, rel: float = TOLERANCE) -> None:
     assert a.loss == pytest.approx(b.loss, rel=rel)
     assert len(a.rows) == len(b.rows) > 0
     for x, y in zip(a.rows, b.rows, strict=True):

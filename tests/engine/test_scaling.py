@@ -14,8 +14,9 @@ from helpers.tiny_models import VOCABULARY
 
 from gradsweep.engine import Batch, make_batch
 from gradsweep.engine import scaling as module
-from gradsweep.engine.passes import Measurement, measure_batch
+from gradsweep.engine.passes import measure_batch
 from gradsweep.models.projections import find_projections
+from gradsweep.records import SampleResult
 
 Build = Callable[[str], Any]
 START = "gradsweep.engine.scaling.START"
@@ -28,7 +29,7 @@ def samples(n: int = 2) -> Batch:
     return make_batch(ids, torch.arange(20) >= torch.tensor([[19], [11], [5]][:n]), None)
 
 
-def measured(model: Any, batch: Batch) -> list[Measurement]:
+def measured(model: Any, batch: Batch) -> list[SampleResult]:
     return measure_batch(model, find_projections(model, "qkvo"), batch)
 
 
@@ -36,7 +37,7 @@ def in_float16(model: Any) -> Any:
     return copy.deepcopy(model).half()
 
 
-def errors(found: list[Measurement], expected: list[Measurement], metric: str) -> list[float]:
+def errors(found: list[SampleResult], expected: list[SampleResult], metric: str) -> list[float]:
     return [
         abs(getattr(row, metric) - getattr(other, metric)) / getattr(other, metric)
         for a, b in zip(found, expected, strict=True)

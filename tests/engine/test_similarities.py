@@ -17,9 +17,10 @@ from engine.test_passes import (
 from helpers.tiny_models import projections_of
 from torch.nn import functional as F
 
+from gradsweep.config import SpectraOptions
 from gradsweep.engine import make_batch
-from gradsweep.engine import passes as measure
-from gradsweep.engine.passes import Engine, SpectraOptions, gradient_spectra
+from gradsweep.engine.spectra.backends import cpu
+from gradsweep.engine.passes import Engine, gradient_spectra
 from gradsweep.models.projections import find_projections
 
 Model = torch.nn.Module
@@ -66,7 +67,7 @@ def test_batch_and_workers_do_not_change_cosines(
     tiny_model: Callable[[str], Model],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(measure, "POOLED_WORK", pooled_work)
+    monkeypatch.setattr(cpu, "POOLED_WORK", pooled_work)
     model = tiny_model("llama_gqa")
     samples = [(tokens(n, seed=n), start) for n, start in ((9, 4), (30, 2), (17, 16), (3, 1))]
     alone = [

@@ -1,14 +1,13 @@
 """Exact singular values of G = dYᵀX from its factors, and the metrics of a spectrum."""
 
-from gradsweep.engine.spectra.metrics import rank_tolerance, spectrum_row
-from gradsweep.engine.spectra.similarity import SampleCosines
-from gradsweep.engine.spectra.solve import Spectrum, factor_spectra, many_spectra
-
-__all__ = [
-    "SampleCosines",
-    "Spectrum",
-    "factor_spectra",
-    "many_spectra",
-    "rank_tolerance",
-    "spectrum_row",
-]
+from gradsweep.engine.spectra.backend import Backend as Backend
+from gradsweep.engine.spectra.backends import backend_for as backend_for
+from gradsweep.engine.spectra.backends import factor_spectra as factor_spectra
+from gradsweep.engine.spectra.metrics import NOISE as NOISE
+from gradsweep.engine.spectra.metrics import RowMaker as RowMaker
+from gradsweep.engine.spectra.metrics import rank_tolerance as rank_tolerance
+from gradsweep.engine.spectra.metrics import spectrum_row as spectrum_row
+from gradsweep.engine.spectra.routes import gram_size as gram_size
+from gradsweep.engine.spectra.routes import many_spectra as many_spectra
+from gradsweep.engine.spectra.similarity import UnitCosines as UnitCosines
+from gradsweep.engine.spectra.spectrum import Spectrum as Spectrum

@@ -3,58 +3,132 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Float64
 
-from gradsweep.engine.spectra.solve import Spectrum
+from gradsweep.config import SpectraOptions
+from gradsweep.config.named_objects import make_named_object
+from gradsweep.engine.factors import Factors
+from gradsweep.engine.spectra.spectrum import Spectrum
+from gradsweep.errors import ConfigError
 from gradsweep.records import SpectrumRow
+
+NOISE = 16 * torch.finfo(torch.float32).eps
+"""Of a layer's largest `token_norm`: a gradient whose norm is no more is rounding noise, which
+another CPU rounds to something else or to zero. In 16 bits it is their eps, which is larger."""
+
+OwnMetric = Callable[[Spectrum], float]
 
 
 def rank_tolerance(dtype: torch.dtype, m: int, n: int) -> float:
-    """eps·max(m, n), relative to σ₁: NumPy's convention at the precision of the factors."""
+    """Return eps·max(m, n), relative to σ₁: NumPy's convention at the precision of the factors."""
     return torch.finfo(dtype).eps * max(m, n)
 
 
-def spectrum_row(
-    spectrum: Spectrum, layer: int, projection: str, tolerance: float, kept: int | None = 0
-) -> SpectrumRow:
-    """All metrics of one gradient.
+def noise_norm(spectra: Mapping[str, Spectrum], dtype: torch.dtype) -> float:
+    """Return the norm up to which a gradient of this unit and layer is rounding noise.
 
-    `tolerance` is relative to σ₁ (rank, condition number); `kept` is how many of the largest
-    singular values stay in the row, None for all.
+    Attention computes the dY of q and k as differences of numbers as large as those of v and o:
+    so the scale is the largest of the layer's, not a gradient's own (docs/numerics.md).
+    """
+    norms = [s.token_norm for s in spectra.values() if math.isfinite(s.token_norm)]
+    return max(NOISE, torch.finfo(dtype).eps) * max(norms, default=0.0)
+
+
+class RowMaker:
+    """Makes the rows of a unit's gradients, as the options say."""
+
+    def __init__(self, options: SpectraOptions) -> None:
+        self._options = options
+        self._own: dict[str, OwnMetric] = {
+            name: make_named_object(node, f"gradients.own_metrics.{name}")
+            for name, node in options.own_metrics.items()
+        }
+
+    def layer_rows(
+        self, spectra: Mapping[str, Spectrum], layer: Sequence[Factors]
+    ) -> list[SpectrumRow]:
+        """Return a row for each projection of a layer.
+
+        Args:
+            spectra: by projection.
+            layer: the factors that they are of; only shapes and dtypes are read.
+        """
+        noise = noise_norm(spectra, layer[0].x.dtype)
+        return [
+            self._row(spectra[name], factors, name, noise)
+            for factors in layer
+            for name in factors.dy
+        ]
+
+    def _row(self, spectrum: Spectrum, factors: Factors, name: str, noise: float) -> SpectrumRow:
+        m, n = factors.dy[name].shape[-1], factors.x.shape[-1]
+        tolerance = self._options.rank_tolerance or rank_tolerance(factors.x.dtype, m, n)
+        own = {metric: _value(function, spectrum, metric) for metric, function in self._own.items()}
+        kept = self._options.kept
+        return spectrum_row(spectrum, factors.layer, name, tolerance, kept, noise, own)
+
+
+def spectrum_row(
+    spectrum: Spectrum,
+    layer: int,
+    projection: str,
+    tolerance: float,
+    kept: int | None = 0,
+    noise: float = 0.0,
+    own_metrics: Mapping[str, float] | None = None,
+) -> SpectrumRow:
+    """Return all metrics of one gradient.
+
+    Args:
+        spectrum: of the gradient.
+        layer: from 0.
+        projection: its name.
+        tolerance: relative to σ₁, for rank and condition number.
+        kept: how many of the largest singular values stay in the row; None for all.
+        noise: the norm up to which the gradient counts as zero: its norms are stored as they are,
+            its rank is 0, and what divides by Σσ or σ₁ is NaN.
+        own_metrics: values of the user's own metrics.
     """
     sigma = spectrum.sigma
     nuclear, largest = float(sigma.sum()), float(sigma[0])
-    above = sigma[sigma > tolerance * largest]
-    entropy = _entropy(sigma, nuclear)
+    measured = spectrum.frobenius_norm > noise and math.isfinite(nuclear) and largest**2 > 0
+    above = sigma[sigma > tolerance * largest] if measured else sigma[:0]
+    entropy = _entropy(sigma, nuclear) if measured else math.nan
     return SpectrumRow(
         layer=layer,
         projection=projection,
         nuclear_norm=nuclear,
         sigma_max=largest,
-        sigma_ratio=_ratio(largest, nuclear),
+        sigma_ratio=largest / nuclear if measured else math.nan,
         frobenius_norm=spectrum.frobenius_norm,
         effective_rank=math.exp(entropy),
-        stable_rank=_ratio(spectrum.frobenius_norm**2, largest**2),
+        stable_rank=spectrum.frobenius_norm**2 / largest**2 if measured else math.nan,
         spectral_entropy=entropy,
-        condition_number=_ratio(largest, float(above[-1])) if len(above) else math.nan,
+        condition_number=largest / float(above[-1]) if len(above) else math.nan,
         rank=len(above),
         checksum_error=spectrum.checksum_error,
         finite=spectrum.holds and math.isfinite(nuclear),
         solver=spectrum.solver,
         singular_values=None if kept == 0 else sigma[:kept].tolist(),
+        own_metrics=own_metrics or {},
     )
+
+
+def _value(function: OwnMetric, spectrum: Spectrum, name: str) -> float:
+    value = function(spectrum)
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"gradients.own_metrics.{name} returned a {type(value).__name__}; allowed is a float"
+        ) from error
 
 
 def _entropy(sigma: Float64[np.ndarray, " r"], nuclear: float) -> float:
     """−Σ p log p with p = σ/Σσ, in nats; 0·log 0 counts as 0."""
-    if not nuclear:
-        return math.nan
     p = sigma[sigma > 0] / nuclear
     return -float(p @ np.log(p))
-
-
-def _ratio(numerator: float, denominator: float) -> float:
-    return numerator / denominator if denominator else math.nan

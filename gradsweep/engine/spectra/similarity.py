@@ -1,4 +1,4 @@
-"""Cosines between the gradients of one sample, from their factors (arXiv 2504.10766).
+"""Cosines between the gradients of one unit, from their factors (arXiv 2504.10766).
 
 For G = dYᵀX and G' = dY'ᵀX' of the same shape (m×n) and the same T tokens
 
@@ -19,7 +19,8 @@ import torch
 
 from gradsweep.config import Solver
 from gradsweep.engine.factors import Factors
-from gradsweep.engine.spectra.linalg import Array, linalg_for
+from gradsweep.engine.spectra.backend import Array
+from gradsweep.engine.spectra.backends import backend_for
 from gradsweep.records import SpectrumRow
 
 PARTNERS = (("q", "o"), ("k", "v"))
@@ -31,14 +32,14 @@ PRODUCTS_PER_GRADIENT = 1.5
 
 @dataclass(frozen=True)
 class _Gradient:
-    """One gradient G = dYᵀX of one sample."""
+    """One gradient G = dYᵀX of one unit."""
 
     x: Array
     """X (T×n), float64."""
     dy: Array
     """dY (T×m), float64."""
     norm: float
-    """‖G‖_F."""
+    """‖G‖_F; 0 where it is rounding noise."""
     formed: bool
     """Whether inner products take G itself rather than the factors."""
 
@@ -52,8 +53,8 @@ class _Gradient:
         return self.dy.T @ self.x
 
 
-class SampleCosines:
-    """Fills in the cosines of one sample's rows, layer by layer, the last layer first.
+class UnitCosines:
+    """Fills in the cosines of one unit's rows, layer by layer, the last layer first.
 
     Holds the gradients of one layer, as float64 factors, until the layer below has come.
     """
@@ -68,8 +69,8 @@ class SampleCosines:
         """The rows of one layer with `cosine_next_layer` and `cosine_partner`.
 
         Args:
-            rows: of one sample in one layer, without cosines.
-            factors: what these rows were computed from, X (T×n) and dY (T×m) of that sample.
+            rows: of one unit in one layer, without cosines.
+            factors: what these rows were computed from, X (T×n) and dY (T×m) of that unit.
         """
         layer = rows[0].layer
         here = _gradients(rows, factors)
@@ -110,7 +111,7 @@ class _InputProducts:
 
 def _on_device(gradients: dict[str, _Gradient], device: torch.device) -> dict[str, _Gradient]:
     """The same gradients there: neighbouring layers may lie on different devices."""
-    linalg = linalg_for(device)
+    linalg = backend_for(device)
     x = {id(g.x): linalg.moved(g.x, device) for g in gradients.values()}
     if all(x[id(g.x)] is g.x for g in gradients.values()):
         return gradients  # with what they have cached
@@ -141,13 +142,14 @@ def _gradients(rows: Sequence[SpectrumRow], factors: Sequence[Factors]) -> dict[
     row_of = {row.projection: row for row in rows}
     gradients = {}
     for of_input in factors:
-        linalg = linalg_for(of_input.x.device)
+        linalg = backend_for(of_input.x.device)
         x = linalg.float64(of_input.x)
         for name, values in of_input.dy.items():
             row, dy = row_of[name], linalg.float64(values)
             needed = row.solver != Solver.token_gram.name
             formed = needed or forming_is_cheaper(len(x), dy.shape[1], x.shape[1])
-            gradients[name] = _Gradient(x, dy, row.frobenius_norm, formed)
+            norm = row.frobenius_norm if row.rank else 0.0
+            gradients[name] = _Gradient(x, dy, norm, formed)
     return gradients
 
 

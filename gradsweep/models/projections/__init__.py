@@ -10,7 +10,12 @@ says which of its output columns belong to each.
 from gradsweep.models.projections.adapters import ADAPTERS, WRAPPERS, Adapter
 from gradsweep.models.projections.coverage import Coverage, coverage
 from gradsweep.models.projections.find import available_projections, find_projections
-from gradsweep.models.projections.sites import Columns, ProjectionSite, n_parameters
+from gradsweep.models.projections.sites import (
+    Columns,
+    ProjectionSite,
+    n_parameters,
+    projection_shapes,
+)
 
 __all__ = [
     "ADAPTERS",
@@ -23,4 +28,5 @@ __all__ = [
     "coverage",
     "find_projections",
     "n_parameters",
+    "projection_shapes",
 ]

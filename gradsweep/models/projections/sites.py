@@ -37,6 +37,14 @@ def weight_shape(module: Any) -> tuple[int, int]:
     return module.nf, module.nx  # Conv1D of transformers
 
 
+def projection_shapes(site: ProjectionSite) -> dict[str, tuple[int, int]]:
+    """Return (m, n), the shape of the gradient, of every projection in the module."""
+    m, n = weight_shape(site.module)
+    return {
+        name: (m if columns is None else len(columns), n) for name, columns in site.columns.items()
+    }
+
+
 def n_parameters(model: nn.Module) -> int:
     """Parameters of the whole model; tied ones count once, packed 4-bit ones by what they hold."""
     return sum(_n_elements(parameter) for parameter in model.parameters())

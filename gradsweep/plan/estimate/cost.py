@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from gradsweep.config import Config, GradientsConfig
+from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.plan.estimate.hardware import Hardware
-from gradsweep.records import SampleResult
+from gradsweep.records import ALL_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
 
 
@@ -79,15 +80,14 @@ class Meter:
         return {name: value for name, value in asdict(found).items() if name not in of_reader}
 
 
-def work(wanted: GradientsConfig) -> tuple[str, ...]:
+def work(gradients: GradientsConfig) -> tuple[str, ...]:
     """Settings that decide what a token takes, in time and on disk: others' costs say nothing."""
-    flags = {
-        "similarities": wanted.similarities,
-        "checkpointing": wanted.checkpointing,
-        "save_spectra": wanted.save_spectra,
-        f"top_k={wanted.top_k}": wanted.top_k,
-    }
-    return (*sorted(wanted.projections), *(name for name, on in flags.items() if on))
+    settings = [
+        name if value is True else f"{name}={value}"
+        for name, value, effect in effects_set(gradients)
+        if effect.is_work
+    ]
+    return (*sorted(gradients.projections), *sorted(settings))
 
 
 def read_costs(results: Path) -> list[Cost]:
@@ -98,8 +98,14 @@ def read_costs(results: Path) -> list[Cost]:
         summary = json.loads(paths.summary.read_text(encoding="utf-8"))
         if raw := summary.get("cost"):
             known = {f.name: raw[f.name] for f in fields(Cost) if f.name in raw}
-            cost = Cost(**known | {"work": tuple(raw["work"])})
+            cost = Cost(**known | {"work": _in_order(raw["work"])})
             n_bytes = sum(path.stat().st_size for path in (paths.rows, paths.samples))
             n_samples = int(summary["samples"].get("ok", 0))
             found.append(replace(cost, stored_bytes=n_bytes, stored_samples=n_samples))
     return found
+
+
+def _in_order(stored: Sequence[str]) -> tuple[str, ...]:
+    """As `work` spells it; earlier versions wrote the settings in another order."""
+    settings = [name for name in stored if name not in ALL_PROJECTIONS]
+    return (*sorted(set(stored) - set(settings)), *sorted(settings))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gradsweep.config import Config
+from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.plan.estimate.cost import Cost, work
 from gradsweep.plan.estimate.hardware import Hardware
@@ -75,9 +76,11 @@ def modelled_seconds(config: Config, tokens: float, hardware: Hardware) -> float
     if config.model.parameters is None:
         return None
     shape, wanted = shape_of(config.model.parameters), config.gradients
-    passes = 3 if wanted.checkpointing else 2
+    effects = [effect for _, _, effect in effects_set(wanted)]
+    passes = 2 + sum(effect.passes for effect in effects)
     flop = passes * 2 * config.model.parameters * tokens
-    spectra = len(wanted.projections) * shape.layers * (2 if wanted.similarities else 1)
+    factor = 1 + sum(effect.spectra for effect in effects)
+    spectra = len(wanted.projections) * shape.layers * factor
     of_one = SPECTRUM_SECONDS * (min(tokens, shape.width) / SPECTRUM_TOKENS) ** 3
     solving = spectra * of_one / (hardware.cores or 1)
     return flop / hardware.flops(config.model.dtype.value) + solving + SAMPLE_SECONDS

@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gradsweep.config import Config, DeviceMap, Dtype, ModelConfig, Quantization
+from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.shape import shape_of
@@ -79,7 +80,9 @@ def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | Non
         widths = CHECKPOINTED_WIDTHS * shape.widths + KEPT_WIDTHS * shape.width
     vocabulary = min(VOCABULARY, model.parameters / (2 * shape.width))
     of_token = widths * ACTIVATION_BYTES[model.dtype] + 3 * 4 * vocabulary
-    of_token += 8 * 6 * shape.width  # factors: X of q k v and of o, dY of q and o, smaller k and v
+    layers = 1 + sum(effect.layers_of_factors for _, _, effect in effects_set(wanted))
+    # Factors: X of q k v and of o, dY of q and o, smaller k and v.
+    of_token += layers * 8 * 6 * shape.width
     return Memory(
         weights_gb(model.parameters, weight_kind(model)),
         tokens * _batches_at_once(config, hardware) * of_token / 1e9,

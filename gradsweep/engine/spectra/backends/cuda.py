@@ -1,15 +1,15 @@
-"""Eigenvalues of many symmetric matrices that lie on CUDA: the fastest of three ways, by trial.
+"""Spectra on CUDA, by torch. Eigenvalues of many symmetric matrices go the fastest of three ways.
 
 Which one wins depends on the card, on the size and on torch: its batched solver looped over the
 matrices one at a time for n > 32 up to 2.10, and a card with little float64 loses to the host.
-So the ways are timed once per device and size, when the first matrix of that size comes.
+So the ways are timed once per device and size, before the first pass that brings such a size.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -17,7 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gradsweep.engine.spectra import lapack
+from gradsweep.config import Solver
+from gradsweep.engine.batch import Layout
+from gradsweep.engine.factors import Factors, split_units
+from gradsweep.engine.spectra.backend import JITTER, Item, Value
+from gradsweep.engine.spectra.backends import lapack
+from gradsweep.engine.spectra.routes import many_spectra
+from gradsweep.engine.spectra.spectrum import Spectrum
 
 BATCH_ELEMENTS = 2**26
 """Most elements (of 8 bytes) of a batch: cuSOLVER's workspace is several times as large, and 64
@@ -32,8 +38,64 @@ Way = Callable[[Sequence[Tensor]], Eigenvalues]
 """Takes float64 matrices of one size, of which only the lower triangle counts."""
 
 
+class CudaBackend:
+    """Torch on the device; only singular values come back."""
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self._device = device
+
+    def layer_spectra(
+        self, layer: Sequence[Factors], layout: Layout, units: Sequence[int], solver: Solver
+    ) -> list[dict[str, Spectrum]]:
+        """The eigenvalues of each input's projections together, as `Backend` says."""
+        spectra: list[dict[str, Spectrum]] = [{} for _ in units]
+        for factors in layer:
+            split = list(split_units(factors, layout))
+            inputs = [(split[unit].x, split[unit].dy) for unit in units]
+            for own, of_input in zip(spectra, many_spectra(inputs, self, solver), strict=True):
+                own |= of_input
+        return spectra
+
+    def spread(
+        self, function: Callable[[Item], Value], items: Iterable[Item], flops: float
+    ) -> Iterator[Value]:
+        return map(function, items)
+
+    def prepare(self, sizes: Iterable[int]) -> None:
+        """Time the ways for the size classes that have not been timed on this device."""
+        device = self._device or torch.device("cuda", torch.cuda.current_device())
+        for n in {size_class(size) for size in sizes}:
+            fastest_way(device, n)
+
+    def float64(self, values: Tensor) -> Tensor:
+        return values.to(torch.float64)
+
+    def moved(self, a: Tensor, device: torch.device) -> Tensor:
+        return a.to(device)
+
+    def scalars(self, *values: Tensor) -> list[float]:
+        return list(torch.stack(values).tolist())
+
+    def cholesky(self, a: Tensor) -> Tensor:
+        jittered = a.clone()
+        jittered.diagonal().add_(JITTER * a.diagonal().mean())
+        return torch.linalg.cholesky(jittered)
+
+    def congruence(self, lower: Tensor, h: Tensor) -> Tensor:
+        return lower.T @ h @ lower
+
+    def eigvalsh(self, many: Sequence[Tensor]) -> Eigenvalues:
+        return eigvalsh(many)
+
+    def svdvals(self, a: Tensor) -> np.ndarray:
+        return torch.linalg.svdvals(a).cpu().numpy()
+
+    def r_factor(self, a: Tensor) -> Tensor:
+        return torch.linalg.qr(a, mode="r").R
+
+
 def eigvalsh(matrices: Sequence[Tensor]) -> Eigenvalues:
-    """Of each matrix (n×n, float64, any sizes), in the order given."""
+    """Solve each matrix (n×n, float64, any sizes), in the order given."""
     of_size: dict[int, list[int]] = {}
     for place, matrix in enumerate(matrices):
         of_size.setdefault(len(matrix), []).append(place)
@@ -90,15 +152,9 @@ def one_by_one(matrices: Sequence[Tensor]) -> Eigenvalues:
 
 def on_host(matrices: Sequence[Tensor]) -> Eigenvalues:
     """Copied to the host and solved there, one matrix a core."""
-    return list(_host_threads().map(converged, [matrix.cpu().numpy() for matrix in matrices]))
-
-
-def converged(matrix: np.ndarray) -> np.ndarray | None:
-    """Eigenvalues of one matrix on the host, or None."""
-    try:
-        return lapack.eigvalsh(matrix)
-    except np.linalg.LinAlgError:
-        return None
+    return list(
+        _host_threads().map(lapack.converged, [matrix.cpu().numpy() for matrix in matrices])
+    )
 
 
 @lru_cache(maxsize=1)

@@ -82,6 +82,14 @@ def eigvalsh(a: Matrix) -> Float64[np.ndarray, " n"]:
     return eigenvalues
 
 
+def converged(a: Matrix) -> Float64[np.ndarray, " n"] | None:
+    """`eigvalsh`, or None where it does not converge."""
+    try:
+        return eigvalsh(a)
+    except np.linalg.LinAlgError:
+        return None
+
+
 def _check(info: ctypes.c_int, reason: str) -> None:
     if info.value:
         raise np.linalg.LinAlgError(f"{reason} (LAPACK info {info.value})")

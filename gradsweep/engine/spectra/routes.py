@@ -22,14 +22,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gradsweep.config import Solver
-from gradsweep.engine.spectra.linalg import Array, Linalg, LinAlgError, linalg_for
-
-CHECKSUM_TOLERANCE = 1e-6
-"""Largest |Σσ² − ‖G‖²_F| / ‖G‖²_F of a spectrum that is taken as it is."""
+from gradsweep.engine.spectra.backend import Array, Backend, LinAlgError
+from gradsweep.engine.spectra.spectrum import Spectrum
 
 EIGENVALUE_COST = 2.6
 """Time of one flop of an eigenvalue solve, in those of a matrix product (measured at n = 450)."""
@@ -38,66 +35,52 @@ CONGRUENCE_COST = 1.5
 """The same for LᵀHL."""
 
 
-@dataclass(frozen=True)
-class Spectrum:
-    """Singular values of one gradient, with what is needed to trust them."""
-
-    sigma: Float64[np.ndarray, " r"]
-    """Descending, never negative; r = min(T, m, n)."""
-    frobenius_norm: float
-    """‖G‖_F = (Σ XXᵀ∘dYdYᵀ)^½, from the factors alone."""
-    solver: str
-    """The route that gave `sigma`."""
-
-    @property
-    def checksum_error(self) -> float:
-        """|Σσ² − ‖G‖²_F| / ‖G‖²_F; 0 for a zero gradient, NaN when something is not finite."""
-        squares = float(self.sigma @ self.sigma)
-        reference = self.frobenius_norm**2
-        if squares == reference == 0.0:
-            return 0.0
-        return abs(squares - reference) / reference if reference else math.inf
-
-    @property
-    def holds(self) -> bool:
-        """Whether the checksum is within `CHECKSUM_TOLERANCE` (NaN is not)."""
-        return self.checksum_error <= CHECKSUM_TOLERANCE
-
-
-def factor_spectra(
-    x: Float[Tensor, "tokens n"],
-    dy: Mapping[str, Float[Tensor, "tokens _"]],
+def many_spectra(
+    inputs: Sequence[tuple[Tensor, Mapping[str, Tensor]]],
+    backend: Backend,
     solver: Solver = Solver.auto,
-) -> dict[str, Spectrum]:
-    """The spectrum of G = dYᵀX for every dY that shares this X; length min(T, m, n) each.
+) -> list[dict[str, Spectrum]]:
+    """Return, for each X (T×n) on one device, the spectrum of G = dYᵀX for every dY (T×m) of it.
 
     A spectrum whose checksum fails, or whose factorisation breaks down, is computed
-    again on the safe path; if it still fails, `holds` says so. Non-finite factors give
-    a spectrum of NaN.
+    again on the safe path; if it still fails, `Spectrum.holds` says so. Non-finite factors give
+    a spectrum of NaN. On CUDA, the eigenvalues of all inputs come together.
     """
-    return many_spectra([(x, dy)], solver)[0]
-
-
-def many_spectra(
-    inputs: Sequence[tuple[Tensor, Mapping[str, Tensor]]], solver: Solver = Solver.auto
-) -> list[dict[str, Spectrum]]:
-    """`factor_spectra` of several X on one device; on CUDA their eigenvalues come together."""
-    shared = [_SharedInput(x, linalg_for(x.device)) for x, _ in inputs]
+    shared = [_SharedInput(x, backend) for x, _ in inputs]
     attempts = [
         _attempt(_Problem(of_input, values), solver)
         for of_input, (_, dy) in zip(shared, inputs, strict=True)
         for values in dy.values()
     ]
     grams = [attempt.gram for attempt in attempts if attempt.gram is not None]
-    eigenvalues = iter(shared[0].linalg.eigvalsh(grams)) if grams else iter(())
+    eigenvalues = iter(backend.eigvalsh(grams)) if grams else iter(())
     spectra = iter([_finished(a, None if a.gram is None else next(eigenvalues)) for a in attempts])
     return [{name: next(spectra) for name in dy} for _, dy in inputs]
+
+
+def gram_size(tokens: int, m: int, n: int, solver: Solver = Solver.auto) -> int:
+    """Return the width of the matrix whose eigenvalues the route needs; 0 for `svd`."""
+    route = cheapest_route(tokens, m, n) if solver is Solver.auto else solver
+    return {Solver.token_gram: tokens, Solver.weight_gram: min(m, n)}.get(route, 0)
+
+
+def cheapest_route(tokens: int, m: int, n: int) -> Solver:
+    """Return the route with fewer flops, eigenvalues weighed by how slowly they come.
+
+    The shared K and L count in full: that is never far off, since a third of them is
+    small beside the eigenvalues wherever the two routes are close.
+    """
+    t, small = tokens, min(m, n)
+    products = t * t * (n + m) + t**3 / 3 + CONGRUENCE_COST * t**3
+    by_tokens = products + EIGENVALUE_COST * 4 / 3 * t**3
+    by_weight = 2 * t * m * n + small * m * n + EIGENVALUE_COST * 4 / 3 * small**3
+    return Solver.token_gram if by_tokens <= by_weight else Solver.weight_gram
 
 
 class _SharedInput:
     """X with what several projections need of it, each computed once."""
 
-    def __init__(self, x: Tensor, linalg: Linalg) -> None:
+    def __init__(self, x: Tensor, linalg: Backend) -> None:
         self.linalg = linalg
         self.x: Array = linalg.float64(x)
 
@@ -110,6 +93,11 @@ class _SharedInput:
     def cholesky(self) -> Array:
         """L with LLᵀ = K."""
         return self.linalg.cholesky(self.gram)
+
+    @cached_property
+    def token_squares(self) -> Array:
+        """‖x_t‖² of each token (T)."""
+        return (self.x * self.x).sum(1)
 
 
 class _Problem:
@@ -134,24 +122,18 @@ class _Problem:
         """G itself (m×n): only for small weights or the safe path."""
         return self.dy.T @ self.x
 
-    @property
-    def cheapest(self) -> Solver:
-        """The route with fewer flops, eigenvalues weighed by how slowly they come.
-
-        The shared K and L count in full: that is never far off, since a third of them is
-        small beside the eigenvalues wherever the two routes are close.
+    def norms(self, solver: Solver) -> tuple[float, float]:
+        """‖G‖_F and `Spectrum.token_norm`, without G where the route does without:
+        ‖G‖²_F = Σ XXᵀ∘dYdYᵀ, of which the diagonal alone is the latter's square.
         """
-        t, m, n, small = self.tokens, self.m, self.n, min(self.m, self.n)
-        products = t * t * (n + m) + t**3 / 3 + CONGRUENCE_COST * t**3
-        by_tokens = products + EIGENVALUE_COST * 4 / 3 * t**3
-        by_weight = 2 * t * m * n + small * m * n + EIGENVALUE_COST * 4 / 3 * small**3
-        return Solver.token_gram if by_tokens <= by_weight else Solver.weight_gram
-
-    def frobenius_norm(self, solver: Solver) -> float:
-        """‖G‖_F without G where the route does without: ‖G‖²_F = Σ XXᵀ∘dYdYᵀ."""
         if solver is Solver.token_gram:
-            return math.sqrt(max(float((self.shared.gram * self.dy_gram).sum()), 0.0))
-        return math.sqrt(float((self.g * self.g).sum()))
+            squares = self.shared.gram * self.dy_gram
+            token_squares = squares.diagonal().sum()
+        else:
+            squares = self.g * self.g
+            token_squares = self.shared.token_squares @ (self.dy * self.dy).sum(1)
+        total, of_tokens = self.linalg.scalars(squares.sum(), token_squares)
+        return math.sqrt(max(total, 0.0)), math.sqrt(max(of_tokens, 0.0))
 
 
 @dataclass(frozen=True)
@@ -161,38 +143,48 @@ class _Attempt:
     problem: _Problem
     solver: Solver
     frobenius_norm: float
+    token_norm: float
     gram: Array | None
     """None when there is nothing to solve, or when only the safe path is left."""
 
 
 def _attempt(problem: _Problem, solver: Solver) -> _Attempt:
-    chosen = problem.cheapest if solver is Solver.auto else solver
-    frobenius, gram = problem.frobenius_norm(chosen), None
+    automatic = solver is Solver.auto
+    chosen = cheapest_route(problem.tokens, problem.m, problem.n) if automatic else solver
+    frobenius, token_norm = problem.norms(chosen)
+    gram = None
     if math.isfinite(frobenius) and chosen in GRAMS:
         try:
             gram = GRAMS[chosen](problem)
         except LinAlgError:
             gram = None
-    return _Attempt(problem, chosen, frobenius, gram)
+    return _Attempt(problem, chosen, frobenius, token_norm, gram)
 
 
 def _finished(attempt: _Attempt, eigenvalues: np.ndarray | None) -> Spectrum:
     problem, frobenius = attempt.problem, attempt.frobenius_norm
     if not math.isfinite(frobenius):
-        return Spectrum(np.full(problem.rank, math.nan), frobenius, "none")
+        return Spectrum(np.full(problem.rank, math.nan), frobenius, "none", attempt.token_norm)
     if eigenvalues is None:
         return _safe_spectrum(problem)
     # Descending, and no more than the rank: a wider Gram matrix only adds zeros. Rounding may
     # leave a zero eigenvalue slightly negative.
     sigma = np.sqrt(eigenvalues[::-1][: problem.rank].clip(min=0))
-    spectrum = Spectrum(sigma, frobenius, attempt.solver.name)
+    spectrum = Spectrum(sigma, frobenius, attempt.solver.name, attempt.token_norm)
     return spectrum if spectrum.holds else _safe_spectrum(problem)
 
 
 def _safe_spectrum(problem: _Problem) -> Spectrum:
-    """The `svd` route, checked against G itself: the trace identity may cancel."""
-    frobenius = problem.frobenius_norm(Solver.svd)
-    return Spectrum(_singular_values(problem)[: problem.rank], frobenius, Solver.svd.name)
+    """Solve by the `svd` route, checked against G itself: the trace identity may cancel.
+
+    Where even that does not converge, the values are NaN and the row says that it does not hold.
+    """
+    frobenius, token_norm = problem.norms(Solver.svd)
+    try:
+        sigma = _singular_values(problem)[: problem.rank]
+    except LinAlgError:
+        sigma = np.full(problem.rank, math.nan)
+    return Spectrum(sigma, frobenius, Solver.svd.name, token_norm)
 
 
 def _token_gram(problem: _Problem) -> Array:

@@ -1,0 +1,73 @@
+"""From a layer's factors to rows of metrics, while the backward pass waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from gradsweep.config import SpectraOptions
+from gradsweep.engine.batch import Layout
+from gradsweep.engine.factors import Factors, split_units
+from gradsweep.engine.spectra import Backend, RowMaker, UnitCosines, backend_for
+from gradsweep.records import ALL_PROJECTIONS, SpectrumRow
+
+
+class RowSink:
+    """Turns the layers of one pass into rows, so that factors are freed layer by layer."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        finite: Sequence[bool],
+        options: SpectraOptions,
+        make_rows: RowMaker,
+        solvers: ThreadPoolExecutor | None = None,
+    ) -> None:
+        """`finite` says of each unit whether it has rows; it is read when a layer comes."""
+        self._layout = layout
+        self._finite = finite
+        self._options = options
+        self._make_rows = make_rows
+        self._solvers = solvers
+        self.by_unit: list[list[SpectrumRow]] = [[] for _ in layout.rows_of_unit]
+        self._cosines = [UnitCosines() for _ in self.by_unit if options.similarities]
+
+    def add_layer(self, layer: list[Factors]) -> None:
+        """Solve a layer's spectra before the backward pass goes on."""
+        units = [unit for unit, finite in enumerate(self._finite) if finite]
+        if not units:
+            return
+        backend = backend_for(layer[0].x.device, self._solvers)
+        spectra = backend.layer_spectra(layer, self._layout, units, self._options.solver)
+        rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
+        if self._cosines:
+            rows = self._with_cosines(backend, layer, units, rows)
+        for unit, of_unit in zip(units, rows, strict=True):
+            self.by_unit[unit] += of_unit
+
+    def _with_cosines(
+        self,
+        backend: Backend,
+        layer: list[Factors],
+        units: Sequence[int],
+        rows: list[list[SpectrumRow]],
+    ) -> list[list[SpectrumRow]]:
+        split = [list(split_units(factors, self._layout)) for factors in layer]
+        own = [[factors[unit] for factors in split] for unit in units]
+        flops = float(self._layout.length**2 * layer[0].x.shape[-1])
+        return list(
+            backend.spread(
+                lambda place: self._cosines[units[place]].complete(rows[place], own[place]),
+                range(len(units)),
+                flops,
+            )
+        )
+
+    def rows(self, unit: int) -> tuple[SpectrumRow, ...]:
+        """Return a unit's rows, by layer, then as in `ALL_PROJECTIONS`."""
+        return tuple(sorted(self.by_unit[unit], key=_reading_order))
+
+
+def _reading_order(row: SpectrumRow) -> tuple[int, int]:
+    """The backward pass brings the last layer first; readers want the first."""
+    return row.layer, ALL_PROJECTIONS.index(row.projection)

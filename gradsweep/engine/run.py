@@ -1,0 +1,156 @@
+"""(model, samples, options) -> outcomes: encode, batch, measure. Written once for a point's run,
+for `verify` and for `doctor`, which so measure exactly what a run would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from gradsweep.config import Dtype, GradientsConfig, ModelConfig
+from gradsweep.engine.batch import collate, dealt, token_batches
+from gradsweep.engine.objectives import Objective
+from gradsweep.engine.passes import Engine
+from gradsweep.models.encode import encode
+from gradsweep.models.load import LoadedModel
+from gradsweep.models.projections import find_projections
+from gradsweep.records import (
+    WHOLE,
+    EncodedSample,
+    EncodedUnit,
+    Sample,
+    SampleResult,
+    SampleStatus,
+    Shard,
+    Unit,
+)
+
+
+class Run:
+    """What one process measures of a point: its units, encoded and in batches.
+
+    What is stored already does not matter here: a share, and a batch, is the same at every start.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        model: ModelConfig,
+        gradients: GradientsConfig,
+        objective: Objective,
+        samples: Sequence[Sample],
+        shard: Shard = WHOLE,
+    ) -> None:
+        """Encode and batch; nothing is measured yet.
+
+        Args:
+            loaded: weights and tokenizer; projections are looked up when measuring begins.
+            model: how prompts are written and where texts are cut.
+            gradients: what is measured, and how the work is laid out.
+            objective: groups the samples and gives each unit its loss.
+            samples: all samples of the point.
+            shard: the share of them that is measured here.
+
+        Raises:
+            ModelError: `model.prompt` is chat and the tokenizer has no usable chat template.
+        """
+        self._loaded = loaded
+        self._model = model
+        self._gradients = gradients
+        self._objective = objective
+        outcomes = [_encoded(unit, loaded, model) for unit in objective.units(samples)]
+        rejected = [outcome for outcome in outcomes if isinstance(outcome, SampleResult)]
+        encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedUnit)]
+        batches = list(token_batches(encoded, gradients.batch_tokens))
+        self.rejected = rejected if shard.index == 0 else []
+        """Outcomes of the share's units that cannot run."""
+        self.batches = dealt(batches, shard)
+        """The units of the share that can, as they run together."""
+
+    @property
+    def n_units(self) -> int:
+        """Units of this share, those that cannot run too."""
+        return len(self.rejected) + sum(map(len, self.batches))
+
+    def n_stored(self, stored_ids: Collection[str]) -> int:
+        """How many of this share's units are among these ids."""
+        ids = [outcome.sample_id for outcome in self.rejected]
+        ids += [unit.unit.unit_id for batch in self.batches for unit in batch]
+        return sum(unit_id in stored_ids for unit_id in ids)
+
+    def outcomes(self, stored_ids: Collection[str] = ()) -> Iterator[list[SampleResult]]:
+        """Yield what became of each unit that is not stored, batch by batch as they complete.
+
+        The rejected ones come first. Raises as `Engine`.
+        """
+        rejected = [outcome for outcome in self.rejected if outcome.sample_id not in stored_ids]
+        if rejected:
+            yield rejected
+        pending = [
+            [unit for unit in batch if unit.unit.unit_id not in stored_ids]
+            for batch in self.batches
+        ]
+        yield from self._measured([batch for batch in pending if batch])
+
+    def _measured(self, batches: Sequence[Sequence[EncodedUnit]]) -> Iterator[list[SampleResult]]:
+        if not batches:
+            return
+        model, gradients = self._loaded.model, self._gradients
+        sites = find_projections(model, gradients.projections)
+        tensors = (collate(batch, model.device) for batch in batches)
+        workers, checkpointing = gradients.workers, gradients.checkpointing
+        with Engine(model, sites, gradients, workers, checkpointing, self._objective) as engine:
+            for place, results in engine.measure_all(tensors):
+                yield [
+                    self._identified(result, unit)
+                    for unit, result in zip(batches[place], results, strict=True)
+                ]
+
+    def _identified(self, result: SampleResult, unit: EncodedUnit) -> SampleResult:
+        """The engine's result, with what only the unit and the options tell."""
+        return replace(
+            result,
+            sample_id=unit.unit.unit_id,
+            question_id=unit.unit.question_id,
+            index=unit.unit.index,
+            reason=_reason(result, self._model, self._gradients),
+            n_prompt_tokens=sum(row.response_start for row in unit.rows),
+            truncated=any(row.truncated for row in unit.rows),
+        )
+
+
+def _encoded(unit: Unit, loaded: LoadedModel, model: ModelConfig) -> EncodedUnit | SampleResult:
+    """The unit as the model reads it, or the outcome of the first member that it cannot read."""
+    rows: list[EncodedSample] = []
+    for sample in unit.samples:
+        outcome = encode(sample, loaded.tokenizer, model.prompt, model.max_length)
+        if isinstance(outcome, SampleResult):
+            return replace(
+                outcome,
+                sample_id=unit.unit_id,
+                question_id=unit.question_id,
+                index=unit.index,
+                reason=_of_member(outcome.reason, sample, unit),
+            )
+        rows.append(outcome)
+    return EncodedUnit(unit, tuple(rows))
+
+
+def _of_member(reason: str, sample: Sample, unit: Unit) -> str:
+    if len(unit.samples) == 1:
+        return reason
+    place = unit.samples.index(sample) + 1
+    return f"{place} of {len(unit.samples)} responses of the unit: {reason}"
+
+
+def _reason(result: SampleResult, model: ModelConfig, gradients: GradientsConfig) -> str:
+    if result.status is SampleStatus.OK:
+        return ""
+    if result.status is SampleStatus.OUT_OF_MEMORY:
+        remedies = [] if gradients.checkpointing else ["gradients.checkpointing=true"]
+        remedies.append("a smaller model.max_length")
+        remedies += ["model.dtype=bfloat16"] if model.dtype is Dtype.float32 else []
+        remedies += [] if model.device_map else ["model.device_map=auto on several GPUs"]
+        return f"it does not fit in memory even alone; what needs less: {', '.join(remedies)}"
+    hint = "; model.dtype=bfloat16 has a wider range" if model.dtype is Dtype.float16 else ""
+    return f"the loss is {result.loss}{hint}"

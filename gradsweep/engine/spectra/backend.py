@@ -1,0 +1,92 @@
+"""The contract of a backend: float64 linear algebra where the factors lie, and how a layer's
+spectra are laid out over what computes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gradsweep.config import Solver
+from gradsweep.engine.batch import Layout
+from gradsweep.engine.factors import Factors
+from gradsweep.engine.spectra.spectrum import Spectrum
+
+JITTER = 1e-14
+"""Of a matrix's mean diagonal, added to the diagonal before the Cholesky factorisation."""
+
+Array = Any
+"""A float64 matrix or vector of the backend: `np.ndarray` or a CUDA `Tensor`."""
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+LinAlgError: tuple[type[Exception], ...] = (
+    np.linalg.LinAlgError,
+    torch.linalg.LinAlgError,  # type: ignore[attr-defined]
+)
+"""What a factorisation raises when it breaks down."""
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """One kind of device. Arrays support `@`, `*`, `.sum`, `.T` and `.ravel`."""
+
+    def layer_spectra(
+        self, layer: Sequence[Factors], layout: Layout, units: Sequence[int], solver: Solver
+    ) -> list[dict[str, Spectrum]]:
+        """Return the spectra of a layer's projections, for each of `units` in that order.
+
+        Args:
+            layer: the factors of a whole batch, one for each distinct input of the layer.
+            layout: which tokens are whose.
+            units: the places of the units that are wanted.
+            solver: the route, or `auto`.
+        """
+        ...
+
+    def spread(
+        self, function: Callable[[Item], Value], items: Iterable[Item], flops: float
+    ) -> Iterator[Value]:
+        """Map a function of the host over items, each about so many flops of a matrix product."""
+        ...
+
+    def prepare(self, sizes: Iterable[int]) -> None:
+        """Do, before a pass, what eigenvalue problems of these sizes need to have been done."""
+        ...
+
+    def float64(self, values: Tensor) -> Array: ...
+
+    def moved(self, a: Array, device: torch.device) -> Array:
+        """Return the array on that device; itself where it lies there already."""
+        ...
+
+    def scalars(self, *values: Array) -> list[float]:
+        """Return arrays of one element as floats, in one transfer."""
+        ...
+
+    def cholesky(self, a: Array) -> Array:
+        """Return L in the lower triangle, with LLᵀ = a + JITTER·mean(diagonal): see `routes`."""
+        ...
+
+    def congruence(self, lower: Array, h: Array) -> Array:
+        """Return LᵀHL of a symmetric H, in the lower triangle at least."""
+        ...
+
+    def eigvalsh(self, many: Sequence[Array]) -> list[np.ndarray | None]:
+        """Return eigenvalues of symmetric matrices from their lower triangles, ascending, on the
+        CPU; None where they do not converge.
+        """
+        ...
+
+    def svdvals(self, a: Array) -> np.ndarray:
+        """Return singular values, descending, on the CPU."""
+        ...
+
+    def r_factor(self, a: Array) -> Array:
+        """Return R of a = QR."""
+        ...
