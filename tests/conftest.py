@@ -28,9 +28,6 @@ from wandb_receiver import Receiver
 
 torch.set_num_threads(1)  # tiny matrices are four times slower when two threads share them
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-"""Study material beside a developer's checkout; tests that need it skip without it."""
-
 CORPUS = [
     "Tom buys 3 apples and eats 12. How many apples has Tom?",
     "The answer is 15.\n\nSo the final answer is 15.\n",

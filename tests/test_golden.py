@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from conftest import SHARED
+from helpers.places import GOLDEN, RELEASE
 
 from gradsweep import compose, extract
 
@@ -29,16 +29,16 @@ TOLERANCES = {"sigma_max": 1e-4, "frobenius_norm": 1e-4, "nuclear_norm": 1e-3}
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("embedded_model")
-@pytest.mark.skipif(not (SHARED / "golden").is_dir(), reason="no ../shared/golden here")
+@pytest.mark.skipif(not GOLDEN.is_dir(), reason="no ../shared/golden here")
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_the_papers_script(case: str, tmp_path: Path) -> None:
     dataset, cot = CASES[case]
-    golden = json.loads((SHARED / "golden" / f"{case}.json").read_text())["samples"]
+    golden = json.loads((GOLDEN / f"{case}.json").read_text())["samples"]
     config = compose(
         "model=smollm2_135m_instruct",
         f"model.prompt={case.rsplit('_', 1)[1]}",
         f"dataset={dataset}",
-        f"dataset.root={SHARED / 'data' / 'layer_gradient'}",
+        f"dataset.root={RELEASE}",
         "dataset.shuffle=false",
         f"cot={cot}",
         f"correctness={'irrelevant' if 'irrelevant' in case else 'correct'}",

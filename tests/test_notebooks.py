@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.places import NOTEBOOKS
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
+ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
 FEWEST_SAMPLES = 2
 """An interval takes two."""
 
@@ -39,10 +40,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_all_of_them_are_there() -> None:
     names = ["01_first_look", "02_read_results", "03_paper_figures", "04_your_own_model_and_data"]
-    assert [notebook.stem for notebook in NOTEBOOKS] == names
+    assert [notebook.stem for notebook in ALL] == names
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("notebook", ALL, ids=lambda path: path.stem)
 def test_outputs_are_stripped(notebook: Path) -> None:
     for cell in cells(notebook):
         assert cell.get("outputs", []) == []
@@ -51,7 +52,7 @@ def test_outputs_are_stripped(notebook: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("embedded_model")
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("notebook", ALL, ids=lambda path: path.stem)
 def test_cells_run_in_order(notebook: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MPLBACKEND", "agg")

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.paper_layout import CONF, SHARED, write_small_release
+from helpers.paper_layout import write_small_release
+from helpers.places import CONF, RELEASE
 from omegaconf import OmegaConf
 
 from gradsweep.config import (
@@ -77,9 +78,9 @@ def make_config() -> MakeConfig:
 @pytest.fixture
 def shared_root() -> Path:
     """The paper's released files, on a machine that has them."""
-    if not SHARED.is_dir():
+    if not RELEASE.is_dir():
         pytest.skip("the paper's released files (../shared/data/layer_gradient) are not here")
-    return SHARED
+    return RELEASE
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +88,6 @@ def paper_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every file of the study in the paper's layout: real ones where there are, else small ones."""
     root = tmp_path_factory.mktemp("layer_gradient")
     write_small_release(root)
-    if SHARED.is_dir():
-        shutil.copytree(SHARED, root, dirs_exist_ok=True)
+    if RELEASE.is_dir():
+        shutil.copytree(RELEASE, root, dirs_exist_ok=True)
     return root

@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
-from helpers.paper_layout import CONF, PAPER_DATASETS, SHARED
+from helpers.paper_layout import PAPER_DATASETS
+from helpers.places import CONF, RELEASE
 from omegaconf import OmegaConf
 
 from gradsweep.config import Config
@@ -49,7 +50,7 @@ def test_every_condition_loads(
     else:
         config = make_config(dataset, level, "irrelevant", source=source, root=paper_root)
     loaded = load_samples(config)
-    real = (SHARED / FILES[dataset, level]).is_file()
+    real = (RELEASE / FILES[dataset, level]).is_file()
     expected = (454 if dataset == "wiki_unpopular" else 500) if real else 12
     assert len(loaded.samples) == loaded.available == expected
     assert len({sample.question_id for sample in loaded.samples}) == expected

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from engine.test_passes import (
+from helpers.plain_gradients import (
     TOLERANCE,
     assert_same,
     mask,

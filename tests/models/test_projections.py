@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
 import transformers as hf
+from helpers.places import DOCS
 from helpers.tiny_models import (
     FAMILIES,
     GATED,
@@ -166,7 +166,7 @@ def test_every_adapter_is_tested_and_documented(tiny_model: Callable[[str], Mode
     configs = [tiny_model(family).config for family in FAMILIES]
     assert {config.get_text_config().model_type for config in configs} == set(ADAPTERS)  # type: ignore[union-attr,operator]
     assert {config.model_type for config in configs} >= set(WRAPPERS)  # type: ignore[union-attr]
-    guide = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    guide = (DOCS / "models.md").read_text()
     assert [name for name in [*ADAPTERS, *WRAPPERS] if f"`{name}`" not in guide] == []
 
 

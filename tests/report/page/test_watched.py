@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.page.reader import addresses, choose, drawn, element, show, until
+from helpers.page_reader import addresses, choose, drawn, element, show, until
 
 LOADED = "return window.chart?.data && !window.before"
 
