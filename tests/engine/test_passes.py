@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from helpers.plain_gradients import NORMS, assert_close, assert_same, mask, plain_gradients, tokens
+from helpers.agreement import NORMS, TOLERANCE, assert_same, is_noise, largest_norms
+from helpers.plain_gradients import assert_close, mask, plain_gradients, tokens
 from helpers.tiny_models import FAMILIES, projections_of
 from torch.nn import functional as F
 
@@ -46,7 +47,7 @@ def test_every_route_gives_the_same_spectrum(
         assert row.singular_values is not None
         assert len(row.singular_values) == min(length, *reference[row.layer, row.projection].shape)
         assert row.singular_values == pytest.approx(
-            sigma.tolist()[: len(row.singular_values)], abs=1e-6 * row.sigma_max
+            sigma.tolist()[: len(row.singular_values)], rel=TOLERANCE, abs=TOLERANCE * row.sigma_max
         )
 
 
@@ -109,12 +110,13 @@ def test_one_response_token_and_shortest_sample(tiny_model: Callable[[str], Mode
             assert_close(ours, reference)
         else:
             # One token that predicts: attention has nothing to choose from, so q and k get no
-            # gradient at all, and v and o are rank one.
+            # gradient, or rounding's where a processor cancels less well; v and o are rank one.
+            largest = largest_norms(ours.rows)
             for row in ours.rows:
-                one_dimensional = row.projection in "vo"
-                assert row.rank == int(one_dimensional)
-                assert row.nuclear_norm == pytest.approx(row.sigma_max)
-                assert (row.nuclear_norm > 0) == one_dimensional
+                assert is_noise(row, largest) == (row.projection in "qk")
+                if row.projection in "vo":
+                    assert row.rank == 1
+                    assert row.nuclear_norm == pytest.approx(row.sigma_max, rel=TOLERANCE)
 
 
 def test_response_at_the_first_token_is_not_predicted(tiny_model: Callable[[str], Model]) -> None:
@@ -122,7 +124,7 @@ def test_response_at_the_first_token_is_not_predicted(tiny_model: Callable[[str]
     (all_of_it,) = gradient_spectra(model, ids[None], mask(8, 0)[None]).samples
     (from_second,) = gradient_spectra(model, ids[None], mask(8, 1)[None]).samples
     assert all_of_it.n_response_tokens == 7
-    assert_same(all_of_it, from_second, rel=0)
+    assert_same(all_of_it, from_second, rel=0)  # both masks lead to the same operations
 
 
 def test_non_finite_loss_leaves_the_rest_of_the_batch_alone(
@@ -167,7 +169,7 @@ def test_gradient_checkpointing_changes_nothing(tiny_model: Callable[[str], Mode
             plain, *args, use_reentrant=False, **kwargs
         )
     (after,) = gradient_spectra(model, ids[None], mask(20, 6)[None]).samples
-    assert_same(before, after, rel=0)
+    assert_same(before, after, rel=0)  # the same operations, some of them twice
 
 
 def test_only_the_projections_asked_for_in_reading_order(

@@ -1,2 +1,2 @@
-"""What tests of several rooms share: tiny models and their gradients, stored points, readers of what
-the product writes, folders, grids on SLURM."""
+"""What tests of several rooms share: tiny models and their plain gradients, stored points, readers
+of what the product writes, folders, grids on SLURM, what a process keeps."""

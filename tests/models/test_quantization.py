@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from helpers.agreement import NORMS, TOLERANCE, largest_norms, near
 from torch.nn import functional as F
 
 from gradsweep import compose, extract
@@ -22,8 +23,6 @@ from gradsweep.models.projections import available_projections, coverage, find_p
 
 bitsandbytes = pytest.importorskip("bitsandbytes", reason="the extra `quantization`")
 
-TOLERANCE = 1e-5
-NORMS = ("nuclear_norm", "sigma_max", "frobenius_norm")
 START = 5
 SIZES = {
     "vocab_size": 330,
@@ -143,9 +142,13 @@ def assert_exact(found: list[Measurement], dense: hf.PreTrainedModel) -> None:
     for i, measurement in enumerate(found):
         expected = plain_norms(dense, batch.input_ids[i, : [40, 21][i]])
         assert {(row.layer, row.projection) for row in measurement.rows} == set(expected)
+        largest = largest_norms(measurement.rows)
         for row in measurement.rows:
             for name, value in expected[row.layer, row.projection].items():
-                assert getattr(row, name) == pytest.approx(float(value), rel=TOLERANCE), (name, row)
+                assert getattr(row, name) == near(float(value), row, largest, TOLERANCE), (
+                    name,
+                    row,
+                )
             assert row.finite
 
 

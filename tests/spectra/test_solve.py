@@ -41,7 +41,7 @@ def test_known_singular_values_over_eight_decades(solver: Solver) -> None:
     right = torch.linalg.qr(torch.randn(20, 9, dtype=torch.float64))[0]
     x, dy = sigma[:, None] * right.T, left.T
     found = factor_spectra(x, {"q": dy}, solver)["q"]
-    assert float(found.sigma.sum()) == pytest.approx(float(sigma.sum()), rel=1e-7)
+    assert float(found.sigma.sum()) == pytest.approx(float(sigma.sum()), rel=1e-6)
     assert float(found.sigma[0]) == pytest.approx(1.0, rel=1e-12)
     if solver is Solver.svd:
         np.testing.assert_allclose(found.sigma, sigma, rtol=1e-6)
@@ -66,7 +66,7 @@ def test_projections_that_share_an_input_do_not_mix() -> None:
     together = factor_spectra(x, {"q": q, "k": k})
     for name, dy in (("q", q), ("k", k)):
         alone = factor_spectra(x, {name: dy})[name].sigma
-        np.testing.assert_allclose(together[name].sigma, alone, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(together[name].sigma, alone, atol=1e-7 * alone[0])
 
 
 @pytest.mark.parametrize("fault", ["raises", "wrong"])
@@ -84,7 +84,7 @@ def test_a_route_that_fails_is_recomputed_safely(
     spectrum = factor_spectra(x, {"q": dy})["q"]
     assert spectrum.solver == "svd"
     assert spectrum.holds
-    np.testing.assert_allclose(spectrum.sigma, expected)
+    np.testing.assert_allclose(spectrum.sigma, expected, atol=1e-12 * expected[0])
 
 
 def test_a_spectrum_that_is_wrong_on_every_route_is_flagged(
@@ -111,6 +111,7 @@ def test_cancelling_factors_are_not_flagged() -> None:
 
 
 def test_zero_and_non_finite_gradients() -> None:
+    """Zeros that are given as such stay exact: every product of them is zero."""
     x, dy = factors(4, 6, 5)
     zero = spectrum_row(factor_spectra(x, {"q": torch.zeros_like(dy)})["q"], 0, "q", 1e-6)
     assert (zero.nuclear_norm, zero.sigma_max, zero.frobenius_norm, zero.rank) == (0, 0, 0, 0)
