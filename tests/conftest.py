@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -147,13 +149,17 @@ def one_load(_loaded_once: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def tiny_model() -> Callable[[str], torch.nn.Module]:
-    """A tiny randomly initialised causal LM of a family, by the name in `tiny_models.FAMILIES`."""
+    """A tiny randomly initialised causal LM of a family, by the name in `tiny_models.FAMILIES`.
 
-    def build(family: str) -> torch.nn.Module:
+    Each call gives a copy of its own: a test may do with it what it likes.
+    """
+
+    @cache
+    def built(family: str) -> torch.nn.Module:
         torch.manual_seed(0)
         return FAMILIES[family]()
 
-    return build
+    return lambda family: copy.deepcopy(built(family))
 
 
 @pytest.fixture

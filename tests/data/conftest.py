@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from gradsweep.config import (
     DatasetConfig,
     IrrelevantSource,
 )
+from gradsweep.data import LoadedSamples, load_samples
 
 MakeConfig = Callable[..., Config]
 
@@ -35,7 +37,7 @@ def _cot(level: str, fields: dict[str, object]) -> CotConfig:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_config() -> MakeConfig:
     """make_config("gsm8k", "detailed", "irrelevant", root=…, n_samples=…, seed=…, source=…).
 
@@ -75,7 +77,18 @@ def make_config() -> MakeConfig:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def loaded(make_config: MakeConfig) -> Callable[..., LoadedSamples]:
+    """`load_samples` of `make_config`'s arguments, once for all tests that read a condition."""
+
+    @cache
+    def load(*condition: str, **fields: object) -> LoadedSamples:
+        return load_samples(make_config(*condition, **fields))
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def shared_root() -> Path:
     """The paper's released files, on a machine that has them."""
     if not RELEASE.is_dir():

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers as hf
 from helpers.agreement import NORMS, assert_same
-from helpers.tiny_models import VOCABULARY, projections_of
+from helpers.tiny_models import VOCABULARY, each, projections_of
 
 from gradsweep.engine import Batch, make_batch
 from gradsweep.engine.passes import Engine, Measurement
@@ -47,7 +47,7 @@ def assert_all_same(found: list[Measurement], expected: list[Measurement]) -> No
         assert_same(ours, theirs, metrics=(*NORMS, "effective_rank"))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_rows_are_the_same_and_every_layer_ran_again(
     family: str, tiny_model: Callable[[str], Model]
 ) -> None:

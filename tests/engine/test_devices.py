@@ -16,6 +16,7 @@ import pytest
 import torch
 from accelerate import dispatch_model
 from helpers.agreement import COSINES, NORMS, TOLERANCE, assert_same
+from helpers.tiny_models import each
 from helpers.two_devices import TwoDevices, dispatched
 from transformers import (
     LlamaConfig,
@@ -93,7 +94,7 @@ def assert_all_same(
                 assert one == pytest.approx(two, abs=tol, nan_ok=True), (name, row.layer)
 
 
-@pytest.mark.parametrize("family", LAYOUTS)
+@pytest.mark.parametrize("family", each(LAYOUTS))
 def test_layers_on_two_devices_give_the_same_rows(
     family: str, tiny_model: Callable[[str], PreTrainedModel], two_devices: None
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.agreement import NORMS, TOLERANCE, assert_same, is_noise, largest_norms
 from helpers.plain_gradients import assert_close, mask, plain_gradients, tokens
-from helpers.tiny_models import FAMILIES, projections_of
+from helpers.tiny_models import FAMILIES, each, projections_of
 from torch.nn import functional as F
 
 import gradsweep
@@ -20,7 +20,7 @@ from gradsweep.errors import ModelError
 Model = torch.nn.Module
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 @pytest.mark.parametrize(("length", "start"), [(12, 5), (60, 8)], ids=["short", "longer_than_d"])
 def test_spectra_are_those_of_the_weight_gradient(
     family: str, length: int, start: int, tiny_model: Callable[[str], Model]
