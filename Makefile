@@ -7,7 +7,7 @@ CLUSTER := launchers/dev_cluster/cluster.sh
 
 WORKERS ?= 2
 
-.PHONY: demo test test-slurm test-browser bench check format clean help
+.PHONY: demo test test-numerics test-slurm test-browser bench check format clean help
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -17,7 +17,10 @@ demo: $(VENV)/run.stamp ## the study's main comparison on the embedded model and
 	$(BIN)/python -m gradsweep -m cot=none,simplified,detailed correctness=correct,irrelevant
 
 test: $(VENV)/dev.stamp ## every test that needs neither a cluster nor a network
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-numerics: $(VENV)/dev.stamp ## the numbers under other instruction sets, threads and rounding
+	PYTHON=$(BIN)/python WORKERS=$(WORKERS) .ci/numerics
 
 test-slurm: $(VENV)/dev.stamp ## sweeps on a real SLURM that it starts on this machine (root, Debian 12)
 	@trap '$(CLUSTER) stop' EXIT; trap 'exit 130' INT TERM; \

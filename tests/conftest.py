@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -23,13 +26,15 @@ with install_import_hook(["gradsweep.engine", "gradsweep.engine.spectra"], "bear
     import gradsweep.engine
     import gradsweep.engine.spectra  # noqa: F401
 
+from helpers.process_state import THREADS, forget_developer, fresh_process
+from helpers.rounding_noise import ROUNDED_OTHERWISE, RoundingNoise
 from helpers.tiny_models import FAMILIES
 from wandb_receiver import Receiver
 
-torch.set_num_threads(1)  # tiny matrices are four times slower when two threads share them
+from gradsweep.models.cache import ModelCache
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-"""Study material beside a developer's checkout; tests that need it skip without it."""
+forget_developer()
+torch.set_num_threads(THREADS)
 
 CORPUS = [
     "Tom buys 3 apples and eats 12. How many apples has Tom?",
@@ -37,6 +42,13 @@ CORPUS = [
 ]
 WORDS = r"\s*\n+|\s+(?!\S)| ?[^\s\d]+| ?\d+|\s"
 """Runs of newlines stay together, with the blanks before them, as in Llama 3 and Qwen."""
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """No test sees what another one left in this process, so their order does not matter."""
+    with fresh_process(), RoundingNoise() if ROUNDED_OTHERWISE else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -122,14 +134,32 @@ def embedded_model() -> Distribution:
 
 
 @pytest.fixture(scope="session")
-def tiny_model() -> Callable[[str], torch.nn.Module]:
-    """A tiny randomly initialised causal LM of a family, by the name in `tiny_models.FAMILIES`."""
+def _loaded_once() -> ModelCache:
+    return ModelCache()
 
-    def build(family: str) -> torch.nn.Module:
+
+@pytest.fixture
+def one_load(_loaded_once: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Points of all tests that ask for it share the weights of the last of their models.
+
+    Loading the embedded model takes seconds; such a test leaves its weights as they are.
+    """
+    monkeypatch.setattr("gradsweep.extraction._models", _loaded_once)
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Callable[[str], torch.nn.Module]:
+    """A tiny randomly initialised causal LM of a family, by the name in `tiny_models.FAMILIES`.
+
+    Each call gives a copy of its own: a test may do with it what it likes.
+    """
+
+    @cache
+    def built(family: str) -> torch.nn.Module:
         torch.manual_seed(0)
         return FAMILIES[family]()
 
-    return build
+    return lambda family: copy.deepcopy(built(family))
 
 
 @pytest.fixture

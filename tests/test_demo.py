@@ -12,7 +12,7 @@ from gradsweep.report import comparisons
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("embedded_model")
+@pytest.mark.usefixtures("embedded_model", "one_load")
 def test_fast_thinking_gives_larger_and_more_uneven_gradients(tmp_path: Path) -> None:
     for cot in ("none", "simplified", "detailed"):
         overrides = (f"cot={cot}", "n_samples=3", "tracking=none", f"store.root={tmp_path}")

@@ -7,17 +7,17 @@ import shlex
 from pathlib import Path
 
 import pytest
+from helpers.places import REPOSITORY
 
 from gradsweep.cli.verbs import VERBS
 from gradsweep.config.composition import compose_raw
 from gradsweep.config.files import AXIS_GROUPS, options
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
-    *ROOT.glob("*.md"),
-    *ROOT.glob("docs/*.md"),
-    *ROOT.glob("launchers/*.md"),
-    *ROOT.glob("notebooks/*.md"),
+    *REPOSITORY.glob("*.md"),
+    *REPOSITORY.glob("docs/*.md"),
+    *REPOSITORY.glob("launchers/*.md"),
+    *REPOSITORY.glob("notebooks/*.md"),
 ]
 
 

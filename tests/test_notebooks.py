@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.places import NOTEBOOKS
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
+ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
 FEWEST_SAMPLES = 2
 """An interval takes two."""
 
@@ -31,18 +32,12 @@ def code(notebook: Path) -> str:
     return few
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Notebooks share their results, as in a folder of a user's."""
-    return tmp_path_factory.mktemp("notebooks")
-
-
 def test_all_of_them_are_there() -> None:
     names = ["01_first_look", "02_read_results", "03_paper_figures", "04_your_own_model_and_data"]
-    assert [notebook.stem for notebook in NOTEBOOKS] == names
+    assert [notebook.stem for notebook in ALL] == names
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("notebook", ALL, ids=lambda path: path.stem)
 def test_outputs_are_stripped(notebook: Path) -> None:
     for cell in cells(notebook):
         assert cell.get("outputs", []) == []
@@ -50,10 +45,12 @@ def test_outputs_are_stripped(notebook: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("embedded_model")
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_cells_run_in_order(notebook: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
+@pytest.mark.usefixtures("embedded_model", "one_load")
+@pytest.mark.parametrize("notebook", ALL, ids=lambda path: path.stem)
+def test_cells_run_in_order_and_need_no_other_notebook(
+    notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     exec(compile(code(notebook), str(notebook), "exec"), {"__name__": "notebook"})
-    assert list(folder.glob("results/points/*/DONE"))
+    assert list(tmp_path.glob("results/points/*/DONE"))

@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.patience import PATIENCE_SECONDS
+from helpers.process_state import THREADS
 from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract
@@ -23,12 +24,24 @@ from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.lease import hold_lease
 from gradsweep.store.point import read_parts
 
-SHARE = """
+SHARE = f"""
 import sys
+import torch
+torch.set_num_threads({THREADS})
 from gradsweep import compose, extract
 from gradsweep.records import Shard
 index, count, *overrides = sys.argv[1:]
-extract(compose(*overrides), shard=Shard(int(index), int(count)))
+stored = 0
+
+def wait_in_the_middle():
+    global stored
+    stored += 1
+    if stored == 2:
+        print("two stored", flush=True)
+        sys.stdin.readline()
+    return False
+
+extract(compose(*overrides), shard=Shard(int(index), int(count)), stop=wait_in_the_middle)
 """
 
 
@@ -57,7 +70,7 @@ def whole(overrides: list[str], folder: Path) -> PointResult:
 
 
 def assert_identical(ours: PointResult, theirs: PointResult) -> None:
-    """To the last bit: every sample was measured beside the same others."""
+    """To the last bit: every sample was measured beside the same others, on as many threads."""
     assert_frame_equal(ours.rows(), theirs.rows(), check_exact=True)
     assert_frame_equal(ours.samples().drop("seconds"), theirs.samples().drop("seconds"))
 
@@ -77,24 +90,29 @@ def test_shares_one_after_the_other_equal_the_whole(
 def test_processes_at_the_same_time_with_one_killed_equal_the_whole(
     overrides: list[str], tmp_path: Path
 ) -> None:
-    slow = [*overrides, "n_samples=150", "gradients.batch_tokens=1"]
+    slow = [*overrides, "gradients.batch_tokens=1"]
     paths = PointPaths(tmp_path / "results", whole(slow, tmp_path / "other").paths.point_id)
 
-    def start(index: int) -> subprocess.Popen[bytes]:
+    def start(index: int) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", SHARE, str(index), "3", *slow]
-        return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def go_on(process: subprocess.Popen[str]) -> int:
+        process.communicate("\n", timeout=PATIENCE_SECONDS)
+        return process.returncode
 
     processes = [start(index) for index in range(3)]
-    deadline = time.monotonic() + 120
-    while len(paths.leases()) < 3 or len(list(paths.parts.glob("samples-*"))) < 20:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    assert [process.stdout.readline() for process in processes] == ["two stored\n"] * 3
     with pytest.raises(PointBusyError):  # the whole is not free while shares are measured
         extract(compose(*slow), show_progress=False)
     processes[1].send_signal(signal.SIGKILL)
-    assert [process.wait(timeout=120) for process in processes] == [0, -signal.SIGKILL, 0]
+    assert processes[1].wait() == -signal.SIGKILL
+    assert [go_on(processes[0]), go_on(processes[2])] == [0, 0]
     assert point_state(paths) is PointState.STOPPED
-    assert start(1).wait(timeout=120) == 0
+    assert go_on(start(1)) == 0
     assert point_state(paths) is PointState.DONE
     assert_identical(PointResult(compose(*slow).axes, paths), whole(slow, tmp_path / "other"))
 

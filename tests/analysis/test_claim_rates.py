@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 import pytest
-from analysis.claim_rows import N_LAYERS, point
+from helpers.claim_rows import N_LAYERS, point
 
 from gradsweep.analysis.claims import Expected, Statement, Verdict
 from gradsweep.analysis.claims.matched import Matched, Study

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from analysis.claim_rows import LEVELS, knowledge, point, reasoning
+from helpers.claim_rows import LEVELS, knowledge, point, reasoning
 from polars.testing import assert_frame_equal
 
 from gradsweep.analysis import claims

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers.places import REPOSITORY
 
 from gradsweep.cli import main
 from gradsweep.plan.forecast.show import MOST_POINTS
 
 Captured = pytest.CaptureFixture[str]
-REPOSITORY = Path(__file__).resolve().parents[2]
 PAPER = ["-m", "+experiment=paper_full", "tracking=none"]
 
 pytestmark = pytest.mark.usefixtures("wide_terminal")

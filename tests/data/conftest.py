@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
-from helpers.paper_layout import CONF, SHARED, write_small_release
+from helpers.paper_layout import write_small_release
+from helpers.places import CONF, RELEASE
 from omegaconf import OmegaConf
 
 from gradsweep.config import (
@@ -19,6 +21,7 @@ from gradsweep.config import (
     DatasetConfig,
     IrrelevantSource,
 )
+from gradsweep.data import LoadedSamples, load_samples
 
 MakeConfig = Callable[..., Config]
 
@@ -34,7 +37,7 @@ def _cot(level: str, fields: dict[str, object]) -> CotConfig:
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_config() -> MakeConfig:
     """make_config("gsm8k", "detailed", "irrelevant", root=…, n_samples=…, seed=…, source=…).
 
@@ -74,12 +77,23 @@ def make_config() -> MakeConfig:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def loaded(make_config: MakeConfig) -> Callable[..., LoadedSamples]:
+    """`load_samples` of `make_config`'s arguments, once for all tests that read a condition."""
+
+    @cache
+    def load(*condition: str, **fields: object) -> LoadedSamples:
+        return load_samples(make_config(*condition, **fields))
+
+    return load
+
+
+@pytest.fixture(scope="session")
 def shared_root() -> Path:
     """The paper's released files, on a machine that has them."""
-    if not SHARED.is_dir():
+    if not RELEASE.is_dir():
         pytest.skip("the paper's released files (../shared/data/layer_gradient) are not here")
-    return SHARED
+    return RELEASE
 
 
 @pytest.fixture(scope="session")
@@ -87,6 +101,6 @@ def paper_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every file of the study in the paper's layout: real ones where there are, else small ones."""
     root = tmp_path_factory.mktemp("layer_gradient")
     write_small_release(root)
-    if SHARED.is_dir():
-        shutil.copytree(SHARED, root, dirs_exist_ok=True)
+    if RELEASE.is_dir():
+        shutil.copytree(RELEASE, root, dirs_exist_ok=True)
     return root

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers.places import CONF
 from omegaconf import OmegaConf
 
 from gradsweep.config import (
@@ -17,7 +18,6 @@ from gradsweep.config import (
     DatasetKind,
 )
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
 SCHEMAS = {"dataset": DatasetConfig, "cot": CotConfig, "correctness": CorrectnessConfig}
 OPTIONS = [(group, path) for group in SCHEMAS for path in sorted((CONF / group).glob("*.yaml"))]
 DATASETS = [path for group, path in OPTIONS if group == "dataset"]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from helpers.places import DOCS
 
 from gradsweep.config import Config
 from gradsweep.data import fingerprint, load_samples
@@ -130,7 +131,7 @@ def test_a_missing_response_and_a_second_one_are_named(
 
 
 def test_the_documented_example_loads(make_config: MakeConfig, tmp_path: Path) -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "data.md"
+    page = DOCS / "data.md"
     example = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)[-1]
     (tmp_path / "mine.jsonl").write_text(example, encoding="utf-8")
     prompts = ["Tom has 3 bags of 4 apples. How many apples?", "Name a prime."]

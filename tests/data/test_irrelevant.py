@@ -12,7 +12,7 @@ from statistics import mean
 import pytest
 
 from gradsweep.config import AnswerKind, Config, CotLevel
-from gradsweep.data import load_samples
+from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.data.answers import split_final_line, stated_answer
 from gradsweep.data.irrelevant import IrrelevantResponses
 from gradsweep.data.questions import Question
@@ -100,8 +100,8 @@ def _paired(config: Callable[[str], Config]) -> list[tuple[Sample, Sample]]:
 def test_sentences_are_as_many_and_none_is_the_questions_own(
     level: str, make_config: MakeConfig
 ) -> None:
-    pairs = _paired(lambda kind: make_config("arithmetic", level, kind, n_samples=80))
-    answers = load_samples(make_config("arithmetic", n_samples=80)).samples
+    pairs = _paired(lambda kind: make_config("arithmetic", level, kind, n_samples=40))
+    answers = load_samples(make_config("arithmetic", n_samples=40)).samples
     for (correct, irrelevant), answer in zip(pairs, answers, strict=True):
         own, others = (
             split_sentences(split_final_line(sample.response)[0])
@@ -161,15 +161,13 @@ def test_neither_number_nor_order_of_samples_changes_a_response(
     ],
 )
 def test_generated_responses_are_made_like_the_papers(
-    dataset: str, level: str, shared_root: Path, make_config: MakeConfig
+    dataset: str, level: str, shared_root: Path, loaded: Callable[..., LoadedSamples]
 ) -> None:
     """Sentence counts and lengths within 15 % of the paper's own files, and no answer kept."""
     correct, paper, generated = (
         [
             sample.response
-            for sample in load_samples(
-                make_config(dataset, level, kind, source=source, root=shared_root)
-            ).samples
+            for sample in loaded(dataset, level, kind, source=source, root=shared_root).samples
         ]
         for kind, source in (
             ("correct", "auto"),

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.places import DOCS
 
 from gradsweep.config import Config
 from gradsweep.data import fingerprint, load_samples
@@ -178,7 +179,7 @@ def test_a_changed_file_is_read_again(make_config: MakeConfig, tmp_path: Path) -
 
 
 def test_the_documented_examples_load(load: Load) -> None:
-    page = Path(__file__).resolve().parents[2] / "docs" / "data.md"
+    page = DOCS / "data.md"
     examples = re.findall(r"```json\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
     lines, listed, _ = examples  # the last is of cot=custom: tests/data/test_custom.py
     assert [response for _, response in load(lines)] == ["12", "yes"]

@@ -89,12 +89,12 @@ def test_too_many_samples_asked_for_takes_all_and_says_so(
 
 def test_arithmetic_makes_as_many_as_asked_and_keeps_the_others(make_config: MakeConfig) -> None:
     some = load_samples(
-        make_config("arithmetic", "detailed", "irrelevant", n_samples=500, size=500)
+        make_config("arithmetic", "detailed", "irrelevant", n_samples=100, size=100)
     )
     more = load_samples(
-        make_config("arithmetic", "detailed", "irrelevant", n_samples=600, size=500)
+        make_config("arithmetic", "detailed", "irrelevant", n_samples=120, size=100)
     )
-    assert more.available == len(more.samples) == 600
+    assert more.available == len(more.samples) == 120
     assert not more.messages
     assert {s.sample_id for s in some.samples} <= {s.sample_id for s in more.samples}
 

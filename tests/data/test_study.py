@@ -10,11 +10,12 @@ from pathlib import Path
 from statistics import mean
 
 import pytest
-from helpers.paper_layout import CONF, PAPER_DATASETS, SHARED
+from helpers.paper_layout import PAPER_DATASETS
+from helpers.places import CONF, RELEASE
 from omegaconf import OmegaConf
 
 from gradsweep.config import Config
-from gradsweep.data import fingerprint, load_samples
+from gradsweep.data import LoadedSamples, fingerprint
 from gradsweep.data.answers import split_final_line
 from gradsweep.data.paper.sources import release_checksums
 from gradsweep.data.sentences import split_sentences
@@ -28,6 +29,13 @@ FILES = {
 """The file of every dataset and level."""
 
 
+CONDITIONS: dict[str, tuple[tuple[str, ...], dict[str, object]]] = {
+    "correct": ((), {}),
+    "paper": (("irrelevant",), {"source": "paper"}),
+    "generated": (("irrelevant",), {"source": "generated"}),
+}
+
+
 def test_the_study_has_its_thirteen_datasets() -> None:
     assert len(PAPER_DATASETS) == 13
     assert len(FILES) == 6 * 3 + 3 * 2 + 4
@@ -39,35 +47,35 @@ def test_the_release_has_the_file_and_its_irrelevant_responses(dataset: str, lev
     assert {f"{folder}/{file}", f"{folder}_wrong_answer_shuffle/{file}"} <= set(release_checksums())
 
 
-@pytest.mark.parametrize("source", ["correct", "paper", "generated"])
+@pytest.mark.parametrize("source", CONDITIONS)
 @pytest.mark.parametrize(("dataset", "level"), FILES, ids=str)
 def test_every_condition_loads(
-    dataset: str, level: str, source: str, paper_root: Path, make_config: MakeConfig
+    dataset: str,
+    level: str,
+    source: str,
+    paper_root: Path,
+    make_config: MakeConfig,
+    loaded: Callable[..., LoadedSamples],
 ) -> None:
-    if source == "correct":
-        config = make_config(dataset, level, root=paper_root)
-    else:
-        config = make_config(dataset, level, "irrelevant", source=source, root=paper_root)
-    loaded = load_samples(config)
-    real = (SHARED / FILES[dataset, level]).is_file()
+    condition = (dataset, level, *CONDITIONS[source][0])
+    fields = CONDITIONS[source][1] | {"root": paper_root}
+    config, read = make_config(*condition, **fields), loaded(*condition, **fields)
+    real = (RELEASE / FILES[dataset, level]).is_file()
     expected = (454 if dataset == "wiki_unpopular" else 500) if real else 12
-    assert len(loaded.samples) == loaded.available == expected
-    assert len({sample.question_id for sample in loaded.samples}) == expected
-    assert all(sample.response.strip() for sample in loaded.samples)
+    assert len(read.samples) == read.available == expected
+    assert len({sample.question_id for sample in read.samples}) == expected
+    assert all(sample.response.strip() for sample in read.samples)
     assert fingerprint(config) == fingerprint(config)
 
 
 @pytest.mark.parametrize(("dataset", "level"), FILES, ids=str)
 def test_generated_responses_look_like_the_correct_ones_and_keep_no_answer(
-    dataset: str, level: str, paper_root: Path, make_config: MakeConfig
+    dataset: str, level: str, paper_root: Path, loaded: Callable[..., LoadedSamples]
 ) -> None:
     """As many sentences, about as long, the same kind of ending, and never the own answer."""
     correct, generated = (
-        [
-            s.response
-            for s in load_samples(make_config(dataset, level, *rest, root=paper_root, **f)).samples
-        ]
-        for rest, f in ((("correct",), {}), (("irrelevant",), {"source": "generated"}))
+        [s.response for s in loaded(dataset, level, *rest, root=paper_root, **fields).samples]
+        for rest, fields in (CONDITIONS["correct"], CONDITIONS["generated"])
     )
     pairs = list(zip(correct, generated, strict=True))
     counts, overlaps = [], []

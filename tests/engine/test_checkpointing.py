@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from helpers.tiny_models import VOCABULARY, projections_of
+from helpers.agreement import NORMS, assert_same
+from helpers.tiny_models import VOCABULARY, each, projections_of
 
 from gradsweep.engine import Batch, make_batch
 from gradsweep.engine.passes import Engine
@@ -42,19 +43,12 @@ def two_samples(seed: int = 0) -> Batch:
     return make_batch(ids, (torch.arange(24) >= 9).expand(2, -1), real)
 
 
-def assert_same(found: list[SampleResult], expected: list[SampleResult]) -> None:
-    for a, b in zip(found, expected, strict=True):
-        assert a.loss == pytest.approx(b.loss, rel=1e-6)
-        assert [(r.layer, r.projection) for r in a.rows] == [
-            (r.layer, r.projection) for r in b.rows
-        ]
-        assert len(a.rows) > 0
-        for row, other in zip(a.rows, b.rows, strict=True):
-            for name in ("nuclear_norm", "sigma_max", "frobenius_norm", "effective_rank"):
-                assert getattr(row, name) == pytest.approx(getattr(other, name), rel=1e-6)
+def assert_all_same(found: list[SampleResult], expected: list[SampleResult]) -> None:
+    for ours, theirs in zip(found, expected, strict=True):
+        assert_same(ours, theirs, metrics=(*NORMS, "effective_rank"))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 def test_rows_are_the_same_and_every_layer_ran_again(
     family: str, tiny_model: Callable[[str], Model]
 ) -> None:
@@ -71,7 +65,7 @@ def test_rows_are_the_same_and_every_layer_ran_again(
     runs.clear()
     with Engine(model, sites, workers=1, checkpointing=True) as engine:
         checkpointed = engine.measure(batch)
-    assert_same(checkpointed, plain)
+    assert_all_same(checkpointed, plain)
     assert all(runs[layer] > once[layer] for layer in once)
     assert not any("forward" in vars(module) for module in model.modules())
 
@@ -86,7 +80,7 @@ def test_several_threads_share_the_layers(tiny_model: Callable[[str], Model]) ->
         found = dict(engine.measure_all(batches))
     assert found.keys() == plain.keys()
     for place, expected in plain.items():
-        assert_same(found[place], expected)
+        assert_all_same(found[place], expected)
 
 
 def test_what_a_pass_keeps_falls_by_more_than_half() -> None:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import torch
 from accelerate import dispatch_model
+from helpers.agreement import COSINES, NORMS, TOLERANCE, assert_same
+from helpers.tiny_models import each
 from helpers.two_devices import TwoDevices, dispatched
 from transformers import (
     LlamaConfig,
@@ -34,8 +36,6 @@ from gradsweep.models.projections import find_projections
 from gradsweep.records import PROJECTIONS, SampleResult
 
 LENGTH, RESPONSE = 14, 6
-NORMS = ("nuclear_norm", "sigma_max", "frobenius_norm", "effective_rank")
-COSINES = ("cosine_next_layer", "cosine_partner")
 LAYOUTS = (
     *("llama_gqa", "qwen3_norms", "olmo2", "cohere", "phi"),
     *("phi3_fused", "glm4_fused_gate_up", "gpt2_conv1d", "codegen"),
@@ -83,20 +83,18 @@ def measured(
         return engine.measure(batch(model, device))
 
 
-def assert_same(found: list[SampleResult], expected: list[SampleResult], tol: float = 1e-5) -> None:
+def assert_all_same(
+    found: list[SampleResult], expected: list[SampleResult], tol: float = TOLERANCE
+) -> None:
     for ours, theirs in zip(found, expected, strict=True):
-        assert ours.loss == pytest.approx(theirs.loss, rel=tol)
-        assert len(ours.rows) == len(theirs.rows) > 0
+        assert_same(ours, theirs, tol, (*NORMS, "effective_rank"))
         for row, other in zip(ours.rows, theirs.rows, strict=True):
-            assert (row.layer, row.projection) == (other.layer, other.projection)
-            for name in NORMS:
-                assert getattr(row, name) == pytest.approx(getattr(other, name), rel=tol), name
             for name in COSINES:
                 one, two = getattr(row, name), getattr(other, name)
                 assert one == pytest.approx(two, abs=tol, nan_ok=True), (name, row.layer)
 
 
-@pytest.mark.parametrize("family", LAYOUTS)
+@pytest.mark.parametrize("family", each(LAYOUTS))
 def test_layers_on_two_devices_give_the_same_rows(
     family: str, tiny_model: Callable[[str], PreTrainedModel], two_devices: None
 ) -> None:
@@ -106,7 +104,7 @@ def test_layers_on_two_devices_give_the_same_rows(
     assert set(found.values()) == {0, 1}
     dispatched(model, found)
     assert {str(p.device) for p in model.parameters()} == {"lazy:0", "lazy:1"}
-    assert_same(measured(model, "lazy:0"), expected)
+    assert_all_same(measured(model, "lazy:0"), expected)
 
 
 @pytest.mark.parametrize("family", ["llama_gqa", "gpt2_conv1d", "gemma2", "phi3_fused"])
@@ -116,7 +114,7 @@ def test_so_they_do_with_checkpointing(
     model = tiny_model(family)
     expected = measured(model)
     dispatched(model, halves(model))
-    assert_same(measured(model, "lazy:0", checkpointing=True), expected)
+    assert_all_same(measured(model, "lazy:0", checkpointing=True), expected)
 
 
 def test_cosines_across_the_border_are_there(
@@ -129,7 +127,7 @@ def test_cosines_across_the_border_are_there(
     assert all(math.isfinite(row.cosine_next_layer) for row in rows if row.layer < last)
 
 
-@pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-5), (torch.float16, 1e-2)], ids=str)
+@pytest.mark.parametrize(("dtype", "tol"), [(torch.float32, 1e-5), (torch.float16, 5e-2)], ids=str)
 def test_logits_may_stay_where_the_head_is(
     dtype: torch.dtype,
     tol: float,
@@ -137,12 +135,12 @@ def test_logits_may_stay_where_the_head_is(
     two_devices: None,
 ) -> None:
     """accelerate's outermost hook brings them back to the batch; other ways to dispatch do not.
-    In float16 the losses are scaled."""
+    In float16 the losses are scaled, by 64 at a time, and every number is off by eps = 1e-3."""
     model = tiny_model("llama_gqa").to(dtype)
     expected = measured(model)
     dispatched(model, halves(model))
     model._hf_hook.io_same_device = False
-    assert_same(measured(model, "lazy:0"), expected, tol)
+    assert_all_same(measured(model, "lazy:0"), expected, tol)
 
 
 def test_verify_compares_a_model_on_two_devices(
@@ -175,7 +173,8 @@ def test_verify_compares_a_model_on_two_devices(
 def test_hooks_leave_taps_and_checkpointing_alone(
     checkpointing: bool, tiny_model: Callable[[str], PreTrainedModel]
 ) -> None:
-    """To the last bit: they move nothing here, and must not cut or repeat anything either."""
+    """To the last bit, since the same operations run: the hooks move nothing here, and must not cut
+    or repeat anything either."""
     model = tiny_model("llama_gqa")
     expected = measured(model, checkpointing=checkpointing)
     dispatch_model(model, dict.fromkeys(halves(model), "cpu"), force_hooks=True)

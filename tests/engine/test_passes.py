@@ -3,73 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 import torch
-from helpers.tiny_models import FAMILIES, VOCABULARY, projections_of
+from helpers.agreement import NORMS, TOLERANCE, assert_same, is_noise, largest_norms
+from helpers.plain_gradients import assert_close, mask, plain_gradients, tokens
+from helpers.tiny_models import FAMILIES, each, projections_of
 from torch.nn import functional as F
 
 import gradsweep
 from gradsweep.config import Solver, SpectraOptions
 from gradsweep.engine.passes import gradient_spectra
 from gradsweep.errors import ModelError
-from gradsweep.models.projections import find_projections
-from gradsweep.records import SampleResult
 
 Model = torch.nn.Module
-TOLERANCE = 1e-5
-NORMS = ("nuclear_norm", "sigma_max", "frobenius_norm")
 
 
-def tokens(length: int, seed: int = 0) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(1, VOCABULARY, (length,), generator=generator)
-
-
-def mask(length: int, response_start: int) -> torch.Tensor:
-    return torch.arange(length) >= response_start
-
-
-def plain_gradients(
-    model: Model, ids: torch.Tensor, start: int, projections: Sequence[str] = "qkvo"
-) -> dict[tuple[int, str], torch.Tensor]:
-    """Weight gradients by autograd, output features first, cut into projections."""
-    sites = find_projections(model, projections)
-    for site in sites:
-        site.module.weight.requires_grad_(True)
-    logits = model(input_ids=ids[None]).logits[0]
-    F.cross_entropy(logits[start - 1 : -1], ids[start:]).backward()
-    gradients = {}
-    for site in sites:
-        grad = site.module.weight.grad
-        grad = grad.T if type(site.module).__name__ == "Conv1D" else grad
-        for name, columns in site.columns.items():
-            gradients[site.layer, name] = grad if columns is None else grad[columns]
-    model.zero_grad()
-    return gradients
-
-
-def assert_close(ours: SampleResult, reference: dict[tuple[int, str], torch.Tensor]) -> None:
-    assert {(row.layer, row.projection) for row in ours.rows} == set(reference)
-    for row in ours.rows:
-        sigma = torch.linalg.svdvals(reference[row.layer, row.projection].double())
-        expected = (sigma.sum(), sigma[0], sigma.norm())
-        for name, value in zip(NORMS, expected, strict=True):
-            assert getattr(row, name) == pytest.approx(float(value), rel=TOLERANCE), (name, row)
-        assert row.finite
-
-
-def assert_same(a: SampleResult, b: SampleResult, rel: float = TOLERANCE) -> None:
-    assert a.loss == pytest.approx(b.loss, rel=rel)
-    assert len(a.rows) == len(b.rows) > 0
-    for x, y in zip(a.rows, b.rows, strict=True):
-        assert (x.layer, x.projection) == (y.layer, y.projection)
-        for name in NORMS:
-            assert getattr(x, name) == pytest.approx(getattr(y, name), rel=rel), (name, x)
-
-
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", each(FAMILIES))
 @pytest.mark.parametrize(("length", "start"), [(12, 5), (60, 8)], ids=["short", "longer_than_d"])
 def test_spectra_are_those_of_the_weight_gradient(
     family: str, length: int, start: int, tiny_model: Callable[[str], Model]
@@ -96,7 +47,7 @@ def test_every_route_gives_the_same_spectrum(
         assert row.singular_values is not None
         assert len(row.singular_values) == min(length, *reference[row.layer, row.projection].shape)
         assert row.singular_values == pytest.approx(
-            sigma.tolist()[: len(row.singular_values)], abs=1e-6 * row.sigma_max
+            sigma.tolist()[: len(row.singular_values)], rel=TOLERANCE, abs=TOLERANCE * row.sigma_max
         )
 
 
@@ -159,12 +110,13 @@ def test_one_response_token_and_shortest_sample(tiny_model: Callable[[str], Mode
             assert_close(ours, reference)
         else:
             # One token that predicts: attention has nothing to choose from, so q and k get no
-            # gradient at all, and v and o are rank one.
+            # gradient, or rounding's where a processor cancels less well; v and o are rank one.
+            largest = largest_norms(ours.rows)
             for row in ours.rows:
-                one_dimensional = row.projection in "vo"
-                assert row.rank == int(one_dimensional)
-                assert row.nuclear_norm == pytest.approx(row.sigma_max)
-                assert (row.nuclear_norm > 0) == one_dimensional
+                assert is_noise(row, largest) == (row.projection in "qk")
+                if row.projection in "vo":
+                    assert row.rank == 1
+                    assert row.nuclear_norm == pytest.approx(row.sigma_max, rel=TOLERANCE)
 
 
 def test_response_at_the_first_token_is_not_predicted(tiny_model: Callable[[str], Model]) -> None:
@@ -172,7 +124,7 @@ def test_response_at_the_first_token_is_not_predicted(tiny_model: Callable[[str]
     (all_of_it,) = gradient_spectra(model, ids[None], mask(8, 0)[None]).samples
     (from_second,) = gradient_spectra(model, ids[None], mask(8, 1)[None]).samples
     assert all_of_it.n_response_tokens == 7
-    assert_same(all_of_it, from_second, rel=0)
+    assert_same(all_of_it, from_second, rel=0)  # both masks lead to the same operations
 
 
 def test_non_finite_loss_leaves_the_rest_of_the_batch_alone(
@@ -217,7 +169,7 @@ def test_gradient_checkpointing_changes_nothing(tiny_model: Callable[[str], Mode
             plain, *args, use_reentrant=False, **kwargs
         )
     (after,) = gradient_spectra(model, ids[None], mask(20, 6)[None]).samples
-    assert_same(before, after, rel=0)
+    assert_same(before, after, rel=0)  # the same operations, some of them twice
 
 
 def test_only_the_projections_asked_for_in_reading_order(

@@ -19,6 +19,7 @@ from gradsweep.models.projections import find_projections
 from gradsweep.records import SampleResult
 
 Build = Callable[[str], Any]
+EPS = torch.finfo(torch.float16).eps
 START = "gradsweep.engine.scaling.START"
 FAMILIES = ["llama_gqa", "gpt2_conv1d", "phi3_fused", "gemma3", "gpt_neox_interleaved", "mixtral"]
 
@@ -55,10 +56,10 @@ def test_float16_is_close_to_float32(
     model = tiny_model(family)
     expected, found = measured(model, samples(3)), measured(in_float16(model), samples(3))
     for metric in ("nuclear_norm", "sigma_max", "frobenius_norm", "effective_rank"):
-        assert statistics.median(errors(found, expected, metric)) < 0.005
+        assert statistics.median(errors(found, expected, metric)) < 5 * EPS
     assert all(row.finite for sample in found for row in sample.rows)
     for a, b in zip(found, expected, strict=True):
-        assert a.loss == pytest.approx(b.loss, rel=1e-2)
+        assert a.loss == pytest.approx(b.loss, rel=10 * EPS)
 
 
 def faint(model: Any) -> Any:
@@ -75,17 +76,18 @@ def test_gradients_too_small_for_float16_are_right(
     model = faint(tiny_model("llama"))
     expected = measured(model, samples(3))
     found = measured(in_float16(model), samples(3))
-    assert statistics.median(errors(found, expected, "nuclear_norm")) < 0.01
+    assert statistics.median(errors(found, expected, "nuclear_norm")) < 10 * EPS
     monkeypatch.setattr("gradsweep.engine.passes.needs_scaling", lambda model: False)
     lost = measured(in_float16(model), samples(3))
     assert statistics.median(errors(lost, expected, "nuclear_norm")) > 0.5
+    # Exactly: float16 has no numbers that small.
     assert any(row.nuclear_norm == 0 for sample in lost for row in sample.rows)
 
 
 def test_scales_cancel_to_the_last_bit_where_nothing_is_rounded_away(
     tiny_model: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In float32 a power of two changes no digit of any gradient."""
+    """In float32 a power of two changes no digit of any gradient: the same operations run."""
     model = tiny_model("llama")
     plain = measured(model, samples())
     monkeypatch.setattr("gradsweep.engine.passes.needs_scaling", lambda model: True)
@@ -116,7 +118,8 @@ def test_a_sample_that_overflows_does_not_change_the_others(
     assert scales[1][0] < 3, "only what overflowed runs again"
     assert scales[1][1] < start
     alone = [measured(model, samples(3).part([i]))[0] for i in range(3)]
-    assert max(errors(together, alone, "nuclear_norm")) < 2e-3
+    # A batch of another size may round otherwise; a scale that is not taken back is 64 at least.
+    assert max(errors(together, alone, "nuclear_norm")) < 50 * EPS
     assert all(row.finite for sample in together for row in sample.rows)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 import torch
+from helpers.patience import PATIENCE_SECONDS
 
 from gradsweep.engine import Batch, make_batch
 from gradsweep.engine.schedule import FIRST_PATIENCE, Schedule, is_out_of_memory
@@ -139,7 +140,7 @@ def test_samples_that_only_fit_alone_are_measured_one_after_the_other() -> None:
     def measure(batch: Batch) -> list[int]:
         with memory._holding(batch.padded_tokens):
             if next(first_two, None):
-                together.wait(timeout=60)
+                together.wait(PATIENCE_SECONDS)
             return batch.input_ids[:, 0].tolist()
 
     memory.capacity = 160

@@ -7,20 +7,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from engine.test_passes import (
-    TOLERANCE,
-    assert_same,
-    mask,
-    plain_gradients,
-    tokens,
-)
+from helpers.agreement import COSINES, TOLERANCE, assert_same
+from helpers.plain_gradients import mask, plain_gradients, tokens
 from helpers.tiny_models import projections_of
 from torch.nn import functional as F
 
 from gradsweep.config import SpectraOptions
 from gradsweep.engine import make_batch
-from gradsweep.engine.spectra.backends import cpu
 from gradsweep.engine.passes import Engine, gradient_spectra
+from gradsweep.engine.spectra.backends import cpu
 from gradsweep.models.projections import find_projections
 
 Model = torch.nn.Module
@@ -92,7 +87,7 @@ def test_batch_and_workers_do_not_change_cosines(
     for together, one in zip([*found[0], *found[1]], alone, strict=True):
         assert_same(together, one.samples[0])
         for x, y in zip(together.rows, one.samples[0].rows, strict=True):
-            for name in ("cosine_next_layer", "cosine_partner"):
+            for name in COSINES:
                 expected = pytest.approx(getattr(y, name), abs=TOLERANCE, nan_ok=True)
                 assert getattr(x, name) == expected, (name, x)
 
@@ -104,4 +99,4 @@ def test_without_the_option_there_are_no_cosines_and_the_rest_is_the_same(
     (plain,) = gradient_spectra(model, ids[None], response).samples
     (with_cosines,) = gradient_spectra(model, ids[None], response, options=SIMILARITIES).samples
     assert all(math.isnan(row.cosine_next_layer + row.cosine_partner) for row in plain.rows)
-    assert_same(plain, with_cosines, rel=0)
+    assert_same(plain, with_cosines, rel=0)  # cosines come after the norms, from the same factors

@@ -1,1 +1,2 @@
-"""What several tests share: tiny models, stored points and costs, grids on SLURM."""
+"""What tests of several rooms share: tiny models and their plain gradients, stored points, readers
+of what the product writes, folders, grids on SLURM, what a process keeps."""

@@ -1,4 +1,4 @@
-"""The paper's data folder: where real files may lie, and small ones of the same form."""
+"""The paper's data folder: its datasets, and small files of the same form."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-CONF = Path(__file__).resolve().parents[2] / "conf"
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "layer_gradient"
-"""A part of the paper's released files, on a developer's machine."""
+from helpers.places import CONF
 
 PAPER_DATASETS = [
     path.stem

@@ -17,8 +17,8 @@ from polars.testing import assert_frame_equal
 from gradsweep import load_rows
 from gradsweep.jobs.records import submissions, submitted_array, task_runs
 from gradsweep.store import PointPaths, PointState, load_samples_table, point_folders, point_state
+from helpers.places import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 900.0
 """For a state to come: many times what an idle machine takes."""
 ON_SLURM = (

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
+import pytest
 import torch
 import transformers as hf
 
@@ -170,6 +172,19 @@ SPARSE: dict[str, Build] = {
 """Families with a mixture of experts in some layer: attention only."""
 
 FAMILIES: dict[str, Build] = GATED | PLAIN | SPARSE
+
+
+FEW = {
+    *("llama_gqa", "gemma3", "gpt2_conv1d", "phi3_fused"),
+    *("gpt_neox_interleaved", "gpt_oss"),
+}
+"""One of each layout: enough where it is the arithmetic that is in question, not the adapter."""
+
+
+def each(families: Iterable[str]) -> list[Any]:
+    """Parameters of a test over `families`; all but `FEW` are marked `wide`."""
+    wide = pytest.mark.wide
+    return [pytest.param(f, id=f, marks=() if f in FEW else wide) for f in families]
 
 
 def projections_of(family: str) -> tuple[str, ...]:

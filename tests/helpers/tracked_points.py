@@ -15,13 +15,14 @@ from gradsweep.store import PointPaths, load_rows, load_samples_table
 from gradsweep.store.read import read_config
 from gradsweep.tracking.tracker import THREAD_PREFIX
 from gradsweep.tracking.wandb.description import TAGGED_VERSIONS
+from helpers.patience import PATIENCE_SECONDS
 
 
 def wait_for_uploads() -> None:
     """What the end of a process does: tracked points upload in threads of their own."""
     for thread in threading.enumerate():
         if thread.name.startswith(THREAD_PREFIX):
-            thread.join(timeout=120)
+            thread.join(PATIENCE_SECONDS)
             assert not thread.is_alive(), "a tracker of this process was never ended"
 
 

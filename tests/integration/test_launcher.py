@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.places import REPOSITORY
 from helpers.slurm_grid import (
     ON_SLURM,
-    REPOSITORY,
     Grid,
     clean_environment,
     slurm,

@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from helpers.places import REPOSITORY
 
 from gradsweep.config.files import config_dir
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PROFILES = sorted(path.stem for path in (config_dir() / "hydra" / "launcher").glob("*.yaml"))
 ASK = """
 import json, sys

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.places import REPOSITORY
 
 from gradsweep.jobs.status.lines import State
 from gradsweep.jobs.status.overview import Observer
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 300.0
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from helpers.places import RELEASE
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -21,7 +21,6 @@ CHAT_TEMPLATE = (
     "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}</s>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-DATA = Path(__file__).parents[3] / "shared" / "data" / "layer_gradient"
 NO_LIMIT = 10**6
 
 
@@ -263,10 +262,10 @@ def test_agrees_with_the_papers_count_where_that_is_right(
 ) -> None:
     """It is wrong where the prompt ends in a blank: alone, the blank and the newline after it
     are one token; before a response they are two, so the paper's labels begin one too early."""
-    if not DATA.is_dir():
+    if not RELEASE.is_dir():
         pytest.skip("needs ../shared/data/layer_gradient")
     tokenizer = smollm2_tokenizer
-    for record in json.loads((DATA / name).read_text())[:150]:
+    for record in json.loads((RELEASE / name).read_text())[:150]:
         text = (record["instruction"], record["output"])
         result = encoded(tokenizer, text, prompt)
         prefix = text[0] + "\n" if prompt is Prompt.plain else chat_prefix(tokenizer, text[0])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.places import CONF
 from omegaconf import OmegaConf
 
 from gradsweep.config import (
@@ -23,13 +24,13 @@ from gradsweep.errors import ConfigError
 from gradsweep.models import resolve
 from gradsweep.models.footprint import BITS_PER_WEIGHT, model_weights_gb, needs, weights_gb
 
-CONF = Path(__file__).parents[2] / "conf" / "model"
-OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml"))
+MODELS = CONF / "model"
+OPTIONS = sorted(path.stem for path in MODELS.glob("*.yaml"))
 GENERIC = {"hub": ("hub_id", "owner/name"), "folder": ("path", "/m"), "gguf": ("path", "/m.gguf")}
 
 
 def compose(option: str, **source: str) -> ModelConfig:
-    values = OmegaConf.load(CONF / f"{option}.yaml")
+    values = OmegaConf.load(MODELS / f"{option}.yaml")
     merged = OmegaConf.merge(OmegaConf.structured(ModelConfig), values, {"source": source})
     config = OmegaConf.to_object(merged)
     assert isinstance(config, ModelConfig)
@@ -40,7 +41,7 @@ def compose(option: str, **source: str) -> ModelConfig:
 def test_option_composes_under_its_own_name(option: str) -> None:
     config = compose(option)
     assert config.name == option
-    assert (CONF / f"{option}.yaml").read_text().startswith("# ")
+    assert (MODELS / f"{option}.yaml").read_text().startswith("# ")
     assert compose(option, kind="hub").source.hub_id, "every model has a hub alternative"
 
 
@@ -67,7 +68,7 @@ def test_generic_option_needs_its_field_and_is_named_after_it(option: str) -> No
     field, value = GENERIC[option]
     with pytest.raises(ConfigError, match=f"model.source.{field} is needed"):
         compose(option)
-    assert (CONF / f"{option}.yaml").read_text().startswith("# ")
+    assert (MODELS / f"{option}.yaml").read_text().startswith("# ")
     config = compose(option, **{field: value})
     other = compose(option, **{field: f"/other{value}"})
     assert config.name
@@ -94,8 +95,8 @@ def test_option_says_what_the_model_needs(option: str) -> None:
     assert config.parameters is not None
     line = needs(config)
     assert f"{config.parameters / 1e9:.2f} B parameters" in line
-    first = (CONF / f"{option}.yaml").read_text().splitlines()[0].lower()
-    from_hub = OmegaConf.load(CONF / f"{option}.yaml").source.kind == "hub"
+    first = (MODELS / f"{option}.yaml").read_text().splitlines()[0].lower()
+    from_hub = OmegaConf.load(MODELS / f"{option}.yaml").source.kind == "hub"
     if from_hub:  # the others are loaded from their package unless asked otherwise
         assert config.source.gated == ("gated" in first) == ("HF_TOKEN" in line)
     named = re.search(r"(\d+(?:\.\d+)?)(b|m)(_instruct)?$", option)

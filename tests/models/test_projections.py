@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
 import transformers as hf
+from helpers.agreement import assert_same
+from helpers.places import DOCS
 from helpers.tiny_models import (
     FAMILIES,
     GATED,
@@ -34,15 +35,8 @@ Model = torch.nn.Module
 Roles = dict[str, set[int]]
 LENGTH, PLACE = 6, 2
 """Tokens of the probe, and the position at which a column is disturbed."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Matrices of 24 columns are slower on several threads, many times so on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+ROUNDING = 1e-12
+"""Of a change, in float64: what is less is none."""
 
 
 # --- what a column does
@@ -82,7 +76,7 @@ def input_of(sink: Model, model: Model, width: int) -> torch.Tensor:
 
 
 def effects(model: Model, source: Model, sink: Model) -> tuple[torch.Tensor, torch.Tensor]:
-    """By column of `source`: change of `sink`'s input, and how far it is from linear."""
+    """By column of `source`: change of `sink`'s input, and how far from linear it is (float64)."""
     width = source.out_features if hasattr(source, "out_features") else source.nf
     plain = input_of(sink, model, width)
     with disturbed(source, 1.0):
@@ -97,9 +91,9 @@ def attention_roles(model: Model, source: Model, sink: Model) -> Roles:
     change, bend = effects(model, source, sink)
     later = change[:, PLACE + 1 :].abs().amax(dim=(1, 2))
     here = change[:, PLACE].abs().amax(dim=1)
-    assert (change[:, :PLACE] == 0).all()
+    assert (change[:, :PLACE].abs().amax(dim=(1, 2)) < ROUNDING * here).all()
     assert (here > 1e-6).all()
-    q, linear = later == 0, bend < 1e-6 * here
+    q, linear = later < ROUNDING * here, bend < 1e-6 * here
     roles = {"q": q, "v": ~q & linear, "k": ~q & ~linear}
     return {name: set(mask.nonzero().flatten().tolist()) for name, mask in roles.items()}
 
@@ -153,7 +147,8 @@ def test_fc2_reads_what_fc1_wrote(family: str, tiny_model: Callable[[str], Model
     model = tiny_model(family).double()
     (fc1,), fc2 = first_layer(model, "fc1 fc2")
     change, _ = effects(model, fc1.module, fc2)
-    moved = change[:, PLACE].abs() > 0
+    size = change[:, PLACE].abs()
+    moved = size > ROUNDING * size.amax()
     # A rectifier that stays shut hides its column; no column may reach another one's place.
     assert moved.any(dim=1).sum() > len(moved) / 4
     assert (moved & ~torch.eye(len(moved), dtype=torch.bool)).sum() == 0
@@ -166,7 +161,7 @@ def test_every_adapter_is_tested_and_documented(tiny_model: Callable[[str], Mode
     configs = [tiny_model(family).config for family in FAMILIES]
     assert {config.get_text_config().model_type for config in configs} == set(ADAPTERS)  # type: ignore[union-attr,operator]
     assert {config.model_type for config in configs} >= set(WRAPPERS)  # type: ignore[union-attr]
-    guide = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    guide = (DOCS / "models.md").read_text()
     assert [name for name in [*ADAPTERS, *WRAPPERS] if f"`{name}`" not in guide] == []
 
 
@@ -321,10 +316,7 @@ def test_lora_measures_the_gradient_of_the_effective_weight(
     merged = wrapped.merge_and_unload()  # type: ignore[operator]
     (expected,) = gradient_spectra(merged, ids, response, projections=names).samples
     assert len(adapted.rows) == 3 * len(names)
-    for ours, theirs in zip(adapted.rows, expected.rows, strict=True):
-        assert (ours.layer, ours.projection) == (theirs.layer, theirs.projection)
-        assert ours.nuclear_norm == pytest.approx(theirs.nuclear_norm, rel=1e-5)
-        assert ours.sigma_max == pytest.approx(theirs.sigma_max, rel=1e-5)
+    assert_same(adapted, expected)
 
 
 def test_lora_coverage_counts_the_wrapped_matrix(tiny_model: Callable[[str], Model]) -> None:

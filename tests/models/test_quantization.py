@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
+from helpers.agreement import NORMS, TOLERANCE, largest_norms, near
 from torch.nn import functional as F
 
 from gradsweep import compose, extract
 from gradsweep.config import Dtype, ModelConfig, ModelSource, Quantization, SourceKind
 from gradsweep.engine import Batch, make_batch
-from gradsweep.engine.passes import Engine, Measurement
+from gradsweep.engine.passes import Engine
 from gradsweep.errors import ConfigError, ModelError
 from gradsweep.identity import point_id, science
 from gradsweep.models import load_model
 from gradsweep.models.projections import available_projections, coverage, find_projections
+from gradsweep.records import SampleResult
 
 bitsandbytes = pytest.importorskip("bitsandbytes", reason="the extra `quantization`")
 
-TOLERANCE = 1e-5
-NORMS = ("nuclear_norm", "sigma_max", "frobenius_norm")
 START = 5
 SIZES = {
     "vocab_size": 330,
@@ -114,7 +114,7 @@ def two_samples() -> Batch:
     return make_batch(ids, (torch.arange(40) >= START).expand(2, -1), attention)
 
 
-def measured(model: torch.nn.Module, **engine: Any) -> list[Measurement]:
+def measured(model: torch.nn.Module, **engine: Any) -> list[SampleResult]:
     sites = find_projections(model, available_projections(model))
     with Engine(model, sites, **engine) as ready:
         return dict(ready.measure_all([two_samples()]))[0]
@@ -138,14 +138,18 @@ def plain_norms(model: hf.PreTrainedModel, ids: torch.Tensor) -> dict[tuple[int,
     return found
 
 
-def assert_exact(found: list[Measurement], dense: hf.PreTrainedModel) -> None:
+def assert_exact(found: list[SampleResult], dense: hf.PreTrainedModel) -> None:
     batch = two_samples()
     for i, measurement in enumerate(found):
         expected = plain_norms(dense, batch.input_ids[i, : [40, 21][i]])
         assert {(row.layer, row.projection) for row in measurement.rows} == set(expected)
+        largest = largest_norms(measurement.rows)
         for row in measurement.rows:
             for name, value in expected[row.layer, row.projection].items():
-                assert getattr(row, name) == pytest.approx(float(value), rel=TOLERANCE), (name, row)
+                assert getattr(row, name) == near(float(value), row, largest, TOLERANCE), (
+                    name,
+                    row,
+                )
             assert row.finite
 
 

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from analysis.claim_rows import knowledge, reasoning
+from helpers.claim_rows import knowledge, reasoning
 
 from gradsweep.analysis import claims
 from gradsweep.report.findings import findings_markdown

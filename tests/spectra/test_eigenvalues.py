@@ -5,24 +5,16 @@ Torch's calls are the same on both, so that all but the trial's outcome can be t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
 
-from gradsweep.engine.spectra import eigenvalues, factor_spectra, linalg, many_spectra, solve
+from gradsweep.engine.spectra import CudaBackend, factor_spectra, many_spectra
+from gradsweep.engine.spectra.backends import cuda as eigenvalues
 
 WAYS = [eigenvalues.batched, eigenvalues.one_by_one, eigenvalues.on_host]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device"))]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def forget_trials() -> Iterator[None]:
-    eigenvalues.fastest_way.cache_clear()
-    yield
-    eigenvalues.fastest_way.cache_clear()
 
 
 def grams(sizes: list[int], device: str = "cpu") -> list[torch.Tensor]:
@@ -31,14 +23,18 @@ def grams(sizes: list[int], device: str = "cpu") -> list[torch.Tensor]:
     return [(f @ f.T).to(device) for f in factors]
 
 
+def assert_eigenvalues(found: np.ndarray, matrix: torch.Tensor) -> None:
+    expected = np.linalg.eigvalsh(matrix.cpu().numpy())
+    np.testing.assert_allclose(found, expected, atol=1e-12 * expected[-1])
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("way", WAYS)
 def test_every_way_gives_the_eigenvalues(way: eigenvalues.Way, device: str) -> None:
     matrices = grams([33] * 5, device)
     for matrix, found in zip(matrices, way(matrices), strict=True):
         assert found is not None
-        expected = np.linalg.eigvalsh(matrix.cpu().numpy())
-        np.testing.assert_allclose(found, expected, atol=1e-12 * expected[-1])
+        assert_eigenvalues(found, matrix)
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -47,7 +43,7 @@ def test_sizes_may_mix_and_the_order_is_kept(device: str) -> None:
     matrices = grams(sizes, device)
     for matrix, found in zip(matrices, eigenvalues.eigvalsh(matrices), strict=True):
         assert found is not None
-        np.testing.assert_allclose(found, np.linalg.eigvalsh(matrix.cpu().numpy()), atol=1e-9)
+        assert_eigenvalues(found, matrix)
 
 
 def test_a_batch_is_cut_where_it_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +67,8 @@ def test_one_bad_matrix_does_not_spoil_its_batch(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.linalg, "eigvalsh", refuses)
     matrices = grams([12] * 3)
     for matrix, found in zip(matrices, eigenvalues.batched(matrices), strict=True):
-        np.testing.assert_allclose(found, np.linalg.eigvalsh(matrix.numpy()), atol=1e-9)
+        assert found is not None
+        assert_eigenvalues(found, matrix)
 
 
 def test_a_class_of_sizes_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,9 +86,7 @@ def test_a_class_of_sizes_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("device", DEVICES)
-def test_the_device_backend_gives_the_spectra_of_the_cpu_backend(
-    device: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_device_backend_gives_the_spectra_of_the_cpu_backend(device: str) -> None:
     generator = torch.Generator().manual_seed(1)
     shapes = {"q": 30, "k": 6}
     inputs = [
@@ -100,9 +95,10 @@ def test_the_device_backend_gives_the_spectra_of_the_cpu_backend(
         for t in (5, 5, 40)
     ]  # fmt: skip
     expected = [factor_spectra(x, dy) for x, dy in inputs]
-    monkeypatch.setattr(solve, "linalg_for", lambda device: linalg.CudaLinalg())
     on_device = [(x.to(device), {n: y.to(device) for n, y in dy.items()}) for x, dy in inputs]
-    for found, wanted in zip(many_spectra(on_device), expected, strict=True):
+    for found, wanted in zip(
+        many_spectra(on_device, CudaBackend(torch.device(device))), expected, strict=True
+    ):
         for name, spectrum in found.items():
             assert spectrum.holds
             assert spectrum.solver == wanted[name].solver

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gradsweep.engine import Factors
-from gradsweep.engine.spectra import SampleCosines, factor_spectra, similarity, spectrum_row
+from gradsweep.engine.spectra import UnitCosines, factor_spectra, similarity, spectrum_row
 from gradsweep.records import SpectrumRow
 
 TOKENS, WIDTH, KV_WIDTH = 6, 20, 8
@@ -40,7 +40,7 @@ def measured(factors: Sequence[Factors]) -> list[SpectrumRow]:
 
 def completed(layers: Sequence[Sequence[Factors]]) -> dict[tuple[int, str], SpectrumRow]:
     """Rows of all layers, given as the backward pass does: the last first."""
-    cosines = SampleCosines()
+    cosines = UnitCosines()
     rows = [row for layer in layers for row in cosines.complete(measured(layer), layer)]
     return {(row.layer, row.projection): row for row in rows}
 

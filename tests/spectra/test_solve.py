@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from gradsweep.config import Solver
-from gradsweep.engine.spectra import factor_spectra, rank_tolerance, solve, spectrum_row
+from gradsweep.engine.spectra import factor_spectra, rank_tolerance, routes, spectrum_row
+from gradsweep.engine.spectra.spectrum import CHECKSUM_TOLERANCE
 
 SIZES = [(5, 8, 12), (12, 8, 5), (8, 30, 6), (40, 8, 12), (8, 8, 8), (1, 7, 9), (9, 1, 7)]
 """(tokens, m, n): each is smallest once, and ties."""
@@ -41,7 +42,7 @@ def test_known_singular_values_over_eight_decades(solver: Solver) -> None:
     right = torch.linalg.qr(torch.randn(20, 9, dtype=torch.float64))[0]
     x, dy = sigma[:, None] * right.T, left.T
     found = factor_spectra(x, {"q": dy}, solver)["q"]
-    assert float(found.sigma.sum()) == pytest.approx(float(sigma.sum()), rel=1e-7)
+    assert float(found.sigma.sum()) == pytest.approx(float(sigma.sum()), rel=1e-6)
     assert float(found.sigma[0]) == pytest.approx(1.0, rel=1e-12)
     if solver is Solver.svd:
         np.testing.assert_allclose(found.sigma, sigma, rtol=1e-6)
@@ -66,7 +67,7 @@ def test_projections_that_share_an_input_do_not_mix() -> None:
     together = factor_spectra(x, {"q": q, "k": k})
     for name, dy in (("q", q), ("k", k)):
         alone = factor_spectra(x, {name: dy})[name].sigma
-        np.testing.assert_allclose(together[name].sigma, alone, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(together[name].sigma, alone, atol=1e-7 * alone[0])
 
 
 @pytest.mark.parametrize("fault", ["raises", "wrong"])
@@ -80,23 +81,23 @@ def test_a_route_that_fails_is_recomputed_safely(
 
     x, dy = factors(5, 8, 12)
     expected = factor_spectra(x, {"q": dy}, Solver.svd)["q"].sigma
-    monkeypatch.setitem(solve.GRAMS, Solver.token_gram, broken)
+    monkeypatch.setitem(routes.GRAMS, Solver.token_gram, broken)
     spectrum = factor_spectra(x, {"q": dy})["q"]
     assert spectrum.solver == "svd"
     assert spectrum.holds
-    np.testing.assert_allclose(spectrum.sigma, expected)
+    np.testing.assert_allclose(spectrum.sigma, expected, atol=1e-12 * expected[0])
 
 
 def test_a_spectrum_that_is_wrong_on_every_route_is_flagged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     x, dy = factors(5, 8, 12)
-    for solver in solve.GRAMS:
-        monkeypatch.setitem(solve.GRAMS, solver, lambda problem: np.eye(5))
-    monkeypatch.setattr(solve, "_singular_values", lambda problem: np.ones(5))
+    for solver in routes.GRAMS:
+        monkeypatch.setitem(routes.GRAMS, solver, lambda problem: np.eye(5))
+    monkeypatch.setattr(routes, "_singular_values", lambda problem: np.ones(5))
     row = spectrum_row(factor_spectra(x, {"q": dy})["q"], 0, "q", 1e-6)
     assert not row.finite
-    assert row.checksum_error > solve.CHECKSUM_TOLERANCE
+    assert row.checksum_error > CHECKSUM_TOLERANCE
 
 
 def test_cancelling_factors_are_not_flagged() -> None:
@@ -111,6 +112,7 @@ def test_cancelling_factors_are_not_flagged() -> None:
 
 
 def test_zero_and_non_finite_gradients() -> None:
+    """Zeros that are given as such stay exact: every product of them is zero."""
     x, dy = factors(4, 6, 5)
     zero = spectrum_row(factor_spectra(x, {"q": torch.zeros_like(dy)})["q"], 0, "q", 1e-6)
     assert (zero.nuclear_norm, zero.sigma_max, zero.frobenius_norm, zero.rank) == (0, 0, 0, 0)

@@ -13,18 +13,19 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers.patience import PATIENCE_SECONDS, wait_until
 
 from gradsweep.errors import StoreError
 from gradsweep.store import lease
 from gradsweep.store.lease import EXPIRY_SECONDS, hold_lease, holder
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from gradsweep.store.lease import hold_lease
 with hold_lease(Path(sys.argv[1])):
     print("held", flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
 
 
@@ -35,7 +36,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def other_process(path: Path):  # type: ignore[no-untyped-def]
-    process = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE)
+    command = [sys.executable, "-c", HOLD, str(path)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
     yield process
@@ -94,10 +96,7 @@ def test_the_holder_keeps_its_heartbeat_young(path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.05)
     with hold_lease(path):
         os.utime(path, (0, 0))
-        deadline = time.monotonic() + 5
-        while path.stat().st_mtime == 0 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert time.time() - path.stat().st_mtime < 5
+        wait_until(lambda: path.stat().st_mtime > 0, "a heartbeat")
 
 
 def test_a_file_cut_off_by_a_crash_does_not_block(path: Path) -> None:
@@ -139,7 +138,7 @@ def test_hosts_without_common_locks_never_hold_it_together(path: Path, tmp_path:
     log = tmp_path / "log"
     command = [sys.executable, "-c", RACE, str(path), str(log)]
     processes = [subprocess.Popen(command) for _ in range(5)]
-    assert [process.wait(timeout=120) for process in processes] == [0] * 5
+    assert [process.wait(PATIENCE_SECONDS) for process in processes] == [0] * 5
     assert log.read_text().split() == ["in", "out"] * 25
     assert not list(path.parent.iterdir()), "nothing is left behind"
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import random
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 
 import polars as pl
 import pytest
@@ -34,19 +31,6 @@ from gradsweep.store.point import open_point
 from gradsweep.tracking.wandb.tracker import WandbTracker
 
 N_LAYERS = 3
-
-
-@pytest.fixture(scope="session")
-def wandb_log() -> ModuleType:
-    """The module `wandb_log.py` beside this file."""
-    path = Path(__file__).with_name("wandb_log.py")
-    spec = importlib.util.spec_from_file_location("wandb_log", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up by name
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)

@@ -243,4 +243,4 @@ def test_torch_is_not_needed(results_folder: Path) -> None:
         f"assert main(['dashboard', {str(results_folder)!r}, '--dry-run']) == 0; "
         "assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import wandb
+from helpers.wandb_log import read_run
 
 N_ROWS = 300
 
@@ -24,15 +24,13 @@ def folder(tmp_path: Path) -> Path:
     return Path(run.settings.sync_dir)
 
 
-def test_rows_across_blocks_are_whole(folder: Path, wandb_log: ModuleType) -> None:
-    history = wandb_log.read_run(folder).history
+def test_rows_across_blocks_are_whole(folder: Path) -> None:
+    history = read_run(folder).history
     assert [row["index"] for row in history] == list(range(N_ROWS))
     assert [len(row["text"]) for row in history] == [500] * (N_ROWS - 1) + [40_000]
 
 
-def test_a_torn_log_gives_every_whole_row(
-    folder: Path, tmp_path: Path, wandb_log: ModuleType
-) -> None:
+def test_a_torn_log_gives_every_whole_row(folder: Path, tmp_path: Path) -> None:
     (log,) = folder.glob("run-*.wandb")
     torn = tmp_path / "torn"
     torn.mkdir()
@@ -41,7 +39,7 @@ def test_a_torn_log_gives_every_whole_row(
         shutil.copy(log, torn)
         with (torn / log.name).open("r+b") as file:
             file.truncate(length)
-        history = wandb_log.read_run(torn).history
+        history = read_run(torn).history
         assert [row["index"] for row in history] == list(range(len(history)))
         counts.append(len(history))
     assert counts == sorted(counts)

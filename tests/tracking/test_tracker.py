@@ -8,13 +8,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from helpers.places import REPOSITORY
 from omegaconf import OmegaConf
 
 from gradsweep.config import TrackerKind, TrackingConfig
 from gradsweep.tracking import uploads_left
 from gradsweep.tracking.tracker import THREAD_PREFIX
 
-REPOSITORY = Path(__file__).parents[2]
 OPTIONS = sorted((REPOSITORY / "conf" / "tracking").glob("*.yaml"))
 
 UNTRACKED_POINT = """

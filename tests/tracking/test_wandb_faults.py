@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import wandb
+from helpers.wandb_log import read_run
 from wandb.sdk.mailbox import HandleAbandonedError
 
 from gradsweep.config import Config, WandbMode
@@ -108,7 +108,6 @@ def test_a_missing_rows_file_costs_one_warning_and_still_ends_the_run(
     results: list[SampleResult],
     store: Callable[..., PointPaths],
     caplog: pytest.LogCaptureFixture,
-    wandb_log: ModuleType,
 ) -> None:
     config = make_config()
     store(results, {})
@@ -119,7 +118,7 @@ def test_a_missing_rows_file_costs_one_warning_and_still_ends_the_run(
     assert "missing.parquet" in only_warning(caplog, config)
     wandb.teardown()  # the client's helper process writes the rest out and ends
     (folder,) = (config.results / "wandb").glob("offline-run-*")
-    log = wandb_log.read_run(folder)
+    log = read_run(folder)
     assert (log.exit_code, log.summary["n_samples"]) == (0, 4)
 
 

@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
 import wandb
+from helpers.wandb_log import read_run
 
 from gradsweep.config import Config
 from gradsweep.identity import science
@@ -59,7 +60,6 @@ def finished(
     results: list[SampleResult],
     rows_of: RowsOf,
     finish: Finish,
-    wandb_log: ModuleType,
 ) -> SimpleNamespace:
     """A whole point, logged and read back."""
     config, rows = make_config(), rows_of(results)
@@ -68,7 +68,7 @@ def finished(
         tracker.log_sample(result)
     rows_file = finish(tracker, results, {"mad_nuclear_norm_q": 0.25}).rows
     (folder,) = folders(config)
-    log = wandb_log.read_run(folder)
+    log = read_run(folder)
     return SimpleNamespace(config=config, rows=rows, rows_file=rows_file, folder=folder, log=log)
 
 
@@ -137,7 +137,6 @@ def test_a_resumed_point_adds_a_folder_with_only_the_new_samples(
     results: list[SampleResult],
     rows_of: RowsOf,
     finish: Finish,
-    wandb_log: ModuleType,
 ) -> None:
     config, rows = make_config(), rows_of(results)
     first = start(config)
@@ -150,7 +149,7 @@ def test_a_resumed_point_adds_a_folder_with_only_the_new_samples(
         second.log_sample(result)
     finish(second, results, {})
 
-    logs = sorted(map(wandb_log.read_run, folders(config)), key=lambda log: len(log.history))
+    logs = sorted(map(read_run, folders(config)), key=lambda log: len(log.history))
     assert [log.id for log in logs] == ["point123", "point123"]
     assert [log.exit_code for log in logs] == [1, 0]
     assert [log.summary["failure"] for log in logs] == ["preempted after 2 samples", ""]
@@ -162,7 +161,7 @@ def test_a_resumed_point_adds_a_folder_with_only_the_new_samples(
 
 
 def test_samples_that_nobody_logged_are_logged_at_the_end(
-    make_config: MakeConfig, results: list[SampleResult], finish: Finish, wandb_log: ModuleType
+    make_config: MakeConfig, results: list[SampleResult], finish: Finish
 ) -> None:
     """Measured by other processes, or stored just before a kill."""
     config = make_config()
@@ -170,12 +169,12 @@ def test_samples_that_nobody_logged_are_logged_at_the_end(
     tracker.log_sample(results[2])
     finish(tracker, results, {})
     (folder,) = folders(config)
-    history = wandb_log.read_run(folder).history
+    history = read_run(folder).history
     assert [line["sample"] for line in history if "sample" in line] == [2, 0, 1, 3]
 
 
 def test_a_point_can_do_without_rows_per_sample(
-    make_config: MakeConfig, results: list[SampleResult], finish: Finish, wandb_log: ModuleType
+    make_config: MakeConfig, results: list[SampleResult], finish: Finish
 ) -> None:
     config = make_config()
     config.tracking.samples = False
@@ -183,14 +182,14 @@ def test_a_point_can_do_without_rows_per_sample(
     tracker.log_sample(results[0])
     finish(tracker, results, {"mad_nuclear_norm_q": 0.25})
     (folder,) = folders(config)
-    log = wandb_log.read_run(folder)
+    log = read_run(folder)
     assert not [line for line in log.history if "sample" in line]
     assert [line["layer"] for line in log.history if "layer" in line] == [0, 1, 2]
     assert log.summary["mad_nuclear_norm_q"] == 0.25
 
 
 def test_a_sample_without_rows_is_not_shown(
-    make_config: MakeConfig, results: list[SampleResult], wandb_log: ModuleType
+    make_config: MakeConfig, results: list[SampleResult]
 ) -> None:
     config = make_config()
     tracker = start(config)
@@ -199,21 +198,19 @@ def test_a_sample_without_rows_is_not_shown(
     tracker.log_sample(results[1])
     fail(tracker, "end of test")
     (folder,) = folders(config)
-    assert [line["sample"] for line in wandb_log.read_run(folder).history] == [1]
+    assert [line["sample"] for line in read_run(folder).history] == [1]
 
 
-def test_a_point_without_any_rows_can_finish(
-    make_config: MakeConfig, finish: Finish, wandb_log: ModuleType
-) -> None:
+def test_a_point_without_any_rows_can_finish(make_config: MakeConfig, finish: Finish) -> None:
     config = make_config()
     finish(start(config), [], {"n_samples": 0})
     (folder,) = folders(config)
-    log = wandb_log.read_run(folder)
+    log = read_run(folder)
     assert (log.exit_code, log.summary["n_samples"]) == (0, 0)
 
 
 def test_another_run_of_the_process_is_left_alone(
-    make_config: MakeConfig, tmp_path: Path, results: list[SampleResult], wandb_log: ModuleType
+    make_config: MakeConfig, tmp_path: Path, results: list[SampleResult]
 ) -> None:
     own = wandb.init(mode="offline", project="own", dir=str(tmp_path))
     config = make_config()
@@ -224,7 +221,7 @@ def test_another_run_of_the_process_is_left_alone(
     own.log({"loss": 1.0})
     own.finish()
     wandb.teardown()
-    log = wandb_log.read_run(Path(own.settings.sync_dir))
+    log = read_run(Path(own.settings.sync_dir))
     assert (log.project, log.history) == ("own", [{"loss": 1.0}])
 
 

@@ -1,6 +1,8 @@
 """Exact singular values of G = dYᵀX from its factors, and the metrics of a spectrum."""
 
 from gradsweep.engine.spectra.backend import Backend as Backend
+from gradsweep.engine.spectra.backends import CpuBackend as CpuBackend
+from gradsweep.engine.spectra.backends import CudaBackend as CudaBackend
 from gradsweep.engine.spectra.backends import backend_for as backend_for
 from gradsweep.engine.spectra.backends import factor_spectra as factor_spectra
 from gradsweep.engine.spectra.metrics import NOISE as NOISE

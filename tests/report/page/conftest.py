@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from report.page.planted import stored_of
+from helpers.planted_page import stored_of
 
 from benchmarks.chromium import NoChromium
 from benchmarks.chromium import chromium as started_chromium

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from report.page.reader import addresses, choose, downloaded, drawn, element, show, tick, until
+from helpers.page_reader import addresses, choose, downloaded, drawn, element, show, tick, until
 
 from gradsweep.analysis import curves
 from gradsweep.report.formats import csv

@@ -6,7 +6,7 @@ from html import unescape
 
 import polars as pl
 import pytest
-from report.page.planted import stored_of
+from helpers.planted_page import stored_of
 
 from gradsweep.analysis import curves, relative_difference
 from gradsweep.report.comparison import comparisons

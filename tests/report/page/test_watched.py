@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.page.reader import addresses, choose, drawn, element, show, until
+from helpers.page_reader import addresses, choose, drawn, element, show, until
+from helpers.patience import PATIENCE_SECONDS
 
 LOADED = "return window.chart?.data && !window.before"
 
@@ -69,8 +70,8 @@ def test_it_follows_a_real_sweep_to_its_end(chromium: Any, saved_model: Path) ->
             until(lambda: drawn_so_far(chromium))
             choose(chromium, "metric", "effective_rank")
             until(lambda: len(drawn_so_far(chromium)) == 2)
-            assert sweep.wait(60) == 0, sweep.stdout.read()
-            assert watch.wait(60) == 0, watch.stdout.read()
+            assert sweep.wait(PATIENCE_SECONDS) == 0, sweep.stdout.read()
+            assert watch.wait(PATIENCE_SECONDS) == 0, watch.stdout.read()
     until(lambda: not chromium.find_elements("id", "pause"))
     assert "2 done" in element(chromium, "states").text
     assert element(chromium, "metric").get_attribute("value") == "effective_rank"

@@ -16,7 +16,7 @@ from torch import Tensor
 from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
-from gradsweep.engine.spectra.backend import JITTER, Item, Value
+from gradsweep.engine.spectra.backend import JITTER, Array, Item, Value
 from gradsweep.engine.spectra.backends import lapack
 from gradsweep.engine.spectra.routes import many_spectra
 from gradsweep.engine.spectra.spectrum import Spectrum
@@ -65,7 +65,7 @@ class CpuBackend:
     def moved(self, a: np.ndarray, device: torch.device) -> np.ndarray:
         return a  # there is one CPU
 
-    def scalars(self, *values: np.ndarray) -> list[float]:
+    def scalars(self, *values: Array) -> list[float]:
         return [float(value) for value in values]
 
     def cholesky(self, a: np.ndarray) -> np.ndarray:

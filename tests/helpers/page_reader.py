@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-LONGEST_WAIT = 60.0
-"""Seconds: a machine may be busy with other things."""
+from helpers.patience import wait_until
 
 
 def until(condition: Callable[[], Any]) -> Any:
-    end = time.monotonic() + LONGEST_WAIT
-    while not (found := condition()):
-        assert time.monotonic() < end, "nothing came"
-        time.sleep(0.05)
-    return found
+    return wait_until(condition, "what the reader waits for")
 
 
 def addresses(browser: Any) -> set[str]:
