@@ -12,14 +12,14 @@ IGNORED = ("seconds",)
 """Columns that differ from run to run."""
 
 KEY = ("case", "sample_id", "sample", "layer", "projection", "head")
-"""What tells lines apart, where both tables have it."""
+"""Columns that tell lines apart, where both tables have them."""
 
 _BITS: dict[object, type] = {pl.Float64(): np.uint64, pl.Float32(): np.uint32}
 
 
 @dataclass(frozen=True)
 class Differences:
-    """What a table on one side has, and not the same on the other."""
+    """Everything in which the tables of the two sides are not the same."""
 
     n_rows: int
     """Lines that both sides have."""
@@ -36,7 +36,10 @@ class Differences:
     """Column -> the lines in which it differs: the key, `base` and `head`."""
 
     def forbidden(self, allowed: Collection[str]) -> list[str]:
-        """Return what the difference is in, except for columns in `allowed`; empty when same."""
+        """Name the columns that differ, except those in `allowed`, and the lines of one side.
+
+        Empty when the tables are the same.
+        """
         columns = [name for name in (*self.lost, *self.changed) if name not in allowed]
         lines = len(self.lines_lost) or len(self.lines_added)
         return columns + (["lines of one side only"] if lines else [])
@@ -93,7 +96,7 @@ def same_bits(base: pl.Series, head: pl.Series) -> pl.Series:
 
 
 def _same_lists(base: pl.Series, head: pl.Series) -> pl.Series:
-    """Whole lists: their lengths, then their values, brought back to the line they came from."""
+    """Compare lists by their lengths, then by their values, line by line."""
     same = base.list.len().eq_missing(head.list.len())
     alike = pl.DataFrame({"line": np.arange(len(base)), "base": base, "head": head}).filter(same)
     values = alike.filter(pl.col("base").list.len() > 0).explode("base", "head")

@@ -38,7 +38,7 @@ class Part:
     """Something that both sides measure."""
 
     name: str
-    """As `benchmarks.row_jobs` calls it."""
+    """Its name in `benchmarks.row_jobs`."""
     title: str
     workers: int | None = None
     """Workers and torch threads; None is what a user gets."""
@@ -110,7 +110,7 @@ def _listed(text: str) -> list[str]:
 
 @contextmanager
 def checkout(where: str) -> Iterator[Path]:
-    """Give the folder of a checkout: `where` itself, or the commit of that name, for a while.
+    """Give the folder of a checkout: `where` itself, or a temporary one of the commit `where`.
 
     Raises:
         SystemExit: it is neither a folder with gradsweep nor a commit of this repository.
@@ -166,27 +166,27 @@ def _compare(part: Part, out: Path, allow: Sequence[str]) -> int:
         table = path.name.split(".")[1]
         allowed = [*allow, *(column for of, column in part.may_change if of == table)]
         tables = pl.read_parquet(path), pl.read_parquet(head / path.name)
-        found = differences(*tables)
-        for line in report(f"{part.title}, {table}", found, allowed):
+        result = differences(*tables)
+        for line in report(f"{part.title}, {table}", result, allowed):
             print(line)
-        status |= bool(found.forbidden(allowed))
+        status |= bool(result.forbidden(allowed))
     return status
 
 
-def report(title: str, found: Differences, allowed: Sequence[str]) -> Iterator[str]:
-    """Lines that tell what differs: one line when nothing does."""
-    size = f"{title}: {found.n_rows} rows, {len(found.columns)} columns"
-    same = not found.changed and not found.forbidden(())
+def report(title: str, result: Differences, allowed: Sequence[str]) -> Iterator[str]:
+    """Write what differs, line by line; one line when nothing does."""
+    size = f"{title}: {result.n_rows} rows, {len(result.columns)} columns"
+    same = not result.changed and not result.forbidden(())
     yield f"{size}: identical" if same else f"{size}: DIFFERENT"
-    if found.added:
-        yield f"  only in head: {', '.join(found.added)}"
-    if found.lost:
-        yield f"  only in base: {', '.join(found.lost)}"
-    for side, lines in (("base", found.lines_lost), ("head", found.lines_added)):
+    if result.added:
+        yield f"  only in head: {', '.join(result.added)}"
+    if result.lost:
+        yield f"  only in base: {', '.join(result.lost)}"
+    for side, lines in (("base", result.lines_lost), ("head", result.lines_added)):
         if len(lines):
             yield f"  {len(lines)} rows only in {side}, for example {lines.row(0, named=True)}"
-    for name, changed in found.changed.items():
-        yield _summary(name, changed, found.n_rows, name in allowed)
+    for name, changed in result.changed.items():
+        yield _summary(name, changed, result.n_rows, name in allowed)
         shown = changed.head(SHOWN if name in allowed else 1)
         for line in shown.iter_rows(named=True):
             base, head = line.pop("base"), line.pop("head")
