@@ -19,14 +19,14 @@ console = Console(stderr=True, highlight=False, markup=False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status; 130 when stopped, with the table of what was measured until then."""
+    """Return the exit status; 130 when stopped, with the table of what was measured until then."""
     given = _arguments(argv)
-    wanted = _cases(given)
+    cases = _cases(given)
     busy_before, status = load_average(), 0
     measured: list[Measured] = []
     try:
-        for number, case in enumerate(wanted, 1):
-            measured.append(_measured(case, f"[{number}/{len(wanted)}] {case.name}", given))
+        for number, case in enumerate(cases, 1):
+            measured.append(_measured(case, f"[{number}/{len(cases)}] {case.name}", given))
     except KeyboardInterrupt:
         status = 130
     load = {"load average": f"{busy_before} before, {load_average()} after (1 minute)"}
@@ -83,14 +83,14 @@ def _measured(case: Case, label: str, given: argparse.Namespace) -> Measured:
         tick("loading")
         timings = measure(case, case.build(), given.rounds, given.plain_rounds, tick)
         console.print(f"{label}: timed")
-        found = Measured(case, timings)
+        measured = Measured(case, timings)
         if case.name in GROWTH or given.no_memory:
-            return found
+            return measured
         for method in _methods_for_memory(case, given):
             tick(f"peak memory, {method}")
-            found.peaks[method] = peak_in_own_process(case.name, method)
+            measured.peaks[method] = peak_in_own_process(case.name, method)
         console.print(f"{label}: peak memory measured")
-    return found
+    return measured
 
 
 def _methods_for_memory(case: Case, given: argparse.Namespace) -> list[str]:

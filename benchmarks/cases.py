@@ -1,4 +1,4 @@
-"""What is measured: models with batches of realistic samples, each made from its name alone."""
+"""The cases: models with batches of realistic samples, each made from its name alone."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gradsweep.models.placement import resolve_device
 from gradsweep.records import EncodedSample
 
 VOCABULARY = 32_000
-"""Of the 8B shapes: Llama 2's, not Llama 3's 128,256. Two layers carry the head of thirty-two;
-with the larger one, leaving out unneeded logits would flatter gradsweep."""
+"""Tokens that the 8B shapes know: as many as Llama 2, not Llama 3's 128,256. Two layers carry the
+head of thirty-two; with the larger one, leaving out unneeded logits would flatter gradsweep."""
 
 POOL = 64
 """Arithmetic questions among which samples of a suitable length are looked for."""
@@ -48,7 +48,7 @@ class Case:
 
 
 def smollm2(cot: str, length: int, samples_per_batch: int = 1, n_batches: int = 4) -> Workload:
-    """SmolLM2-135M-Instruct on samples of the bundled data, all of `length` tokens."""
+    """Load SmolLM2-135M-Instruct and samples of the bundled data, all of `length` tokens."""
     config = compose("model=smollm2_135m_instruct", f"cot={cot}", f"n_samples={POOL}")
     loaded = load_model(config.model)
     encoded = [
@@ -68,7 +68,7 @@ def smollm2(cot: str, length: int, samples_per_batch: int = 1, n_batches: int = 
 
 
 def _of_length(sample: EncodedSample, length: int, context: list[int]) -> tuple[list[int], int]:
-    """(token ids, response length): cut at the end, or led by other samples like few-shot text."""
+    """Return (token ids, response length): cut, or led by other samples as by few-shot text."""
     ids = sample.input_ids[:length]
     missing = length - len(ids)
     response = len(ids) - sample.response_start
@@ -84,7 +84,7 @@ def llama(
     vocabulary: int = VOCABULARY,
     n_batches: int = 2,
 ) -> Workload:
-    """Random layers in the proportions of Llama-3-8B: 4 query heads to each key-value head,
+    """Build random layers in the proportions of Llama-3-8B: 4 query heads to each key-value head,
     heads of 128, a feed-forward 3.5 times the width. Random tokens."""
     torch.manual_seed(0)
     heads = max(width // 128, 4)
@@ -145,15 +145,15 @@ def _main_cases() -> list[Case]:
 
 
 def _growth_cases() -> list[Case]:
-    """One thing grows, the rest stays at T=256, 4 layers, width 1024, vocabulary 8,192."""
+    """Let one size grow while the rest stays at T=256, 4 layers, width 1024, vocabulary 8,192."""
     build = partial(llama, vocabulary=8192, layers=4, width=1024)
     tokens = {f"T={n}": partial(build, n, n // 2) for n in (64, 128, 256, 512, 1024)}
     layers = {f"{n} layers": partial(build, 256, 128, layers=n) for n in (2, 4, 8, 16)}
     widths = {f"d={n}": partial(build, 256, 128, width=n) for n in (512, 1024, 2048, 4096)}
-    found = {**tokens, **layers, **widths}
+    builds = {**tokens, **layers, **widths}
     return [
         Case(f"growth_{title.replace('=', '').replace(' ', '_')}", title, make, plain=False)
-        for title, make in found.items()
+        for title, make in builds.items()
     ]
 
 

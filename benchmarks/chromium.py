@@ -25,14 +25,17 @@ ARGUMENTS = (
 
 
 class NoChromium(Exception):
-    """What is missing, in words for a user."""
+    """No browser can be started; the message tells a user what is missing."""
 
 
 @contextmanager
 def chromium(downloads: Path | None = None) -> Iterator[Any]:
-    """A Selenium driver with the console and the network in its logs; nothing cached.
+    """Start a Selenium driver with the console and the network in its logs; nothing cached.
 
-    Files that a page saves go to `downloads`. Raises NoChromium.
+    Files that a page saves go to `downloads`.
+
+    Raises:
+        NoChromium: selenium, Chromium or chromedriver is missing.
     """
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     driver = shutil.which("chromedriver")

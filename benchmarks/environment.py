@@ -1,4 +1,4 @@
-"""Where numbers were measured: device, cores, threads, versions and how busy the machine was."""
+"""The machine that measured: device, cores, threads, versions and how busy it was."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _PACKAGES = ("gradsweep", "git_commit", "torch", "transformers")
 
 
 def environment() -> dict[str, str]:
-    """Nothing in it names the host or its user."""
-    found = versions()
+    """Describe the machine, by label; nothing names the host or its user."""
+    installed = versions()
     return {
         "device": device_name(),
         "cores": f"{usable_cores()} usable, {torch.get_num_threads()} torch threads",
         "Python": platform.python_version(),
-    } | {name: found[name] for name in _PACKAGES if name in found}
+    } | {name: installed[name] for name in _PACKAGES if name in installed}
 
 
 def device_name() -> str:
@@ -28,14 +28,17 @@ def device_name() -> str:
 
 
 def usable_cores() -> int:
-    """Cores this process may run on; a container's share may be smaller."""
+    """Count the cores this process may run on; a container's share may be smaller."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def load_average() -> str:
-    """Processes that wanted a core during the last minute: above the cores, times are inflated."""
+    """Return how many processes asked for a core during the last minute, "unknown" elsewhere.
+
+    Above the number of cores, times are inflated.
+    """
     return f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
 
 

@@ -20,11 +20,11 @@ from gradsweep.engine.schedule import default_workers, return_free_memory
 
 _CLEAR_REFS = Path("/proc/self/clear_refs")
 _RESET_PEAK = "5"
-"""What makes Linux start VmHWM again from the present resident size (man proc_pid_clear_refs)."""
+"""Makes Linux start VmHWM again from the present resident size (man proc_pid_clear_refs)."""
 
 
 def peak_in_own_process(case: str, method: str) -> int | None:
-    """Bytes, or None where the system does not tell.
+    """Return the peak of a case and method in bytes, or None where the system does not tell.
 
     Raises:
         RuntimeError: the process failed; its last words are the message.
@@ -38,9 +38,10 @@ def peak_in_own_process(case: str, method: str) -> int | None:
 
 
 def peak_above_model(workload: Workload, method: str) -> int | None:
-    """One run of the method, after a forward pass has touched every weight.
+    """Run the method once, after a forward pass has touched every weight; return its peak in bytes.
 
-    On as many batches as gradsweep holds at a time; the other methods hold one of them.
+    It runs on as many batches as gradsweep holds at a time; the other methods hold one of them.
+    None where the system does not tell.
     """
     batches = workload.batches[: default_workers(workload.model)]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What is timed: each method takes a model and batches, and leaves no gradient behind."""
+"""The methods that are timed: each takes a model and batches, and leaves no gradient behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def plain(model: nn.Module, batches: Sequence[Batch]) -> list[dict[str, float]]:
     formed), in the model's precision; two scalars are kept."""
     weights = [site.module.get_parameter("weight") for site in find_projections(model, PROJECTIONS)]
     rows = []
-    for sample in (one for batch in batches for one in _one_by_one(batch)):
+    for sample in (single for batch in batches for single in _one_by_one(batch)):
         with trainable(weights):
             _loss(model, sample).backward()
             for weight in weights:

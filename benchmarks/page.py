@@ -57,7 +57,7 @@ requestAnimationFrame(look);
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns the exit status; 0 with a message where there is no Chromium."""
+    """Return the exit status; 0 with a message where there is no Chromium."""
     given = _arguments(argv)
     try:
         with chromium() as browser:
@@ -95,7 +95,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def plant(results: Path, n_models: int, n_layers: int, n_samples: int) -> None:
-    """Points under `results`, with invented numbers."""
+    """Store points with invented numbers under `results`."""
     noise = np.random.default_rng(0)
     for number, (model, condition) in enumerate(product(range(n_models), CONDITIONS)):
         axes = Axes(f"model_{model}", *condition)
@@ -137,7 +137,7 @@ def _row(layer: int, projection: str, norm: float) -> SpectrumRow:
 
 
 def write(results: Path) -> tuple[Path, float]:
-    """The page as `report` writes it, and the seconds that its numbers and itself took."""
+    """Write the page as `report` does; return its path and the seconds it took, numbers too."""
     start = time.perf_counter()
     rows = load_rows(results)
     computed = [measures(rows, metric) for metric in ("nuclear_norm", "sigma_ratio")]
@@ -148,16 +148,16 @@ def write(results: Path) -> tuple[Path, float]:
 
 
 def opened(page: Path) -> float:
-    """Seconds from the start of the navigation to the first frame with curves."""
+    """Open the page; return the seconds from the start of the navigation to a frame with curves."""
     with chromium() as browser:
         browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": DRAWN})
         browser.get(page.as_uri())
         end = time.monotonic() + LONGEST_WAIT
-        while (found := browser.execute_script("return window.drawnAfter")) is None:
+        while (milliseconds := browser.execute_script("return window.drawnAfter")) is None:
             if time.monotonic() > end:
                 raise TimeoutError(f"no curves after {LONGEST_WAIT:g} s")
             time.sleep(0.05)
-    return float(found) / 1000
+    return float(milliseconds) / 1000
 
 
 if __name__ == "__main__":

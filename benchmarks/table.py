@@ -1,4 +1,4 @@
-"""Measurements as Markdown."""
+"""Tables of measurements as Markdown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ medians over rounds in which the methods took turns, with their range; float32. 
 
 @dataclass
 class Measured:
-    """All that is known of one case."""
+    """The measurements of one case."""
 
     case: Case
     timings: Timings
@@ -30,7 +30,7 @@ class Measured:
 def report(
     main: Sequence[Measured], growth: Sequence[Measured], environment: dict[str, str]
 ) -> str:
-    """The whole document; parts without a measurement are left out."""
+    """Write the whole document; parts without a measurement are left out."""
     parts = ["# Benchmark\n", "".join(f"- {k}: {v}\n" for k, v in environment.items()), LEGEND]
     if main:
         parts += ["## Time\n", _time_table(main)]

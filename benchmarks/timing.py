@@ -15,14 +15,14 @@ from benchmarks.methods import METHODS, Method
 from gradsweep.engine import Batch
 
 FAST = ("gradsweep", "frozen", "training")
-"""Timed in every round; the plain method only in the first `plain_rounds`."""
+"""Methods that are timed in every round; the plain one only in the first `plain_rounds`."""
 
 Tick = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Median and range."""
+    """Median and range of some values."""
 
     median: float
     low: float
@@ -40,13 +40,13 @@ class Timings:
     rounds: list[dict[str, float]] = field(default_factory=list)
 
     def ratio(self, over: str, under: str) -> Spread | None:
-        """Of two times of the same round; None where they never were."""
-        found = [r[over] / r[under] for r in self.rounds if {over, under} <= r.keys()]
-        return Spread.of(found) if found else None
+        """Compare two methods' times of the same rounds; None where no round has both."""
+        ratios = [r[over] / r[under] for r in self.rounds if {over, under} <= r.keys()]
+        return Spread.of(ratios) if ratios else None
 
     def seconds(self, method: str) -> Spread | None:
-        found = [r[method] for r in self.rounds if method in r]
-        return Spread.of(found) if found else None
+        times = [r[method] for r in self.rounds if method in r]
+        return Spread.of(times) if times else None
 
 
 def measure(case: Case, workload: Workload, rounds: int, plain_rounds: int, tick: Tick) -> Timings:
@@ -81,6 +81,6 @@ def _seconds_per_sample(method: Method, model: nn.Module, batches: Sequence[Batc
 
 
 def _synchronise() -> None:
-    """Work on CUDA goes on after the call that asked for it."""
+    """Wait for CUDA, where work goes on after the call that asked for it."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -26,7 +26,7 @@ MODES = {
 }
 
 WARM_UP = 2
-"""Samples of the round that does not count."""
+"""Number of samples in the round that does not count."""
 
 
 def main() -> None:
@@ -52,18 +52,18 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one point."""
+    """Seconds that one point took."""
 
     stored: float
-    """Until the results are stored."""
+    """Wall time until the results are stored."""
     uploaded: float
-    """Until everything is uploaded."""
+    """Wall time until everything is uploaded."""
     cpu: float
-    """Of this process's cores until then: other programs hardly disturb it."""
+    """Time of this process's cores until then: other programs hardly disturb it."""
 
 
 def _extracted(mode: str, samples: int, number: int) -> Timing:
-    """Of a project of its own: where the server has a point's rows, nothing is logged again."""
+    """Time one point in a new project: where the server has a point, nothing is logged again."""
     with tempfile.TemporaryDirectory() as root:
         config = compose(
             *("model=smollm2_135m_instruct", "cot=none", f"n_samples={samples}"),
@@ -79,7 +79,7 @@ def _extracted(mode: str, samples: int, number: int) -> Timing:
 
 
 def _table(times: dict[str, list[Timing]], samples: int) -> str:
-    """Medians, and the fastest round, which other programs disturbed least."""
+    """Write medians, and the fastest round, which other programs disturbed least."""
     lines = [
         f"| tracking | extraction of {samples} samples | fastest | CPU time | until uploaded |",
         "| --- | --- | --- | --- | --- |",

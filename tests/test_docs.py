@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from helpers.places import REPOSITORY
@@ -26,6 +27,18 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
+
+
+def dotted_names() -> set[str]:
+    """Every `gradsweep.room.module.name` of the documents and notebooks."""
+    texts = [path.read_text() for path in (*DOCUMENTS, *ROOT.glob("notebooks/*.ipynb"))]
+    return {name for text in texts for name in re.findall(r"\bgradsweep(?:\.[a-z_A-Z]+)+", text)}
+
+
+@pytest.mark.parametrize("name", sorted(dotted_names()))
+def test_dotted_names_are_there(name: str) -> None:
+    if not (ROOT / name).exists():  # gradsweep.egg-info and the like are files
+        assert resolve_name(name) is not None
 
 
 def commands() -> list[str]:

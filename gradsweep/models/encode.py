@@ -75,7 +75,7 @@ def encode(
 
 
 def chat_prefix(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-    """The text before the response in a chat: system and user turn, and the generation prompt.
+    """Return the text before a chat's response: system and user turn, and the generation prompt.
 
     Raises:
         ModelError: the tokenizer has no chat template, or its template refuses a user's turn.
@@ -88,7 +88,7 @@ def chat_prefix(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
 
 @lru_cache(maxsize=4)
 def _has_system_role(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the chat template takes a system turn: Gemma's raises an error on one."""
+    """Return whether the chat template takes a system turn: Gemma's raises an error on one."""
     if not tokenizer.chat_template:
         raise ModelError(
             f"model.prompt=chat needs a chat template, and the tokenizer of "
@@ -118,7 +118,7 @@ def _rendered(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]]) -
 def _tokens(
     tokenizer: PreTrainedTokenizerBase, text: str, add_special_tokens: bool
 ) -> tuple[list[int], list[int]]:
-    """Ids of `text`, and for each token the character offset at which it ends.
+    """Return the ids of `text`, and for each token the character offset at which it ends.
 
     Special tokens that the tokenizer puts behind the text (EOS, SEP) are dropped again.
     """
@@ -139,21 +139,21 @@ def _tokens(
 def _same_length_tokens(
     tokenizer: PreTrainedTokenizerBase, prefix: str, sample: Sample, add_special_tokens: bool
 ) -> tuple[list[int], list[int]]:
-    """As `_tokens`, of the response repeated and cut to the length of `same_length_as`."""
+    """Tokenise the response, repeated and cut to the length of `same_length_as`, as `_tokens`."""
     assert sample.same_length_as is not None
     _, ends = _tokens(tokenizer, prefix + sample.same_length_as, add_special_tokens)
-    wanted = len(ends) - _response_start(ends, len(prefix))
+    n_response_tokens = len(ends) - _response_start(ends, len(prefix))
     response = sample.response
     input_ids, ends = _tokens(tokenizer, prefix + response, add_special_tokens)
-    while len(ends) - _response_start(ends, len(prefix)) < wanted:
+    while len(ends) - _response_start(ends, len(prefix)) < n_response_tokens:
         response = f"{response}\n{response}"
         input_ids, ends = _tokens(tokenizer, prefix + response, add_special_tokens)
-    end = _response_start(ends, len(prefix)) + wanted
+    end = _response_start(ends, len(prefix)) + n_response_tokens
     return input_ids[:end], ends[:end]
 
 
 def _response_start(ends: list[int], prefix_length: int) -> int:
-    """First token that holds a response character; never 0, which no logit predicts."""
+    """Return the first token with a response character; never 0, which no logit predicts."""
     first = next((i for i, end in enumerate(ends) if end > prefix_length), len(ends))
     return max(first, 1)
 

@@ -13,30 +13,30 @@ unquantised, so that the estimate is a lower bound there."""
 
 
 def weights_gb(parameters: int, kind: str) -> float:
-    """Memory of a model's weights in GB (10⁹ bytes); activations come on top.
+    """Return the memory of a model's weights in GB (10⁹ bytes); activations come on top.
 
     Args:
-        parameters: their number.
+        parameters: the number of weights.
         kind: a name in `BITS_PER_WEIGHT`.
     """
     return parameters * BITS_PER_WEIGHT[kind] / 8 / 1e9
 
 
 def model_weights_gb(model: ModelConfig) -> float | None:
-    """Memory of the weights as this model is loaded, in GB; None when its size is not known.
+    """Return the weights' memory in GB as this model is loaded; None when its size is unknown.
 
-    With `model.quantization` a lower bound: embeddings and head stay in `model.dtype`.
+    With `model.quantization` it is a lower bound: embeddings and head stay in `model.dtype`.
     """
     return weights_gb(model.parameters, weight_kind(model)) if model.parameters else None
 
 
 def amount(gigabytes: float) -> str:
-    """ "6.9 GB", or "0.54 GB" below one."""
+    """Write a size: "6.9 GB", and "0.54 GB" below one."""
     return f"{gigabytes:.1f} GB" if gigabytes >= 1 else f"{gigabytes:.2f} GB"
 
 
 def needs(model: ModelConfig) -> str:
-    """One line: parameters, memory of weights as chosen and otherwise, what a gated model asks."""
+    """Write one line: parameters, memory of the weights in each format, what a gated model asks."""
     parts = [_size(model.parameters, weight_kind(model)) if model.parameters else "size unknown"]
     source = model.source
     if source.gated and source.kind is SourceKind.hub:
@@ -45,7 +45,7 @@ def needs(model: ModelConfig) -> str:
 
 
 def weight_kind(model: ModelConfig) -> str:
-    """The name in `BITS_PER_WEIGHT` of how the weights are kept."""
+    """Return the format in which the weights are kept: a name in `BITS_PER_WEIGHT`."""
     return model.dtype.name if model.quantization is Quantization.none else "4-bit"
 
 

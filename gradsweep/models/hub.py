@@ -16,7 +16,7 @@ log = logging.getLogger("gradsweep")
 
 
 def answers() -> bool:
-    """Whether the hub can be reached. Asked once: transformers would retry for a minute."""
+    """Ask the hub once whether it can be reached: transformers would retry for a minute."""
     if constants.HF_HUB_OFFLINE:
         return False
     try:
@@ -29,7 +29,7 @@ def answers() -> bool:
 
 
 def reason(error: BaseException, source: ModelSource, offline: bool) -> str:
-    """Why a model could not be loaded from the hub, and what else can be done, in one line.
+    """Say in one line why a model could not be loaded from the hub, and what else can be done.
 
     Args:
         error: what transformers raised; the hub's own error is in its chain of causes.
@@ -57,7 +57,7 @@ def reason(error: BaseException, source: ModelSource, offline: bool) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Type and message of an error, short enough for a line of ours."""
+    """Write the type and message of an error on one line of at most about 300 characters."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 

@@ -24,15 +24,15 @@ from gradsweep.errors import ConfigError, ModelError
 from gradsweep.models.footprint import amount
 
 Placement = dict[str, int | torch.device]
-"""Dotted name of a module ("" is the whole model) -> where it goes with all that it holds."""
+"""Dotted name of a module ("" is the whole model) -> the device of all that it holds."""
 
 WEIGHTS_SHARE = {Quantization.none: 0.9, Quantization.nf4: 0.8}
-"""Of a GPU's free memory; activations take the rest, and with 4 bits the scales, which the
-estimate leaves out."""
+"""Share of a GPU's free memory that weights may fill. Activations take the rest, and with 4 bits
+the scales, which the estimate leaves out."""
 
 
 def resolve_device(device: str) -> torch.device:
-    """The torch device that `gradients.device` names.
+    """Return the torch device that `gradients.device` names.
 
     Raises:
         ConfigError: it is not auto, cpu, cuda or cuda:N, or this machine does not have it.
@@ -48,7 +48,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def free_gpu_memory() -> dict[int, int]:
-    """Bytes that are free on each GPU of this machine; empty without any.
+    """Return the free bytes of each GPU of this machine, by its number; empty without a GPU.
 
     What torch keeps of freed tensors, such as an earlier model's, counts as free.
     """
@@ -60,15 +60,15 @@ def free_gpu_memory() -> dict[int, int]:
 
 
 def spread(skeleton: PreTrainedModel, config: ModelConfig, free: dict[int, int]) -> Placement:
-    """About equal parts of the model for every GPU, no layer in two of them.
+    """Give every GPU about an equal part of the model, and no layer to two of them.
 
     Args:
         skeleton: the model on the meta device, in the dtype that it will be loaded in.
-        config: its name, and whether it will be quantised.
+        config: the model's name, and whether it will be quantised.
         free: bytes by GPU.
 
     Raises:
-        ModelError: it does not fit; says what it takes and what would take less.
+        ModelError: the model does not fit; the message says what it and what less would take.
     """
     packed = _packed_weights(skeleton) if config.quantization is Quantization.nf4 else {}
     whole = _layer_classes(skeleton)
@@ -79,23 +79,23 @@ def spread(skeleton: PreTrainedModel, config: ModelConfig, free: dict[int, int])
         no_split_module_classes=whole,
         special_dtypes=packed,
     )
-    found: Placement = infer_auto_device_map(
+    placement: Placement = infer_auto_device_map(
         skeleton, memory, no_split_module_classes=whole, special_dtypes=packed
     )
-    if not set(found.values()) <= set(free):
+    if not set(placement.values()) <= set(free):
         size = compute_module_sizes(skeleton, special_dtypes=packed)[""]
         raise ModelError(_too_large(config, size / 1e9, free, share))
-    return found
+    return placement
 
 
 def _layer_classes(skeleton: nn.Module) -> list[str]:
-    """Of everything in a list of modules; transformers' own list lacks some families."""
+    """Return the classes of all modules in lists; transformers' own list lacks some families."""
     lists = [module for module in skeleton.modules() if isinstance(module, nn.ModuleList)]
     return sorted({type(layer).__name__ for layers in lists for layer in layers})
 
 
 def does_not_fit(config: ModelConfig, gigabytes: float | None, device: str) -> ModelError:
-    """Of a model that was to go to one device; None where its size is not known."""
+    """Build the error for a model that one device cannot hold; `gigabytes` is None if unknown."""
     size = "more memory" if gigabytes is None else amount(gigabytes)
     return ModelError(
         f"model={config.name} in {_kind(config)} takes {size}, which {device} does "
@@ -115,7 +115,7 @@ def _too_large(config: ModelConfig, gigabytes: float, free: dict[int, int], shar
 
 
 def _packed_weights(skeleton: nn.Module) -> dict[str, Any]:
-    """Names of the weights that bitsandbytes will keep in 4 bits: linear ones but the head's."""
+    """Return the weights that bitsandbytes will keep in 4 bits: linear ones but the head's."""
     head = skeleton.get_output_embeddings()  # type: ignore[operator]
     modules = skeleton.named_modules()
     linear = [name for name, module in modules if type(module) is nn.Linear and module is not head]

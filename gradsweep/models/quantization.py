@@ -22,11 +22,11 @@ from gradsweep.config import ModelConfig, Quantization
 from gradsweep.errors import ModelError
 
 BLOCK = 64
-"""Weights that share a scale, in the order of a weight's rows."""
+"""Number of consecutive weights of a row that share a scale."""
 
 
 def quantization_config(config: ModelConfig) -> BitsAndBytesConfig:
-    """NF4 in blocks of 64 with float32 scales, products in the model's dtype.
+    """Return what asks for NF4 in blocks of 64, float32 scales, and products in the model's dtype.
 
     Scales are not quantised again ("double quantisation"): that saves 0.4 of 4.5 bits, and moves
     every weight once more.
@@ -52,22 +52,22 @@ def quantization_config(config: ModelConfig) -> BitsAndBytesConfig:
 
 
 def check_quantised(model: PreTrainedModel, config: ModelConfig) -> None:
-    """The loaded model is what `model.quantization` asked for, and computes what it should.
+    """Check that the loaded model is quantised as `model.quantization` says and computes rightly.
 
     Raises:
         ModelError: the source was quantised already, no module could be, or the CPU would compute
             with wrong weights.
     """
     asked = f"model={config.name}: model.quantization={config.quantization.name}"
-    wanted = config.quantization is not Quantization.none
-    if wanted and getattr(model.hf_quantizer, "pre_quantized", False):
+    is_quantised = config.quantization is not Quantization.none
+    if is_quantised and getattr(model.hf_quantizer, "pre_quantized", False):
         kind = model.config.quantization_config.quant_method
         raise ModelError(
             f"{asked}, but the weights in its source are quantised already ({kind}): take them as "
             "they are with model.quantization=none, or give a source of full-precision weights"
         )
     modules = {name: m for name, m in model.named_modules() if is_four_bit(m)}
-    if wanted and not modules:
+    if is_quantised and not modules:
         raise ModelError(
             f"{asked}, but none of its modules is one that bitsandbytes can quantise "
             "(torch.nn.Linear, Conv1D); allowed is model.quantization=none"
@@ -83,19 +83,19 @@ def check_quantised(model: PreTrainedModel, config: ModelConfig) -> None:
 
 
 def four_bit_modules(model: nn.Module) -> list[Any]:
-    """Those of a model, whoever loaded it."""
+    """Return the 4-bit modules of a model, whoever loaded it."""
     return [module for module in model.modules() if is_four_bit(module)]
 
 
 def is_four_bit(module: nn.Module) -> bool:
-    """Whether it is a `bitsandbytes.nn.Linear4bit`."""
+    """Return whether a module is a `bitsandbytes.nn.Linear4bit`."""
     bitsandbytes = sys.modules.get("bitsandbytes")  # not imported: then there are none
     return bitsandbytes is not None and isinstance(module, bitsandbytes.nn.Linear4bit)
 
 
 @contextmanager
 def no_inference_packing(model: nn.Module) -> Iterator[None]:
-    """Inside the block, 4-bit weights stay in the layout that gradients pass through.
+    """Keep 4-bit weights in the layout that gradients pass through, inside the `with` block.
 
     On a CPU with AVX512-BF16, bitsandbytes repacks a weight for inference when an input comes that
     needs no gradient, as in the lowest layer here: scales are rounded to bfloat16, products are
@@ -137,7 +137,7 @@ def dequantise(model: PreTrainedModel) -> None:
 
 @contextmanager
 def _silenced(package: str) -> Iterator[None]:
-    """No warnings from its loggers."""
+    """Let only errors through from the package's loggers."""
     logger = logging.getLogger(package)
     level = logger.level
     logger.setLevel(logging.ERROR)

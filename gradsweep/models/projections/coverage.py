@@ -52,7 +52,7 @@ def coverage(model: nn.Module, sites: Sequence[ProjectionSite]) -> Coverage:
 
 
 def _measured(sites: Sequence[ProjectionSite]) -> int:
-    """Rows of each distinct weight that some projection covers, times the weight's input width."""
+    """Count the rows of each distinct weight that projections cover, times its input width."""
     rows: dict[int, torch.Tensor] = {}
     inputs: dict[int, int] = {}
     for site in sites:

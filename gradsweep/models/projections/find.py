@@ -1,4 +1,4 @@
-"""From a model and projection names to the modules to watch."""
+"""Finds the modules to watch, from a model and the names of projections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gradsweep.records import ALL_PROJECTIONS, MLP_PROJECTIONS
 
 
 def find_projections(model: nn.Module, projections: Sequence[str]) -> list[ProjectionSite]:
-    """The modules of every layer that compute one of `projections`, in layer order.
+    """Return the modules of every layer that compute one of `projections`, in layer order.
 
     A PEFT model is searched below its wrapper. Its LoRA modules take the place of the linear
     modules they wrap, so that X and dY are those of the effective weight W + s·BA.
@@ -37,7 +37,7 @@ def find_projections(model: nn.Module, projections: Sequence[str]) -> list[Proje
 
 
 def available_projections(model: nn.Module) -> tuple[str, ...]:
-    """The projections that every layer of `model` has, attention first.
+    """Return the projections that every layer of `model` has, attention first.
 
     Raises:
         ModelError: the family has no adapter, or the model is not a decoder-only LM.
@@ -46,11 +46,11 @@ def available_projections(model: nn.Module) -> tuple[str, ...]:
     names = [
         _names(_sites_of_layer(index, layer, adapter, config)) for index, layer in enumerate(layers)
     ]
-    return tuple(name for name in ALL_PROJECTIONS if all(name in here for here in names))
+    return tuple(name for name in ALL_PROJECTIONS if all(name in of_layer for of_layer in names))
 
 
 def _text_layers(model: nn.Module) -> tuple[Iterable[nn.Module], Adapter, Any]:
-    """The decoder layers, the adapter of their family and the config that sizes them."""
+    """Return the decoder layers, the adapter of their family and the config that sizes them."""
     language_model = _without_peft(model)
     outer: Any = language_model.config
     if outer.is_encoder_decoder:
@@ -70,7 +70,7 @@ def _text_layers(model: nn.Module) -> tuple[Iterable[nn.Module], Adapter, Any]:
 
 
 def _without_peft(model: Any) -> Any:
-    """The transformers model inside a PeftModel, with its adapters still in place."""
+    """Return the transformers model inside a PeftModel, with its adapters still in place."""
     if not hasattr(model, "get_base_model"):
         return model
     if model.active_peft_config.is_prompt_learning:
@@ -102,7 +102,7 @@ def _no_layers(language_model: Any, path: str) -> str:
 def _sites_of_layer(
     index: int, layer: nn.Module, adapter: Adapter, config: Any
 ) -> list[ProjectionSite]:
-    """Every site that the layer has, whatever was asked for."""
+    """Return every site that the layer has, whatever was asked for."""
     sites = []
     for path, layout in adapter.modules.items():
         module = _submodule(layer, path)
@@ -121,7 +121,11 @@ def _submodule(module: nn.Module, path: str) -> nn.Module | None:
 
 
 def _check_widths(place: str, module: nn.Module, columns: dict[str, Columns]) -> None:
-    """A fused module of another width than its config says would be cut in the wrong places."""
+    """Refuse a fused module of another width than its config says: the cuts would be wrong.
+
+    Raises:
+        ModelError: the widths of the parts and of the module differ.
+    """
     widths = {name: len(index) for name, index in columns.items() if index is not None}
     outputs, _ = weight_shape(module)
     if widths and sum(widths.values()) != outputs:
@@ -131,9 +135,9 @@ def _check_widths(place: str, module: nn.Module, columns: dict[str, Columns]) ->
         )
 
 
-def _only(sites: Iterable[ProjectionSite], wanted: Sequence[str]) -> Iterable[ProjectionSite]:
+def _only(sites: Iterable[ProjectionSite], requested: Sequence[str]) -> Iterable[ProjectionSite]:
     for site in sites:
-        columns = {name: index for name, index in site.columns.items() if name in wanted}
+        columns = {name: index for name, index in site.columns.items() if name in requested}
         if columns:
             yield ProjectionSite(site.layer, site.module, columns)
 
@@ -147,9 +151,9 @@ def _check_all_found(
     layer: nn.Module,
     adapter: Adapter,
     present: Sequence[ProjectionSite],
-    wanted: Sequence[str],
+    requested: Sequence[str],
 ) -> None:
-    missing = [name for name in wanted if name not in _names(present)]
+    missing = [name for name in requested if name not in _names(present)]
     if not missing:
         return
     asked, there = ", ".join(missing), ", ".join(_names(present))

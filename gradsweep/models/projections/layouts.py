@@ -1,4 +1,4 @@
-"""Where the projections lie in the output of a module, as index tensors.
+"""Layouts: where the projections lie in the output of a module, as index tensors.
 
 A layout maps the text config to {projection: output columns}. Read from the reshapes of
 transformers' modeling files. The order of columns within a projection does not matter to
@@ -18,23 +18,23 @@ Layout = Callable[[Any], dict[str, Columns]]
 
 
 def whole(name: str) -> Layout:
-    """The module is the projection."""
+    """Lay out a module that is one projection."""
     return lambda config: {name: None}
 
 
 def contiguous_qkv(config: Any) -> dict[str, Columns]:
-    """q | k | v blocks, the last two narrower with grouped heads (Phi-3, GPT-2, MPT, DBRX)."""
+    """Cut q | k | v blocks, the last two narrower with grouped heads (Phi-3, GPT-2, MPT, DBRX)."""
     return _blocks(*_head_sizes(config))
 
 
 def per_head_qkv(config: Any) -> dict[str, Columns]:
-    """q k v of head 0, then of head 1, … (GPT-NeoX, BLOOM, Persimmon)."""
+    """Cut q k v of head 0, then of head 1, … (GPT-NeoX, BLOOM, Persimmon)."""
     heads, _, width = _head_sizes(config)
     return _groups(heads, 1, width)
 
 
 def falcon_qkv(config: Any) -> dict[str, Columns]:
-    """Falcon's three layouts.
+    """Cut whichever of Falcon's three layouts the config says.
 
     New architecture (40b, 180b, 11B): for each key-value head its queries, then k, then v.
     Multi-query (7b): the queries of all heads, then one k and one v. Otherwise (rw-1b): per head.
@@ -46,25 +46,25 @@ def falcon_qkv(config: Any) -> dict[str, Columns]:
 
 
 def gpt_bigcode_qkv(config: Any) -> dict[str, Columns]:
-    """One key-value head behind all queries (StarCoder), else per head."""
+    """Cut one key-value head behind all queries (StarCoder), else head by head."""
     heads, width = config.num_attention_heads, config.hidden_size // config.num_attention_heads
     return _groups(1, heads, width) if config.multi_query else _groups(heads, 1, width)
 
 
 def codegen_qkv(config: Any) -> dict[str, Columns]:
-    """q | v | k, in this order, in each of four blocks (the cores it was trained on)."""
+    """Cut q | v | k, in this order, in each of four blocks (the cores CodeGen was trained on)."""
     index = torch.arange(3 * config.hidden_size).view(4, 3, -1)
     return {name: index[:, i].flatten() for i, name in enumerate("qvk")}
 
 
 def gate_up(config: Any) -> dict[str, Columns]:
-    """gate | up halves (Phi-3, GLM)."""
+    """Cut gate | up halves (Phi-3, GLM)."""
     index = torch.arange(2 * config.intermediate_size)
     return {"gate": index[: config.intermediate_size], "up": index[config.intermediate_size :]}
 
 
 def _head_sizes(config: Any) -> tuple[int, int, int]:
-    """(query heads, key-value heads, head width) of an attention config."""
+    """Return (query heads, key-value heads, head width) of an attention config."""
     heads = config.num_attention_heads
     groups = getattr(config, "num_key_value_heads", None) or heads
     width = getattr(config, "head_dim", None) or config.hidden_size // heads
@@ -72,14 +72,14 @@ def _head_sizes(config: Any) -> tuple[int, int, int]:
 
 
 def _blocks(heads: int, groups: int, width: int) -> dict[str, Columns]:
-    """All queries, then all keys, then all values."""
+    """Cut all queries, then all keys, then all values."""
     q, k = heads * width, groups * width
     index = torch.arange(q + 2 * k)
     return {"q": index[:q], "k": index[q : q + k], "v": index[q + k :]}
 
 
 def _groups(groups: int, queries: int, width: int) -> dict[str, Columns]:
-    """`groups` times: `queries` query heads, one key head, one value head."""
+    """Cut, `groups` times, `queries` query heads, one key head and one value head."""
     index = torch.arange(groups * (queries + 2) * width).view(groups, queries + 2, width)
     return {
         "q": index[:, :-2].flatten(),

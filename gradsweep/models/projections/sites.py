@@ -1,4 +1,4 @@
-"""What the measurement needs to know of a watched module."""
+"""Sites: the modules to watch, and what the measurement needs to know of them."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class ProjectionSite:
 
 
 def weight_shape(module: Any) -> tuple[int, int]:
-    """(output, input) features of a linear module.
+    """Return the (output, input) features of a linear module.
 
-    Not read from `weight.shape`: Conv1D stores its weight transposed, 4-bit modules packed.
+    `weight.shape` does not tell: Conv1D stores its weight transposed, 4-bit modules packed.
     """
     if hasattr(module, "out_features"):
         return module.out_features, module.in_features
@@ -46,7 +46,7 @@ def projection_shapes(site: ProjectionSite) -> dict[str, tuple[int, int]]:
 
 
 def n_parameters(model: nn.Module) -> int:
-    """Parameters of the whole model; tied ones count once, packed 4-bit ones by what they hold."""
+    """Count the parameters of the model; tied ones once, packed 4-bit ones by what they hold."""
     return sum(_n_elements(parameter) for parameter in model.parameters())
 
 
