@@ -134,17 +134,18 @@ def embedded_model() -> Distribution:
 
 
 @pytest.fixture(scope="session")
-def _loaded_once() -> ModelCache:
+def loaded_once() -> ModelCache:
+    """For `one_load`."""
     return ModelCache()
 
 
 @pytest.fixture
-def one_load(_loaded_once: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
+def one_load(loaded_once: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """Points of all tests that ask for it share the weights of the last of their models.
 
     Loading the embedded model takes seconds; such a test leaves its weights as they are.
     """
-    monkeypatch.setattr("gradsweep.extraction._models", _loaded_once)
+    monkeypatch.setattr("gradsweep.extraction._models", loaded_once)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,14 @@ def plan(capsys: Captured, *args: str) -> str:
     return capsys.readouterr().out
 
 
-def in_a_process(*args: str, columns: int = 100) -> str:
+@pytest.fixture
+def no_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A terminal of 100 columns on a machine without SLURM, whatever this one has."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+def in_a_process(*args: str) -> str:
     """What `plan` prints where the launchers are found; fails when it imports torch."""
     code = (
         "import sys; from gradsweep.cli import main; status = main(sys.argv[1:]);"
@@ -34,7 +41,7 @@ def in_a_process(*args: str, columns: int = 100) -> str:
     )
     path = os.pathsep.join([str(REPOSITORY / "launchers"), os.environ.get("PYTHONPATH", "")])
     # No SLURM, whatever this machine has.
-    environment = {"PYTHONPATH": path.rstrip(os.pathsep), "COLUMNS": str(columns), "PATH": ""}
+    environment = {"PYTHONPATH": path.rstrip(os.pathsep), "COLUMNS": "100", "PATH": ""}
     answer = subprocess.run(
         [sys.executable, "-c", code, "plan", *args],
         capture_output=True,
@@ -67,11 +74,15 @@ def test_the_papers_grid_is_planned_without_torch_and_stays_readable() -> None:
 
 
 @pytest.mark.parametrize("columns", [80, 100, 200])
-def test_tables_keep_to_the_terminal(columns: int) -> None:
-    shown = in_a_process(
+@pytest.mark.usefixtures("no_slurm")
+def test_tables_keep_to_the_terminal(
+    columns: int, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = plan(
+        capsys,
         *("-m", "model=qwen2_1.5b,gemma2_9b_instruct", "cot=none,detailed", "tracking=none"),
         *("dataset=gsm8k", "correctness=correct,irrelevant", "hydra/launcher=slurm_h100"),
-        columns=columns,
     )
     tables = [x for x in shown.splitlines() if "GB ✓" in x or re.match("[0-9a-f]{16} ", x)]
     assert len(tables) == 10, "eight points, two models"
@@ -109,8 +120,10 @@ def test_a_measured_point_is_what_the_next_plan_rests_on(
     assert "4 points, 1 done, 3 to run" in after
 
 
-def test_a_model_that_does_not_fit_is_marked_with_what_would() -> None:
-    shown = in_a_process(
+@pytest.mark.usefixtures("no_slurm")
+def test_a_model_that_does_not_fit_is_marked_with_what_would(capsys: Captured) -> None:
+    shown = plan(
+        capsys,
         *("-m", "model=qwen2_1.5b,llama3.1_70b", "model.device_map=null", "tracking=none"),
         "hydra/launcher=slurm_a100",
     )
@@ -120,8 +133,10 @@ def test_a_model_that_does_not_fit_is_marked_with_what_would() -> None:
     assert "too large: model=qwen2_1.5b" not in shown
 
 
-def test_a_model_that_fits_but_for_the_longest_samples_is_tight() -> None:
-    shown = in_a_process(
+@pytest.mark.usefixtures("no_slurm")
+def test_a_model_that_fits_but_for_the_longest_samples_is_tight(capsys: Captured) -> None:
+    shown = plan(
+        capsys,
         *("-m", "model=llama3_8b", "tracking=none", "hydra/launcher=slurm_a100"),
         "hydra.launcher.gpu_memory_gb=48",
     )
@@ -130,8 +145,9 @@ def test_a_model_that_fits_but_for_the_longest_samples_is_tight() -> None:
     assert "too large" not in shown
 
 
-def test_weights_that_a_jobs_host_cannot_hold_are_noticed() -> None:
-    shown = in_a_process("-m", "model=llama3_8b", "tracking=none", "hydra/launcher=slurm")
+@pytest.mark.usefixtures("no_slurm")
+def test_weights_that_a_jobs_host_cannot_hold_are_noticed(capsys: Captured) -> None:
+    shown = plan(capsys, "-m", "model=llama3_8b", "tracking=none", "hydra/launcher=slurm")
     assert "host memory: llama3_8b's 32.1 GB of weights" in shown
     assert "its default MaxArraySize" in shown
     assert "A100, as hydra.launcher.gpu names no other" in shown

@@ -68,14 +68,15 @@ def assert_rows_agree(ours: pl.DataFrame, theirs: pl.DataFrame, rel: float = TOL
     if "singular_values" in others:
         others.remove("singular_values")
     assert_frame_equal(ours.select(others), theirs.select(others))
-    size = pl.col("frobenius_norm").max().over("point_id", "sample_id", "layer")
-    of_norm = size / pl.col("frobenius_norm").clip(1e-300)
-    allowed = theirs.select(of_norm=1 + NOISE / rel * of_norm)["of_norm"]
+    norm = pl.col("frobenius_norm")
+    largest = norm.max().over("point_id", "sample_id", "layer")
     for name in measured:
         if name in UNCERTAIN:
             continue
-        a, b = ours[name], theirs[name]
-        assert (a.is_nan() == b.is_nan()).all(), name
-        scale = 1.0 if name in COSINES else b.abs()
-        wrong = ours.filter(((a - b).abs() > rel * scale * allowed).fill_nan(False))
+        value = pl.col(name).abs()
+        of_norm = pl.when(norm > 0).then(value / norm).otherwise(1.0)
+        allowed = pl.lit(rel) if name in COSINES else rel * value + NOISE * largest * of_norm
+        error = (ours[name] - theirs[name]).abs()
+        assert (ours[name].is_nan() == theirs[name].is_nan()).all(), name
+        wrong = theirs.with_columns(error=error.fill_nan(0)).filter(pl.col("error") > allowed)
         assert wrong.is_empty(), (name, wrong)
