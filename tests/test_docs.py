@@ -31,13 +31,13 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 def dotted_names() -> set[str]:
     """Every `gradsweep.room.module.name` of the documents and notebooks."""
-    texts = [path.read_text() for path in (*DOCUMENTS, *ROOT.glob("notebooks/*.ipynb"))]
+    texts = [path.read_text() for path in (*DOCUMENTS, *REPOSITORY.glob("notebooks/*.ipynb"))]
     return {name for text in texts for name in re.findall(r"\bgradsweep(?:\.[a-z_A-Z]+)+", text)}
 
 
 @pytest.mark.parametrize("name", sorted(dotted_names()))
 def test_dotted_names_are_there(name: str) -> None:
-    if not (ROOT / name).exists():  # gradsweep.egg-info and the like are files
+    if not (REPOSITORY / name).exists():  # gradsweep.egg-info and the like are files
         assert resolve_name(name) is not None
 
 
