@@ -70,7 +70,7 @@ class Batch:
     def unit_of_row(self) -> Int[Tensor, " rows"]:
         """Each row's unit."""
         places = [unit for unit, n in enumerate(self.rows_of_unit) for _ in range(n)]
-        return torch.tensor(places, device=self.input_ids.device)
+        return torch.tensor(places).to(self.input_ids.device)
 
     @property
     def padded_tokens(self) -> int:
