@@ -17,15 +17,17 @@ from gradsweep.config import Config
 from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.engine.objectives import Objective, make_objective
 from gradsweep.engine.run import Run
-from gradsweep.errors import DataError, PointBusyError, StopRequested
-from gradsweep.identity import point_id, point_record
+from gradsweep.errors import DataError, ModelError, PointBusyError, StopRequested
+from gradsweep.identity import earlier_point_id, point_id, point_record
 from gradsweep.models.cache import ModelCache
+from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import coverage, find_projections
 from gradsweep.plan.estimate.cost import Meter
 from gradsweep.plan.estimate.running import hardware_under
 from gradsweep.progress import console, sample_progress, say_once
 from gradsweep.records import WHOLE, Axes, SampleStatus, Shard
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
+from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.point import PointStore, open_point, read_parts
 from gradsweep.store.state import holders
 from gradsweep.tracking import NoTracker, Tracker, make_tracker
@@ -82,6 +84,7 @@ def extract(
             return result  # by whoever held the point until now
         if show_progress:
             _say(loaded.messages)
+            _say_measured_before(config)
         with _tracking(config, result.paths.point_id, show_progress, shard) as tracker:
             tracker.resume(store.samples(), store.rows())
             cost = _measure_pending(
@@ -142,7 +145,7 @@ def _measure_pending(
     objective = make_objective(config.objective)
     if store.stored_ids >= _unit_ids(objective, loaded):
         return {}
-    model = _models.get(config, show_progress)
+    model = _model(config, store.paths, show_progress)
     if show_progress:
         sites = find_projections(model.model, config.gradients.projections)
         say_once(str(coverage(model.model, sites)))
@@ -160,6 +163,24 @@ def _measure_pending(
             if stop():
                 raise StopRequested("stopped between two batches")
     return meter.cost(config, hardware_under(model.model.device))
+
+
+def _model(config: Config, paths: PointPaths, show_progress: bool) -> LoadedModel:
+    """The loaded model, and no other than the point's samples so far were measured with.
+
+    Raises:
+        ModelError: files of the model or the data have changed since the point was opened.
+    """
+    model = _models.get(config, show_progress, kept_commit(paths))
+    if model.commit and (kept := keep_commit(paths, model.commit)) != model.commit:
+        model = _models.get(config, show_progress, kept)  # another share's, which came first
+    if point_id(config) != paths.point_id:
+        raise ModelError(
+            f"model={config.model.name}: its files, or those of dataset={config.dataset.name}, "
+            "have changed since this point was started: it is another point now; run the same "
+            "command again"
+        )
+    return model
 
 
 def _finish(
@@ -210,6 +231,17 @@ def _tracking(
     except BaseException as error:
         tracker.fail(f"{type(error).__name__}: {error}")
         raise
+
+
+def _say_measured_before(config: Config) -> None:
+    """Points from when a folder counted by its path stay, and nobody can tell if they are these."""
+    earlier = earlier_point_id(config)
+    if earlier and PointPaths(config.results, earlier).config.exists():
+        say_once(
+            f"note: {config.results} has points of {config.model.source.path} that were stored "
+            "when a model counted by its path: they stay as they are, and its content is measured "
+            "as a model of its own (docs/models.md)"
+        )
 
 
 def _say(messages: Sequence[str]) -> None:

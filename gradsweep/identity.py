@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from gradsweep.config import DEFAULT_OBJECTIVE, Config, CorrectnessKind, Quantization
+from gradsweep.config import (
+    DEFAULT_OBJECTIVE,
+    Config,
+    CorrectnessKind,
+    Quantization,
+    SourceKind,
+)
 from gradsweep.config.named_objects import identity_of
 from gradsweep.config.options import science_of
 from gradsweep.data import fingerprint
+from gradsweep.models.fingerprint import source_identity
 from gradsweep.versions import versions
 
 
@@ -20,11 +28,19 @@ def science(config: Config) -> dict[str, Any]:
     """The part of a config that decides the numbers, as plain values.
 
     Left out: names, folders, batch size, device, tracking. Data count by content
-    (`fingerprint`), so a file may move without changing the point.
+    (`fingerprint`), and so does a model in a folder or GGUF file (`source_identity`), so a file
+    may move without changing the point.
+
+    Raises:
+        ConfigError, DataError, ModelError: data or a model on this machine cannot be read.
     """
+    return _science(config, source_identity(config.model.source))
+
+
+def _science(config: Config, model: dict[str, Any]) -> dict[str, Any]:
     irrelevant = config.correctness.kind is CorrectnessKind.irrelevant
     return {
-        "model": config.model.source.identity()
+        "model": model
         | {
             "prompt": config.model.prompt.name,
             "dtype": config.model.dtype.name,
@@ -59,17 +75,58 @@ def _quantization(config: Config) -> dict[str, Any]:
 
 
 def point_id(config: Config) -> str:
-    """First 16 hex digits of the SHA-256 of the canonical JSON of `science(config)`."""
-    text = json.dumps(science(config), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    """First 16 hex digits of the SHA-256 of the canonical JSON of `science`; raises as it."""
+    return _id_of(science(config))
+
+
+def _id_of(science: dict[str, Any]) -> str:
+    text = json.dumps(science, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def earlier_point_id(config: Config) -> str | None:
+    """The id of this point where models in folders and GGUF files counted by their path as typed.
+
+    None for a model of the hub or of a package, whose ids are the same as ever.
+    """
+    source = config.model.source
+    if source.kind not in (SourceKind.folder, SourceKind.gguf):
+        return None
+    return _id_of(_science(config, {"kind": source.kind.name, "path": source.path}))
 
 
 def point_record(config: Config) -> dict[str, Any]:
     """The content of config.yaml: what was asked for, resolved, and the code that ran it."""
+    known = science(config)
     return {
-        "point_id": point_id(config),
+        "point_id": _id_of(known),
         "axes": asdict(config.axes),
-        "science": science(config),
+        "science": known,
         "versions": dict(versions()),
         "config": OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True),
     }
+
+
+def changes_since(config: Config, record: Mapping[str, Any]) -> str:
+    """What decides the numbers and has changed since `record` was written, by the field to look at.
+
+    Args:
+        config: the config in `record`, read again.
+        record: the content of a config.yaml (`point_record`).
+
+    Returns:
+        "dataset=gsm8k has changed"; empty when the config still is the recorded point.
+    """
+    now, before = science(config), record["science"]
+    if _id_of(now) == record["point_id"]:
+        return ""
+    model = f"model={config.model.name} (model.source.path={config.model.source.path})"
+    changes = {
+        "model": f"the files of {model} have changed",
+        "dataset": f"dataset={config.dataset.name} has changed",
+    }
+    if "path" in before["model"]:
+        changes["model"] = f"{model} has come to count by its content, and not by its path,"
+    differing = sorted(name for name in now if now[name] != before.get(name))
+    told = [changes.get(name, f"{name} has changed") for name in differing]
+    return " and ".join(told) or "the record of its config has changed"

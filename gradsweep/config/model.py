@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from omegaconf import MISSING
 
@@ -56,11 +57,13 @@ class ModelSource:
     hub_id: Optional[str] = None
     """Hugging Face repository, `owner/name` (kind=hub)."""
     revision: Optional[str] = None
-    """Branch, tag or commit of `hub_id`; None is the repository's default branch."""
+    """Branch, tag or commit of `hub_id`; None is the repository's default branch. A point records
+    the commit that this stood for, and is measured with no other."""
     gated: bool = False
     """The hub gives `hub_id` only to accounts that accepted its terms: a token is needed."""
     path: Optional[str] = None
-    """A folder written by `save_pretrained` (kind=folder) or one GGUF file (kind=gguf)."""
+    """A folder written by `save_pretrained` (kind=folder) or one GGUF file (kind=gguf). Its content
+    counts, and not how it is typed."""
     package: Optional[str] = None
     """Name of an installed Python distribution that ships a GGUF file (kind=package)."""
     version: Optional[str] = None
@@ -91,26 +94,27 @@ class ModelSource:
         """Whether the weights are those of a GGUF file."""
         return self.kind in (SourceKind.gguf, SourceKind.package)
 
-    def identity(self) -> dict[str, Any]:
-        """The fields that decide which weights these are: part of the point id."""
-        fields_of = {
-            SourceKind.hub: ("hub_id", "revision"),
-            SourceKind.folder: ("path",),
-            SourceKind.gguf: ("path",),
-            SourceKind.package: ("package", "version", "files"),
-        }[self.kind]
-        return {"kind": self.kind.name} | {name: getattr(self, name) for name in fields_of}
-
     def label(self) -> str:
-        """A name for tables and file names that two different sources do not share."""
+        """A name for tables and file names that two different sources do not share.
+
+        A folder or file has one name however its path is typed, through links too.
+        """
         if self.kind is SourceKind.hub:
             revision = f"@{self.revision}" if self.revision else ""
             return f"{self.hub_id}{revision}".replace("/", "--")
         if self.kind is SourceKind.package:
             return str(self.package)
-        path = Path(str(self.path)).expanduser().absolute()
+        path = _without_links(Path(str(self.path)).expanduser())
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
         return f"{path.name.removesuffix('.gguf')}-{digest}"
+
+
+def _without_links(path: Path) -> Path:
+    """The real path. Stores that name files by a hash (the hub's cache) keep the link's name."""
+    real = Path(os.path.realpath(path))
+    if path.suffix == ".gguf" and real.suffix != ".gguf":
+        return Path(os.path.realpath(path.parent)) / path.name
+    return real
 
 
 @dataclass

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gradsweep.analysis.conditions import in_reading_order
 from gradsweep.doctor.check import Verdict
-from gradsweep.doctor.examination import Examination, config_of, examine, examine_stored
+from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
 from gradsweep.doctor.show import examination_view, summary_line
 from gradsweep.doctor.texts import Texts
 from gradsweep.errors import ConfigError
@@ -90,7 +90,7 @@ def _stored(words: Sequence[str], load: bool) -> list[Examination]:
     with progress_console.status(f"checking {len(titles)} points …"):
         if load:
             ((point_id, title),) = titles.items()
-            return [examine(config_of(PointPaths(results, point_id)), title)]
+            return [examine_again(PointPaths(results, point_id), title)]
         texts = Texts()
         return [
             examine_stored(PointPaths(results, name), title, texts)

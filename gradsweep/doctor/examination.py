@@ -28,8 +28,8 @@ from gradsweep.doctor.gradients import check_loss, check_norms, check_projection
 from gradsweep.doctor.responses import IRRELEVANT, LEVELS
 from gradsweep.doctor.siblings import check_conditions, siblings
 from gradsweep.doctor.texts import Texts
-from gradsweep.errors import ConfigError, GradsweepError
-from gradsweep.identity import science
+from gradsweep.errors import ConfigError, DataError, GradsweepError
+from gradsweep.identity import changes_since, science
 from gradsweep.records import EncodedSample, Sample, SampleStatus
 from gradsweep.store import PointPaths, load_rows, load_samples_table
 from gradsweep.store.read import read_config
@@ -59,8 +59,13 @@ class Examination:
         return sum(check.verdict is verdict for check in self.checks)
 
 
-def examine(config: Config, title: str | None = None) -> Examination:
+def examine(config: Config, title: str | None = None, commit: str | None = None) -> Examination:
     """Check data, encoding and a pass of the engine over two samples; nothing is stored.
+
+    Args:
+        config: the point.
+        title: what to call it; its axes when None.
+        commit: of a hub model, instead of the one that its revision stands for today.
 
     Raises:
         ConfigError, DataError, ModelError: input that cannot be run; names the field.
@@ -72,7 +77,7 @@ def examine(config: Config, title: str | None = None) -> Examination:
     from gradsweep.doctor.trial import check_trial, trial_pass
     from gradsweep.models.load import load_model
 
-    loaded = load_model(config.model, config.gradients.device)
+    loaded = load_model(config.model, config.gradients.device, commit)
     tokenizer = loaded.tokenizer
     checks, good = _encoding(config, samples, tokenizer)
     levels = texts.levels(
@@ -137,13 +142,21 @@ def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) ->
     )
 
 
-def config_of(paths: PointPaths) -> Config:
-    """The config of a stored point, to be run again.
+def examine_again(paths: PointPaths, title: str) -> Examination:
+    """Check a stored point as `examine` does, on the data and the model that it was measured with.
 
     Raises:
-        ConfigError: it was written by a version whose fields are others.
+        ConfigError: it was written by a version whose fields are others; and as `examine`.
+        DataError: its data or its model have changed since.
     """
-    return _config(read_config(paths))
+    record = read_config(paths)
+    config = _config(record)
+    if changes := changes_since(config, record):
+        raise DataError(
+            f"{changes} since {paths.point_id} was measured: to load it would be to check another "
+            "point; without --load, what is stored is checked"
+        )
+    return examine(config, title, record.get("model_commit"))
 
 
 def _config(record: dict[str, Any]) -> Config:

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from gradsweep.config import Config
 from gradsweep.config.composition import to_config
 from gradsweep.errors import DataError
-from gradsweep.identity import point_id, point_record
+from gradsweep.identity import changes_since, point_record
 from gradsweep.store.atomic import write_text
 from gradsweep.store.read import read_yaml
 
@@ -34,13 +34,14 @@ def frozen_config(record: dict[str, Any]) -> Config:
     """The config in a record.
 
     Raises:
-        DataError: it is not the point it was: its data have changed since.
+        DataError: it is not the point it was: its data or its model have changed since.
+        ModelError: its model is not where it was.
     """
     merged = OmegaConf.merge(OmegaConf.structured(Config), record["config"])
     config = to_config(merged)  # type: ignore[arg-type]
-    if point_id(config) != record["point_id"]:
+    if changes := changes_since(config, record):
         raise DataError(
-            f"dataset={config.dataset.name} has changed since this point was submitted: "
+            f"{changes} since this point was submitted: "
             "its numbers would be those of another point; submit it again"
         )
     return config

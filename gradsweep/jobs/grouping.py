@@ -11,6 +11,7 @@ from typing import Any
 from gradsweep.config import Config
 from gradsweep.jobs.records import Array, Task
 from gradsweep.jobs.settings import GPU, RESOURCES, SlurmSettings
+from gradsweep.models.fingerprint import source_identity
 from gradsweep.plan import PlannedPoint
 from gradsweep.records import Shard
 
@@ -101,6 +102,6 @@ def _chosen(settings: SlurmSettings, model: str, names: Sequence[str]) -> dict[s
 def _weights(config: Config) -> str:
     """Equal for points that run on the same loaded model."""
     model = config.model
-    source = sorted(model.source.identity().items(), key=lambda item: item[0])
+    source = sorted(source_identity(model.source).items(), key=lambda item: item[0])
     kept = model.dtype, model.quantization, model.device_map, config.gradients.device
     return repr((source, kept))

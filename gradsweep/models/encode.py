@@ -81,15 +81,18 @@ def chat_prefix(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
         ModelError: the tokenizer has no chat template, or its template refuses a user's turn.
     """
     user = {"role": "user", "content": prompt}
-    if _has_system_role(tokenizer):
+    if _has_system_role(tokenizer, str(tokenizer.chat_template or "")):
         return _rendered(tokenizer, [{"role": "system", "content": SYSTEM_PROMPT}, user])
     return _rendered(tokenizer, [user])
 
 
 @lru_cache(maxsize=4)
-def _has_system_role(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Return whether the chat template takes a system turn: Gemma's raises an error on one."""
-    if not tokenizer.chat_template:
+def _has_system_role(tokenizer: PreTrainedTokenizerBase, template: str) -> bool:
+    """Return whether the chat template takes a system turn: Gemma's raises an error on one.
+
+    `template` is the tokenizer's, so that the answer is asked for again when it is replaced.
+    """
+    if not template:
         raise ModelError(
             f"model.prompt=chat needs a chat template, and the tokenizer of "
             f"{tokenizer.name_or_path or 'this model'} has none: use model.prompt=plain"

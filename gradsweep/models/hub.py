@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub import constants, errors
@@ -26,6 +28,27 @@ def answers() -> bool:
         log.info("no answer from %s (%s): only its local cache is used", constants.ENDPOINT, error)
         return False
     return True
+
+
+def commit_of(source: ModelSource, offline: bool) -> str | None:
+    """The commit (40 hex digits) that `source.revision` of `source.hub_id` stands for now.
+
+    With `offline`, as the local cache knows it. None when it cannot be told: loading the model
+    from there then says why.
+    """
+    try:
+        file = huggingface_hub.hf_hub_download(
+            str(source.hub_id), "config.json", revision=source.revision, local_files_only=offline
+        )
+    except Exception:  # refusals, no route, nothing cached: loading meets the same, and tells
+        return None
+    commit = Path(file).parent.name
+    return commit if is_commit(commit) else None
+
+
+def is_commit(revision: str) -> bool:
+    """Whether a revision names one state for good: 40 hex digits, no branch and no tag."""
+    return re.fullmatch("[0-9a-f]{40}", revision) is not None
 
 
 def reason(error: BaseException, source: ModelSource, offline: bool) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import gguf
@@ -54,9 +54,22 @@ class LoadedModel:
     """How `encode` joins prompt and response for this model."""
     max_length: int
     """Tokens of prompt and response together."""
+    commit: str | None = None
+    """Of a hub model: the commit that its files are from. None where it cannot be told."""
+
+    def for_point(self, config: ModelConfig) -> LoadedModel:
+        """The same weights and tokenizer for a point with its own prompt format and max_length.
+
+        Raises:
+            ConfigError: the model has fewer positions than max_length.
+            ModelError: `config.prompt` is chat and the tokenizer has no usable chat template.
+        """
+        _check_prompt(config, self.tokenizer)
+        _check_positions(config, self.model)
+        return replace(self, prompt=config.prompt, max_length=config.max_length)
 
 
-def load_model(config: ModelConfig, device: str = "auto") -> LoadedModel:
+def load_model(config: ModelConfig, device: str = "auto", commit: str | None = None) -> LoadedModel:
     """Load the model that `config` describes on to `device`.
 
     Licence terms of the source are logged as a warning (once in a process) before it is loaded.
@@ -64,6 +77,7 @@ def load_model(config: ModelConfig, device: str = "auto") -> LoadedModel:
     Args:
         config: the model's source, dtype, quantization, device map, prompt format and max_length.
         device: `auto` (cuda when there is one, else cpu), `cpu`, `cuda` or `cuda:N`.
+        commit: of a hub model, instead of the one that its revision stands for today.
 
     Raises:
         ConfigError: the device does not exist here, or the model has fewer positions than
@@ -77,19 +91,20 @@ def load_model(config: ModelConfig, device: str = "auto") -> LoadedModel:
     source = resolve(config.source)
     if config.source.terms:
         _show_terms(config.name, config.source.terms)
-    arguments = _arguments(config, source)
+    arguments = _arguments(config, source, commit)
     parsing = _gguf_parsed_once() if source.gguf_file else nullcontext()
     with _quiet(bars=config.source.kind is SourceKind.hub), parsing:
         tokenizer = _load_tokenizer(config, source, arguments)
         device_map = _device_map(config, source, arguments, target)
         model = _load_weights(config, source, arguments, device_map)
-    _check_positions(config, model)
+    loaded = LoadedModel(model, tokenizer, config.prompt, config.max_length, _commit(arguments))
+    loaded = loaded.for_point(config)
     check_quantised(model, config)
     model.config.get_text_config().use_cache = False
     model.eval().requires_grad_(False)
     if device_map is None:
-        model = _placed(model, target, config)
-    return LoadedModel(model, tokenizer, config.prompt, config.max_length)
+        loaded = replace(loaded, model=_placed(model, target, config))
+    return loaded
 
 
 @functools.cache
@@ -101,14 +116,27 @@ def _show_terms(name: str, terms: str) -> None:
 # --- tokenizer and weights
 
 
-def _arguments(config: ModelConfig, source: ResolvedSource) -> dict[str, Any]:
-    """What tells transformers where to look, besides the location."""
+def _arguments(
+    config: ModelConfig, source: ResolvedSource, commit: str | None = None
+) -> dict[str, Any]:
+    """What tells transformers where to look, besides the location.
+
+    Tokenizer, config and weights of a hub model are of one commit, also when somebody pushes
+    between two of them.
+    """
     if source.gguf_file:
         return {"gguf_file": source.gguf_file}
     if config.source.kind is SourceKind.folder:
         return {"local_files_only": True}
-    revision = {"revision": source.revision} if source.revision else {}
-    return revision | {"local_files_only": not hub.answers()}
+    offline = not hub.answers()
+    revision = commit or hub.commit_of(config.source, offline) or source.revision
+    return ({"revision": revision} if revision else {}) | {"local_files_only": offline}
+
+
+def _commit(arguments: Mapping[str, Any]) -> str | None:
+    """The commit among the arguments; None where it could not be told from a branch or tag."""
+    revision = arguments.get("revision")
+    return revision if revision and hub.is_commit(revision) else None
 
 
 def _load_tokenizer(
@@ -122,12 +150,17 @@ def _load_tokenizer(
             f"model={config.name}: its tokenizer {type(tokenizer).__name__} gives no character "
             "offsets, which find the response's tokens; a fast one (tokenizer.json) is needed"
         )
-    if config.prompt is Prompt.chat:
-        try:
-            chat_prefix(tokenizer, "Hello")
-        except ModelError as error:
-            raise ModelError(f"model={config.name}: {error}") from error
+    _check_prompt(config, tokenizer)  # before the weights, which take longer
     return tokenizer
+
+
+def _check_prompt(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> None:
+    if config.prompt is not Prompt.chat:
+        return
+    try:
+        chat_prefix(tokenizer, "Hello")
+    except ModelError as error:
+        raise ModelError(f"model={config.name}: {error}") from error
 
 
 def _device_map(

@@ -8,7 +8,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,17 @@ from gradsweep.errors import StoreError
 
 def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
+
+
+def create_text(path: Path, text: str) -> None:
+    """Write `path` whole unless it is there: of several processes, the first one's text stays."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        with suppress(FileExistsError):
+            os.link(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,6 +1,6 @@
 """Every path below a results folder, spelled once.
 
-results/points/<point_id>/   config.yaml  parts/  rows.parquet  samples.parquet
+results/points/<point_id>/   config.yaml  MODEL_COMMIT  parts/  rows.parquet  samples.parquet
                              summary.json  RUNNING[-iofk]  FAILED[-iofk].json  DONE
 results/sweeps/<name>/       manifest.json
 results/reports/<name>/      findings.md  tables/  figures/
@@ -29,6 +29,11 @@ class PointPaths:
     def config(self) -> Path:
         """The resolved config that was run, with versions: enough to run it again."""
         return self.folder / "config.yaml"
+
+    @property
+    def model_commit(self) -> Path:
+        """Of a hub model: the commit that every sample of the point is measured with."""
+        return self.folder / "MODEL_COMMIT"
 
     @property
     def parts(self) -> Path:

@@ -23,11 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from gradsweep.errors import GradsweepError, PointBusyError
 from gradsweep.records import WHOLE, SampleResult, SampleStatus, Shard
-from gradsweep.store.atomic import readable_disk_errors, write_json, write_parquet, write_text
+from gradsweep.store.atomic import readable_disk_errors, write_json, write_parquet
 from gradsweep.store.frames import ROW_SCHEMA, SAMPLE_SCHEMA, rows_frame, samples_frame
 from gradsweep.store.lease import (
     ASIDE_SUFFIX,
@@ -37,6 +36,7 @@ from gradsweep.store.lease import (
     hold_lease,
     holder,
 )
+from gradsweep.store.model_commit import write_config
 from gradsweep.store.paths import PointPaths
 
 
@@ -165,7 +165,7 @@ def rivals(paths: PointPaths, shard: Shard) -> list[Path]:
 def _prepare(paths: PointPaths, config: dict[str, Any], shard: Shard) -> None:
     for failed in paths.failures() if shard == WHOLE else [paths.failure(shard)]:
         failed.unlink(missing_ok=True)
-    write_text(paths.config, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    write_config(paths, config)
     with readable_disk_errors(paths.parts):
         paths.parts.mkdir(exist_ok=True)
         if shard == WHOLE:  # else they may be another process's, on their way

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -187,3 +188,15 @@ def test_a_mistake_is_one_clear_error(
     assert "Traceback" not in message
     for text in expected:
         assert text in message
+
+
+def test_another_model_is_not_loaded_in_the_place_of_the_one_that_was_measured(
+    saved_model: Path, capsys: Captured, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(saved_model, tmp_path / "last"))
+    model = ["model=folder", f"model.source.path={folder}", "tracking=none", "n_samples=2"]
+    point = extract(compose(*model, "cot=detailed"), show_progress=False).paths
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert main(["doctor", point.point_id, "--load"]) == 1
+    told = capsys.readouterr().err
+    assert f"(model.source.path={folder}) have changed since {point.point_id} was measured" in told

@@ -52,8 +52,8 @@ def shortage(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     found = Shortage(request.param)
     load = module.load_model
 
-    def watched(config: Any, device: str) -> Any:
-        loaded = load(config, device)
+    def watched(*args: Any) -> Any:
+        loaded = load(*args)
         found.watch(loaded.model)
         return loaded
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.model_files import write_model
 
 from gradsweep.errors import DataError, SchedulerError
+from gradsweep.identity import earlier_point_id
 from gradsweep.jobs import submit as submit_module
 from gradsweep.jobs.frozen import frozen_config, read_frozen
 from gradsweep.jobs.grouping import group_points, make_arrays
@@ -192,5 +194,36 @@ def test_data_edited_after_submission_are_noticed(
     run(plan)
     ((paths, _),) = submissions(Path(plan.results))
     data.write_text('{"prompt": "1 + 1?", "responses": {"none": "3"}}\n')
-    with pytest.raises(DataError, match="changed since"):
+    with pytest.raises(DataError, match=r"^dataset=.* has changed since"):
         frozen_config(read_frozen(paths.frozen(plan.points[0].point_id)))
+
+
+def test_weights_replaced_after_submission_are_noticed(
+    grid: MakePlan, queue: FakeQueue, tmp_path: Path
+) -> None:
+    folder = tmp_path / "last"
+    write_model(folder, b"before")
+    plan = grid("model=folder", f"model.source.path={folder}", "cot=none")
+    run(plan)
+    ((paths, _),) = submissions(Path(plan.results))
+    record = read_frozen(paths.frozen(plan.points[0].point_id))
+    assert frozen_config(record).model == plan.points[0].config.model
+    write_model(folder, b"after!")
+    with pytest.raises(DataError, match=rf"model\.source\.path={folder}\) have changed since"):
+        frozen_config(record)
+
+
+def test_a_job_frozen_when_a_folder_counted_by_its_path_says_what_has_changed(
+    grid: MakePlan, queue: FakeQueue, tmp_path: Path
+) -> None:
+    folder = tmp_path / "last"
+    write_model(folder, b"weights")
+    plan = grid("model=folder", f"model.source.path={folder}", "cot=none")
+    run(plan)
+    ((paths, _),) = submissions(Path(plan.results))
+    record = read_frozen(paths.frozen(plan.points[0].point_id))
+    record["point_id"] = earlier_point_id(plan.points[0].config)
+    del record["science"]["model"]["content"]
+    record["science"]["model"]["path"] = str(folder)
+    with pytest.raises(DataError, match=r"by its content, and not by its path.*submit it again"):
+        frozen_config(record)

@@ -15,6 +15,7 @@ from typing import Any
 
 from gradsweep.config import Config, CotLevel
 from gradsweep.data.answers import stated_answer
+from gradsweep.data.network import hub_as_allowed
 from gradsweep.data.questions import Dataset, Question, question_ids
 from gradsweep.errors import DataError
 
@@ -103,7 +104,8 @@ def _rows(hub: str, subset: str | None, revision: str | None) -> Sequence[Row]:
     from datasets.exceptions import DatasetsError  # type: ignore[import-untyped]
 
     try:
-        rows = list(load_dataset(hub, subset, split="train", revision=revision))
+        with hub_as_allowed():
+            rows = list(load_dataset(hub, subset, split="train", revision=revision))
     except (OSError, ValueError, DatasetsError) as error:
         why = " ".join(str(error).split())[:200]
         raise DataError(

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from gradsweep.config import DatasetConfig, PaperSource
 from gradsweep.data.files import content_hash
+from gradsweep.data.network import refusal
 from gradsweep.data.questions import digest
 from gradsweep.errors import DataError
 
@@ -115,8 +116,8 @@ class RemoteFolder:
         if known is None:
             return content_hash(self.path(relative), self.field)
         # Said while a grid is planned rather than when its first point runs.
-        if _offline_variable() and not self._cached(relative).is_file():
-            raise self._unavailable(relative, _offline_reason())
+        if (reason := refusal()) and not self._cached(relative).is_file():
+            raise self._unavailable(relative, f"{reason} and it is not in the cache")
         return known
 
     @cached_property
@@ -162,8 +163,8 @@ class RemoteFolder:
     def _fetched(self, relative: str) -> bytes | None:
         from huggingface_hub import errors, get_session
 
-        if _offline_variable():
-            raise self._unavailable(relative, _offline_reason())
+        if reason := refusal():
+            raise self._unavailable(relative, f"{reason} and it is not in the cache")
         try:
             answer = get_session().get(f"{self.url}/{relative}", timeout=TIMEOUT)
             if answer.status_code == 404:
@@ -194,14 +195,3 @@ def release_checksums() -> dict[str, str]:
     listed = (resources.files("gradsweep.data.paper") / "release.sha256").read_text("utf-8")
     pairs = (line.split() for line in listed.splitlines())
     return {path: checksum for checksum, path in pairs}
-
-
-def _offline_variable() -> str | None:
-    """The variable that says not to use the network, if one does."""
-    names = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
-    on = {"1", "on", "yes", "true"}
-    return next((name for name in names if os.environ.get(name, "").lower() in on), None)
-
-
-def _offline_reason() -> str:
-    return f"{_offline_variable()} is set and it is not in the cache"

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -15,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gradsweep.analysis.outliers import sample_outliers
 from gradsweep.config import Config
 from gradsweep.data import load_samples
+from gradsweep.data.network import no_downloads
 from gradsweep.errors import GradsweepError
 from gradsweep.records import Sample, SampleStatus
 from gradsweep.report.page.points import StoredPoints
@@ -97,22 +96,8 @@ _texts_of_data: dict[str, tuple[dict[str, Sample], str]] = {}
 def _read(config: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
     try:
         known = OmegaConf.merge(OmegaConf.structured(Config), config)
-        with _no_downloads():
+        with no_downloads():
             samples = load_samples(OmegaConf.to_object(known)).samples  # type: ignore[arg-type]
     except (GradsweepError, OmegaConfBaseException, OSError) as error:
         return {}, " ".join(str(error).split())[:300]
     return {sample.sample_id: sample for sample in samples}, ""
-
-
-@contextmanager
-def _no_downloads() -> Iterator[None]:
-    """A page is written without a network, whatever the data's source."""
-    before = os.environ.get("HF_HUB_OFFLINE")
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["HF_HUB_OFFLINE"]
-        else:
-            os.environ["HF_HUB_OFFLINE"] = before

@@ -1,0 +1,129 @@
+"""What tells one model from another: the content of its files where these lie on this machine.
+
+Of a folder count the weights that transformers would load, `config.json` and everything that a
+tokenizer is made of; names of the folder, its place and other files (`generation_config.json`,
+optimizer states, logs) do not. Of a GGUF file count its bytes, and the tokenizer files beside it,
+which transformers prefers to the file's own. A hub id, and a package with its version, are names
+that others keep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from gradsweep.config import ModelSource, SourceKind
+from gradsweep.models.file_hashes import file_hashes
+from gradsweep.models.source import SHARD_INDEX, resolve
+
+CONFIG_FILES = ("config.json", "config.*.json")
+TOKENIZER_PATTERNS = (
+    "tokenizer*",
+    "*.tokenizer",
+    "special_tokens_map*.json",
+    "added_tokens*.json",
+    "chat_template*",
+    "additional_chat_templates/*.jinja",
+    "*vocab*",
+    "*merges*",
+    "*.model",
+    "*.model.v*",
+    "*.spm",
+    "*.tiktoken",
+    "bpe.codes",
+    "byte_maps.json",
+    "dict.txt",
+    "emoji.json",
+    "normalizer.json",
+    "tekken.json",
+    "word_*.json",
+)
+"""Every file that a tokenizer of transformers reads, and none that a training writes beside."""
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+"""An adapter beside whole weights is put on them where peft is installed."""
+_WEIGHTS = "model.safetensors"
+
+
+def source_identity(source: ModelSource) -> dict[str, Any]:
+    """The part of a point's id that says which model it is, as plain values.
+
+    Raises:
+        ConfigError, ModelError: as `content_fingerprint`.
+    """
+    if source.kind in (SourceKind.folder, SourceKind.gguf):
+        return {"kind": source.kind.name, "content": content_fingerprint(source)}
+    names = {
+        SourceKind.hub: ("hub_id", "revision"),
+        SourceKind.package: ("package", "version", "files"),
+    }[source.kind]
+    return {"kind": source.kind.name} | {name: getattr(source, name) for name in names}
+
+
+def content_fingerprint(source: ModelSource) -> str:
+    """16 hex digits that change when a folder's or GGUF file's content changes, not its place.
+
+    A file is read once while it stays the same (`file_hashes`), so that this may be asked for
+    every point of a grid.
+
+    Raises:
+        ModelError: the folder or file is missing, incomplete, unreadable or being written.
+    """
+    located = resolve(source)
+    folder = Path(located.location)
+    if located.gguf_file:
+        paths = {"gguf": folder / located.gguf_file}
+    else:
+        paths = {name: folder / name for name in _model_files(folder)}
+    paths |= {name: folder / name for name in _matching(folder, TOKENIZER_PATTERNS)}
+    hashes = file_hashes(paths.values())
+    content = sorted((name, hashes[path]) for name, path in paths.items())
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def _model_files(folder: Path) -> Iterator[str]:
+    """Config and weights, named relative to the folder."""
+    yield from _matching(folder, CONFIG_FILES)
+    if (folder / ADAPTER_FILES[0]).is_file():
+        yield from (name for name in ADAPTER_FILES if (folder / name).is_file())
+    chosen = _chosen_weights(folder)
+    if chosen is None:
+        yield from _matching(folder, ("*.safetensors",))
+        return
+    yield chosen
+    if chosen.endswith(".index.json"):
+        shards = _read_object(folder / chosen).get("weight_map")
+        yield from sorted(set(shards.values())) if isinstance(shards, dict) else []
+
+
+def _chosen_weights(folder: Path) -> str | None:
+    """The file that transformers begins with, in its order; None where it would find none."""
+    named = _read_object(folder / "config.json").get("transformers_weights")
+    names = [named, _WEIGHTS, SHARD_INDEX]
+    return next((name for name in names if name and (folder / str(name)).is_file()), None)
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    """A JSON object; empty when the file holds none, which loading it will say better."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _matching(folder: Path, patterns: tuple[str, ...]) -> Iterator[str]:
+    """Files that fit a pattern, each once, by name."""
+    entries = [*folder.iterdir(), *_templates(folder)]
+    for name in sorted(path.relative_to(folder).as_posix() for path in entries):
+        fits = any(fnmatchcase(name, p) and p.count("/") == name.count("/") for p in patterns)
+        if fits and (folder / name).is_file():
+            yield name
+
+
+def _templates(folder: Path) -> list[Path]:
+    nested = folder / "additional_chat_templates"
+    return list(nested.iterdir()) if nested.is_dir() else []
