@@ -7,7 +7,7 @@ are accelerate's own.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,6 @@ LAYOUTS = (
 )
 """Separate, fused and interleaved projections; transposed weights, parallel layers, tied
 embeddings, a softcap behind the head, a text model inside another."""
-
-
-@pytest.fixture
-def two_devices() -> Iterator[None]:
-    with TwoDevices():
-        yield
 
 
 def halves(model: PreTrainedModel) -> dict[str, Any]:
@@ -96,33 +90,36 @@ def assert_all_same(
 
 @pytest.mark.parametrize("family", each(LAYOUTS))
 def test_layers_on_two_devices_give_the_same_rows(
-    family: str, tiny_model: Callable[[str], PreTrainedModel], two_devices: None
+    family: str, tiny_model: Callable[[str], PreTrainedModel]
 ) -> None:
     model = tiny_model(family)
     expected = measured(model)
     found = halves(model)
     assert set(found.values()) == {0, 1}
-    dispatched(model, found)
-    assert {str(p.device) for p in model.parameters()} == {"lazy:0", "lazy:1"}
-    assert_all_same(measured(model, "lazy:0"), expected)
+    with TwoDevices():
+        dispatched(model, found)
+        assert {str(p.device) for p in model.parameters()} == {"lazy:0", "lazy:1"}
+        assert_all_same(measured(model, "lazy:0"), expected)
 
 
 @pytest.mark.parametrize("family", ["llama_gqa", "gpt2_conv1d", "gemma2", "phi3_fused"])
 def test_so_they_do_with_checkpointing(
-    family: str, tiny_model: Callable[[str], PreTrainedModel], two_devices: None
+    family: str, tiny_model: Callable[[str], PreTrainedModel]
 ) -> None:
     model = tiny_model(family)
     expected = measured(model)
-    dispatched(model, halves(model))
-    assert_all_same(measured(model, "lazy:0", checkpointing=True), expected)
+    with TwoDevices():
+        dispatched(model, halves(model))
+        assert_all_same(measured(model, "lazy:0", checkpointing=True), expected)
 
 
 def test_cosines_across_the_border_are_there(
-    tiny_model: Callable[[str], PreTrainedModel], two_devices: None
+    tiny_model: Callable[[str], PreTrainedModel],
 ) -> None:
     model = tiny_model("llama_gqa")
-    dispatched(model, halves(model))
-    rows = measured(model, "lazy:0")[0].rows
+    with TwoDevices():
+        dispatched(model, halves(model))
+        rows = measured(model, "lazy:0")[0].rows
     last = max(row.layer for row in rows)
     assert all(math.isfinite(row.cosine_next_layer) for row in rows if row.layer < last)
 
@@ -132,20 +129,19 @@ def test_logits_may_stay_where_the_head_is(
     dtype: torch.dtype,
     tol: float,
     tiny_model: Callable[[str], PreTrainedModel],
-    two_devices: None,
 ) -> None:
     """accelerate's outermost hook brings them back to the batch; other ways to dispatch do not.
     In float16 the losses are scaled, by 64 at a time, and every number is off by eps = 1e-3."""
     model = tiny_model("llama_gqa").to(dtype)
     expected = measured(model)
-    dispatched(model, halves(model))
-    model._hf_hook.io_same_device = False
-    assert_all_same(measured(model, "lazy:0"), expected, tol)
+    with TwoDevices():
+        dispatched(model, halves(model))
+        model._hf_hook.io_same_device = False
+        assert_all_same(measured(model, "lazy:0"), expected, tol)
 
 
 def test_verify_compares_a_model_on_two_devices(
     tmp_path: Path,
-    two_devices: None,
     monkeypatch: pytest.MonkeyPatch,
     make_tokenizer: Callable[..., PreTrainedTokenizerBase],
 ) -> None:
@@ -156,14 +152,15 @@ def test_verify_compares_a_model_on_two_devices(
         return loaded
 
     sizes = {"hidden_size": 32, "intermediate_size": 96, "num_attention_heads": 4}
-    llama = LlamaConfig(vocab_size=330, num_hidden_layers=6, num_key_value_heads=2, **sizes)
+    llama = LlamaConfig(vocab_size=330, num_hidden_layers=3, num_key_value_heads=2, **sizes)
     LlamaForCausalLM(llama).save_pretrained(tmp_path)
     make_tokenizer().save_pretrained(tmp_path)
     monkeypatch.setattr("gradsweep.doctor.verify.load_model", spread_out)
-    config = compose("model=folder", f"model.source.path={tmp_path}", "n_samples=2")
-    found = verify(config, lambda total: lambda: None)
+    config = compose("model=folder", f"model.source.path={tmp_path}", "n_samples=1")
+    with TwoDevices():
+        found = verify(config, lambda total: lambda: None)
     assert found.holds
-    assert {difference.layer for difference in found.differences} == {-1, *range(6)}
+    assert {difference.layer for difference in found.differences} == {-1, *range(3)}
 
 
 # --- accelerate's hooks alone, everything on the CPU

@@ -68,7 +68,7 @@ def run(saved_model: Path, tmp_path: Path) -> Run:
     path = tmp_path / "mine.jsonl"
     lines = [
         {"prompt": f"Tom buys {i} apples.", "responses": {"simplified": "7 apples " * (i % 5 + 1)}}
-        for i in range(30)
+        for i in range(18)
     ]
     lines[11]["responses"] = {"simplified": "3 apples and 4 apples " * 25}
     path.write_text("\n".join(map(json.dumps, lines)) + "\n")
@@ -103,7 +103,7 @@ def test_a_point_goes_on_in_smaller_batches_with_the_same_numbers(
     assert max(shortage.passes) <= longest < largest
     assert_rows_agree(cut.rows(), whole.rows())
     assert_frame_equal(cut.samples().drop("seconds"), whole.samples().drop("seconds"))
-    assert cut.samples()["sample_id"].n_unique() == len(cut.samples()) == 30
+    assert cut.samples()["sample_id"].n_unique() == len(cut.samples()) == 18
 
 
 def test_a_sample_that_does_not_fit_alone_is_recorded_and_says_what_helps(
@@ -113,14 +113,14 @@ def test_a_sample_that_does_not_fit_alone_is_recorded_and_says_what_helps(
     shortage.most_tokens = 100
     result = run("gradients.workers=2", root="cut")
     samples = result.samples()
-    assert samples["status"].to_list() == ["ok"] * 11 + ["out_of_memory"] + ["ok"] * 18
+    assert samples["status"].to_list() == ["ok"] * 11 + ["out_of_memory"] + ["ok"] * 6
     assert "gradients.checkpointing=true" in samples["reason"][11]
     assert "model.max_length" in samples["reason"][11]
     assert samples["n_response_tokens"][11] == whole.samples()["n_response_tokens"][11]
     good = whole.rows().filter(pl.col("sample_id") != samples["sample_id"][11])
     assert_rows_agree(result.rows(), good)
     summary = json.loads(result.paths.summary.read_text())
-    assert summary["samples"] == {"ok": 29, "out_of_memory": 1}
+    assert summary["samples"] == {"ok": 17, "out_of_memory": 1}
 
 
 def test_an_unfinished_point_tries_again_what_did_not_fit(run: Run, shortage: Shortage) -> None:
@@ -137,7 +137,7 @@ def test_an_unfinished_point_tries_again_what_did_not_fit(run: Run, shortage: Sh
 
 def batches() -> list[Batch]:
     torch.manual_seed(0)
-    ids = torch.randint(1, VOCABULARY, (6, 4, 14))
+    ids = torch.randint(1, VOCABULARY, (4, 4, 14))
     response = (torch.arange(14) >= 6).expand(4, -1)
     return [make_batch(one, response, None) for one in ids]
 
@@ -172,7 +172,7 @@ def test_running_out_in_the_backward_pass_leaves_nothing_behind(
         monkeypatch.setattr(RowSink, "add_layer", greedy)
         found = in_order(engine.measure_all(batches()))
     assert failed
-    assert len(found) == len(expected) == 24
+    assert len(found) == len(expected) == 16
     for a, b in zip(found, expected, strict=True):
         assert len(a.rows) == 12
         assert_same(a, b)

@@ -110,7 +110,7 @@ stored = 0
 def last_moment():
     global stored
     stored += 1
-    return stored == 30 and threading.Event().wait()  # to be killed there at the latest
+    return stored == 12 and threading.Event().wait()  # to be killed there at the latest
 
 extract(compose(*sys.argv[1:]), stop=last_moment)
 """
@@ -120,7 +120,7 @@ def test_kill_9_in_the_middle_then_again_equals_an_undisturbed_run(
     run: Point, overrides: list[str], tmp_path: Path
 ) -> None:
     """Really killed, at a moment of the machine's choosing, with samples stored and others not."""
-    slow = [*overrides, "n_samples=40", "gradients.batch_tokens=1"]
+    slow = [*overrides, "n_samples=16", "gradients.batch_tokens=1"]
     command = [sys.executable, "-c", KILLED, *slow]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     paths = PointPaths(tmp_path / "results", _point_id(slow))
@@ -128,7 +128,7 @@ def test_kill_9_in_the_middle_then_again_equals_an_undisturbed_run(
     process.send_signal(signal.SIGKILL)
     process.wait()
     stored = len(list(paths.parts.glob("samples-*.parquet")))
-    assert 5 <= stored <= 30
+    assert 5 <= stored <= 12
     assert point_state(paths) is PointState.STOPPED
 
     seen: list[int] = []
@@ -143,7 +143,7 @@ def test_kill_9_in_the_middle_then_again_equals_an_undisturbed_run(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module.Engine, "measure", counting)
         resumed = run(*slow[len(overrides) :])
-    assert sum(seen) == 40 - stored
+    assert sum(seen) == 16 - stored
     undisturbed = run(*slow[len(overrides) :], f"store.root={tmp_path / 'undisturbed'}")
     assert_rows_agree(resumed.rows(), undisturbed.rows())
     assert_frame_equal(resumed.samples().drop("seconds"), undisturbed.samples().drop("seconds"))

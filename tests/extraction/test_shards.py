@@ -53,7 +53,7 @@ def overrides(saved_model: Path, tmp_path: Path) -> list[str]:
         "model.name=tiny",
         "tracking=none",
         "cot=simplified",
-        "n_samples=12",
+        "n_samples=9",
         "gradients.batch_tokens=256",
         "gradients.workers=1",
         f"store.root={tmp_path / 'results'}",

@@ -28,8 +28,8 @@ from gradsweep.identity import point_id
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.tracking.wandb.run_log import logged, segments
 
-MANY = ("n_samples=60", "gradients.batch_tokens=1")
-"""Long enough to be killed in the middle, one sample at a time."""
+MANY = ("n_samples=24", "gradients.batch_tokens=1")
+"""To be killed in the middle, one sample at a time."""
 
 EXTRACT = """
 import sys, threading
@@ -41,7 +41,7 @@ stored = 0
 def last_moment():
     global stored
     stored += 1
-    return stored == 50 and threading.Event().wait()  # to be killed there at the latest
+    return stored == 20 and threading.Event().wait()  # to be killed there at the latest
 
 extract(compose(*sys.argv[1:]), show_progress=False, stop=last_moment)
 """
@@ -184,14 +184,14 @@ def test_killed_and_resumed_each_sample_is_there_once(
     mode: str, overrides: list[str], run: Callable[..., PointPaths], receiver: Receiver
 ) -> None:
     more = [*MANY, f"tracking.mode={mode}"]
-    paths = kill_in_the_middle([*overrides, *more], 25)
+    paths = kill_in_the_middle([*overrides, *more], 8)
     wandb.teardown()
     run(*more)
     if mode == "offline":
         assert receiver.runs == []
         found = [logged(segment, "sample") for segment in segments(paths.results)]
         assert len(found) == 2
-        assert sum(map(len, found)) == len(set.union(*found)) == 60
+        assert sum(map(len, found)) == len(set.union(*found)) == 24
         assert run_verb("sync", [str(paths.results)]) == 0
     received(receiver, paths)
 
