@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Optional
 
 from gradsweep.errors import ConfigError
 from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS
+
+NO_TRACKER = "none"
+"""`tracking.kind` of points that are only stored."""
 
 
 class Solver(Enum):
@@ -17,11 +21,6 @@ class Solver(Enum):
     token_gram = "token_gram"
     weight_gram = "weight_gram"
     svd = "svd"
-
-
-class TrackerKind(Enum):
-    none = "none"
-    wandb = "wandb"
 
 
 class WandbMode(Enum):
@@ -95,9 +94,22 @@ class StoreConfig:
 
 @dataclass
 class TrackingConfig:
-    kind: TrackerKind = TrackerKind.none
+    kind: str = NO_TRACKER
+    """`none`, or the name of a folder of gradsweep/tracking."""
     project: str = "gradsweep"
     entity: Optional[str] = None
     mode: WandbMode = WandbMode.auto
     samples: bool = True
     """A history row per sample, live; false leaves curves, summary, table and rows at the end."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in tracker_kinds():
+            raise ConfigError(
+                f"tracking.kind={self.kind}: allowed are {', '.join(tracker_kinds())}"
+            )
+
+
+def tracker_kinds() -> list[str]:
+    """`none` and the trackers there are: folders of gradsweep/tracking, which is not imported."""
+    room = Path(__file__).resolve().parent.parent / "tracking"
+    return [NO_TRACKER, *sorted(path.parent.name for path in room.glob("*/tracker.py"))]

@@ -156,6 +156,13 @@ class WandbTracker:
             )
 
 
+def start_tracker(
+    config: Config, point_id: str, sweep: str | None, versions: Mapping[str, str]
+) -> WandbTracker:
+    """Start following a point; what `tracking.make_tracker` calls for `tracking.kind=wandb`."""
+    return WandbTracker(config, point_id, sweep, versions)
+
+
 def _described(mode: wandb_mode.Mode, description: RunDescription, results: Path) -> str:
     """One line for a reader; the same for every point of a sweep."""
     if mode.name == "disabled":

@@ -10,7 +10,7 @@ from gradsweep.analysis.conditions import IRRELEVANT
 from gradsweep.errors import ConfigError
 from gradsweep.records import AXES
 from gradsweep.report.figures.style import level_colours
-from gradsweep.tracking.wandb.dashboard import keys
+from gradsweep.tracking.wandb import schema
 from gradsweep.tracking.wandb.dashboard.contents import Contents
 
 CONDITION = ("cot", "correctness")
@@ -57,9 +57,9 @@ def pinned_columns() -> list[str]:
 def result_columns(shown: Contents) -> list[str]:
     """Of the run table, after the axes: state, then mean, MAD and RD of the first metric."""
     metric = shown.metrics[0]
-    names = [keys.mean, keys.mad, *([keys.rd] if shown.has_pairs else [])]
+    names = [schema.mean_name, schema.mad_name, *([schema.rd_name] if shown.has_pairs else [])]
     scalars = [name(metric, projection) for name in names for projection in shown.projections]
-    return ["run:state", *(f"summary:{name}" for name in [*scalars, keys.FAILURE])]
+    return ["run:state", *(f"summary:{name}" for name in [*scalars, schema.FAILURE])]
 
 
 def _paler(colour: str) -> str:

@@ -9,7 +9,7 @@ import wandb_workspaces.workspaces.interface as ws
 from wandb_workspaces import expr
 
 from gradsweep.report.labels import metric_label
-from gradsweep.tracking.wandb.dashboard import ids, panels, runsets, words
+from gradsweep.tracking.wandb.dashboard import panels, runsets, words
 from gradsweep.tracking.wandb.dashboard.contents import Contents, Place
 
 
@@ -23,7 +23,7 @@ def workspace(shown: Contents, place: Place) -> ws.Workspace:
         settings=ws.WorkspaceSettings(x_axis="layer", smoothing_type="none", max_runs=panels.MANY),
         runset_settings=_run_table(shown),
     )
-    view._internal_runset_id = ids.settled("workspace", "runs")
+    view._internal_runset_id = panels.settled("workspace", "runs")
     return view
 
 
@@ -108,7 +108,7 @@ def _running(shown: Contents) -> list[ws.Section]:
 def _section(
     title: str, content: Sequence[panels.Panel], columns: int = panels.WIDEST, is_open: bool = False
 ) -> ws.Section:
-    ids.settle_panels(content, "workspace", title)
+    panels.settle_panels(content, "workspace", title)
     rows = min(3, -(-len(content) // columns))
     layout = ws.SectionLayoutSettings(columns=columns, rows=rows)
     return ws.Section(name=title, panels=list(content), is_open=is_open, layout_settings=layout)
