@@ -11,6 +11,7 @@ import pytest
 from gradsweep.cli.verbs import VERBS
 from gradsweep.config.composition import compose_raw
 from gradsweep.config.files import AXIS_GROUPS, options
+from gradsweep.models.projections.adapters import ADAPTERS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [
@@ -26,6 +27,10 @@ def test_links_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
+
+
+def test_the_readme_counts_the_families() -> None:
+    assert f"all {len(ADAPTERS)} supported families" in (ROOT / "README.md").read_text()
 
 
 def commands() -> list[str]:

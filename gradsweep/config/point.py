@@ -37,6 +37,11 @@ class Config:
     def __post_init__(self) -> None:
         if self.n_samples is not None and self.n_samples < 1:
             raise ConfigError(f"n_samples must be at least 1, got {self.n_samples}")
+        if self.sweep is not None and (not self.sweep.strip(" .") or "/" in self.sweep):
+            raise ConfigError(
+                f"sweep={self.sweep!r} must name a folder of store.root/sweeps: letters, digits "
+                "and other characters but '/'"
+            )
         whole = isinstance(self.model, ModelConfig)  # data alone are loaded without a model
         if whole and self.model.device_map is not None and self.gradients.device != "auto":
             raise ConfigError(
