@@ -16,7 +16,7 @@ from gradsweep.plan.grid import hydra_settings
 COMMANDS = ("run", "multirun", "cfg", "info", "shell_completion", "hydra_help")
 """Flags of Hydra's that exclude each other; without one of them it runs one point."""
 PRINTING = ("cfg", "info", "shell_completion", "hydra_help")
-"""Those after which Hydra only prints, or installs, something of its own."""
+"""Flags after which Hydra only prints, or installs, something of its own."""
 
 
 @dataclass(frozen=True)

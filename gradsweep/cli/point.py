@@ -39,7 +39,10 @@ def main(composed: DictConfig) -> str:
 
 
 def run_point(config: Config) -> None:
-    """Measure the point unless its files say that it is done; raises as `extract`."""
+    """Measure the point unless its files say that it is done.
+
+    Raises what `gradsweep.extract` raises.
+    """
     paths = PointPaths(config.results, point_id(config))
     label = _label(config, paths.point_id)
     if point_state(paths) is PointState.DONE:

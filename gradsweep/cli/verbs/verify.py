@@ -34,15 +34,16 @@ def run(args: Sequence[str]) -> int:
             progress.update(task, description="weight gradients decomposed", total=total)
             return lambda: progress.advance(task)
 
-        found = verify(config, start)
+        verification = verify(config, start)
     console = Console(highlight=False, markup=False)
     console.print(f"{config.axes} · {config.model.dtype.name}", soft_wrap=True)
-    console.print(verification_table(found))
-    for reason in found.skipped:
+    console.print(verification_table(verification))
+    for reason in verification.skipped:
         console.print(reason, soft_wrap=True)
-    verdict = "within tolerance" if found.holds else "BEYOND TOLERANCE"
-    console.print(f"verify: {found.n_samples} samples, {verdict}", style="bold", soft_wrap=True)
-    return int(not found.holds)
+    verdict = "within tolerance" if verification.holds else "BEYOND TOLERANCE"
+    summary = f"verify: {verification.n_samples} samples, {verdict}"
+    console.print(summary, style="bold", soft_wrap=True)
+    return int(not verification.holds)
 
 
 def _one_point(args: Sequence[str]) -> Config:
