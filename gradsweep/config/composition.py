@@ -1,4 +1,4 @@
-"""From overrides to a checked `Config`, through Hydra; no model or torch involved."""
+"""Composition of overrides into a checked `Config`, through Hydra; no model or torch involved."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def register_configs() -> None:
 
 
 def to_config(composed: DictConfig) -> Config:
-    """Plain checked dataclasses from what Hydra composed.
+    """Turn what Hydra composed into plain, checked dataclasses.
 
     Raises:
         ConfigError: a cross-field check failed (the message names the field), or a

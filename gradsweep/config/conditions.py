@@ -1,4 +1,4 @@
-"""The axes of what is asked: dataset and correctness (paper section 3)."""
+"""The axes dataset and correctness (paper section 3)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Config:
     n_samples: Optional[int] = None
     """Samples of this point; None is the dataset's own number."""
     seed: int = 0
-    """Of the subset, the generated questions and the irrelevant responses."""
+    """Decides the subset, the generated questions and the irrelevant responses."""
     sweep: Optional[str] = None
     """Name of the sweep this point belongs to; set by a multirun when not given."""
 
@@ -57,7 +57,7 @@ class Config:
 
     def _require_level(self, field_name: str, level: CotLevel) -> None:
         """Raises `ExcludedPointError` when the dataset is known not to have this level."""
-        levels = [one.name for one in self.dataset.available_levels]
+        levels = [available.name for available in self.dataset.available_levels]
         if levels and level.name not in levels:
             source = " from the hub" if self.dataset.from_hub else ""
             raise ExcludedPointError(
