@@ -45,7 +45,7 @@ def _shared_anyway(config: Config) -> bool:
 
 
 def _own(config: Config) -> str:
-    """Of the data at `cot.level`."""
+    """The fingerprint of the data at `cot.level`."""
     if config.dataset.kind is DatasetKind.arithmetic:
         require_version(config)
         return digest("arithmetic", str(VERSION), str(config.dataset.size), str(config.seed))
@@ -53,5 +53,5 @@ def _own(config: Config) -> str:
         return digest("jsonl", content_hash(jsonl_file(config), JSONL_FIELD))
     if config.dataset.from_hub:
         questions = read_hub(config).questions
-        return digest("hub", *(text for one in questions for text in (one.prompt, one.response)))
+        return digest("hub", *(text for q in questions for text in (q.prompt, q.response)))
     return digest("paper", *paper_files(config).content_hashes())

@@ -1,4 +1,4 @@
-"""From a config to its samples: read the dataset, take the subset, apply the correctness."""
+"""The samples of a config: read the dataset, take the subset, apply the correctness."""
 
 from __future__ import annotations
 
@@ -119,10 +119,10 @@ class _Lengths:
         assert config.cot.match_length is not None
         self._config = replace(config, cot=CotConfig(config.cot.match_length))
         self._dataset = _read(self._config)
-        self._by_id = {one.question_id: one for one in self._dataset.questions}
+        self._by_id = {q.question_id: q for q in self._dataset.questions}
 
     def known(self, questions: Sequence[Question]) -> Sequence[Question]:
-        """Those of `questions` that have a response at `cot.match_length` too.
+        """Keep the questions that have a response at `cot.match_length` too.
 
         Raises:
             ExcludedPointError: none has.
@@ -137,7 +137,7 @@ class _Lengths:
         return shared
 
     def references(self, questions: Sequence[Question]) -> Sequence[str | None]:
-        """Correct or irrelevant ones, as the point itself has."""
+        """The responses at `cot.match_length`: correct or irrelevant, as the point's own are."""
         same = [self._by_id[question.question_id] for question in questions]
         return _responses(self._dataset, same, self._config)
 
