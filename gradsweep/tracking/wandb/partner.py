@@ -42,10 +42,10 @@ def difference(paths: PointPaths) -> Difference:
     for metric in METRICS:
         if rows.filter(pl.col(metric).cast(pl.Float64).is_finite()).is_empty():
             continue
-        found = relative_difference(rows, metric)
-        for projection, mean in _defined(relative_difference_means(found), "projection"):
+        differences = relative_difference(rows, metric)
+        for projection, mean in _defined(relative_difference_means(differences), "projection"):
             scalars[rd_name(metric, projection)] = mean
-        for projection, layer, value in _defined(found, "projection", "layer"):
+        for projection, layer, value in _defined(differences, "projection", "layer"):
             layers.setdefault(layer, {})[rd_curve_name(metric, projection)] = value
     return Difference(scalars, layers)
 

@@ -5,7 +5,7 @@ reference to the point's own file, so upload before results are moved.
 
 A resumed point starts again under the same id: online W&B continues the run, offline a further
 folder appears, and `python -m gradsweep sync` joins them. What was stored but not logged before a
-kill is logged by the next start, or when the point is complete (`wandb_run`).
+kill is logged by the next start, or when the point is complete (`wandb.run`).
 
 W&B never stops or holds up extraction: a fault is reported once as a warning and the tracker
 turns itself off. The thread of a finished point uploads while the next points are measured; only
@@ -93,7 +93,7 @@ class WandbTracker:
         self._end("closing the run", lambda run: run.fail(reason))
 
     def wait(self, seconds: float | None = None) -> None:
-        """Until a finished point's thread has ended, or so long."""
+        """Wait until a finished point's thread has ended, or so many seconds."""
         if self._thread:
             self._thread.join(seconds)
 

@@ -53,7 +53,7 @@ def _overview(shown: Contents) -> ws.Section:
 
 def _questions(shown: Contents) -> list[ws.Section]:
     first, *others = shown.metrics
-    found = [
+    sections = [
         _section(
             f"How large? {metric_label(first)} by layer",
             [*panels.layer_curves(shown, first), *panels.mean_bars(shown, first)],
@@ -66,7 +66,7 @@ def _questions(shown: Contents) -> list[ws.Section]:
         ),
     ]
     if shown.has_pairs:
-        found.append(
+        sections.append(
             _section(
                 "Right from wrong? RD of correct and irrelevant",
                 [*panels.rd_curves(shown, first), *panels.rd_bars(shown, first)],
@@ -75,8 +75,8 @@ def _questions(shown: Contents) -> list[ws.Section]:
         )
     for metric in others:
         shape = [*panels.layer_curves(shown, metric), *panels.mean_bars(shown, metric)]
-        found.append(_section(f"Of which shape? {metric_label(metric)}", shape))
-    return found
+        sections.append(_section(f"Of which shape? {metric_label(metric)}", shape))
+    return sections
 
 
 def _axes(shown: Contents) -> list[ws.Section]:
