@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -49,16 +48,14 @@ def test_help_teaches_axes_options_and_examples() -> None:
     assert max(map(len, text.splitlines())) <= 95
 
 
-def test_help_answers_at_once_without_heavy_imports() -> None:
+def test_help_answers_without_heavy_imports() -> None:
     code = (
         "import sys; from gradsweep.cli import main; main(['--help']);"
         "sys.exit(sum(m in sys.modules for m in ('torch', 'hydra', 'polars', 'transformers')))"
     )
-    start = time.monotonic()
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert answer.returncode == 0
     assert "axes" in answer.stdout
-    assert time.monotonic() - start < 2
 
 
 def test_planning_and_reading_never_import_torch(tiny: list[str]) -> None:
