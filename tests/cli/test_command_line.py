@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
+from helpers.own_yaml import mine
 
 from gradsweep.cli import main
 from gradsweep.cli.command_line import read_command_line
@@ -16,47 +16,6 @@ from gradsweep.jobs.status.points import known_points
 Captured = pytest.CaptureFixture[str]
 
 pytestmark = pytest.mark.usefixtures("wide_terminal")
-
-
-@pytest.fixture
-def own(tmp_path: Path, saved_model: Path) -> Path:
-    """A user's own YAML: a model, an experiment, a launcher, a main config; and two datasets."""
-    records = {
-        "good": {"prompt": "1 + 1?", "responses": {"none": "2"}},
-        "bad": {"prompt": "1 + 1?", "responses": {"none": ""}},
-        "apart": {"prompt": "2 + 2?", "responses": {"detailed": "It is 4."}},
-    }
-    (tmp_path / "good.jsonl").write_text(json.dumps(records["good"]) + "\n")
-    (tmp_path / "bad.jsonl").write_text(json.dumps(records["bad"]) + "\n")
-    lines = [json.dumps(records["good"]), json.dumps(records["apart"])]
-    (tmp_path / "apart.jsonl").write_text("\n".join(lines) + "\n")
-    files = {
-        "model/mine": f"name: mine\nsource:\n  kind: folder\n  path: {saved_model}\n",
-        "experiment/two": "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n"
-        "    params:\n      n_samples: 1,2\n",
-        "start": "defaults: [config, {override model: mine}, _self_]\nn_samples: 1\n",
-        "foreign": "colour: red\n",
-        "hydra/launcher/here": "defaults: [local, _self_]\narray_parallelism: 1\nwait: true\n",
-    }
-    folder = tmp_path / "own yaml"
-    for name, text in files.items():
-        path = folder / f"{name}.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
-def mine(own: Path, data: str = "good") -> list[str]:
-    """A run of the user's own model, which takes a second."""
-    flags = [f"--config-dir={own}", "model=mine", "dataset=jsonl", "tracking=none"]
-    return [*flags, f"dataset.path={own.parent / data}.jsonl"]
-
-
-def manifest(results: Path = Path("results")) -> dict[str, object]:
-    (path,) = (results / "sweeps").glob("*/manifest.json")
-    content = json.loads(path.read_text())
-    assert isinstance(content, dict)
-    return content
 
 
 # --- reading
@@ -252,69 +211,3 @@ def test_verify_and_doctor_take_ones_own_options(own: Path, capsys: Captured) ->
     assert "mine" in capsys.readouterr().out
     assert main(["doctor", f"--config-dir={own}"]) == 1
     assert "goes with overrides" in capsys.readouterr().err
-
-
-# --- each point once
-
-
-def test_each_point_of_a_grid_is_started_once(own: Path, capsys: Captured) -> None:
-    twice = ["gradients.batch_tokens=64,128", "correctness.source=auto,generated"]
-    assert main(["-m", *mine(own, "bad"), *twice]) == 1
-    shown = capsys.readouterr().err
-    assert "left out: 3 cells that are the same point as another" in shown
-    assert shown.count("error:") == 1, "the failing point was tried once"
-    (point,) = manifest()["points"]  # type: ignore[misc]
-    assert "gradients.batch_tokens=64" in point["overrides"]
-
-
-def test_a_sweeps_name_may_hold_any_character_of_a_file_name(own: Path, capsys: Captured) -> None:
-    assert main(["-m", *mine(own), "sweep='it\\'s a, b'"]) == 0
-    assert manifest()["name"] == "it's a, b"
-    assert "[1/1]" in capsys.readouterr().err
-
-
-def test_a_name_that_is_used_again_for_other_points_is_noticed(own: Path, capsys: Captured) -> None:
-    assert main(["-m", *mine(own), "sweep=mine", "n_samples=1"]) == 0
-    assert "other points" not in capsys.readouterr().err
-    assert main(["-m", *mine(own), "sweep=mine", "n_samples=2"]) == 0
-    assert "sweep mine had 1 other points" in capsys.readouterr().err
-
-
-def test_a_bare_multirun_plans_the_default_point(capsys: Captured) -> None:
-    assert main(["plan", "-m"]) == 0
-    assert "1 points" in capsys.readouterr().out
-
-
-def test_the_last_of_two_names_counts(own: Path) -> None:
-    assert main(["-m", *mine(own), "sweep=first", "sweep=last"]) == 0
-    assert manifest()["name"] == "last"
-
-
-# --- exit statuses
-
-
-def test_interrupted_is_130(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("gradsweep.cli.point.run_point", interrupted)
-    assert main(["-m", *mine(own)]) == 130
-    assert main(mine(own)) == 130
-
-
-@pytest.mark.parametrize("verb", [[], ["plan"], ["verify"]])
-def test_no_sample_at_all_is_one_error_with_the_reason(
-    verb: list[str], own: Path, capsys: Captured
-) -> None:
-    assert main([*verb, *mine(own, "apart"), "cot.match_length=detailed"]) == 1
-    message = capsys.readouterr().err
-    assert message.count("error:") == 1
-    assert "cot.match_length=detailed: none of the 1 questions" in message
-
-
-def test_in_a_grid_the_other_points_run(own: Path, capsys: Captured) -> None:
-    grid = ["-m", *mine(own, "apart"), "cot.match_length=null,detailed"]
-    assert main(["plan", *grid]) == 0
-    assert "1 points" in capsys.readouterr().out
-    assert main(grid) == 0
-    assert "left out: cot.match_length=detailed" in capsys.readouterr().err
