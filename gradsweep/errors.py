@@ -15,6 +15,10 @@ class ConfigError(GradsweepError, ValueError):
     """A config field, or a combination of fields, that cannot be run."""
 
 
+class UsageError(ConfigError):
+    """A command line that cannot be read: an unknown verb or flag. Its exit status is 2."""
+
+
 class ExcludedPointError(ConfigError):
     """A cell of the grid that the study does not have (a dataset without that CoT level)."""
 

@@ -23,7 +23,7 @@ from gradsweep.models.cache import ModelCache
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import coverage, find_projections
 from gradsweep.plan.estimate.cost import Meter
-from gradsweep.plan.estimate.running import hardware_under
+from gradsweep.plan.estimate.hardware import hardware_under
 from gradsweep.progress import console, sample_progress, say_once
 from gradsweep.records import WHOLE, Axes, SampleStatus, Shard
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state

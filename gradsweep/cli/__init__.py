@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from gradsweep import __version__
 from gradsweep.cli.help import help_text
 
-HELP_FLAGS = {"-h", "--help", "help"}
+HELP_FLAGS = {"-h", "--help"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,27 +18,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     2: the command line itself is wrong. 130: interrupted; stored samples are kept.
     """
     args = list(sys.argv[1:] if argv is None else argv)
-    if args and args[0] in HELP_FLAGS:
+    if args[:1] == ["help"] or (HELP_FLAGS & set(args) and not _is_verb(args[0])):
         print(help_text())
+        return 0
+    if args[:1] == ["--version"]:
+        print(f"gradsweep {__version__}")
         return 0
     # Hydra and Polars take half a second to import: --help answers without them.
     from gradsweep.cli.run import run
-    from gradsweep.cli.verbs import VERBS, run_verb
-    from gradsweep.errors import GradsweepError
+    from gradsweep.cli.verbs import run_verb
+    from gradsweep.errors import GradsweepError, UsageError
     from gradsweep.progress import console, show_error
 
     try:
-        if args and (args[0] in VERBS or _looks_like_a_verb(args[0])):
+        if args and _is_verb(args[0]):
             return run_verb(args[0], args[1:])
         return run(args)
     except GradsweepError as error:
         show_error(str(error))
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         console.print("stopped; what is stored is kept: the same command goes on from there")
         return 130
 
 
-def _looks_like_a_verb(word: str) -> bool:
+def _is_verb(word: str) -> bool:
     """Hydra's arguments have a `=`, start with a dash, or delete a default with `~`."""
     return "=" not in word and not word.startswith(("-", "~"))

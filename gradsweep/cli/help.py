@@ -61,6 +61,7 @@ _MEANING = {
 
 
 def help_text() -> str:
+    """The whole text: usage, examples, axes with their options, fields, verbs."""
     axes = "\n".join(_group(f"{group}=…", group) for group in AXIS_GROUPS)
     experiments = _group("+experiment=…", "experiment")
     width = max(map(len, VERBS))
@@ -71,9 +72,9 @@ def help_text() -> str:
 
 def _group(given: str, group: str) -> str:
     lines = [f"  {given}  {_MEANING[group]}"]
-    found = _with_memory(options(group)) if group == "model" else options(group)
-    width = max(map(len, found), default=0)
-    for name, sentence in found.items():
+    lines_by_option = _with_memory(options(group)) if group == "model" else options(group)
+    width = max(map(len, lines_by_option), default=0)
+    for name, sentence in lines_by_option.items():
         lines += textwrap.wrap(
             sentence,
             width=90,
@@ -84,7 +85,7 @@ def _group(given: str, group: str) -> str:
 
 
 def _with_memory(models: dict[str, str]) -> dict[str, str]:
-    """A column of memory behind the options' names; blank where an option has no size."""
+    """Add a column of memory behind the options' names; blank where an option has no size."""
     sizes = option_values("model", "parameters")
     memory = {name: amount(weights_gb(int(n), "float32")) for name, n in sizes.items()}
     width = max(map(len, models))

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from gradsweep.config import Config
 from gradsweep.config.composition import VERSION_BASE, register_configs, to_config
 from gradsweep.config.files import config_dir
-from gradsweep.errors import ExcludedPointError, GradsweepError
+from gradsweep.errors import GradsweepError
 from gradsweep.identity import point_id
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, point_state
@@ -30,8 +30,6 @@ def main(composed: DictConfig) -> str:
     multirun = HydraConfig.get().mode is RunMode.MULTIRUN
     try:
         run_point(to_config(composed))
-    except ExcludedPointError:
-        return "excluded"  # the plan has said so already
     except GradsweepError as error:
         if not multirun:
             raise SystemExit(_report(error)) from None
@@ -41,7 +39,10 @@ def main(composed: DictConfig) -> str:
 
 
 def run_point(config: Config) -> None:
-    """Measure the point unless its files say that it is done; raises as `extract`."""
+    """Measure the point unless its files say that it is done.
+
+    Raises what `gradsweep.extract` raises.
+    """
     paths = PointPaths(config.results, point_id(config))
     label = _label(config, paths.point_id)
     if point_state(paths) is PointState.DONE:

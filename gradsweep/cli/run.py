@@ -6,40 +6,55 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from gradsweep.cli.command_line import CommandLine, read_command_line
 from gradsweep.config.composition import checked
 from gradsweep.jobs.command import GridLauncher, grid_launcher, said
 from gradsweep.plan import Plan, checked_plan, freeze
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, point_state
+from gradsweep.store.manifest import read_manifest
 from gradsweep.tracking import uploads_left
 
 UPLOAD_SECONDS = 3.0
 """Within which nobody wonders why a command that has shown its results does not end."""
-MULTIRUN_FLAGS = {"-m", "--multirun"}
+SWEEPER = "hydra_plugins.gradsweep_launcher.sweeper.PlannedSweeper"
+"""Runs the points of the manifest, each once, and no cell that is not a point."""
 
 
 def run(args: Sequence[str]) -> int:
-    """Run `args` as Hydra arguments; returns the exit status."""
-    overrides = [arg for arg in args if not arg.startswith("-")]
-    multirun = bool(MULTIRUN_FLAGS & set(args))
-    if set(args) - set(overrides) - MULTIRUN_FLAGS:
-        # --cfg, --info, --config-dir and the like are Hydra's own business.
-        return _hydra(args)
-    launcher = checked(lambda: grid_launcher(overrides, multirun))
-    plan = checked_plan(overrides, multirun)
-    if multirun:
+    """Run `args` as Hydra arguments; returns the exit status.
+
+    Raises:
+        UsageError: the command line cannot be read.
+        ConfigError, DataError: what no point could run with.
+    """
+    line = read_command_line(args)
+    if line.prints:
+        return checked(lambda: _hydra(args))
+    launcher = checked(lambda: grid_launcher(line.overrides, line.multirun, line.source))
+    plan = checked_plan(line.overrides, line.multirun, line.source)
+    sweep = None
+    if line.multirun:
         command = ["python", "-m", "gradsweep", *args]
-        sweep = freeze(plan, command)
         console.print(_headline(plan), soft_wrap=True)
+        sweep = freeze(plan, command)
         if launcher:
             return _launch(plan, sweep, launcher, command)
-        args = [*args, f"sweep={plan.name}"]
-    status = _hydra(args)
-    status = _conclude(plan, sweep if multirun else None) or status
+    status = _hydra(_hydra_arguments(line, plan))
+    status = _conclude(plan, sweep) or status
     if left := uploads_left(UPLOAD_SECONDS):
-        said = f"W&B is still uploading {left} points; Ctrl-C leaves that to `gradsweep sync`"
-        console.print(said, style="dim", soft_wrap=True)
+        note = f"W&B is still uploading {left} points; Ctrl-C leaves that to `gradsweep sync`"
+        console.print(note, style="dim", soft_wrap=True)
     return status
+
+
+def _hydra_arguments(line: CommandLine, plan: Plan) -> list[str]:
+    """The checked command line for Hydra, which runs what was planned and nothing else."""
+    args = [*line.source.flags, *line.overrides]
+    if not line.multirun:
+        return args
+    name = plan.name.replace("\\", "\\\\").replace("'", "\\'")
+    return ["--multirun", *args, f"sweep='{name}'", f"hydra.sweeper._target_={SWEEPER}"]
 
 
 def _hydra(args: Sequence[str]) -> int:
@@ -69,7 +84,19 @@ def _headline(plan: Plan) -> str:
     if plan.duplicates:
         lines.append(f"left out: {plan.duplicates} cells that are the same point as another")
     lines += [f"left out: {reason}" for reason in plan.excluded]
+    if others := _others_of_that_name(plan):
+        lines.append(
+            f"note: sweep {plan.name} had {others} other points; it stands for these from now on, "
+            "and the results of the others stay"
+        )
     return "\n".join(lines)
+
+
+def _others_of_that_name(plan: Plan) -> int:
+    """How many points an earlier command of the same sweep name planned, and this one does not."""
+    paths = SweepPaths(Path(plan.results), plan.name)
+    earlier = read_manifest(paths)["points"] if paths.manifest.exists() else []
+    return len({point["point_id"] for point in earlier} - {p.point_id for p in plan.points})
 
 
 def _conclude(plan: Plan, sweep: SweepPaths | None) -> int:
@@ -94,5 +121,8 @@ def _conclude(plan: Plan, sweep: SweepPaths | None) -> int:
 def _why(paths: PointPaths) -> str:
     failed = failure(paths)
     if failed is None:
-        return f"{point_state(paths).value}; run the same command again to go on"
+        state = point_state(paths)
+        if state is PointState.NEW:
+            return "it could not be started; the reason is above"
+        return f"{state.value}; run the same command again to go on"
     return f"{failed['error']}: {failed['message']} ({failed['file']})"

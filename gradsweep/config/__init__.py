@@ -26,10 +26,10 @@ from gradsweep.config.model import Quantization as Quantization
 from gradsweep.config.model import SourceKind as SourceKind
 from gradsweep.config.point import DEFAULT_OBJECTIVE as DEFAULT_OBJECTIVE
 from gradsweep.config.point import Config as Config
+from gradsweep.config.run import NO_TRACKER as NO_TRACKER
 from gradsweep.config.run import GradientsConfig as GradientsConfig
 from gradsweep.config.run import Solver as Solver
 from gradsweep.config.run import SpectraOptions as SpectraOptions
 from gradsweep.config.run import StoreConfig as StoreConfig
-from gradsweep.config.run import TrackerKind as TrackerKind
 from gradsweep.config.run import TrackingConfig as TrackingConfig
 from gradsweep.config.run import WandbMode as WandbMode

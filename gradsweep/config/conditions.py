@@ -1,4 +1,4 @@
-"""The axes of what is asked: dataset and correctness (paper section 3)."""
+"""The axes dataset and correctness (paper section 3)."""
 
 from __future__ import annotations
 
@@ -87,6 +87,8 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if self.n_samples < 1:
             raise ConfigError(f"dataset.n_samples must be at least 1, got {self.n_samples}")
+        if self.size < 1:
+            raise ConfigError(f"dataset.size must be at least 1, got {self.size}")
         for level, tokens in self.tokens.items():
             if level not in CotLevel.__members__ or tokens < 1:
                 raise ConfigError(

@@ -26,17 +26,17 @@ def option_values(group: str, field: str) -> dict[str, str]:
 
     Read line by line: --help answers before any YAML library is imported.
     """
-    found = {}
+    values = {}
     for path in sorted((config_dir() / group).glob("*.yaml")):
         for line in path.read_text(encoding="utf-8").splitlines():
             key, _, value = line.partition(": ")
             if key == field:
-                found[path.stem] = value.strip()
-    return found
+                values[path.stem] = value.strip()
+    return values
 
 
 def _reading_order(path: Path) -> tuple[int, str]:
-    """By name, but the levels of reasoning from none to most."""
+    """Sorts by name, but the levels of reasoning from none to most."""
     levels = ("none", "simplified", "detailed")
     return (levels.index(path.stem) if path.stem in levels else len(levels), path.stem)
 

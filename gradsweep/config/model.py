@@ -24,7 +24,7 @@ class SourceKind(Enum):
 
 
 class Prompt(Enum):
-    """How prompt and response become one text (DESIGN, Conditions)."""
+    """How prompt and response become one text: as they are, or in the model's chat template."""
 
     plain = "plain"
     chat = "chat"

@@ -37,7 +37,7 @@ class Config:
     n_samples: Optional[int] = None
     """Samples of this point; None is the dataset's own number."""
     seed: int = 0
-    """Of the subset, the generated questions and the irrelevant responses."""
+    """Decides the subset, the generated questions and the irrelevant responses."""
     sweep: Optional[str] = None
     """Name of the sweep this point belongs to; set by a multirun when not given."""
 
@@ -45,6 +45,11 @@ class Config:
         check_named_object(self.objective, "objective")
         if self.n_samples is not None and self.n_samples < 1:
             raise ConfigError(f"n_samples must be at least 1, got {self.n_samples}")
+        if self.sweep is not None and (not self.sweep.strip(" .") or "/" in self.sweep):
+            raise ConfigError(
+                f"sweep={self.sweep!r} must name a folder of store.root/sweeps: letters, digits "
+                "and other characters but '/'"
+            )
         whole = isinstance(self.model, ModelConfig)  # data alone are loaded without a model
         if whole and self.model.device_map is not None and self.gradients.device != "auto":
             raise ConfigError(
@@ -60,7 +65,7 @@ class Config:
 
     def _require_level(self, field_name: str, level: CotLevel) -> None:
         """Raises `ExcludedPointError` when the dataset is known not to have this level."""
-        levels = [one.name for one in self.dataset.available_levels]
+        levels = [available.name for available in self.dataset.available_levels]
         if levels and level.name not in levels:
             source = " from the hub" if self.dataset.from_hub else ""
             raise ExcludedPointError(

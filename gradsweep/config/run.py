@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
+from pathlib import Path
 from typing import Any, Optional
 
 from gradsweep.config.named_objects import check_named_object, identity_of
@@ -13,6 +14,9 @@ from gradsweep.errors import ConfigError
 from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
 
 _ROW_COLUMNS = {f.name for f in fields(SpectrumRow)} | {"sample_id", "question_id", "point_id"}
+
+NO_TRACKER = "none"
+"""`tracking.kind` of points that are only stored."""
 
 
 class Solver(Enum):
@@ -28,11 +32,6 @@ def _own_metrics_identity(nodes: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: identity_of(node, f"gradients.own_metrics.{name}") for name, node in nodes.items()
     }
-
-
-class TrackerKind(Enum):
-    none = "none"
-    wandb = "wandb"
 
 
 class WandbMode(Enum):
@@ -136,9 +135,22 @@ class StoreConfig:
 
 @dataclass
 class TrackingConfig:
-    kind: TrackerKind = TrackerKind.none
+    kind: str = NO_TRACKER
+    """`none`, or the name of a folder of gradsweep/tracking."""
     project: str = "gradsweep"
     entity: Optional[str] = None
     mode: WandbMode = WandbMode.auto
     samples: bool = True
     """A history row per sample, live; false leaves curves, summary, table and rows at the end."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in tracker_kinds():
+            raise ConfigError(
+                f"tracking.kind={self.kind}: allowed are {', '.join(tracker_kinds())}"
+            )
+
+
+def tracker_kinds() -> list[str]:
+    """`none` and the trackers there are: folders of gradsweep/tracking, which is not imported."""
+    room = Path(__file__).resolve().parent.parent / "tracking"
+    return [NO_TRACKER, *sorted(path.parent.name for path in room.glob("*/tracker.py"))]

@@ -14,6 +14,7 @@ from gradsweep.data.jsonl import jsonl_file
 from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import paper_files
 from gradsweep.data.questions import digest
+from gradsweep.data.samples import require_questions
 
 
 def fingerprint(config: Config) -> str:
@@ -31,11 +32,20 @@ def fingerprint(config: Config) -> str:
         parts = [_own(config)]
     if level is not None:
         parts.append(_own(replace(config, cot=CotConfig(level))))
+        if not _shared_anyway(config):
+            require_questions(config)
     return parts[0] if len(parts) == 1 else digest(*parts)
 
 
+def _shared_anyway(config: Config) -> bool:
+    """Whether both levels have the same questions, or a download would have to tell."""
+    if config.dataset.kind is DatasetKind.paper:
+        return not config.dataset.from_hub
+    return config.dataset.kind is DatasetKind.arithmetic and config.cot.kind is not CotKind.custom
+
+
 def _own(config: Config) -> str:
-    """Of the data at `cot.level`."""
+    """The fingerprint of the data at `cot.level`."""
     if config.dataset.kind is DatasetKind.arithmetic:
         require_version(config)
         return digest("arithmetic", str(VERSION), str(config.dataset.size), str(config.seed))
@@ -43,5 +53,5 @@ def _own(config: Config) -> str:
         return digest("jsonl", content_hash(jsonl_file(config), JSONL_FIELD))
     if config.dataset.from_hub:
         questions = read_hub(config).questions
-        return digest("hub", *(text for one in questions for text in (one.prompt, one.response)))
+        return digest("hub", *(text for q in questions for text in (q.prompt, q.response)))
     return digest("paper", *paper_files(config).content_hashes())

@@ -89,7 +89,7 @@ class _Sentences:
     def shuffled(
         self, question: Question, wrong: str | None, kind: AnswerKind, rng: Random
     ) -> list[str]:
-        """As many sentences as `question`'s response has, none of them its own."""
+        """Draw as many sentences as `question`'s response has, none of them its own."""
         reasoning, introduction, answer = split_final_line(question.response)
         own = split_sentences(reasoning)
         if kind is AnswerKind.text:
@@ -156,8 +156,8 @@ def _needed(wrong: str | None, question: Question) -> str:
     return wrong
 
 
-def _too_few(found: int) -> DataError:
+def _too_few(available: int) -> DataError:
     return DataError(
         "correctness=irrelevant needs sentences of other questions to draw from, and the data "
-        f"hold none for some question ({found} in all): use data with more, different responses"
+        f"hold none for some question ({available} in all): use data with more, different responses"
     )

@@ -34,10 +34,10 @@ class Record:
     place: str
     """Where it stands, for messages: `line 3`."""
     question_id: str | None
-    """As given in the file; None is for the prompt to decide."""
+    """The id in the file; without one (None) the prompt decides it."""
     prompt: str
     responses: dict[str, str]
-    """By level name, or under `ANY_LEVEL`."""
+    """Level name, or `ANY_LEVEL`, -> response."""
 
     def response(self, level: CotLevel) -> str | None:
         return self.responses.get(level.name, self.responses.get(ANY_LEVEL))

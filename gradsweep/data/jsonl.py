@@ -42,10 +42,10 @@ def jsonl_file(config: Config) -> Path:
 def _require_level(records: Sequence[Record], level: CotLevel, path: Path) -> None:
     if any(record.response(level) is not None for record in records):
         return
-    found = [name for name in LEVELS if any(name in record.responses for record in records)]
+    levels = [name for name in LEVELS if any(name in record.responses for record in records)]
     raise ExcludedPointError(
         f"{FIELD}: {path} has no response at cot={level.name}: "
-        f"its levels are {', '.join(found) or 'none at all'}"
+        f"its levels are {', '.join(levels) or 'none at all'}"
     )
 
 

@@ -1,4 +1,4 @@
-"""From a config to its samples: read the dataset, take the subset, apply the correctness."""
+"""The samples of a config: read the dataset, take the subset, apply the correctness."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import read_paper
 from gradsweep.data.questions import Dataset, Question, digest
 from gradsweep.data.steps import count_steps, keep_steps
+from gradsweep.errors import DataError, ExcludedPointError
 from gradsweep.records import Sample
 
 _READERS: dict[DatasetKind, Callable[[Config], Dataset]] = {
@@ -49,11 +50,12 @@ def load_samples(config: Config) -> LoadedSamples:
 
     Raises:
         DataError: a data file is missing, empty or malformed, or too small for the conditions.
-        ExcludedPointError: the user's file has nothing at this CoT level.
+        ExcludedPointError: the user's file has nothing at this CoT level, or no question that
+            also has a response at `cot.match_length`.
     """
     dataset = _read(config)
     lengths = _Lengths(config) if config.cot.match_length else None
-    questions = lengths.known(dataset.questions) if lengths else dataset.questions
+    questions = _usable(dataset, lengths, config)
     taken = _take(questions, config)
     responses = _responses(dataset, taken, config)
     references = lengths.references(taken) if lengths else [None] * len(taken)
@@ -70,6 +72,24 @@ def load_samples(config: Config) -> LoadedSamples:
     ]
     messages = [*dataset.messages, *(note for note in notes if note)]
     return LoadedSamples(samples, len(questions), messages)
+
+
+def require_questions(config: Config) -> None:
+    """Raise what `load_samples` would raise about the questions of a point, without its texts."""
+    lengths = _Lengths(config) if config.cot.match_length else None
+    _usable(_read(config), lengths, config)
+
+
+def _usable(dataset: Dataset, lengths: _Lengths | None, config: Config) -> Sequence[Question]:
+    """The questions that can be samples; at least one.
+
+    Raises:
+        DataError: the dataset has none.
+        ExcludedPointError: none has a response at `cot.match_length`.
+    """
+    if not dataset.questions:
+        raise DataError(f"dataset={config.dataset.name} has no questions: nothing can be measured")
+    return lengths.known(dataset.questions) if lengths else dataset.questions
 
 
 def _sample(index: int, question: Question, response: str, reference: str | None) -> Sample:
@@ -99,13 +119,25 @@ class _Lengths:
         assert config.cot.match_length is not None
         self._config = replace(config, cot=CotConfig(config.cot.match_length))
         self._dataset = _read(self._config)
-        self._by_id = {one.question_id: one for one in self._dataset.questions}
+        self._by_id = {q.question_id: q for q in self._dataset.questions}
 
     def known(self, questions: Sequence[Question]) -> Sequence[Question]:
-        return [question for question in questions if question.question_id in self._by_id]
+        """Keep the questions that have a response at `cot.match_length` too.
+
+        Raises:
+            ExcludedPointError: none has.
+        """
+        shared = [question for question in questions if question.question_id in self._by_id]
+        if not shared:
+            raise ExcludedPointError(
+                f"cot.match_length={self._config.cot.level.name}: none of the {len(questions)} "
+                f"questions of dataset={self._config.dataset.name} has a response at this level; "
+                "allowed is a level that some of them have"
+            )
+        return shared
 
     def references(self, questions: Sequence[Question]) -> Sequence[str | None]:
-        """Correct or irrelevant ones, as the point itself has."""
+        """The responses at `cot.match_length`: correct or irrelevant, as the point's own are."""
         same = [self._by_id[question.question_id] for question in questions]
         return _responses(self._dataset, same, self._config)
 

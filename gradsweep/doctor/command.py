@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gradsweep.analysis.conditions import in_reading_order
+from gradsweep.config.composition import BUILT_IN, ConfigSource, add_source_flags, source_of
 from gradsweep.doctor.check import Verdict
 from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
 from gradsweep.doctor.show import examination_view, summary_line
@@ -49,30 +50,32 @@ def doctor(args: Sequence[str], description: str) -> int:
         "--load", action="store_true", help="of a stored point: load its model and try it too"
     )
     parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
-    given = parser.parse_args(args)
+    add_source_flags(parser)
+    given = parser.parse_intermixed_args(args)
     if given.multirun:
         raise ConfigError(f"{_ALLOWED}, and no grid: leave out -m")
     overrides = [word for word in given.words if _is_override(word)]
     if overrides and len(overrides) < len(given.words):
         raise ConfigError(f"{_ALLOWED}: not both; got {' '.join(given.words)}")
-    found = _composed(overrides) if overrides else _stored(given.words, given.load)
-    return _show(found)
+    source = source_of(given)
+    if source != BUILT_IN and not overrides:
+        raise ConfigError(f"{' '.join(source.flags)} goes with overrides; {_ALLOWED}")
+    return _show(_composed(overrides, source) if overrides else _stored(given.words, given.load))
 
 
 def _is_override(word: str) -> bool:
     return "=" in word or word.startswith(("+", "~"))
 
 
-def _composed(overrides: Sequence[str]) -> list[Examination]:
-    from gradsweep.config.composition import compose
+def _composed(overrides: Sequence[str], source: ConfigSource) -> list[Examination]:
     from gradsweep.plan import checked_plan
     from gradsweep.plan.grid import cells
 
-    checked_plan(overrides, multirun=True)  # a grid of any size, as long as it can be read
-    n_points = len(cells(overrides))
+    plan = checked_plan(overrides, True, source)  # a grid of any size, as long as it can be read
+    n_points = len(cells(overrides, source))
     if n_points > 1:
         raise ConfigError(f"{_ALLOWED}; {' '.join(overrides)} is a grid of {n_points} points")
-    config = compose(*overrides)
+    config = plan.points[0].config
     with progress_console.status(f"checking {config.axes} …"):
         return [examine(config)]
 

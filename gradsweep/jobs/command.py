@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
 
-from gradsweep.config.composition import compose_raw
+from gradsweep.config.composition import BUILT_IN, ConfigSource
 from gradsweep.errors import ConfigError
 from gradsweep.jobs.settings import LaunchSettings
 from gradsweep.plan import Plan
+from gradsweep.plan.grid import hydra_settings
 
 if TYPE_CHECKING:
     from gradsweep.jobs.submit import Launched
@@ -27,7 +27,9 @@ class GridLauncher(Protocol):
     def submit(self, plan: Plan, command: Sequence[str]) -> Launched: ...
 
 
-def grid_launcher(overrides: Sequence[str], multirun: bool) -> GridLauncher | None:
+def grid_launcher(
+    overrides: Sequence[str], multirun: bool, source: ConfigSource = BUILT_IN
+) -> GridLauncher | None:
     """The launcher when it is one of ours; None for Hydra's own and for stock submitit.
 
     Ours take the points of the plan: Hydra's sweeper would compose every cell once more.
@@ -35,11 +37,10 @@ def grid_launcher(overrides: Sequence[str], multirun: bool) -> GridLauncher | No
     Raises:
         ConfigError: one of ours without -m, which Hydra would silently ignore.
     """
-    if not any("launcher" in text or text.startswith("+experiment") for text in overrides):
+    named = any("launcher" in text or text.startswith("+") for text in overrides)
+    if not named and source == BUILT_IN:
         return None
-    parser = OverridesParser.create()
-    plain = [text for text in overrides if not parser.parse_override(text).is_sweep_override()]
-    chosen = compose_raw(plain, return_hydra_config=True).hydra.launcher
+    chosen = hydra_settings(overrides, source).launcher
     if not str(chosen.get("_target_")).startswith(_OURS):
         return None
     if not multirun:

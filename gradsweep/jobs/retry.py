@@ -153,7 +153,7 @@ def _config(line: Line, results: Path) -> Config:
     if line.point.frozen is not None:
         return frozen_config(read_frozen(line.point.frozen))
     try:
-        config = compose(*line.point.overrides, f"store.root={results}")
+        config = compose(*line.point.overrides, f"store.root={results}", source=line.point.source)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"{error}; {_run_again(line)}") from error
     if point_id(config) != line.point_id:

@@ -12,30 +12,55 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gradsweep.config import Config
-from gradsweep.config.composition import compose_raw
+from gradsweep.config.composition import BUILT_IN, ConfigSource, compose_raw
+from gradsweep.errors import ConfigError
 
 Cell = list[str]
 """What the command line says for one cell of the grid: one override per key."""
 
 
-def cells(overrides: Sequence[str]) -> list[Cell]:
+def cells(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> list[Cell]:
     """The override lists that Hydra's basic sweeper would run, in its order.
 
     `hydra.sweeper.params` of an experiment come first, so that the command line replaces them.
+
+    Raises:
+        ConfigError: several values of a setting of Hydra's own, or another sweeper.
     """
-    from_config = [f"{key}={value}" for key, value in sweeper_params(overrides).items()]
+    from_config = [f"{key}={value}" for key, value in sweeper_params(overrides, source).items()]
     parsed = OverridesParser.create().parse_overrides([*from_config, *overrides])
+    for override in parsed:
+        if override.is_hydra_override() and override.is_sweep_override():
+            raise ConfigError(
+                f"{override.input_line}: all points of a command run under the same Hydra "
+                "settings; give one value, and run the command once for each"
+            )
     return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
 
 
-def sweeper_params(overrides: Sequence[str]) -> dict[str, str]:
-    """The grid that the config itself brings along: that of `+experiment=…`, empty without one."""
+def sweeper_params(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> dict[str, str]:
+    """The grid that the config itself brings along: that of `+experiment=…`, empty without one.
+
+    Raises:
+        ConfigError: a sweeper that chooses points while it runs, so that nothing can be planned.
+    """
+    sweeper = hydra_settings(overrides, source).sweeper
+    if not str(sweeper.get("_target_")).endswith(".BasicSweeper"):
+        raise ConfigError(
+            f"hydra/sweeper: {sweeper.get('_target_')} cannot be planned; allowed is `basic`, "
+            "Hydra's default, which runs every combination"
+        )
+    return dict(sweeper.get("params") or {})
+
+
+def hydra_settings(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> DictConfig:
+    """The node `hydra` of what `overrides` compose, those with several values left out."""
     plain = [text for text in overrides if not _is_sweep(text)]
-    base = compose_raw(plain, return_hydra_config=True)
-    return dict(base.hydra.sweeper.get("params") or {})
+    settings: DictConfig = compose_raw(plain, source, return_hydra_config=True).hydra
+    return settings
 
 
-def composed(grid: Sequence[Cell]) -> Iterator[DictConfig]:
+def composed(grid: Sequence[Cell], source: ConfigSource = BUILT_IN) -> Iterator[DictConfig]:
     """Hydra's composed config of every cell, in order; valid until the next one is taken.
 
     Composing takes tens of milliseconds, and a grid of hundreds of cells has a few dozen
@@ -44,12 +69,13 @@ def composed(grid: Sequence[Cell]) -> Iterator[DictConfig]:
     value is seen to change its own part and no other; otherwise every cell is composed.
     """
     varying = _varying(grid)
-    parts = _parts(grid[0], varying, grid) if len(grid) > 1 and None not in varying else None
+    separable = len(grid) > 1 and None not in varying
+    parts = _parts(varying, grid, source) if separable else None
     if parts is None:
         for cell in grid:
-            yield compose_raw(cell)
+            yield compose_raw(cell, source)
         return
-    whole = compose_raw(grid[0])
+    whole = compose_raw(grid[0], source)
     with flag_override(whole, ["no_deepcopy_set_nodes"], True):
         current: dict[str, _Choice] = {}
         for cell in grid:
@@ -75,27 +101,27 @@ def _varying(grid: Sequence[Cell]) -> dict[str | None, list[int]]:
     None stands for whatever is no plain `field=…` or `field.…=…`, as `+experiment=a,b`.
     """
     names = {field.name for field in fields(Config)}
-    found: dict[str | None, list[int]] = {}
+    positions: dict[str | None, list[int]] = {}
     for index, column in enumerate(zip_longest(*grid)):
         if len(set(column)) > 1:
             match = re.match(r"(\w+)[.=]", column[0] or "")
             root = match[1] if match and match[1] in names else None
-            found.setdefault(root, []).append(index)
-    return found
+            positions.setdefault(root, []).append(index)
+    return positions
 
 
 def _parts(
-    base: Cell, varying: dict[str | None, list[int]], grid: Sequence[Cell]
+    varying: dict[str | None, list[int]], grid: Sequence[Cell], source: ConfigSource
 ) -> dict[_Choice, object] | None:
     """The part of the config that each choice makes, or None when one reaches further than it."""
     rest: dict[str, object] = {}
     parts: dict[_Choice, object] = {}
     for root, columns in varying.items():
         for texts in dict.fromkeys(tuple(cell[i] for i in columns) for cell in grid):
-            cell = list(base)
+            cell = list(grid[0])
             for index, text in zip(columns, texts, strict=True):
                 cell[index] = text
-            config = compose_raw(cell)
+            config = compose_raw(cell, source)
             parts[_Choice(str(root), texts)] = config._get_node(str(root))
             others = OmegaConf.to_container(config, resolve=False)
             assert isinstance(others, dict)

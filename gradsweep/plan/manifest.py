@@ -29,6 +29,7 @@ def freeze(plan: Plan, command: Sequence[str]) -> SweepPaths:
     manifest = {
         "name": plan.name,
         "command": list(command),
+        "source": asdict(plan.source),
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "versions": versions(),
         "points": points,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from operator import attrgetter
 
 from omegaconf import DictConfig
 
-from gradsweep.config import Config, ModelConfig
-from gradsweep.config.composition import checked, to_config
+from gradsweep.config import Config, ModelConfig, StoreConfig, TrackingConfig
+from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, to_config
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id
 from gradsweep.plan.grid import Cell, cells, composed, sweeper_params
@@ -44,6 +46,8 @@ class Plan:
     """One of each name, in the order in which they are needed."""
     duplicates: int = 0
     """Cells of the grid that are the same point as an earlier cell."""
+    source: ConfigSource = BUILT_IN
+    """Where the points were composed from."""
 
     def count(self, *states: PointState) -> int:
         return sum(point.state in states for point in self.points)
@@ -68,18 +72,20 @@ class Plan:
         return " · ".join(values + others) or str(point.axes)
 
 
-def make_plan(overrides: Sequence[str], multirun: bool) -> Plan:
+def make_plan(overrides: Sequence[str], multirun: bool, source: ConfigSource = BUILT_IN) -> Plan:
     """Compose every point that `overrides` asks for; nothing is written or loaded.
 
     Args:
         overrides: as on the command line; with `multirun`, `axis=a,b` spans a grid.
+        multirun: whether there may be several points.
+        source: a user's own YAML, as `--config-dir` gives it.
 
     Raises:
         ConfigError, DataError: a field that no point could run with.
         hydra.errors.HydraException: an unknown option or field, with those there are.
     """
-    grid = cells(overrides) if multirun else [_one_cell(overrides)]
-    return plan_cells(grid, composed(grid), multirun)
+    grid = cells(overrides, source) if multirun else [_one_cell(overrides, source)]
+    return replace(plan_cells(grid, composed(grid, source), multirun), source=source)
 
 
 def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bool = True) -> Plan:
@@ -87,27 +93,27 @@ def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bo
     points: dict[str, PlannedPoint] = {}
     excluded: dict[str, None] = {}
     models: dict[str, ModelConfig] = {}
-    results, name = "", None
     duplicates = 0
     for cell, raw in zip(grid, configs, strict=True):
         try:
             config = to_config(raw)
+            point = _planned(config, cell)
         except ExcludedPointError as reason:
             if not multirun:
                 raise
             excluded[str(reason)] = None
             continue
-        point = _planned(config, cell)
         duplicates += point.point_id in points
         points.setdefault(point.point_id, point)
         models.setdefault(config.model.name, config.model)
-        results, name = config.store.root, config.sweep
+        _require_shared_settings(next(iter(points.values())).config, config)
     if not points:
         raise ExcludedPointError("; ".join(excluded))
     ordered = tuple(points.values())
+    first = ordered[0].config
     return Plan(
-        name or _name(ordered),
-        results,
+        first.sweep or _name(ordered),
+        first.store.root,
         ordered,
         tuple(excluded),
         tuple(models.values()),
@@ -115,10 +121,34 @@ def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bo
     )
 
 
-def _one_cell(overrides: Sequence[str]) -> list[str]:
+def _require_shared_settings(first: Config, other: Config) -> None:
+    """Raises ConfigError where points would go to several folders, sweeps or trackers."""
+    if (first.store, first.tracking, first.sweep) == (other.store, other.tracking, other.sweep):
+        return
+    for name in ("sweep", *_fields("store", first.store), *_fields("tracking", first.tracking)):
+        values = [_text(attrgetter(name)(config)) for config in (first, other)]
+        if values[0] != values[1]:
+            raise ConfigError(
+                f"{name}={','.join(values)}: all points of a command share this field; run the "
+                f"command once for each value, first with {name}={values[0]}"
+            )
+
+
+def _fields(group: str, settings: StoreConfig | TrackingConfig) -> list[str]:
+    return [f"{group}.{field.name}" for field in fields(settings)]
+
+
+def _text(value: object) -> str:
+    """A value as it is typed on the command line."""
+    if isinstance(value, Enum):
+        return value.name
+    return "null" if value is None else str(value)
+
+
+def _one_cell(overrides: Sequence[str], source: ConfigSource) -> list[str]:
     """Without -m an experiment's grid would silently be one point of the defaults."""
     experiments = [text for text in overrides if text.startswith("+experiment=")]
-    if experiments and sweeper_params(overrides):
+    if experiments and sweeper_params(overrides, source):
         raise ConfigError(f"{experiments[0]} is a grid of points: run it with -m")
     return list(overrides)
 
@@ -138,6 +168,6 @@ def _varied(points: Sequence[PlannedPoint]) -> list[str]:
     return [axis for axis in AXES if len({getattr(p.axes, axis) for p in points}) > 1]
 
 
-def checked_plan(overrides: Sequence[str], multirun: bool) -> Plan:
+def checked_plan(overrides: Sequence[str], multirun: bool, source: ConfigSource = BUILT_IN) -> Plan:
     """`make_plan`, with Hydra's complaints as `ConfigError`."""
-    return checked(lambda: make_plan(overrides, multirun))
+    return checked(lambda: make_plan(overrides, multirun, source))

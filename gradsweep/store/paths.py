@@ -1,4 +1,4 @@
-"""Every path below a results folder, spelled once.
+"""Every path below a results folder.
 
 results/points/<point_id>/   config.yaml  MODEL_COMMIT  parts/  rows.parquet  samples.parquet
                              summary.json  RUNNING[-iofk]  FAILED[-iofk].json  DONE

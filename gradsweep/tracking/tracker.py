@@ -1,4 +1,4 @@
-"""The tracker protocol, its no-op twin and the one place that chooses between trackers."""
+"""The tracker protocol and the tracker that tracks nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from gradsweep.config import Config, TrackerKind
 from gradsweep.records import SampleResult
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 
 THREAD_PREFIX = "tracking-"
-"""Of the threads that upload what extraction has finished with."""
+"""Beginning of the names of threads that upload what extraction has finished with."""
 
 
 class Tracker(Protocol):
@@ -81,27 +80,8 @@ class NoTracker:
         pass
 
 
-def make_tracker(
-    config: Config, point_id: str, sweep: str | None, versions: Mapping[str, str]
-) -> Tracker:
-    """Start tracking a point as `config.tracking` says.
-
-    Args:
-        config: the point's resolved configuration.
-        point_id: names the run, so that a resumed point continues it.
-        sweep: groups the runs of one sweep; None leaves the run ungrouped.
-        versions: of the packages that decide the numbers, by package name.
-    """
-    if config.tracking.kind is TrackerKind.none:
-        return NoTracker()
-    # wandb takes half a second to import and is not needed by a run that does not use it.
-    from gradsweep.tracking.wandb.tracker import WandbTracker
-
-    return WandbTracker(config, point_id, sweep, versions)
-
-
 def uploads_left(seconds: float) -> int:
-    """Points that are still uploaded after so long; the end of the process waits for them."""
+    """How many points are still uploaded after so long; the end of the process waits for them."""
     deadline = time.monotonic() + seconds
     threads = [t for t in threading.enumerate() if t.name.startswith(THREAD_PREFIX)]
     for thread in threads:

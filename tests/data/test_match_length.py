@@ -10,6 +10,7 @@ import pytest
 
 from gradsweep.config import Config
 from gradsweep.data import fingerprint, load_samples
+from gradsweep.errors import ConfigError, ExcludedPointError
 
 MakeConfig = Callable[..., Config]
 
@@ -81,3 +82,37 @@ def test_steps_and_length_go_together(make_config: MakeConfig) -> None:
     )
     assert [s.response for s in matched] == [s.response for s in partial]
     assert all(len(s.same_length_as or "") > len(s.response) for s in matched)
+
+
+@pytest.mark.parametrize("ask", [load_samples, fingerprint])
+@pytest.mark.parametrize("kind", ["level", "custom"])
+def test_a_level_that_no_question_shares_is_excluded_with_the_reason(
+    ask: Callable[[Config], object], kind: str, make_config: MakeConfig, tmp_path: Path
+) -> None:
+    path, responses = tmp_path / "mine.jsonl", tmp_path / "own.jsonl"
+    levels = [{"none": "1"}, {"detailed": "It is 2."}]
+    records = [{"prompt": f"Q{i}?", "responses": level} for i, level in enumerate(levels)]
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    responses.write_text(json.dumps({"prompt": "Q0?", "response": "1 it is"}), encoding="utf-8")
+    own = {"kind": "custom", "cot_path": responses} if kind == "custom" else {}
+    config = make_config("jsonl", "none", path=path, match_length="detailed", **own)
+    with pytest.raises(ExcludedPointError, match=r"cot\.match_length=detailed: none of the 1 "):
+        ask(config)
+
+
+def test_a_release_without_shared_questions_is_excluded_when_it_is_read(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    folder = tmp_path / "cot_500"
+    folder.mkdir()
+    names = {"1": "gsm8k_train_no_cot.json", "It is 1.": "gsm8k_train_with_cot_gpt4o.json"}
+    for text, name in names.items():
+        record = {"instruction": f"Which number? {name}", "input": "", "output": text}
+        (folder / name).write_text(json.dumps([record]), encoding="utf-8")
+    with pytest.raises(ExcludedPointError, match="none of the 1 questions of dataset=gsm8k"):
+        load_samples(make_config("gsm8k", "none", root=tmp_path, match_length="detailed"))
+
+
+def test_a_generator_of_no_questions_is_refused(make_config: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.size must be at least 1, got 0"):
+        make_config("arithmetic", size=0)

@@ -19,7 +19,6 @@ from gradsweep.config import (
     ModelConfig,
     ModelSource,
     StoreConfig,
-    TrackerKind,
     TrackingConfig,
     WandbMode,
 )
@@ -62,7 +61,7 @@ def make_config(tmp_path: Path) -> Callable[..., Config]:
             dataset=DatasetConfig(name="arithmetic", kind=DatasetKind.arithmetic),
             cot=CotConfig(CotLevel.detailed),
             store=StoreConfig(root=str(tmp_path / "results")),
-            tracking=TrackingConfig(kind=TrackerKind.wandb, project="tests", mode=mode),
+            tracking=TrackingConfig(kind="wandb", project="tests", mode=mode),
         )
 
     return make

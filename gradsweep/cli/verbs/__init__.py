@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 
-from gradsweep.errors import ConfigError
+from gradsweep.errors import UsageError
 
 VERBS = {
     "plan": "what a command would run, skip and take: jobs, memory, time; nothing is started",
@@ -28,9 +28,13 @@ VERBS = {
 
 
 def run_verb(verb: str, args: Sequence[str]) -> int:
-    """Raises ConfigError for a word that is no verb, listing those there are."""
+    """Run the verb's module and return its exit status.
+
+    Raises:
+        UsageError: a word that is no verb; lists those there are.
+    """
     if verb not in VERBS:
-        raise ConfigError(
+        raise UsageError(
             f"{verb!r} is neither a verb ({', '.join(VERBS)}) nor an override like cot=detailed; "
             "see python -m gradsweep --help"
         )

@@ -12,7 +12,7 @@ _PLACE = "a results folder (default: results) or a sweep, by name or folder"
 
 
 def verb_parser(run: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
-    """Of the verb whose module has this `run`; its docstring is the help."""
+    """The parser of the verb whose module has this `run`; the docstring of `run` is its help."""
     return argparse.ArgumentParser(
         f"python -m gradsweep {run.__module__.rsplit('.', 1)[-1]}",
         description=inspect.getdoc(run),
@@ -21,7 +21,7 @@ def verb_parser(run: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """`words` for `selection`: where, and filters."""
+    """Add `words`, which `selection` reads: a place, and filters."""
     parser.add_argument(
         "words",
         nargs="*",
@@ -31,11 +31,12 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add `place`: a results folder or a sweep."""
     parser.add_argument("place", nargs="?", metavar="results|sweep", help=_PLACE)
 
 
 def metric_list(text: str) -> tuple[str, ...]:
-    """`nuclear_norm,effective_rank`, each once."""
+    """Read `nuclear_norm,effective_rank` into metrics, each once; argparse shows what is wrong."""
     metrics = tuple(dict.fromkeys(text.split(",")))
     unknown = [metric for metric in metrics if metric not in METRICS]
     if unknown:
@@ -46,7 +47,7 @@ def metric_list(text: str) -> tuple[str, ...]:
 
 
 def seconds(text: str) -> float:
-    """Of `--watch`."""
+    """Read the seconds of `--watch`: 1 to 3600; argparse shows what is wrong."""
     try:
         value = float(text)
     except ValueError:

@@ -35,13 +35,13 @@ def run(args: Sequence[str]) -> int:
     answer = observer.ask()
     overview = observer.look(answer)
     points = [line.point for line in overview.lines]
-    wanted = points if given.all else choose(points, words)
-    cancelled = cancel(overview, {point.point_id for point in wanted}, answer)
-    _say(cancelled)
+    chosen = points if given.all else choose(points, words)
+    cancelled = cancel(overview, {point.point_id for point in chosen}, answer)
+    _show(cancelled)
     return int(bool(cancelled.problems))
 
 
-def _say(cancelled: Cancelled) -> None:
+def _show(cancelled: Cancelled) -> None:
     from gradsweep.progress import console, show_error
 
     for task in cancelled.ended:

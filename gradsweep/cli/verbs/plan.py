@@ -5,13 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
-from gradsweep.errors import ConfigError
-
-FLAGS = {"--all"}
+EVERY_POINT = "--all"
 
 
 def run(args: Sequence[str]) -> int:
-    """usage: python -m gradsweep plan [-m] [--all] [axis=option,... ...]
+    """usage: python -m gradsweep plan [-m] [--all] [--config-dir DIR] [axis=option,... ...]
 
     What the same command without `plan` would do, and what that would take. Nothing is started,
     no model is loaded, and the scheduler is not asked about jobs.
@@ -40,19 +38,16 @@ def run(args: Sequence[str]) -> int:
         return 0
     from rich.console import Console
 
-    from gradsweep.cli.run import MULTIRUN_FLAGS
+    from gradsweep.cli.command_line import read_points
     from gradsweep.config.composition import checked
     from gradsweep.jobs.command import grid_launcher
     from gradsweep.plan import checked_plan
     from gradsweep.plan.forecast import forecast, show_forecast
 
-    overrides = [arg for arg in args if not arg.startswith("-")]
-    unknown = set(args) - set(overrides) - MULTIRUN_FLAGS - FLAGS
-    if unknown:
-        raise ConfigError(f"plan takes overrides, -m and --all, not {' '.join(sorted(unknown))}")
-    multirun = bool(MULTIRUN_FLAGS & set(args))
-    launcher = checked(lambda: grid_launcher(overrides, multirun))
-    plan = checked_plan(overrides, multirun)
-    found = forecast(plan, launcher.settings if launcher else None)
-    show_forecast(found, Console(highlight=False, markup=False), every_point="--all" in args)
+    line = read_points([arg for arg in args if arg != EVERY_POINT], "plan")
+    launcher = checked(lambda: grid_launcher(line.overrides, line.multirun, line.source))
+    plan = checked_plan(line.overrides, line.multirun, line.source)
+    expected = forecast(plan, launcher.settings if launcher else None)
+    console = Console(highlight=False, markup=False)
+    show_forecast(expected, console, every_point=EVERY_POINT in args)
     return 0

@@ -38,22 +38,23 @@ def run(args: Sequence[str]) -> int:
         ["python", "-m", "gradsweep", "retry", *args],
         given.code == "new",
     )
-    _say(retried, given.place or "")
+    _show(retried, given.place or "")
     return int(bool(retried.refused))
 
 
-def _say(retried: Retried, place: str) -> None:
+def _show(retried: Retried, place: str) -> None:
     from gradsweep.progress import console, show_error
 
-    for one in retried.submitted:
-        names = " ".join(point.point_id for point in one.order.points)
+    for submission in retried.submitted:
+        order = submission.order
+        names = " ".join(point.point_id for point in order.points)
         for line in (
-            f"submitted {len(one.order.points)} of sweep {one.order.sweep}: {names}",
-            f"jobs     {' '.join(one.jobs)}",
-            f"logs     {one.paths.logs}",
+            f"submitted {len(order.points)} of sweep {order.sweep}: {names}",
+            f"jobs     {' '.join(submission.jobs)}",
+            f"logs     {submission.paths.logs}",
         ):
             console.print(line, soft_wrap=True)
-        if one.other_code:
+        if submission.other_code:
             console.print(
                 "note: the code has changed since these points were first submitted; they run "
                 "what it was (--code new runs today's)",

@@ -46,14 +46,14 @@ def run(args: Sequence[str]) -> int:
             points, act = _to_rebuild(chosen, given.rebuild), uploader.rebuild
         else:
             points, act = uploader.tracked(_point_ids(chosen)), uploader.upload
-        return _say(_each(points, act), console)
+        return _show(_each(points, act), console)
 
 
 def _live(uploader: Uploader, point_ids: list[str] | None, console: Console) -> int:
     progress_console.print("following points that run offline (Ctrl-C ends)")
     with suppress(KeyboardInterrupt):
-        for found in follow(uploader, point_ids):
-            _print(found, console)
+        for news in follow(uploader, point_ids):
+            _print(news, console)
     return 0
 
 
@@ -64,12 +64,13 @@ def _each(points: Sequence[PointPaths], act: Callable[[PointPaths], Outcome]) ->
         task = progress.add_task("points", total=len(points))
         for paths in points:
             try:
-                found, failed = act(paths), 0
+                done, failed = act(paths), 0
             except GradsweepError:
                 raise
             except Exception as error:  # the client's classes share no other base
-                found, failed = outcome(paths, "failed", " ".join(str(error).split())), failed + 1
-            yield found
+                reason = " ".join(str(error).split())
+                done, failed = outcome(paths, "failed", reason), failed + 1
+            yield done
             if failed == GIVE_UP_AFTER:
                 raise TrackingError(
                     f"{failed} uploads in a row failed; the same command goes on there"
@@ -77,33 +78,34 @@ def _each(points: Sequence[PointPaths], act: Callable[[PointPaths], Outcome]) ->
             progress.advance(task)
 
 
-def _say(outcomes: Iterator[Outcome], console: Console) -> int:
+def _show(outcomes: Iterator[Outcome], console: Console) -> int:
     """One line per point with news, then counts; the exit status."""
     counts: dict[str, int] = {}
-    for found in outcomes:
-        counts[found.done] = counts.get(found.done, 0) + 1
-        if found.done != "nothing new":
-            _print(found, console)
+    for point in outcomes:
+        counts[point.done] = counts.get(point.done, 0) + 1
+        if point.done != "nothing new":
+            _print(point, console)
     summary = ", ".join(f"{number} {done}" for done, number in counts.items())
     console.print(summary or "no point here was tracked by W&B", style="bold", soft_wrap=True)
     return int("failed" in counts)
 
 
-def _print(found: Outcome, console: Console) -> None:
-    line = f"{found.done:<9} {found.point_id}  {found.axes}  {found.detail}"
+def _print(point: Outcome, console: Console) -> None:
+    line = f"{point.done:<9} {point.point_id}  {point.axes}  {point.detail}"
     console.print(line, soft_wrap=True)
 
 
 def _to_rebuild(chosen: Selection, words: Sequence[str]) -> list[PointPaths]:
     if words:
         return [find_point(chosen.results, word) for word in words]
-    found = _point_ids(chosen)
-    ids = found if found is not None else stored_points(chosen.results)["point_id"].to_list()
+    ids = _point_ids(chosen)
+    if ids is None:
+        ids = stored_points(chosen.results)["point_id"].to_list()
     return [PointPaths(chosen.results, point_id) for point_id in ids]
 
 
 def _point_ids(chosen: Selection) -> list[str] | None:
-    """None is all."""
+    """The ids of the chosen points; None means all of them."""
     ids = chosen.point_ids
     if not chosen.filters:
         return ids

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from gradsweep.config import Config
-from gradsweep.errors import ConfigError
+from gradsweep.errors import UsageError
 from gradsweep.progress import step_bar
 
 
@@ -20,7 +20,7 @@ def run(args: Sequence[str]) -> int:
     tolerance.
     """
     if {"-h", "--help"} & set(args):
-        usage = "usage: python -m gradsweep verify [axis=option ...] [field=value ...]"
+        usage = "usage: python -m gradsweep verify [--config-dir DIR] [axis=option|field=value ...]"
         print(f"{usage}\n\n{inspect.getdoc(run)}")
         return 0
     config = _one_point(args)
@@ -34,27 +34,27 @@ def run(args: Sequence[str]) -> int:
             progress.update(task, description="weight gradients decomposed", total=total)
             return lambda: progress.advance(task)
 
-        found = verify(config, start)
+        verification = verify(config, start)
     console = Console(highlight=False, markup=False)
     console.print(f"{config.axes} · {config.model.dtype.name}", soft_wrap=True)
-    console.print(verification_table(found))
-    for reason in found.skipped:
+    console.print(verification_table(verification))
+    for reason in verification.skipped:
         console.print(reason, soft_wrap=True)
-    verdict = "within tolerance" if found.holds else "BEYOND TOLERANCE"
-    console.print(f"verify: {found.n_samples} samples, {verdict}", style="bold", soft_wrap=True)
-    return int(not found.holds)
+    verdict = "within tolerance" if verification.holds else "BEYOND TOLERANCE"
+    summary = f"verify: {verification.n_samples} samples, {verdict}"
+    console.print(summary, style="bold", soft_wrap=True)
+    return int(not verification.holds)
 
 
 def _one_point(args: Sequence[str]) -> Config:
-    """The point of a verb's overrides; `verify` takes 2 samples of it by default."""
-    from gradsweep.config.composition import compose
+    """The point that the arguments mean; `verify` takes 2 samples of it by default."""
+    from gradsweep.cli.command_line import read_points
     from gradsweep.plan import checked_plan
 
-    flags = [arg for arg in args if arg.startswith("-")]
-    if flags:
-        raise ConfigError(
-            f"verify takes the overrides of one point (cot=detailed n_samples=3), not {flags[0]}"
+    line = read_points(args, "verify")
+    if line.multirun:
+        raise UsageError(
+            "verify takes the overrides of one point (cot=detailed n_samples=3): leave out -m"
         )
-    overrides = ["n_samples=2", *args]  # of two values for a field, the last counts
-    checked_plan(overrides, multirun=False)
-    return compose(*overrides)
+    overrides = ["n_samples=2", *line.overrides]  # of two values for a field, the last counts
+    return checked_plan(overrides, False, line.source).points[0].config

@@ -8,7 +8,7 @@ from gradsweep.data.questions import Dataset, Question, question_ids
 from gradsweep.errors import ConfigError
 
 VERSION = 1
-"""Of templates, phrases and layouts: raised whenever the text of any question changes."""
+"""Version of templates, phrases and layouts: raised whenever the text of a question changes."""
 
 
 def read_arithmetic(config: Config) -> Dataset:
@@ -20,15 +20,15 @@ def read_arithmetic(config: Config) -> Dataset:
     require_version(config)
     count = max(config.dataset.size, config.requested_samples)
     solved = [problem(config.seed, index) for index in range(count)]
-    ids = question_ids(one.prompt for one in solved)
+    ids = question_ids(problem.prompt for problem in solved)
     questions = tuple(
         Question(
             question_id=question_id,
-            prompt=one.prompt,
-            response=response(one, config.cot.level, config.seed, index),
-            answer=str(one.answer),
+            prompt=problem.prompt,
+            response=response(problem, config.cot.level, config.seed, index),
+            answer=str(problem.answer),
         )
-        for index, (one, question_id) in enumerate(zip(solved, ids, strict=True))
+        for index, (problem, question_id) in enumerate(zip(solved, ids, strict=True))
     )
     return Dataset(questions, pool=questions[: config.dataset.size])
 

@@ -81,10 +81,10 @@ def _questions(name: str, hub: str, revision: str | None, level: CotLevel) -> tu
             f"{FIELD}: {hub} has no column {', '.join(missing)}; it has {', '.join(rows[0])}"
         )
     solved = [original.solved(row) for row in rows]
-    ids = question_ids(one.prompt for one in solved)
+    ids = question_ids(problem.prompt for problem in solved)
     return tuple(
-        Question(question_id, one.prompt, one.response(level), one.answer)
-        for question_id, one in zip(ids, solved, strict=True)
+        Question(question_id, problem.prompt, problem.response(level), problem.answer)
+        for question_id, problem in zip(ids, solved, strict=True)
     )
 
 

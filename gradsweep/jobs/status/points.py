@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.config import CorrectnessKind, cot_reading_key
+from gradsweep.config.composition import BUILT_IN, ConfigSource
 from gradsweep.errors import DataError
 from gradsweep.jobs.frozen import read_frozen
 from gradsweep.jobs.tasks import Known
@@ -34,6 +35,8 @@ class KnownPoint:
     """The last sweep that has planned it; None of a single run."""
     overrides: tuple[str, ...] = ()
     """What its sweep's command line said for it."""
+    source: ConfigSource = BUILT_IN
+    """Where its sweep's command composed it from."""
     frozen: Path | None = None
     """Its config as the last submission has frozen it."""
 
@@ -92,6 +95,7 @@ def _planned(results: Path, frozen: Mapping[str, Path]) -> dict[str, KnownPoint]
                 point.get("n_samples"),
                 manifest["name"],
                 tuple(point["overrides"]),
+                ConfigSource(**manifest.get("source", {})),
                 frozen.get(name),
             )
     return found
@@ -103,7 +107,7 @@ def _started(results: Path, point_id: str, frozen: Path | None) -> KnownPoint:
     record = _record(paths, frozen)
     samples = record.get("science", {}).get("n_samples")
     sweep = record.get("config", {}).get("sweep")
-    return KnownPoint(paths, dict(record.get("axes", {})), samples, sweep, (), frozen)
+    return KnownPoint(paths, dict(record.get("axes", {})), samples, sweep, frozen=frozen)
 
 
 def _record(paths: PointPaths, frozen: Path | None) -> dict[str, Any]:

@@ -1,14 +1,13 @@
-"""What points will take before they run: memory, time, disk. Never imports torch (but `running`).
+"""What points will take before they run: memory, time, disk. Never imports torch.
 
 peak_memory(config, hardware, tokens) GB: weights, activations, the rest
 seconds_per_sample(config, …, costs)  from earlier points' `Cost`, else a stated model
 point_bytes(config, …, costs)         on disk
 """
 
-from gradsweep.plan.estimate.cost import Cost, Meter, read_costs
-from gradsweep.plan.estimate.disk import point_bytes
-from gradsweep.plan.estimate.duration import Basis, Duration, seconds_per_sample
-from gradsweep.plan.estimate.hardware import Hardware, this_machine
+from gradsweep.plan.estimate.cost import Cost, Meter, point_bytes, read_costs
+from gradsweep.plan.estimate.duration import Basis, Duration, makespan, seconds_per_sample
+from gradsweep.plan.estimate.hardware import Hardware, hardware_under, this_machine
 from gradsweep.plan.estimate.memory import (
     Memory,
     capacity_gb,
@@ -19,7 +18,6 @@ from gradsweep.plan.estimate.memory import (
     usual_batch,
 )
 from gradsweep.plan.estimate.tokens import Tokens, tokens_per_sample
-from gradsweep.plan.estimate.wall_clock import makespan
 
 __all__ = [
     "Basis",
@@ -31,6 +29,7 @@ __all__ = [
     "Tokens",
     "capacity_gb",
     "fits",
+    "hardware_under",
     "longest_batch",
     "makespan",
     "peak_memory",

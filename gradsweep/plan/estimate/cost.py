@@ -1,4 +1,4 @@
-"""What measuring a point took: written into its summary.json, read when more are planned.
+"""What measuring a point took, read from its summary.json when more are planned; a point's size.
 
 meter = Meter(); meter.add(results) …; summary["cost"] = meter.cost(config, hardware)
 """
@@ -16,8 +16,15 @@ from gradsweep.config import Config, GradientsConfig
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.plan.estimate.hardware import Hardware
+from gradsweep.plan.estimate.memory import shape_of
 from gradsweep.records import ALL_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
+
+ROW_BYTES = 80
+"""Of one row in Parquet (720 rows took 56 kB), without singular values."""
+SAMPLE_BYTES = 640
+POINT_BYTES = 8_000
+"""config.yaml, summary.json, DONE."""
 
 
 @dataclass(frozen=True)
@@ -109,3 +116,22 @@ def _in_order(stored: Sequence[str]) -> tuple[str, ...]:
     """As `work` spells it; earlier versions wrote the settings in another order."""
     settings = [name for name in stored if name not in ALL_PROJECTIONS]
     return (*sorted(set(stored) - set(settings)), *sorted(settings))
+
+
+def point_bytes(config: Config, tokens: float, costs: Sequence[Cost]) -> float | None:
+    """By what earlier points of this model took per sample, else rows times bytes of a row.
+
+    None where the model's number of parameters, hence of layers, is unknown.
+    """
+    samples, wanted = config.requested_samples, config.gradients
+    key = (config.model.name, work(wanted))
+    same = [cost for cost in costs if (cost.model, cost.work) == key and cost.stored_samples]
+    if same:
+        stored = sum(cost.stored_samples for cost in same)
+        return POINT_BYTES + samples * sum(cost.stored_bytes for cost in same) / stored
+    if config.model.parameters is None:
+        return None
+    shape = shape_of(config.model.parameters)
+    values = min(tokens, shape.width) if wanted.save_spectra else wanted.top_k or 0
+    rows = len(wanted.projections) * shape.layers
+    return POINT_BYTES + samples * (SAMPLE_BYTES + rows * (ROW_BYTES + 8 * values))

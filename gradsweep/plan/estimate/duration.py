@@ -1,4 +1,4 @@
-"""How long a sample of a point takes: as long as it took before, or by a stated model.
+"""How long a sample of a point takes, as before or by a stated model; how long jobs take together.
 
 The model: one forward pass and the backward pass to the activations, 2·P·T FLOP each (weights are
 frozen), a second forward pass with checkpointing, at the rate of `Hardware.flops`; and a spectrum
@@ -7,6 +7,7 @@ for each projection and layer, whose time grows with min(T, d)³, spread over th
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +17,7 @@ from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.plan.estimate.cost import Cost, work
 from gradsweep.plan.estimate.hardware import Hardware
-from gradsweep.plan.estimate.shape import shape_of
+from gradsweep.plan.estimate.memory import shape_of
 
 SPECTRUM_SECONDS = 0.0075
 """Of one projection of one sample of `SPECTRUM_TOKENS` on one core (docs/benchmarks.md). The same
@@ -84,6 +85,17 @@ def modelled_seconds(config: Config, tokens: float, hardware: Hardware) -> float
     of_one = SPECTRUM_SECONDS * (min(tokens, shape.width) / SPECTRUM_TOKENS) ** 3
     solving = spectra * of_one / (hardware.cores or 1)
     return flop / hardware.flops(config.model.dtype.value) + solving + SAMPLE_SECONDS
+
+
+def makespan(seconds: Sequence[float], at_once: int) -> float:
+    """Seconds from the first start to the last end of jobs that take `seconds` each.
+
+    They start in this order, each as soon as one of `at_once` places is free.
+    """
+    free = [0.0] * max(1, min(at_once, len(seconds)))
+    for duration in seconds:
+        heapq.heapreplace(free, free[0] + duration)
+    return max(free)
 
 
 def _comparable(costs: Sequence[Cost], config: Config, hardware: Hardware) -> list[Cost]:

@@ -1,4 +1,4 @@
-"""What points run on, as far as time and memory depend on it. Asks no driver and no torch."""
+"""What points run on, as far as time and memory depend on it. Planning needs no torch or driver."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
 
 PEAK_TFLOPS = {
     "V100": (15.7, 125.0),
@@ -66,6 +70,16 @@ def this_machine(device: str = "auto") -> Hardware:
     if device != "cpu" and gpu:
         return Hardware("cuda", gpu, gpus=1, cores=_cores())
     return Hardware("cpu", cpu_name(), _host_memory_gb(), cores=_cores())
+
+
+def hardware_under(device: torch.device) -> Hardware:
+    """The hardware of a running model, named so that it compares with a profile's `Hardware`."""
+    import torch  # is there already: only a process with a model has a device to ask about
+
+    cores = torch.get_num_threads()
+    if device.type == "cuda":
+        return Hardware("cuda", torch.cuda.get_device_name(device), gpus=1, cores=cores)
+    return Hardware("cpu", cpu_name(), cores=cores)
 
 
 def cpu_name() -> str:

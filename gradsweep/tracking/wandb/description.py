@@ -13,7 +13,7 @@ from gradsweep.identity import science
 MAX_TAG_LENGTH = 64
 """W&B refuses longer tags."""
 TAGGED_VERSIONS = ("gradsweep", "torch", "transformers")
-"""To filter runs by; the config has all of them."""
+"""Packages whose versions are tags, to filter runs by; the config has all of them."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class RunDescription:
     def of_config(
         cls, config: Config, point_id: str, sweep: str | None, versions: Mapping[str, str]
     ) -> RunDescription:
-        """Of a point that is about to run."""
+        """Describe a point that is about to run."""
         names = (asdict(config.axes), science(config), dict(versions))
         tracking = config.tracking
         place = (sweep, tracking.project, tracking.entity)
@@ -44,7 +44,7 @@ class RunDescription:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> RunDescription:
-        """Of a stored point, from its config.yaml."""
+        """Describe a stored point, from its config.yaml."""
         point_id, config = record["point_id"], record["config"]
         names = (record["axes"], record["science"], record["versions"])
         tracking = config["tracking"]
@@ -52,7 +52,7 @@ class RunDescription:
         return cls(point_id, point_id, *names, *place, tracking.get("samples", True))
 
     def arguments(self) -> dict[str, Any]:
-        """Of `wandb.init`."""
+        """The keyword arguments of `wandb.init`."""
         named = {"point_id": self.point_id, "science": dict(self.science)}
         return {
             "project": self.project,

@@ -35,10 +35,10 @@ def follow(
     try:
         while True:
             for paths in uploader.tracked(point_ids):
-                found = _look(uploader, paths, live)
-                if found and found not in seen:
-                    seen.add(found)
-                    yield found
+                news = _look(uploader, paths, live)
+                if news and news not in seen:
+                    seen.add(news)
+                    yield news
             wait(LOOK_SECONDS)
     finally:
         for run in live.values():
@@ -66,8 +66,8 @@ def _look(uploader: Uploader, paths: PointPaths, live: dict[str, PointRun]) -> O
 
 
 def _new(uploader: Uploader, paths: PointPaths) -> Outcome | None:
-    found = uploader.upload(paths)
-    return found if found.done == "uploaded" else None
+    uploaded = uploader.upload(paths)
+    return uploaded if uploaded.done == "uploaded" else None
 
 
 def _log_new(uploader: Uploader, paths: PointPaths, live: dict[str, PointRun]) -> Outcome | None:

@@ -54,7 +54,7 @@ class Ledger:
         return newest, self.entries.get(newest)
 
     def write(self, run_id: str, entry: Entry) -> None:
-        """Raises StoreError when the disk is full."""
+        """Keep an entry; raises StoreError when the disk is full."""
         fields = asdict(entry) | {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
         self.entries[run_id] = Entry(**fields)
         self._all.setdefault(self.server, {})[run_id] = fields

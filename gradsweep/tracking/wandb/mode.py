@@ -73,12 +73,14 @@ def require_route(base_url: str) -> None:
 def _missing_key(base_url: str) -> str | None:
     """Why wandb would find no usable key for this server (environment, netrc, settings)."""
     try:
-        found = wbauth.authenticate_session(
+        has_key = wbauth.authenticate_session(
             host=base_url, source="gradsweep", prompt=False, update_session=False
         )
     except wandb.errors.AuthenticationError as error:
         return str(error)
-    return None if found else f"no API key for {base_url}: `wandb login` or WANDB_API_KEY sets one"
+    return (
+        None if has_key else f"no API key for {base_url}: `wandb login` or WANDB_API_KEY sets one"
+    )
 
 
 def _endpoint(base_url: str) -> tuple[str, int]:
@@ -101,10 +103,10 @@ def _no_route(host: str, port: int) -> str | None:
     tried, failure = _unreached.get((host, port), (-AGAIN_SECONDS, ""))
     if time.monotonic() - tried < AGAIN_SECONDS:
         return failure
-    found = _unreachable(host, port)
-    if found:
-        _unreached[host, port] = time.monotonic(), found
-    return found
+    reason = _unreachable(host, port)
+    if reason:
+        _unreached[host, port] = time.monotonic(), reason
+    return reason
 
 
 def _unreachable(host: str, port: int) -> str | None:

@@ -14,6 +14,7 @@ from gradsweep.config import CorrectnessKind
 from gradsweep.records import METRICS
 from gradsweep.store import PointPaths, load_rows, point_folders
 from gradsweep.store.read import read_config
+from gradsweep.tracking.wandb.schema import rd_curve_name, rd_name
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,11 @@ def difference(paths: PointPaths) -> Difference:
     for metric in METRICS:
         if rows.filter(pl.col(metric).cast(pl.Float64).is_finite()).is_empty():
             continue
-        found = relative_difference(rows, metric)
-        for projection, mean in _defined(relative_difference_means(found), "projection"):
-            scalars[f"rd_{metric}_{projection}"] = mean
-        for projection, layer, value in _defined(found, "projection", "layer"):
-            layers.setdefault(layer, {})[f"layer_rd_{metric}_{projection}"] = value
+        differences = relative_difference(rows, metric)
+        for projection, mean in _defined(relative_difference_means(differences), "projection"):
+            scalars[rd_name(metric, projection)] = mean
+        for projection, layer, value in _defined(differences, "projection", "layer"):
+            layers.setdefault(layer, {})[rd_curve_name(metric, projection)] = value
     return Difference(scalars, layers)
 
 

@@ -1,4 +1,4 @@
-"""The W&B run of one point, open in the real client; contents in `wandb_schema`.
+"""The W&B run of one point, open in the real client; contents in `wandb.schema`.
 
 Every sample and layer is logged once, whatever happened before: a row that the run's history has
 already is left out. What it has is asked of the server; offline, it is read from the logs of the
@@ -68,12 +68,14 @@ class PointRun:
         self._must_ask = must_ask
         self._run = _open(description, root, mode)
         self._has: dict[str, set[int]] = {}
-        self._run.define_metric("sample", hidden=True, summary="none")
-        self._run.define_metric("s_*", step_metric="sample", summary="mean")
-        self._run.define_metric("layer", hidden=True, summary="none")
+        self._run.define_metric(wandb_schema.SAMPLE, hidden=True, summary="none")
+        self._run.define_metric("s_*", step_metric=wandb_schema.SAMPLE, summary="mean")
+        self._run.define_metric(wandb_schema.LAYER, hidden=True, summary="none")
         for metric in METRICS:  # `layer_*` would catch the table `layer_stats` too
-            for name in (f"layer_{metric}_*", f"layer_rd_{metric}_*"):
-                self._run.define_metric(name, step_metric="layer", summary="none")
+            for name in (wandb_schema.curve_name, wandb_schema.rd_curve_name):
+                self._run.define_metric(
+                    name(metric, "*"), step_metric=wandb_schema.LAYER, summary="none"
+                )
 
     @property
     def folder(self) -> Path:
@@ -88,7 +90,7 @@ class PointRun:
         """Add the samples that the run does not have; returns how many these are."""
         if not self._description.samples:
             return 0
-        return self._log("sample", wandb_schema.sample_values(samples, rows))
+        return self._log(wandb_schema.SAMPLE, wandb_schema.sample_values(samples, rows))
 
     def finish(
         self,
@@ -105,9 +107,9 @@ class PointRun:
         stats = wandb_schema.layer_stats(rows)
         try:
             added = self.log_samples(samples, rows)
-            self._log("layer", wandb_schema.layer_values(stats, rd.layers))
+            self._log(wandb_schema.LAYER, wandb_schema.layer_values(stats, rd.layers))
             # A failure of an earlier start is over.
-            self._run.summary.update({**summary, **rd.scalars, "failure": ""})
+            self._run.summary.update({**summary, **rd.scalars, wandb_schema.FAILURE: ""})
             self._log_files(stats, rows_file)
         finally:  # else the process waits for the server when it exits
             self._run.finish()
@@ -117,7 +119,7 @@ class PointRun:
 
     def fail(self, reason: str) -> None:
         """End a run that is not complete, with the reason in its summary."""
-        self._run.summary["failure"] = reason
+        self._run.summary[wandb_schema.FAILURE] = reason
         self._run.finish(exit_code=1)
 
     def _log(self, key: str, lines: Iterable[Mapping[str, float]]) -> int:

@@ -46,21 +46,21 @@ def segments(root: Path, run_id: str | None = None) -> list[Segment]:
     """Segments below a results folder in the order of their starts, of all runs or of one."""
     # A second start in the same second gets a folder with a suffix: the log has the id.
     logs = (root / "wandb").glob(f"*run-*/run-{run_id or '*'}.wandb")
-    found = [
+    starts = [
         Segment(log.parent, log.stem.removeprefix("run-"), log.parent.name.startswith("offline-"))
         for log in logs
     ]
-    return sorted(found, key=lambda segment: segment.folder.name.removeprefix("offline-"))
+    return sorted(starts, key=lambda segment: segment.folder.name.removeprefix("offline-"))
 
 
 def logged(segment: Segment, key: str) -> set[int]:
     """The values of `key` in the history rows of a segment, whole ones only."""
-    found = set()
+    values = set()
     for record in records(segment.log):
         if record.WhichOneof("record_type") == "history":
             row = public_items(record.history.item)
-            found |= {int(row[key])} if key in row else set()
-    return found
+            values |= {int(row[key])} if key in row else set()
+    return values
 
 
 def records(log: Path) -> Iterator[Any]:

@@ -29,7 +29,43 @@ import polars as pl
 from gradsweep.analysis.curves import complete_values
 from gradsweep.records import METRICS, SampleStatus
 
+LAYER = "layer"
+"""The x axis of layer curves."""
+SAMPLE = "sample"
+"""The x axis of live curves."""
+LIVE_LOSS = "s_loss"
+FAILURE = "failure"
 TABLE_COLUMNS = ("layer", "projection", "metric", "mean", "p10", "p50", "p90", "count")
+
+
+def live_name(metric: str, projection: str) -> str:
+    """Per sample, while the point runs: the mean over layers."""
+    return f"s_{metric}_{projection}"
+
+
+def curve_name(metric: str, projection: str) -> str:
+    """A metric's mean over samples, by layer."""
+    return f"layer_{metric}_{projection}"
+
+
+def rd_curve_name(metric: str, projection: str) -> str:
+    """RD of correct and irrelevant curve, by layer; only runs whose partner point was done."""
+    return f"layer_rd_{metric}_{projection}"
+
+
+def mean_name(metric: str, projection: str) -> str:
+    """A summary scalar: the mean over layers of the curve."""
+    return f"{metric}_mean_{projection}"
+
+
+def mad_name(metric: str, projection: str) -> str:
+    """A summary scalar: how uneven the curve is."""
+    return f"mad_{metric}_{projection}"
+
+
+def rd_name(metric: str, projection: str) -> str:
+    """A summary scalar: the mean over layers of RD."""
+    return f"rd_{metric}_{projection}"
 
 
 def sample_values(samples: pl.DataFrame, rows: pl.DataFrame) -> list[dict[str, float]]:
@@ -47,16 +83,14 @@ def sample_values(samples: pl.DataFrame, rows: pl.DataFrame) -> list[dict[str, f
     by_sample: dict[str, dict[str, float]] = {}
     for sample_id, projection, *of_metrics in means.iter_rows():
         named = {
-            f"s_{metric}_{projection}": mean
+            live_name(metric, projection): mean
             for metric, mean in zip(METRICS, of_metrics, strict=True)
             if mean is not None
         }
         by_sample.setdefault(sample_id, {}).update(named)
     shown = samples.filter(status=SampleStatus.OK.value).select("sample_id", "index", "loss")
     return [
-        {"sample": index}
-        | ({"s_loss": loss} if math.isfinite(loss) else {})
-        | by_sample.get(id, {})
+        {SAMPLE: index} | ({LIVE_LOSS: loss} if math.isfinite(loss) else {}) | by_sample.get(id, {})
         for id, index, loss in shown.iter_rows()
     ]
 
@@ -72,7 +106,7 @@ def layer_values(
     """
     by_layer: dict[int, dict[str, float]] = {}
     for layer, projection, metric, mean in stats.select(TABLE_COLUMNS[:4]).iter_rows():
-        by_layer.setdefault(layer, {"layer": layer})[f"layer_{metric}_{projection}"] = mean
+        by_layer.setdefault(layer, {LAYER: layer})[curve_name(metric, projection)] = mean
     return [values | dict(rd.get(layer, {})) for layer, values in by_layer.items()]
 
 

@@ -66,8 +66,8 @@ class Uploader:
     def tracked(self, point_ids: Collection[str] | None = None) -> list[PointPaths]:
         """Points that a start has left folders of; of these ids, or of all."""
         runs = {segment.run_id for segment in segments(self.root)}
-        wanted = runs if point_ids is None else runs & set(point_ids)
-        return [paths for paths in point_folders(self.root) if paths.point_id in wanted]
+        chosen = runs if point_ids is None else runs & set(point_ids)
+        return [paths for paths in point_folders(self.root) if paths.point_id in chosen]
 
     def upload(self, paths: PointPaths) -> Outcome:
         """Complete the point's run; a point that is being measured is left alone.
@@ -127,13 +127,13 @@ class Uploader:
         return outcome(paths, "uploaded", f"{added} samples; {more} → {run.place}")
 
     def run_id(self, paths: PointPaths) -> str:
-        """Of the point's newest run."""
+        """The id of the point's newest run."""
         return self._ledger(paths).of_point(paths.point_id)[0]
 
     def _description(self, paths: PointPaths) -> RunDescription:
-        found = RunDescription.of_record(read_config(paths))
-        project, entity = self._project or found.project, self._entity or found.entity
-        return replace(found, project=project, entity=entity)
+        stored = RunDescription.of_record(read_config(paths))
+        project, entity = self._project or stored.project, self._entity or stored.entity
+        return replace(stored, project=project, entity=entity)
 
     def _ledger(self, paths: PointPaths) -> Ledger:
         place = self._description(paths)

@@ -5,7 +5,7 @@ reference to the point's own file, so upload before results are moved.
 
 A resumed point starts again under the same id: online W&B continues the run, offline a further
 folder appears, and `python -m gradsweep sync` joins them. What was stored but not logged before a
-kill is logged by the next start, or when the point is complete (`wandb_run`).
+kill is logged by the next start, or when the point is complete (`wandb.run`).
 
 W&B never stops or holds up extraction: a fault is reported once as a warning and the tracker
 turns itself off. The thread of a finished point uploads while the next points are measured; only
@@ -93,7 +93,7 @@ class WandbTracker:
         self._end("closing the run", lambda run: run.fail(reason))
 
     def wait(self, seconds: float | None = None) -> None:
-        """Until a finished point's thread has ended, or so long."""
+        """Wait until a finished point's thread has ended, or so many seconds."""
         if self._thread:
             self._thread.join(seconds)
 
@@ -154,6 +154,13 @@ class WandbTracker:
                 *(action, type(error).__name__, " ".join(str(error).split())),
                 *(self._paths.point_id, self._root, self._root),
             )
+
+
+def start_tracker(
+    config: Config, point_id: str, sweep: str | None, versions: Mapping[str, str]
+) -> WandbTracker:
+    """Start following a point; what `tracking.make_tracker` calls for `tracking.kind=wandb`."""
+    return WandbTracker(config, point_id, sweep, versions)
 
 
 def _described(mode: wandb_mode.Mode, description: RunDescription, results: Path) -> str:

@@ -11,8 +11,7 @@ import torch
 from gradsweep import compose, extract
 from gradsweep.config import Config
 from gradsweep.plan.estimate import Basis, Cost, point_bytes, read_costs, seconds_per_sample
-from gradsweep.plan.estimate.hardware import this_machine
-from gradsweep.plan.estimate.running import hardware_under
+from gradsweep.plan.estimate.hardware import hardware_under, this_machine
 
 TINY = ("model=folder", "model.name=tiny", "tracking=none", "gradients.device=cpu")
 

@@ -10,7 +10,14 @@ from helpers.stored_costs import cost
 
 from gradsweep import compose
 from gradsweep.config import Config
-from gradsweep.plan.estimate import Basis, Cost, Duration, Hardware, seconds_per_sample
+from gradsweep.plan.estimate import (
+    Basis,
+    Cost,
+    Duration,
+    Hardware,
+    makespan,
+    seconds_per_sample,
+)
 from gradsweep.plan.estimate.hardware import known_gpu
 
 GPU = Hardware("cuda", "A100", 80, gpus=1, cores=8)
@@ -107,3 +114,21 @@ def test_a_model_of_unknown_size_has_no_estimate_until_it_is_measured() -> None:
 )
 def test_gpus_are_known_by_a_whole_word_of_their_name(name: str | None, known: str | None) -> None:
     assert known_gpu(name) == known
+
+
+@pytest.mark.parametrize(
+    ("seconds", "at_once", "expected"),
+    [
+        ([], 4, 0),
+        ([5], 4, 5),
+        ([3, 3, 3], 1, 9),
+        ([3, 3, 3], 2, 6),
+        ([3, 3, 3], 3, 3),
+        ([9, 1, 1, 1], 2, 9),
+        ([1, 1, 1, 9], 2, 10),
+    ],
+)
+def test_each_job_takes_the_first_free_place(
+    seconds: list[float], at_once: int, expected: float
+) -> None:
+    assert makespan(seconds, at_once) == expected

@@ -15,8 +15,7 @@ from gradsweep.plan.estimate import (
     smaller,
     usual_batch,
 )
-from gradsweep.plan.estimate.memory import KEPT_WIDTHS, Memory
-from gradsweep.plan.estimate.shape import shape_of
+from gradsweep.plan.estimate.memory import KEPT_WIDTHS, Memory, shape_of
 
 CPU = Hardware("cpu", cores=2)
 GPU = Hardware("cuda", "A100", 80, gpus=1, cores=8)

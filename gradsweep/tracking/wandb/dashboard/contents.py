@@ -29,7 +29,7 @@ class Place:
     entity: str
     """User or team; empty is the key's own default, known only to the server."""
     name: str
-    """Of the saved view and the report."""
+    """The name of the saved view and of the report."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,12 @@ def place_of(
 
 
 def _agreed(field: str, values: Sequence[str]) -> str:
-    found = sorted(set(values))
-    if len(found) > 1:
+    different = sorted(set(values))
+    if len(different) > 1:
         raise ConfigError(
-            f"--{field}: these points were tracked with several ({', '.join(found)}); name one"
+            f"--{field}: these points were tracked with several ({', '.join(different)}); name one"
         )
-    return found[0]
+    return different[0]
 
 
 def _default_name(selection: Selection) -> str:
@@ -115,8 +115,8 @@ def _default_name(selection: Selection) -> str:
 def _records(selection: Selection) -> list[dict[str, Any]]:
     """The config.yaml of every point that the selection keeps; raises as `contents`."""
     points = stored_points(selection.results)
-    if (wanted := selection.point_ids) is not None:
-        points = points.filter(pl.col("point_id").is_in(wanted))
+    if (chosen := selection.point_ids) is not None:
+        points = points.filter(pl.col("point_id").is_in(chosen))
         if points.is_empty():
             raise DataError(
                 f"no point of sweep {selection.sweep} is stored yet: come back when its first "

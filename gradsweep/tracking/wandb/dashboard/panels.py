@@ -1,17 +1,21 @@
 """The panels of workspace and report: one question each, titled in words, without smoothing.
 
 Unless a panel says otherwise its lines and bars are the groups of its run set (`runsets`).
+
+Ids of panels and run sets, which wandb-workspaces draws at random, depend on their place alone:
+the same contents give the same JSON, and what W&B remembers of a panel outlives an update.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 
 import wandb_workspaces.reports.v2.interface as wr
 
 from gradsweep.records import AXES, OPTIONAL_METRICS
 from gradsweep.report.labels import metric_label, metric_words, projection_label
-from gradsweep.tracking.wandb.dashboard import keys
+from gradsweep.tracking.wandb import schema
 from gradsweep.tracking.wandb.dashboard.contents import Contents
 
 MANY = 100
@@ -27,7 +31,7 @@ def layer_curves(shown: Contents, metric: str, by: str | None = None) -> list[Pa
     return [
         _lines(
             f"{projection_label(projection)} · {metric_label(metric)} by layer{_by(by)}",
-            [keys.curve(metric, projection)],
+            [schema.curve_name(metric, projection)],
             y=metric_label(metric),
             by=by,
         )
@@ -40,7 +44,7 @@ def rd_curves(shown: Contents, metric: str) -> list[Panel]:
     return [
         _lines(
             f"{projection_label(projection)} · RD of {metric_words(metric)} by layer",
-            [keys.rd_curve(metric, projection)],
+            [schema.rd_curve_name(metric, projection)],
             y="RD |s − s′|/s",
             by="cot",
         )
@@ -50,17 +54,17 @@ def rd_curves(shown: Contents, metric: str) -> list[Panel]:
 
 def mean_bars(shown: Contents, metric: str, by: str | None = None) -> list[Panel]:
     """The metric's mean over layers."""
-    return _bars(shown, metric, keys.mean, f"mean {metric_label(metric)}", by)
+    return _bars(shown, metric, schema.mean_name, f"mean {metric_label(metric)}", by)
 
 
 def mad_bars(shown: Contents, metric: str, by: str | None = None) -> list[Panel]:
     """How uneven the metric's curve is over layers."""
-    return _bars(shown, metric, keys.mad, f"MAD of {metric_label(metric)}", by)
+    return _bars(shown, metric, schema.mad_name, f"MAD of {metric_label(metric)}", by)
 
 
 def rd_bars(shown: Contents, metric: str) -> list[Panel]:
     """RD averaged over layers, a bar for each CoT level."""
-    return _bars(shown, metric, keys.rd, f"mean RD of {metric_words(metric)}", "cot")
+    return _bars(shown, metric, schema.rd_name, f"mean RD of {metric_words(metric)}", "cot")
 
 
 def parallel_coordinates(shown: Contents) -> Panel:
@@ -69,7 +73,7 @@ def parallel_coordinates(shown: Contents) -> Panel:
     # A cosine may be negative.
     log = None if metric in OPTIONAL_METRICS else True
     columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(axis), axis) for axis in AXES]
-    for words, name in (("mean", keys.mean), ("MAD", keys.mad)):
+    for words, name in (("mean", schema.mean_name), ("MAD", schema.mad_name)):
         columns += [
             wr.ParallelCoordinatesPlotColumn(
                 wr.SummaryMetric(name(metric, projection)),
@@ -85,15 +89,15 @@ def parallel_coordinates(shown: Contents) -> Panel:
 def live_curves(shown: Contents) -> list[Panel]:
     """Per sample, while points run: loss, and the first metric's mean over layers."""
     metric = shown.metrics[0]
-    loss = _lines("Loss of each sample", [keys.LIVE_LOSS], y="nats per token", x=keys.SAMPLE)
+    loss = _lines("Loss of each sample", [schema.LIVE_LOSS], y="nats per token", x=schema.SAMPLE)
     return [
         loss,
         *(
             _lines(
                 f"{projection_label(projection)} · {metric_label(metric)} of each sample",
-                [keys.live(metric, projection)],
+                [schema.live_name(metric, projection)],
                 y=f"{metric_label(metric)}, mean over layers",
-                x=keys.SAMPLE,
+                x=schema.SAMPLE,
             )
             for projection in shown.projections
         ),
@@ -124,7 +128,7 @@ def _bars(
 
 
 def _lines(
-    title: str, names: list[str], *, y: str, x: str = keys.LAYER, by: str | None = None
+    title: str, names: list[str], *, y: str, x: str = schema.LAYER, by: str | None = None
 ) -> wr.LinePlot:
     return wr.LinePlot(
         title=title,
@@ -143,3 +147,14 @@ def _lines(
 
 def _by(axis: str | None) -> str:
     return f", by {axis}" if axis else ""
+
+
+def settled(*names: str) -> str:
+    """An id of 12 characters, as W&B's own have, from the names of a place."""
+    return hashlib.sha256("\0".join(names).encode()).hexdigest()[:12]
+
+
+def settle_panels(panels: Iterable[wr.Panel], *names: str) -> None:
+    """Give each panel the id of its place: `names`, and its number among `panels`."""
+    for number, panel in enumerate(panels):
+        panel._id = settled(*names, "panel", str(number))

@@ -7,7 +7,7 @@ from typing import Any
 
 import wandb_workspaces.reports.v2.interface as wr
 
-from gradsweep.tracking.wandb.dashboard import ids, panels, runsets, words
+from gradsweep.tracking.wandb.dashboard import panels, runsets, words
 from gradsweep.tracking.wandb.dashboard.contents import Contents, Place
 
 WIDTH = 24
@@ -113,9 +113,9 @@ def _grid(
         pinned_columns=runsets.pinned_columns(),
         visible_columns=runsets.result_columns(shown),
     )
-    run_set._id = ids.settled("report", name, "runs")
+    run_set._id = panels.settled("report", name, "runs")
     content = _laid_out(rows)
-    ids.settle_panels(content, "report", name)
+    panels.settle_panels(content, "report", name)
     colours = _group_colours(shown, name) if grouped else {}
     return wr.PanelGrid(runsets=[run_set], panels=[*content], custom_run_colors=colours)
 

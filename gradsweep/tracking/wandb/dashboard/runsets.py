@@ -10,7 +10,7 @@ from gradsweep.analysis.conditions import IRRELEVANT
 from gradsweep.errors import ConfigError
 from gradsweep.records import AXES
 from gradsweep.report.figures.style import level_colours
-from gradsweep.tracking.wandb.dashboard import keys
+from gradsweep.tracking.wandb import schema
 from gradsweep.tracking.wandb.dashboard.contents import Contents
 
 CONDITION = ("cot", "correctness")
@@ -33,16 +33,17 @@ def run_filter(shown: Contents, only: Mapping[str, str] | None = None) -> str:
     Args:
         only: one value for some axes, for a section of its own.
 
-    Raises ConfigError for a value with a sign that wandb-workspaces would change inside of it.
+    Raises:
+        ConfigError: a value with a sign that wandb-workspaces would change inside of it.
     """
     only = only or {}
-    wanted: dict[str, list[str]] = {axis: list(getattr(shown, axis)) for axis in shown.chosen}
-    wanted |= {axis: [value] for axis, value in only.items()}
-    for axis, values in wanted.items():
+    allowed: dict[str, list[str]] = {axis: list(getattr(shown, axis)) for axis in shown.chosen}
+    allowed |= {axis: [value] for axis, value in only.items()}
+    for axis, values in allowed.items():
         for value in values:
             if set(value) & set("=<>"):
                 raise ConfigError(f"{axis}={value!r}: W&B cannot filter on a value with =, < or >")
-    parts = [f"Config({axis!r}) in {values!r}" for axis, values in wanted.items()]
+    parts = [f"Config({axis!r}) in {values!r}" for axis, values in allowed.items()]
     if shown.run_ids:
         # By id and not by group: a sweep also has points that an earlier one has measured.
         parts.append(f"Metric('ID') in {list(shown.run_ids)!r}")
@@ -50,16 +51,16 @@ def run_filter(shown: Contents, only: Mapping[str, str] | None = None) -> str:
 
 
 def pinned_columns() -> list[str]:
-    """Of the run table: its first columns, which stay in sight."""
+    """The run table's first columns, which stay in sight."""
     return ["run:displayName", *(f"config:{axis}.value" for axis in AXES)]
 
 
 def result_columns(shown: Contents) -> list[str]:
-    """Of the run table, after the axes: state, then mean, MAD and RD of the first metric."""
+    """The run table's columns after the axes: state, then mean, MAD and RD of the first metric."""
     metric = shown.metrics[0]
-    names = [keys.mean, keys.mad, *([keys.rd] if shown.has_pairs else [])]
+    names = [schema.mean_name, schema.mad_name, *([schema.rd_name] if shown.has_pairs else [])]
     scalars = [name(metric, projection) for name in names for projection in shown.projections]
-    return ["run:state", *(f"summary:{name}" for name in [*scalars, keys.FAILURE])]
+    return ["run:state", *(f"summary:{name}" for name in [*scalars, schema.FAILURE])]
 
 
 def _paler(colour: str) -> str:

@@ -56,8 +56,8 @@ def save(shown: Contents, place: Place, results: Path) -> Iterator[tuple[str, Sa
         api = wandb.Api()
         place = replace(place, entity=place.entity or api.default_entity or "")
         query = {"projectName": place.project, "entityName": place.entity}
-        found = execute_graphql(api, gql.projectInternalId, query).get("project")
-    if not found:
+        project = execute_graphql(api, gql.projectInternalId, query).get("project")
+    if not project:
         raise TrackingError(
             f"{server} has no project {place.entity}/{place.project}: upload runs first "
             "(wandb sync), or name it with --project and --entity"
@@ -77,13 +77,13 @@ class _Record:
         )
 
     def get(self, api: wandb.Api, kind: str) -> Saved | None:
-        """None when nothing was saved, or when it is gone from the server."""
+        """The view that was saved; None when there is none, or when it is gone from the server."""
         known = self._all.get(self._key, {}).get(kind)
         if known is None:
             return None
         with _readable(f"looking for the {kind} {known['url']}"):
-            found = execute_graphql(api, gql.view_report, {"reportId": known["id"]}).get("view")
-        return Saved(**known) if found else None
+            view = execute_graphql(api, gql.view_report, {"reportId": known["id"]}).get("view")
+        return Saved(**known) if view else None
 
     def put(self, kind: str, saved: Saved) -> None:
         self._all.setdefault(self._key, {})[kind] = asdict(saved)

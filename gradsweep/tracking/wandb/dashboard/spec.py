@@ -47,6 +47,6 @@ def write_specs(shown: Contents, place: Place, folder: Path) -> list[Path]:
 
 
 def _plain(spec: Any) -> dict[str, Any]:
-    found = json.loads(spec.model_dump_json(by_alias=True, exclude_none=True))
-    assert isinstance(found, dict)
-    return found
+    plain = json.loads(spec.model_dump_json(by_alias=True, exclude_none=True))
+    assert isinstance(plain, dict)
+    return plain

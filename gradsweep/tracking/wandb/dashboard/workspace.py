@@ -9,7 +9,7 @@ import wandb_workspaces.workspaces.interface as ws
 from wandb_workspaces import expr
 
 from gradsweep.report.labels import metric_label
-from gradsweep.tracking.wandb.dashboard import ids, panels, runsets, words
+from gradsweep.tracking.wandb.dashboard import panels, runsets, words
 from gradsweep.tracking.wandb.dashboard.contents import Contents, Place
 
 
@@ -23,7 +23,7 @@ def workspace(shown: Contents, place: Place) -> ws.Workspace:
         settings=ws.WorkspaceSettings(x_axis="layer", smoothing_type="none", max_runs=panels.MANY),
         runset_settings=_run_table(shown),
     )
-    view._internal_runset_id = ids.settled("workspace", "runs")
+    view._internal_runset_id = panels.settled("workspace", "runs")
     return view
 
 
@@ -53,7 +53,7 @@ def _overview(shown: Contents) -> ws.Section:
 
 def _questions(shown: Contents) -> list[ws.Section]:
     first, *others = shown.metrics
-    found = [
+    sections = [
         _section(
             f"How large? {metric_label(first)} by layer",
             [*panels.layer_curves(shown, first), *panels.mean_bars(shown, first)],
@@ -66,7 +66,7 @@ def _questions(shown: Contents) -> list[ws.Section]:
         ),
     ]
     if shown.has_pairs:
-        found.append(
+        sections.append(
             _section(
                 "Right from wrong? RD of correct and irrelevant",
                 [*panels.rd_curves(shown, first), *panels.rd_bars(shown, first)],
@@ -75,8 +75,8 @@ def _questions(shown: Contents) -> list[ws.Section]:
         )
     for metric in others:
         shape = [*panels.layer_curves(shown, metric), *panels.mean_bars(shown, metric)]
-        found.append(_section(f"Of which shape? {metric_label(metric)}", shape))
-    return found
+        sections.append(_section(f"Of which shape? {metric_label(metric)}", shape))
+    return sections
 
 
 def _axes(shown: Contents) -> list[ws.Section]:
@@ -108,7 +108,7 @@ def _running(shown: Contents) -> list[ws.Section]:
 def _section(
     title: str, content: Sequence[panels.Panel], columns: int = panels.WIDEST, is_open: bool = False
 ) -> ws.Section:
-    ids.settle_panels(content, "workspace", title)
+    panels.settle_panels(content, "workspace", title)
     rows = min(3, -(-len(content) // columns))
     layout = ws.SectionLayoutSettings(columns=columns, rows=rows)
     return ws.Section(name=title, panels=list(content), is_open=is_open, layout_settings=layout)
