@@ -1,4 +1,4 @@
-"""What the jobs of a point have printed, of the point and not of its neighbours in the job."""
+"""Shows what the jobs of a point have printed about it, without its neighbours in the job."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gradsweep.errors import DataError
+from gradsweep.jobs.schedulers import schedulers
 from gradsweep.jobs.status.lines import GOING_ON, Line, State
-from gradsweep.jobs.status.overview import Observer
+from gradsweep.jobs.status.observer import Observer
 from gradsweep.jobs.tasks import JobTask
 from gradsweep.progress import console
 from gradsweep.store import PointPaths, failure
@@ -142,9 +143,9 @@ def _outside(line: Line, out: Callable[[str], None]) -> None:
         return
     ran = "has not started" if line.state is State.NEW else "ran outside of jobs"
     raise DataError(
-        f"{line.point_id} ({line.state.value}) {ran}: jobs of hydra/launcher=slurm and local keep "
-        "a log; anything else prints to its own terminal, and stock submitit to the .submitit "
-        "folder below multirun/"
+        f"{line.point_id} ({line.state.value}) {ran}: jobs of hydra/launcher="
+        f"{', '.join(schedulers())} keep a log; anything else prints to its own terminal, and "
+        "stock submitit to the .submitit folder below multirun/"
     )
 
 

@@ -1,5 +1,5 @@
-"""What is written about jobs. From these files and the queue alone follow `status`, `logs`,
-`retry`, `cancel` and the decision not to submit a point twice.
+"""Records that submissions and jobs write. From these files and the queue alone follow `status`,
+`logs`, `retry`, `cancel` and the decision not to submit a point twice.
 
 results/sweeps/<sweep>/jobs/<submission_id>/
     submission.json             Submission: written before anything is submitted, never changed
@@ -20,38 +20,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gradsweep.jobs.schedulers.base import NAME_PREFIX
+from gradsweep.plan.grouping import Array, Task
 from gradsweep.records import WHOLE, Shard
 from gradsweep.store.atomic import write_json
 from gradsweep.store.paths import SweepPaths
 
-NAME_PREFIX = "gradsweep-"
-"""Of every job name, which is how a job is found in the queue."""
-
 TaskKey = tuple[str, int, int]
 """(submission_id, array, task)."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What one array element, or one local process, runs: points of one model, in this order."""
-
-    model: str
-    point_ids: tuple[str, ...]
-    shard: Shard = WHOLE
-    """The share of every point's samples, which the processes of the task share out further."""
-
-
-@dataclass(frozen=True)
-class Array:
-    """One job array; its tasks are numbered from 0, as the scheduler numbers its elements."""
-
-    number: int
-    throttle: int
-    """Elements that may run at the same time."""
-    resources: dict[str, Any]
-    tasks: tuple[Task, ...]
-    after: int | None = None
-    """The array of this submission that has to end first, to keep to the shared throttle."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +38,7 @@ class Submission:
     """Eight hex digits."""
     sweep: str
     launcher: str
-    """`slurm` or `local`."""
+    """Name of the scheduler."""
     written: str
     """ISO time with zone."""
     host: str
@@ -90,10 +66,10 @@ class SubmittedArray:
 
     number: int
     job_id: str
-    """SLURM's array job id (element t is `<job_id>_<t>`); of local processes "local"."""
+    """What the scheduler calls the array; task t is `<job_id>_<t>`."""
     submitted: str
     process_ids: tuple[int, ...] = ()
-    """Of local processes, by task."""
+    """By task, where tasks are processes of a machine: they are then called by these ids."""
 
 
 @dataclass
@@ -105,7 +81,7 @@ class TaskRun:
     restart: int
     """0 for the first start; a requeued job starts again."""
     job_id: str
-    """`<array job id>_<task>` as in squeue, or the process id of a local job."""
+    """What the scheduler calls the task."""
     node: str
     process_id: int
     started: str
@@ -151,7 +127,7 @@ class JobPaths:
         return self.folder / "logs"
 
     def log(self, job_id: str, task: int) -> Path:
-        """What a task's first process prints, in all starts: of SLURM's array job, or "local"."""
+        """File of what a task's first process prints, in all starts; `job_id` is the array's."""
         return self.logs / f"{job_id}_{task}_0_log.out"
 
     def logs_of(self, job_id: str, task: int) -> list[Path]:

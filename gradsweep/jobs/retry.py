@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -17,14 +17,13 @@ from gradsweep.config import Config
 from gradsweep.config.composition import compose
 from gradsweep.errors import ConfigError, DataError, GradsweepError, SchedulerError
 from gradsweep.identity import point_id
-from gradsweep.jobs.frozen import frozen_config, read_frozen
+from gradsweep.jobs.frozen import code_digest, frozen_config, read_frozen
+from gradsweep.jobs.queue import Known, ask_queue, known_submissions, submission_lease
 from gradsweep.jobs.records import JobPaths, Submission
-from gradsweep.jobs.settings import LaunchSettings, LocalSettings, SlurmSettings
-from gradsweep.jobs.snapshot import code_digest
+from gradsweep.jobs.schedulers import scheduler_class
 from gradsweep.jobs.status.lines import LEFT, Line, State
-from gradsweep.jobs.status.overview import Observer
-from gradsweep.jobs.submit import Code, Order, hand_over, scheduler_of, submission_lease
-from gradsweep.jobs.tasks import Known, ask_queue, known_submissions
+from gradsweep.jobs.status.observer import Observer
+from gradsweep.jobs.submit import Code, Order, hand_over
 from gradsweep.plan import PlannedPoint
 from gradsweep.store import PointState, SweepPaths
 from gradsweep.store.lease import hold_lease
@@ -76,7 +75,8 @@ def retry(
     Raises:
         SchedulerError: the queue does not answer: a point might be in it. Or it refuses the jobs.
         PointBusyError: another command is submitting into this results folder just now.
-        DataError, ConfigError: nothing is there; the snapshot of the code is gone.
+        DataError, ConfigError: nothing is there; the snapshot of the code is gone; a scheduler is
+            not known here.
     """
     results = results.absolute()
     with hold_lease(submission_lease(results)):
@@ -87,10 +87,10 @@ def retry(
                 f"{answer.complaint}: without the queue nobody knows which points are in a job, "
                 "and none is submitted twice; try again when it answers"
             )
-        overview = Observer(results, sweep).look(answer)
-        groups, refused = _grouped(overview.of(*states), known)
+        status = Observer(results, sweep).look(answer)
+        groups, refused = _grouped(status.of(*states), known)
         if set(LEFT) & set(states):
-            refused |= {line.point_id: _elsewhere(line) for line in overview.of(State.SUBMITTED)}
+            refused |= {line.point_id: _elsewhere(line) for line in status.of(State.SUBMITTED)}
         submitted = []
         for origin, lines in groups:
             with _working_folder(origin):
@@ -169,18 +169,11 @@ def _resubmit(
     command: Sequence[str],
     new_code: bool,
 ) -> Resubmitted:
-    settings = settings_of(origin)
+    scheduler = scheduler_class(origin.launcher).restored(origin.settings)
     code = None if new_code else _code(origin)
-    order = Order(results, origin.sweep, points, settings, tuple(command), code)
-    jobs, paths = hand_over(order, scheduler_of(settings))
+    order = Order(results, origin.sweep, points, scheduler, tuple(command), code)
+    jobs, paths = hand_over(order)
     return Resubmitted(order, origin, jobs, paths)
-
-
-def settings_of(submission: Submission) -> LaunchSettings:
-    """`hydra.launcher.*` of a submission."""
-    kind = SlurmSettings if submission.launcher == "slurm" else LocalSettings
-    names = {field.name for field in fields(kind)}
-    return kind(**{name: v for name, v in submission.settings.items() if name in names})
 
 
 def _code(origin: Submission) -> Code:

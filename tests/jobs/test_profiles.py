@@ -20,7 +20,7 @@ from gradsweep.jobs.command import grid_launcher
 found = {}
 for name in sys.argv[1:]:
     chosen = grid_launcher([f"hydra/launcher={name}", "cot=none,detailed"], multirun=True)
-    found[name] = type(chosen.settings).__name__ if chosen else None
+    found[name] = type(chosen.scheduler.settings).__name__ if chosen else None
 try:
     grid_launcher(["hydra/launcher=local"], multirun=False)
 except ConfigError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from pathlib import Path
 
 from gradsweep.errors import ConfigError
 
@@ -43,6 +44,7 @@ def run(args: Sequence[str]) -> int:
     from gradsweep.cli.run import MULTIRUN_FLAGS
     from gradsweep.config.composition import checked
     from gradsweep.jobs.command import grid_launcher
+    from gradsweep.jobs.queue import points_in_jobs
     from gradsweep.plan import checked_plan
     from gradsweep.plan.forecast import forecast, show_forecast
 
@@ -53,6 +55,7 @@ def run(args: Sequence[str]) -> int:
     multirun = bool(MULTIRUN_FLAGS & set(args))
     launcher = checked(lambda: grid_launcher(overrides, multirun))
     plan = checked_plan(overrides, multirun)
-    found = forecast(plan, launcher.settings if launcher else None)
+    scheduler = launcher.scheduler if launcher else None
+    found = forecast(plan, scheduler, points_in_jobs(Path(plan.results)))
     show_forecast(found, Console(highlight=False, markup=False), every_point="--all" in args)
     return 0

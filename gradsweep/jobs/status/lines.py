@@ -1,8 +1,9 @@
-"""The records of `status`: one line for each point, all of them as an overview."""
+"""The records of `status`: a line for each point, and all of them together."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -12,7 +13,7 @@ from gradsweep.jobs.tasks import JobTask
 
 
 class State(str, Enum):
-    """Of a point and its jobs together, in the order in which a person wants to see them."""
+    """State of a point and its jobs together, in the order in which a person wants to see them."""
 
     RUNNING = "running"
     FAILED = "failed"
@@ -69,7 +70,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Overview:
+class SweepStatus:
     """The lines of a results folder, or of a sweep of it, at one moment."""
 
     lines: tuple[Line, ...]
@@ -78,7 +79,7 @@ class Overview:
     efficiency: Efficiency | None
     """None when none of these points was in a job."""
     complaint: str
-    """Why the queue did not answer; empty when it did, or had not to be asked."""
+    """Who did not answer and why; empty when all did that had to be asked."""
 
     @property
     def counts(self) -> dict[State, int]:
@@ -100,10 +101,22 @@ class Overview:
 
     @property
     def left_seconds(self) -> float | None:
-        """Until what runs and waits is done, at the present rate; None while nothing is measured.
+        """Seconds until what runs and waits is done, at the present rate; None while nothing is
+        measured.
 
         A guess: points that wait may be slower or faster than those that run, and more jobs may
         run side by side later.
         """
         left = sum(line.left for line in self.of(*GOING_ON))
         return left / self.rate if left and self.rate else None
+
+
+def total_text(lines: Sequence[Line]) -> str:
+    """ "1200 of ≤4000 (30 %)": of points that are not done nobody knows what their data have."""
+    stored = sum(line.n_stored for line in lines)
+    if all(line.state is State.DONE for line in lines):
+        return str(stored)
+    total = sum(max(line.total or 0, line.n_stored) for line in lines)
+    unknown = " or more" if any(line.total is None for line in lines) else ""
+    share = f" ({100 * stored // total} %)" if total else ""
+    return f"{stored} of ≤{total}{unknown}{share}"

@@ -12,7 +12,7 @@ import polars as pl
 from gradsweep.config import CorrectnessKind, cot_reading_key
 from gradsweep.errors import DataError
 from gradsweep.jobs.frozen import read_frozen
-from gradsweep.jobs.tasks import Known
+from gradsweep.jobs.queue import Known
 from gradsweep.records import AXES
 from gradsweep.store import PointPaths, SweepPaths, point_folders
 from gradsweep.store.manifest import read_manifest

@@ -4,16 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from gradsweep.config import Config
-from gradsweep.jobs.records import Array, Task
-from gradsweep.jobs.settings import GPU, RESOURCES, SlurmSettings
 from gradsweep.models.fingerprint import source_identity
-from gradsweep.plan import PlannedPoint
-from gradsweep.records import Shard
+from gradsweep.plan.points import PlannedPoint
+from gradsweep.records import WHOLE, Shard
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one array element, or one local process, runs: points of one model, in this order."""
+
+    model: str
+    point_ids: tuple[str, ...]
+    shard: Shard = WHOLE
+    """The share of every point's samples, which the processes of the task share out further."""
+
+
+@dataclass(frozen=True)
+class Array:
+    """One job array; its tasks are numbered from 0, as the scheduler numbers its elements."""
+
+    number: int
+    throttle: int
+    """Elements that may run at the same time."""
+    resources: dict[str, Any]
+    tasks: tuple[Task, ...]
+    after: int | None = None
+    """The array of this submission that has to end first, to keep to the shared throttle."""
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """Arrays as they would be submitted."""
+
+    arrays: tuple[Array, ...]
+    caveat: str = ""
+    """What was taken for granted, as nobody answered; empty when nothing was."""
 
 
 def group_points(
@@ -45,28 +75,37 @@ def spread(items: Sequence[str], n_parts: int) -> list[list[str]]:
 
 
 def make_arrays(
-    tasks: Sequence[Task], settings: SlurmSettings, max_array_size: int
+    tasks: Sequence[Task],
+    resources: Callable[[str], dict[str, Any]],
+    parallelism: int,
+    max_array_size: int,
 ) -> tuple[Array, ...]:
-    """Arrays of tasks with equal resources, none larger than the cluster's MaxArraySize."""
+    """Arrays of tasks with equal resources.
+
+    Args:
+        tasks: in their order, which is kept within an array.
+        resources: of a model's jobs.
+        parallelism: jobs that may run at the same time, over all arrays.
+        max_array_size: elements that an array may have.
+    """
     groups: list[tuple[dict[str, Any], list[Task]]] = []
     for task in tasks:
-        wanted = resources(settings, task.model)
-        same = next((group for have, group in groups if have == wanted), None)
+        asked = resources(task.model)
+        same = next((group for have, group in groups if have == asked), None)
         if same is None:
-            groups.append((wanted, [task]))
+            groups.append((asked, [task]))
         else:
             same.append(task)
     chunks = [
-        (wanted, group[start : start + max_array_size])
-        for wanted, group in groups
+        (asked, group[start : start + max_array_size])
+        for asked, group in groups
         for start in range(0, len(group), max_array_size)
     ]
-    limit = settings.array_parallelism
-    shares = shared_throttle([len(chunk) for _, chunk in chunks], limit)
+    shares = shared_throttle([len(chunk) for _, chunk in chunks], parallelism)
     return tuple(
         # With fewer slots than arrays, each array waits for the one that has its slot.
-        Array(i, shares[i], wanted, tuple(chunk), after=i - limit if i >= limit else None)
-        for i, (wanted, chunk) in enumerate(chunks)
+        Array(i, shares[i], asked, tuple(chunk), i - parallelism if i >= parallelism else None)
+        for i, (asked, chunk) in enumerate(chunks)
     )
 
 
@@ -79,24 +118,6 @@ def shared_throttle(sizes: Sequence[int], limit: int) -> list[int]:
     while sum(shares) > limit and max(shares) > 1:
         shares[shares.index(max(shares))] -= 1
     return shares
-
-
-def resources(settings: SlurmSettings, model: str) -> dict[str, Any]:
-    """What a model's jobs ask for: the settings, then every matching pattern of `per_model`."""
-    return _chosen(settings, model, RESOURCES)
-
-
-def gpu_of(settings: SlurmSettings, model: str) -> dict[str, Any]:
-    """`gpu` and `gpu_memory_gb` of a model's jobs, where they are known."""
-    return _chosen(settings, model, GPU)
-
-
-def _chosen(settings: SlurmSettings, model: str, names: Sequence[str]) -> dict[str, Any]:
-    wanted = {name: getattr(settings, name) for name in names}
-    for pattern, given in settings.per_model.items():
-        if fnmatchcase(model, pattern):
-            wanted |= {name: value for name, value in (given or {}).items() if name in names}
-    return {name: value for name, value in wanted.items() if value not in (None, {}, [])}
 
 
 def _weights(config: Config) -> str:

@@ -19,10 +19,10 @@ from gradsweep.jobs.records import (
     write_submission,
     write_submitted_array,
 )
-from gradsweep.jobs.settings import LocalSettings
+from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
 from gradsweep.jobs.status.lines import State
-from gradsweep.jobs.status.overview import Observer
-from gradsweep.jobs.status.table import overview_table
+from gradsweep.jobs.status.observer import Observer
+from gradsweep.jobs.status.table import status_table
 from gradsweep.records import SampleStatus
 from gradsweep.store.lease import EXPIRY_SECONDS
 from gradsweep.store.point import PointStore
@@ -141,7 +141,7 @@ def test_a_point_that_several_jobs_hold_names_all_of_them(
     line, _ = cluster.lines()
     assert [task.job_id for task in line.tasks] == ["12_0", "13_0"]
     console = Console(file=io.StringIO(), width=200)
-    console.print(overview_table(cluster.look(), console))
+    console.print(status_table(cluster.look(), console))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "2 jobs" in text
     assert "n01, n02" in text
@@ -151,7 +151,7 @@ def test_squeue_is_not_asked_where_nothing_was_submitted_to_slurm(
     cluster: Cluster, commands: Commands, local_process: Callable[[bool], None]
 ) -> None:
     commands("squeue", SILENT)
-    cluster.submit(LocalSettings(snapshot=False))
+    cluster.submit(LocalScheduler(LocalSettings(snapshot=False)))
     local_process(True)
     overview = cluster.look()
     assert overview.complaint == ""

@@ -1,40 +1,14 @@
-"""What `hydra.launcher.*` says: types, units and checks."""
+"""Fields of `hydra/launcher=slurm`: types, units and checks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Optional
 
 from gradsweep.errors import ConfigError
-
-
-@dataclass
-class LaunchSettings:
-    """Of every launcher that submits points as jobs."""
-
-    points_per_job: Optional[int] = None
-    """Points that one job runs one after the other, all of one model, whose weights it loads once.
-    None leaves it to the launcher."""
-    array_parallelism: int = 1
-    """Jobs of one submission that run at the same time, over all of its arrays."""
-    shards: int = 1
-    """Tasks among which the samples of every point are shared out: for few points on many GPUs.
-    Results do not depend on it."""
-    wait: bool = False
-    """Follow the jobs until they end; false returns as soon as they are submitted."""
-    snapshot: bool = True
-    """Jobs run a copy of the package as it was when they were submitted."""
-
-    def __post_init__(self) -> None:
-        for name in ("points_per_job", "array_parallelism", "shards"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"hydra.launcher.{name} must be at least 1, got {value}")
-
-
-@dataclass
-class LocalSettings(LaunchSettings):
-    """`hydra/launcher=local`: processes on this machine, which outlive the command."""
+from gradsweep.jobs.schedulers.base import LaunchSettings
 
 
 @dataclass
@@ -100,6 +74,22 @@ class SlurmSettings(LaunchSettings):
                 "hydra.launcher.signal_delay_s must be positive and less than the time limit of "
                 f"{self.timeout_min} min, got {self.signal_delay_s}"
             )
+
+    def resources(self, model: str) -> dict[str, Any]:
+        """What a model's jobs ask for: the fields above, then every matching pattern of
+        `per_model`; without what is not set."""
+        return self._chosen(model, RESOURCES)
+
+    def gpu_of(self, model: str) -> dict[str, Any]:
+        """`gpu` and `gpu_memory_gb` of a model's jobs, where they are known."""
+        return self._chosen(model, GPU)
+
+    def _chosen(self, model: str, names: Sequence[str]) -> dict[str, Any]:
+        chosen = {name: getattr(self, name) for name in names}
+        for pattern, given in self.per_model.items():
+            if fnmatchcase(model, pattern):
+                chosen |= {name: value for name, value in (given or {}).items() if name in names}
+        return {name: value for name, value in chosen.items() if value not in (None, {}, [])}
 
 
 RESOURCES = (
