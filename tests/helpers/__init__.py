@@ -1,2 +1,6 @@
 """What tests of several rooms share: tiny models and their plain gradients, stored points, readers
-of what the product writes, folders, grids on SLURM, what a process keeps."""
+of what the product writes, folders, grids on SLURM, what a process keeps, a scheduler's contract."""
+
+import pytest
+
+pytest.register_assert_rewrite("helpers.scheduler_contract")

@@ -87,7 +87,7 @@ def test_a_silent_queue_refuses(
 ) -> None:
     cluster.submit()
     commands("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
-    monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.commands.time.sleep", lambda seconds: None)
     with pytest.raises(SchedulerError, match=r"Unable to contact.*in a job"):
         again(cluster)
     assert len(cluster.submissions()) == 1

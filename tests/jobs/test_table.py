@@ -67,9 +67,8 @@ def test_hundreds_of_points_show_those_that_need_a_look_and_count_the_rest() -> 
 
 @pytest.mark.parametrize("height", [20, 24, 50])
 def test_a_live_table_fits_the_terminal(height: int) -> None:
-    status = status_of(
-        *MANY.lines, *(line(n, State.FAILED, f"reason {n}") for n in range(600, 610))
-    )
+    more = (line(n, State.FAILED, f"reason {n}") for n in range(600, 610))
+    status = status_of(*MANY.lines, *more)
     console = Console(file=io.StringIO(), width=120, height=height)
     console.print(fitting_table(status, console))
     text = console.file.getvalue()  # type: ignore[attr-defined]
@@ -101,8 +100,6 @@ def test_totals_say_how_long_and_how_much_of_it_was_measuring() -> None:
 
 
 def test_a_silent_queue_is_said() -> None:
-    text = shown(
-        status_of(line(0, State.SUBMITTED), complaint="squeue does not answer (no squeue here)"),
-        width=200,
-    )
+    complaint = "squeue does not answer (no squeue here)"
+    text = shown(status_of(line(0, State.SUBMITTED), complaint=complaint), width=200)
     assert "squeue does not answer (no squeue here): states are from the files" in text
