@@ -1,4 +1,4 @@
-"""Ending what waits or runs: what is stored stays.
+"""Ends what waits or runs; what is stored stays.
 
 A job may have other points to run. So a point is cancelled by a file that its job looks for
 before each point and after each batch; the job itself is ended when nothing is left for it.
@@ -28,7 +28,7 @@ class Cancelled:
     points: tuple[str, ...]
     """All points that no job is going to run any more."""
     problems: tuple[str, ...]
-    """What could not be done, and what to do about it."""
+    """Sentences on what could not be done, and what to do about it."""
 
 
 def cancel(status: SweepStatus, point_ids: Collection[str]) -> Cancelled:

@@ -1,5 +1,5 @@
-"""What jobs run whatever is edited while they wait: the configs of their points and the package, as
-they were when they were submitted.
+"""Copies that jobs run whatever is edited while they wait: the configs of their points, and the
+package as it was when they were submitted.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def read_frozen(path: Path) -> dict[str, Any]:
 
 
 def frozen_config(record: dict[str, Any]) -> Config:
-    """The config in a record.
+    """Return the config in a record.
 
     Raises:
         DataError: it is not the point it was: its data or its model have changed since.

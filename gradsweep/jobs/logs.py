@@ -18,13 +18,13 @@ from gradsweep.store import PointPaths, failure
 _START = re.compile(r"job \S+ on \S+, start \d+")
 """The first line of every start of a job."""
 _LABEL = re.compile(r"(?:failed: )?\[\d+/\d+\] ([0-9a-f]{16})\b")
-"""Begins the lines of a point; those without belong to the one before."""
+"""Beginning of a line of a point; lines without it belong to the point before."""
 LOOK_SECONDS = 1.0
 QUEUE_SECONDS = 10.0
 
 
 class PointLines:
-    """Keeps of a job's lines those of one point, and what each start says before its points."""
+    """A filter that keeps the lines of one point, and what each start says before its points."""
 
     def __init__(self, point_id: str, everything: bool = False) -> None:
         self._point_id = point_id
@@ -49,7 +49,7 @@ class Tail:
         self._rest = b""
 
     def new(self, latest: bool = False) -> str:
-        """What has come since the last call and is the point's; whole lines.
+        """Read what has come since the last call and is the point's; whole lines.
 
         `latest` leaves out what earlier starts have printed.
         """
@@ -132,7 +132,7 @@ def _nothing_yet(line: Line) -> str:
 
 
 def _outside(line: Line, out: Callable[[str], None]) -> None:
-    """A point without a job: only a failure has left words."""
+    """Show a point without a job, of which only a failure has left words."""
     if line.state is State.FAILED:
         console.print(
             f"{line.point_id} ran outside of jobs: what it printed went to its terminal; "
@@ -150,7 +150,7 @@ def _outside(line: Line, out: Callable[[str], None]) -> None:
 
 
 def _why_unless_in(paths: PointPaths, printed: str) -> str:
-    """What FAILED.json says, when the log does not; of a user's error the message alone tells."""
+    """Quote FAILED.json when the log does not; a user's error by its message alone."""
     failed = failure(paths)
     if failed is None or failed["message"] in printed:
         return ""

@@ -1,4 +1,4 @@
-"""Where a process of a job finds itself, and which of the job's GPUs are its own."""
+"""The place of a process in its job: its task, its node, its share of samples and of GPUs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Place:
     """A process of a running job, as its scheduler's environment tells it."""
 
     job_id: str
-    """As `JobTask.job_id` names the task."""
+    """Name of the task, as in `JobTask.job_id`."""
     node: str
     process: int = 0
-    """Of the processes of this task, from 0."""
+    """Number among the processes of this task, from 0."""
     processes: int = 1
     task: int | None = None
     """Number of the task in its array; None where the job's command says it."""

@@ -1,4 +1,4 @@
-"""Where the tasks of all submissions are: records, runs and the schedulers' answers together."""
+"""The tasks of all submissions and their whereabouts, by records, runs and schedulers together."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ Known = Sequence[tuple[JobPaths, Submission]]
 
 @dataclass(frozen=True)
 class QueueAnswer:
-    """What is known of live tasks beside the files."""
+    """The schedulers' word on live tasks, beside the files."""
 
     states: Mapping[TaskKey, TaskState]
-    """Of the schedulers that answered, the tasks that are not over."""
+    """Tasks that are not over, of the schedulers that answered."""
     silent: Mapping[str, str]
     """Scheduler that did not answer -> "squeue does not answer (…)"; empty for one that was not
     asked."""
 
     @property
     def complaint(self) -> str:
-        """Why nobody answered; empty when all did that were asked."""
+        """Sentences on who did not answer; empty when all did that were asked."""
         return "; ".join(filter(None, self.silent.values()))
 
 
@@ -51,13 +51,13 @@ def known_submissions(results: Path) -> Known:
 
 
 def by_scheduler(known: Known) -> dict[str, Known]:
-    """Scheduler's name -> its submissions."""
+    """Group submissions: scheduler's name -> its own."""
     names = dict.fromkeys(submission.launcher for _, submission in known)
     return {name: [entry for entry in known if entry[1].launcher == name] for name in names}
 
 
 def ask_queue(known: Known, *, seconds: float | None = None) -> QueueAnswer:
-    """Which tasks wait or run now; a scheduler is asked only about submissions that it got.
+    """Ask which tasks wait or run now; a scheduler only about submissions that it got.
 
     Args:
         known: submissions of any schedulers.
@@ -82,7 +82,7 @@ def ask_queue(known: Known, *, seconds: float | None = None) -> QueueAnswer:
 def tasks_of(
     results: Path, known: Known, answer: QueueAnswer, alive: AbstractSet[str]
 ) -> list[JobTask]:
-    """Every task of these submissions, oldest first, with its phase.
+    """Return every task of these submissions, oldest first, with its phase.
 
     Args:
         results: the results folder.
@@ -104,7 +104,7 @@ def tasks_of(
 
 
 def points_in_jobs(results: Path) -> dict[str, str]:
-    """point_id -> the task ("12_0") that has yet to run it, without waiting for any scheduler.
+    """Return point_id -> the task ("12_0") that has yet to run it; waits for no scheduler.
 
     A task counts from when the scheduler took it until it has ended by its own account. One that
     was cancelled while it waited leaves no trace in files, and counts too: the queue knows better.

@@ -1,4 +1,4 @@
-"""Submitting again what failed or got lost, as it was submitted: same configs, settings, code."""
+"""Submits points that failed or got lost again, as they were: same configs, settings, code."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Resubmitted:
 
 @dataclass(frozen=True)
 class Retried:
-    """What became of every point that was to be submitted again."""
+    """The fate of every point that was to be submitted again."""
 
     submitted: tuple[Resubmitted, ...]
     refused: dict[str, str]
@@ -104,7 +104,7 @@ def retry(
 def _grouped(
     lines: Sequence[Line], known: Known
 ) -> tuple[list[tuple[Submission, list[Line]]], dict[str, str]]:
-    """Lines whose last submissions differ in nothing that jobs depend on; the others are refused.
+    """Group lines whose last submissions differ in nothing that jobs depend on; refuse others.
 
     A point that no submission has (its command was killed) goes with the last one of its sweep.
     """
@@ -149,7 +149,7 @@ def _planned(
 
 
 def _config(line: Line, results: Path) -> Config:
-    """As it was frozen; of a point that never was, composed again from the command line."""
+    """Read the frozen config, or compose that of a point that was never frozen."""
     if line.point.frozen is not None:
         return frozen_config(read_frozen(line.point.frozen))
     try:
@@ -187,7 +187,7 @@ def _code(origin: Submission) -> Code:
 
 @contextmanager
 def _working_folder(origin: Submission) -> Iterator[None]:
-    """Relative paths of data and models are meant from where the points were submitted."""
+    """Enter the folder of the submission, from which relative paths of data and models count."""
     before = Path.cwd()
     try:
         os.chdir(origin.working_folder)
@@ -208,7 +208,7 @@ def _elsewhere(line: Line) -> str:
 
 
 def _run_again(line: Line) -> str:
-    """For what no launcher of ours has started."""
+    """Say how to run a point that no launcher of ours has started."""
     if line.point.sweep is None:
         return "it was not started by a sweep; run its command again"
     manifest = SweepPaths(line.point.paths.results, line.point.sweep)

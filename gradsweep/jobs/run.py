@@ -73,7 +73,7 @@ class Job:
         self.stop = StopSignal(self._drop_batch)
 
     def __call__(self) -> int:
-        """The exit status: 1 when a point failed or the job was told to end."""
+        """Run the points; returns 1 when one failed or the job was told to end, else 0."""
         self.stop.install()
         if not console.is_terminal:
             console.width = LOG_COLUMNS
@@ -167,7 +167,7 @@ class Job:
         return 1
 
     def _drop_batch(self) -> None:
-        """The batch takes too long: what is stored is stored, so the process may end anywhere."""
+        """End in a batch that takes too long: stored is stored, so the process may end anywhere."""
         assert self.stop.received is not None
         console.print(f"{self.stop.received.name}: the current batch is dropped")
         with contextlib.suppress(GradsweepError):  # a full disk must not keep it from requeuing
@@ -224,7 +224,7 @@ def _say_failure(label: str, error: Exception) -> None:
 def _record_failure(
     point: PointPaths, record: dict[str, Any], error: Exception, shard: Shard
 ) -> None:
-    """FAILED.json also for what failed before the point was opened, as data that are gone."""
+    """Write FAILED.json, also for what failed before the point was opened: data may be gone."""
     try:
         with open_point(point, record, shard):
             raise error

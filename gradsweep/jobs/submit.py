@@ -1,4 +1,4 @@
-"""From a plan to jobs, so that nothing is lost and nothing is submitted twice.
+"""Makes jobs of a plan so that nothing is lost and nothing is submitted twice.
 
 Everything a job needs is written before the scheduler hears of it: a killed command leaves
 either no job, or jobs that run by themselves and are found in the queue by their names.
@@ -116,7 +116,7 @@ def hand_over(order: Order) -> tuple[tuple[str, ...], JobPaths]:
 
 
 def live_tasks(results: Path, scheduler: Scheduler[Any]) -> dict[str, TaskKey]:
-    """point_id -> the task of this scheduler in which it waits or runs."""
+    """Return point_id -> the task of this scheduler in which it waits or runs."""
     known = [entry for entry in submissions(results) if entry[1].launcher == scheduler.name]
     states = scheduler.live(known) if known else {}
     alive = {key for key, state in states.items() if state.phase is not Phase.UNKNOWN}

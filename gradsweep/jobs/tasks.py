@@ -30,7 +30,7 @@ class JobTask:
     taken: SubmittedArray | None
     phase: Phase = Phase.UNKNOWN
     reason: str = ""
-    """Why it waits, in the scheduler's word."""
+    """The scheduler's word for why it waits."""
 
     @property
     def key(self) -> TaskKey:
@@ -51,7 +51,7 @@ class JobTask:
 
     @property
     def job_id(self) -> str:
-        """`12_0`, or a process id; empty when nobody has taken it."""
+        """The scheduler's name: `12_0`, or a process id; empty when nobody has taken it."""
         if self.taken is None:
             return ""
         if self.taken.process_ids:
@@ -65,5 +65,5 @@ class JobTask:
 
     @property
     def left(self) -> list[str]:
-        """The points that it will still run, or is running, if it lives."""
+        """Points that it will still run, or is running, if it lives."""
         return left_to_run(self.paths, self.task, self.runs)

@@ -1,4 +1,4 @@
-"""Whether a job has the memory that its points are expected to need."""
+"""Tells whether a job has the memory that its points are expected to need."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ class Misfit:
     @property
     def ways(self) -> list[str]:
         """Settings with which it is expected to fit, the gentlest first; more memory last."""
-        have, found = self.hardware, []
+        have, ways = self.hardware, []
         room = capacity_gb(self.config.model, have) or 0
         on_all = (have.memory_gb or 0) * have.gpus
         needs = {"": self.needed.total, **smaller(self.config, have, usual_batch(self.config))}
         for setting, gb in needs.items():
             if gb <= room:
-                found.append(f"{setting} (about {amount(gb)})")
+                ways.append(f"{setting} (about {amount(gb)})")
             elif gb <= on_all and room < on_all:
-                found.append(f"model.device_map=auto {setting}".strip() + f" (about {amount(gb)})")
-        return [*found[:_WAYS_SHOWN], self._more_memory]
+                ways.append(f"model.device_map=auto {setting}".strip() + f" (about {amount(gb)})")
+        return [*ways[:_WAYS_SHOWN], self._more_memory]
 
     @property
     def field(self) -> str:
-        """What decides how much a job has."""
+        """The setting that decides how much a job has."""
         if self.hardware.kind == "cpu":
             return f"hydra.launcher.mem_gb={self.hardware.memory_gb:g}"
         return f"hydra.launcher.gpu_memory_gb={self.hardware.memory_gb:g}"

@@ -1,4 +1,4 @@
-"""Which points share a job, and which jobs share an array."""
+"""Groups points that share a job, and jobs that share an array."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gradsweep.records import WHOLE, Shard
 
 @dataclass(frozen=True)
 class Task:
-    """What one array element, or one local process, runs: points of one model, in this order."""
+    """The work of one array element, or of one local process: points of one model, in order."""
 
     model: str
     point_ids: tuple[str, ...]
@@ -43,7 +43,7 @@ class Foreseen:
 
     arrays: tuple[Array, ...]
     caveat: str = ""
-    """What was taken for granted, as nobody answered; empty when nothing was."""
+    """Words on what was taken for granted, as nobody answered; empty when nothing was."""
 
 
 def group_points(
@@ -51,7 +51,7 @@ def group_points(
     points_per_job: int,
     shards: Callable[[str], int] = lambda model: 1,
 ) -> list[Task]:
-    """Tasks of at most `points_per_job` points whose weights are loaded once.
+    """Make tasks of at most `points_per_job` points whose weights are loaded once.
 
     The points of a model are spread evenly over its tasks; order is kept. With `shards` of a
     model, each of its tasks becomes as many, which share out the samples of the same points.
@@ -69,7 +69,7 @@ def group_points(
 
 
 def spread(items: Sequence[str], n_parts: int) -> list[list[str]]:
-    """`n_parts` neighbouring parts whose sizes differ by one at most."""
+    """Cut into `n_parts` neighbouring parts whose sizes differ by one at most."""
     cuts = [len(items) * part // n_parts for part in range(n_parts + 1)]
     return [list(items[a:b]) for a, b in pairwise(cuts)]
 
@@ -80,7 +80,7 @@ def make_arrays(
     parallelism: int,
     max_array_size: int,
 ) -> tuple[Array, ...]:
-    """Arrays of tasks with equal resources.
+    """Make arrays of tasks with equal resources.
 
     Args:
         tasks: in their order, which is kept within an array.
@@ -110,7 +110,7 @@ def make_arrays(
 
 
 def shared_throttle(sizes: Sequence[int], limit: int) -> list[int]:
-    """Each array's share of `limit` simultaneous elements, by its size and at least one.
+    """Give each array a share of `limit` simultaneous elements, by its size and at least one.
 
     The shares sum up to `limit` at most, unless there are more arrays than that.
     """
@@ -121,7 +121,7 @@ def shared_throttle(sizes: Sequence[int], limit: int) -> list[int]:
 
 
 def _weights(config: Config) -> str:
-    """Equal for points that run on the same loaded model."""
+    """Return a key that is equal for points that run on the same loaded model."""
     model = config.model
     source = sorted(source_identity(model.source).items(), key=lambda item: item[0])
     kept = model.dtype, model.quantization, model.device_map, config.gradients.device

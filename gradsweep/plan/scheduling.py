@@ -1,4 +1,4 @@
-"""What a forecast asks of a scheduler. Schedulers themselves are above, in `gradsweep.jobs`."""
+"""The questions of a forecast to a scheduler. Schedulers are above, in `gradsweep.jobs`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class JobPlanner(Protocol):
         """Whether a job that reaches its time limit goes on by itself."""
 
     def hardware(self, config: Config) -> Hardware:
-        """What a process of a job of this point has for itself."""
+        """Return what a process of a job of this point has for itself."""
 
     def foresee(self, points: Sequence[PlannedPoint]) -> Foreseen:
         """The arrays that would be submitted, without waiting long for anybody."""
@@ -35,7 +35,7 @@ class JobPlanner(Protocol):
         """Seconds after which a job is ended; None without a limit."""
 
     def array_name(self, array: Array) -> str:
-        """Begins the lines about an array."""
+        """Return the words that begin the lines about an array."""
 
     def options(self, array: Array) -> dict[str, str]:
         """Name -> text of further lines about an array."""

@@ -1,4 +1,4 @@
-"""What runs tasks. Each module or package of this folder has one `Scheduler`, found by its name.
+"""Schedulers run tasks. Each module or package of this folder has one, found by its name.
 
 base.py    the contract          local.py   processes on this machine
 slurm/     SLURM job arrays
@@ -18,7 +18,7 @@ from gradsweep.jobs.schedulers.base import Scheduler
 
 @cache
 def schedulers() -> dict[str, type[Scheduler[Any]]]:
-    """Name -> class of every scheduler in this folder, sorted by name."""
+    """Return every scheduler of this folder, name -> class, sorted by name."""
     modules = [
         import_module(f"{__name__}.{entry.name}") for entry in pkgutil.iter_modules(__path__)
     ]
@@ -27,7 +27,7 @@ def schedulers() -> dict[str, type[Scheduler[Any]]]:
 
 
 def scheduler_class(name: str) -> type[Scheduler[Any]]:
-    """The class of this name: of this folder, or one elsewhere by its dotted path.
+    """Return the class of this name: of this folder, or one elsewhere by its dotted path.
 
     Raises:
         ConfigError: there is none; says which there are.
@@ -45,7 +45,7 @@ def scheduler_class(name: str) -> type[Scheduler[Any]]:
 
 
 def submission_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Without what any enclosing job would hand down to the jobs that it submits."""
+    """Return these variables without what any enclosing job would hand down to its own jobs."""
     clean = dict(environment)
     for scheduler in schedulers().values():
         clean = scheduler.outside(clean)

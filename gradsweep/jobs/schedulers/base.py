@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gradsweep.plan.grouping import Array, Foreseen
 
 NAME_PREFIX = "gradsweep-"
-"""Of every job name, by which our jobs are found in a queue."""
+"""Beginning of every job's name, by which our jobs are found in a queue."""
 RUNNER = "run_job.py"
 """The script in a snapshot's folder: a script's own folder is where Python looks for packages
 first."""
@@ -64,7 +64,7 @@ SettingsT = TypeVar("SettingsT", bound=LaunchSettings)
 
 
 class Phase(str, Enum):
-    """Where a task is."""
+    """The whereabouts of a task."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -75,11 +75,11 @@ class Phase(str, Enum):
 
 @dataclass(frozen=True)
 class TaskState:
-    """What a scheduler says of a task that is not over."""
+    """A scheduler's word on a task that is not over."""
 
     phase: Phase
     reason: str = ""
-    """Why it waits, in the scheduler's word; empty when it does not say."""
+    """The scheduler's word for why it waits; empty when it does not say."""
 
 
 class Scheduler(ABC, Generic[SettingsT]):
@@ -90,12 +90,12 @@ class Scheduler(ABC, Generic[SettingsT]):
     """
 
     name: ClassVar[str]
-    """As `hydra.launcher.scheduler` and the records of submissions have it. A class outside of this
+    """Name in `hydra.launcher.scheduler` and in the records of submissions. A class outside of this
     folder gives none and is known by its dotted path."""
     settings_class: ClassVar[type[LaunchSettings]]
     """Types and checks of `hydra.launcher.*`."""
     answers_by: ClassVar[str]
-    """Who is asked where jobs are: "squeue"."""
+    """Name of whoever is asked where jobs are: "squeue"."""
     asks_a_service: ClassVar[bool] = True
     """Whether `live` waits for somebody's answer; then a quick look, as `plan`, does without."""
     shared: ClassVar[bool] = True
@@ -113,7 +113,7 @@ class Scheduler(ABC, Generic[SettingsT]):
 
     @classmethod
     def configured(cls, given: Mapping[str, Any]) -> Self:
-        """A scheduler with these settings; raises ConfigError for a field or value it has not."""
+        """Make a scheduler with these settings; raises ConfigError for a field it does not have."""
         allowed = [field.name for field in fields(cls.settings_class)]
         if unknown := sorted(set(given) - set(allowed)):
             raise ConfigError(
@@ -124,7 +124,7 @@ class Scheduler(ABC, Generic[SettingsT]):
 
     @classmethod
     def restored(cls, recorded: Mapping[str, Any]) -> Self:
-        """A scheduler with the settings of a submission, also of an older or newer version's."""
+        """Make a scheduler with the recorded settings of a submission, also of another version."""
         allowed = {field.name for field in fields(cls.settings_class)}
         return cls.configured({name: v for name, v in recorded.items() if name in allowed})
 
@@ -132,41 +132,41 @@ class Scheduler(ABC, Generic[SettingsT]):
 
     @abstractmethod
     def hardware(self, config: Config) -> Hardware:
-        """What a process of a job of this point has for itself, as far as the settings say."""
+        """Return what a process of a job of this point has for itself, as far as settings say."""
 
     @abstractmethod
     def arrays(self, points: Sequence[PlannedPoint]) -> tuple[Array, ...]:
-        """Which points share a task, and which tasks an array, as they are submitted.
+        """Decide which points share a task, and which tasks an array, as they are submitted.
 
         Raises:
             SchedulerError: a limit has to be asked for and nobody answers.
         """
 
     def foresee(self, points: Sequence[PlannedPoint]) -> Foreseen:
-        """`arrays` for a quick look: does without answers that are slow, and says so."""
+        """Return `arrays` for a quick look, which does without slow answers and says so."""
         from gradsweep.plan.grouping import Foreseen
 
         return Foreseen(self.arrays(points))
 
     def processes(self, array: Array) -> int:
-        """Processes of each job of this array, which share out the samples of its points."""
+        """Count the processes of each job of this array, which share out its points' samples."""
         return 1
 
     def time_limit(self, array: Array) -> float | None:
-        """Seconds after which a job is ended; None without a limit."""
+        """Return the seconds after which a job is ended; None without a limit."""
         return None
 
     def array_name(self, array: Array) -> str:
-        """Begins the lines of `plan` about this array."""
+        """Return the words that begin the lines of `plan` about this array."""
         return f"array {array.number}"
 
     def options(self, array: Array) -> dict[str, str]:
-        """Name -> text of further lines about an array, such as the options of its command."""
+        """Return further lines of `plan` about an array: name -> text, such as its options."""
         return {}
 
     @abstractmethod
     def summary(self, arrays: Sequence[Array]) -> str:
-        """All jobs in some words: "70 in 1 array, 64 at a time"."""
+        """Describe all jobs in some words: "70 in 1 array, 64 at a time"."""
 
     def check(self, points: Sequence[PlannedPoint]) -> None:
         """Raise ConfigError for points that its jobs could not run; nothing is written yet."""
@@ -175,7 +175,7 @@ class Scheduler(ABC, Generic[SettingsT]):
 
     @property
     def max_restarts(self) -> int:
-        """How often a job may put itself back into the queue."""
+        """Times that a job may put itself back into the queue."""
         return 0
 
     @abstractmethod
@@ -198,7 +198,7 @@ class Scheduler(ABC, Generic[SettingsT]):
     def live(
         cls, known: Sequence[tuple[JobPaths, Submission]], seconds: float | None = None
     ) -> dict[TaskKey, TaskState]:
-        """Every task of these submissions that waits or runs; the others are over.
+        """Return every task of these submissions that waits or runs; the others are over.
 
         UNKNOWN are those that cannot be told from here.
 
@@ -213,7 +213,7 @@ class Scheduler(ABC, Generic[SettingsT]):
 
     @classmethod
     def endings(cls, job_ids: Sequence[str], since: str) -> dict[str, str]:
-        """How jobs that ended without a word were ended: job id -> "OUT_OF_MEMORY, says sacct".
+        """Tell how jobs that ended without a word were ended: job id -> "TIMEOUT, says sacct".
 
         Without those of which nobody knows.
 
@@ -235,7 +235,7 @@ class Scheduler(ABC, Generic[SettingsT]):
 
     @classmethod
     def place(cls, environment: Mapping[str, str]) -> Place:
-        """Where this process finds itself, by the environment variables of a job."""
+        """Tell where this process finds itself, by the environment variables of a job."""
         return Place(str(os.getpid()), socket.gethostname())
 
     @classmethod
@@ -245,12 +245,12 @@ class Scheduler(ABC, Generic[SettingsT]):
 
     @classmethod
     def outside(cls, environment: Mapping[str, str]) -> dict[str, str]:
-        """These variables without what an enclosing job of this scheduler would hand down."""
+        """Return these variables without what an enclosing job of this scheduler would hand down."""
         return dict(environment)
 
 
 def job_command(paths: JobPaths, submission: Submission, array: int) -> list[str]:
-    """The command of every job of an array; the number of its task may follow."""
+    """Return the command of every job of an array; the number of its task may follow."""
     start = [sys.executable, "-u"]
     if submission.snapshot:
         start.append(str(Path(submission.snapshot) / RUNNER))

@@ -49,7 +49,7 @@ def _wall_seconds(task: JobTask) -> float:
 
 
 def _end(task: JobTask, run: TaskRun, after: TaskRun | None) -> float:
-    """When a start ended; of a killed job, which could not write it down, at the latest when it was
+    """Time at which a start ended. A killed job could not write it down: at the latest when it was
     started again."""
     if run.ended is not None:
         return epoch(run.ended)

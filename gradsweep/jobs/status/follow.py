@@ -12,11 +12,11 @@ from gradsweep.jobs.status.table import fitting_table
 from gradsweep.progress import LOG_LINE_SECONDS, console, duration_text
 
 LOOK_SECONDS = 2.0
-"""Between two looks at the files."""
+"""Pause between two looks at the files."""
 QUEUE_SECONDS = 10.0
-"""Between two looks at the queue: a shared controller is not asked more often,"""
+"""Pause between two looks at the queue: a shared controller is not asked more often."""
 SILENT_QUEUE_SECONDS = 60.0
-"""and one that does not answer even less."""
+"""The same pause where the controller does not answer."""
 
 
 def follow(observer: Observer, name: str, seconds: float = LOOK_SECONDS) -> None:
@@ -47,7 +47,7 @@ def follow(observer: Observer, name: str, seconds: float = LOOK_SECONDS) -> None
 
 
 def log_line(status: SweepStatus) -> str:
-    """Everything in one line."""
+    """Sum up everything in one line."""
     counts = ", ".join(f"{n} {state.value}" for state, n in status.counts.items())
     left = status.left_seconds
     soon = f" · about {duration_text(left)} left" if left else ""

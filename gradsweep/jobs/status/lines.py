@@ -44,17 +44,17 @@ class Line:
     n_stored: int
     """Samples with an outcome on disk."""
     n_bad: int
-    """Of these, the ones that could not be measured."""
+    """Stored samples that could not be measured."""
     total: int | None
     """Samples of a point that is done; of another one at most so many. None: nobody knows."""
     seconds: float
-    """Spent on measuring what is stored."""
+    """Seconds spent on measuring what is stored."""
     rate: float | None
     """Samples per second of late, while it runs."""
     tasks: tuple[JobTask, ...]
-    """The live ones that hold it, or else the last one that did."""
+    """Live tasks that hold it, or else the last one that did."""
     note: str
-    """Why it failed or waits, or who runs it outside of jobs."""
+    """Reason why it failed or waits, or who runs it outside of jobs."""
 
     @property
     def point_id(self) -> str:
@@ -75,7 +75,7 @@ class SweepStatus:
 
     lines: tuple[Line, ...]
     tasks: tuple[JobTask, ...]
-    """Of all submissions, those that hold any of these points."""
+    """Tasks of all submissions that hold any of these points."""
     efficiency: Efficiency | None
     """None when none of these points was in a job."""
     complaint: str
@@ -112,7 +112,7 @@ class SweepStatus:
 
 
 def total_text(lines: Sequence[Line]) -> str:
-    """ "1200 of ≤4000 (30 %)": of points that are not done nobody knows what their data have."""
+    """Sum up samples: "1200 of ≤4000 (30 %)". Data of points that are not done may have fewer."""
     stored = sum(line.n_stored for line in lines)
     if all(line.state is State.DONE for line in lines):
         return str(stored)

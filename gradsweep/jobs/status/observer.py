@@ -1,4 +1,4 @@
-"""Where every point stands: what is known of it, its files and its jobs, put together."""
+"""Puts together where every point stands, from what is known of it, its files and its jobs."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from gradsweep.store.lease import holder
 from gradsweep.store.progress import Progress, ProgressReader
 
 LOOKS = 5
-"""At files that change in the middle of it."""
+"""Tries to look at files that change in the middle of it."""
 QUEUE_SECONDS = 10.0
-"""For a scheduler to answer somebody who wants to look."""
+"""Time for a scheduler to answer somebody who wants to look."""
 
 
 class Observer:
@@ -41,7 +41,7 @@ class Observer:
     def __init__(
         self, results: Path, sweep: str | None = None, only: Collection[str] | None = None
     ) -> None:
-        """`sweep` or `only`, point ids, keep to some of the points."""
+        """Keep to the points of `sweep`, or to `only`, point ids, where one is given."""
         self.results = results
         self._sweep = sweep
         self._only = only
@@ -54,7 +54,7 @@ class Observer:
         return ask_queue(known_submissions(self.results), seconds=QUEUE_SECONDS)
 
     def look(self, answer: QueueAnswer) -> SweepStatus:
-        """Everything as it is now.
+        """Look at everything as it is now.
 
         Args:
             answer: of the queue, a moment ago.
@@ -128,12 +128,12 @@ def _lost(line: Line) -> JobTask | None:
 
 
 def _holding(tasks: Sequence[JobTask]) -> dict[str, list[JobTask]]:
-    """point_id -> every task that has or had it, oldest first."""
-    found: dict[str, list[JobTask]] = {}
+    """Return point_id -> every task that has or had it, oldest first."""
+    holding: dict[str, list[JobTask]] = {}
     for task in tasks:
         for point_id in task.task.point_ids:
-            found.setdefault(point_id, []).append(task)
-    return found
+            holding.setdefault(point_id, []).append(task)
+    return holding
 
 
 def _line(
@@ -160,13 +160,13 @@ def _line(
 
 
 def _last(tasks: Sequence[JobTask]) -> tuple[JobTask, ...]:
-    """Of tasks that are over, the one that had the point last."""
+    """Pick of tasks that are over the one that had the point last."""
     started = [task for task in tasks if task.runs]
     return tuple((started or tasks)[-1:])
 
 
 def _since(live: Sequence[JobTask], held: Mapping[str, Any] | None) -> float:
-    """When those who measure it now have begun."""
+    """Time at which those who measure it now have begun."""
     starts = [task.last.started for task in live if task.last]
     starts = starts or ([held["since"]] if held and "since" in held else [])
     return min(map(epoch, starts), default=0.0)
@@ -192,7 +192,7 @@ def _left_behind(paths: PointPaths) -> list[Path]:
 
 
 def _works_on(task: JobTask, point_id: str) -> bool:
-    """Also while it loads data, before it takes the point's lease."""
+    """Whether the task is at this point; also while it loads data, before it takes the lease."""
     return task.phase is Phase.RUNNING and task.last is not None and task.last.current == point_id
 
 
@@ -222,7 +222,7 @@ def _note(
 
 
 def _summary(paths: PointPaths) -> tuple[int, int, float]:
-    """Samples, those that could not be measured, and seconds of a point that is done."""
+    """Count the samples, the bad ones and the seconds of a point that is done."""
     summary = json.loads(paths.summary.read_text(encoding="utf-8"))
     outcomes = summary.get("samples")
     if outcomes is None:

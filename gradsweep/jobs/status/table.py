@@ -27,13 +27,13 @@ STYLES = {
     State.DONE: "green",
 }
 ATTENTION = (State.RUNNING, State.FAILED, State.LOST, State.STOPPED)
-"""Shown point by point even when there are hundreds of others."""
+"""States whose points are shown one by one even when there are hundreds of others."""
 MANY = 40
-"""More points are condensed, unless all are asked for."""
+"""Number of points beyond which they are condensed, unless all are asked for."""
 NOTES = 12
 """Different reasons shown."""
 FEW_NOTES = 3
-"""Of them in a small terminal."""
+"""Different reasons shown in a small terminal."""
 _DROPPED_FIRST = ("starts", "node", "rate", "job", "left")
 """Columns that a narrow terminal does without, in this order."""
 
@@ -41,7 +41,7 @@ _DROPPED_FIRST = ("starts", "node", "rate", "job", "left")
 def status_table(
     status: SweepStatus, console: Console, rows: int | None = MANY, *, compact: bool = False
 ) -> RenderableType:
-    """Everything that `status` shows.
+    """Lay out everything that `status` shows.
 
     Args:
         status: of these points.
@@ -80,7 +80,7 @@ def fitting_table(status: SweepStatus, console: Console) -> RenderableType:
 
 
 def short_names(status: SweepStatus) -> dict[str, str]:
-    """point_id -> its beginning that no other of these points has."""
+    """Return point_id -> its beginning that no other of these points has."""
     ids = [line.point_id for line in status.lines]
     length = 8
     while len({name[:length] for name in ids}) < len(ids):
@@ -89,7 +89,7 @@ def short_names(status: SweepStatus) -> dict[str, str]:
 
 
 def wide_console() -> Console:
-    """For stdout; in a file or a pipe a line is as long as it needs to be."""
+    """Make a console for stdout; in a file or a pipe a line is as long as it needs to be."""
     console = Console(highlight=False, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 400
@@ -106,7 +106,7 @@ def _first_axis(status: SweepStatus) -> str:
 
 
 def _constants(status: SweepStatus) -> Iterator[Text]:
-    """What all points share is said once."""
+    """Say once what all points share."""
     axes = status.lines[0].point.axes
     constant = [axes[axis] for axis in AXES if axis not in _varying(status)]
     if constant:
@@ -114,7 +114,7 @@ def _constants(status: SweepStatus) -> Iterator[Text]:
 
 
 def _attention(status: SweepStatus, rows: int) -> list[Line]:
-    """The points that a person looks for, `rows` in all and some of every state."""
+    """Pick the points that a person looks for, `rows` in all and some of every state."""
     by_state = [status.of(state) for state in ATTENTION]
     share = {id(lines): 0 for lines in by_state}
     for _ in range(rows):
@@ -224,13 +224,13 @@ def _node(line: Line) -> str:
 
 
 def _starts(line: Line) -> str:
-    """Only where a job was started again, which is what one looks for."""
+    """Count starts, only where a job was started again, which is what a reader looks for."""
     starts = sum(len(task.runs) for task in line.tasks)
     return str(starts) if starts > len(line.tasks) else ""
 
 
 def _notes(lines: Sequence[Line], names: dict[str, str], most: int) -> Iterator[RenderableType]:
-    """Each reason once, in one line, with the points that have it."""
+    """Give each reason once, in one line, with the points that have it."""
     reasons: dict[tuple[State, str], list[str]] = {}
     for line in lines:
         if line.note:

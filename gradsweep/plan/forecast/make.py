@@ -1,4 +1,4 @@
-"""From a plan to its forecast: jobs, memory, time and disk."""
+"""Makes the forecast of a plan: jobs, memory, time and disk."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Forecast:
     arrays: tuple[Array, ...]
     """Arrays of the points that would be started; empty without a scheduler."""
     caveat: str
-    """What the arrays take for granted; empty when nothing."""
+    """Words on what the arrays take for granted; empty when nothing."""
     job_seconds: Mapping[int, tuple[float, ...]]
     """Array -> seconds of each of its jobs, with starting and loading weights."""
     wall_seconds: float
@@ -118,7 +118,7 @@ class Forecast:
 
     @property
     def bases(self) -> dict[Basis, int]:
-        """How many of the points to start rest on what."""
+        """Count the points to start by what their time rests on."""
         bases = [point.duration.basis for point in self.starting]
         return {basis: bases.count(basis) for basis in Basis if basis in bases}
 

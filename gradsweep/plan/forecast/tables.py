@@ -27,7 +27,7 @@ STYLES = {
 
 
 def points_table(forecast: Forecast, width: int) -> Table:
-    """One line each, in the order in which they run; `width` as in `models_table`."""
+    """Give each point a line, in the order in which they run; `width` as in `models_table`."""
     fields = [_fields(forecast, point) for point in forecast.points]
     table = _table("point", *forecast.plan.varied, *(["fields"] if any(fields) else []), "state")
     table.columns[0].no_wrap = table.columns[-1].no_wrap = True
@@ -51,13 +51,13 @@ def _size(point: PointForecast) -> list[str]:
 
 
 def _fields(forecast: Forecast, point: PointForecast) -> str:
-    """What varies besides axes: `seed=1`."""
+    """Name what varies besides axes: `seed=1`."""
     label = forecast.plan.label(point.planned)
     return " ".join(part for part in label.split(" · ") if "=" in part)
 
 
 def conditions_table(forecast: Forecast) -> Table:
-    """Datasets and levels with their points counted by state; models have their own table."""
+    """Count points by state for datasets and levels; models have their own table."""
     axes = [axis for axis in ("dataset", "cot") if axis in forecast.plan.varied]
     states = _states(forecast.points)
     table = _table(*axes)
@@ -78,7 +78,7 @@ def conditions_table(forecast: Forecast) -> Table:
 
 
 def models_table(forecast: Forecast, width: int) -> Table:
-    """Points by state, memory against what a job has, and time with what it rests on.
+    """Show points by state, memory against what a job has, and time with what it rests on.
 
     Args:
         forecast: of a plan.
@@ -144,7 +144,7 @@ def _memory(model: ModelForecast) -> Text:
 
 
 def _bases(points: Sequence[PointForecast]) -> str:
-    """Several with how many points each."""
+    """Name what times rest on; several with how many points each."""
     counted = Counter(point.duration.basis for point in points)
     if len(counted) == 1:
         return next(iter(counted)).value

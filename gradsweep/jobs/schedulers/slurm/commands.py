@@ -15,11 +15,11 @@ from gradsweep.jobs.schedulers.base import NAME_PREFIX
 DEFAULT_MAX_ARRAY_SIZE = 1001
 """SLURM's own, where the configuration does not tell."""
 ANSWER_SECONDS = 120.0
-"""After which a command counts as unanswered; a busy controller takes its time."""
+"""Time after which a command counts as unanswered; a busy controller takes its time."""
 ATTEMPTS = 3
-"""At a question that a busy controller drops; submitting is never tried twice."""
+"""Tries of a question that a busy controller drops; submitting is never tried twice."""
 ACCOUNTING_SECONDS = 5.0
-"""For sacct to answer: many clusters have no accounting, so nothing hangs on it."""
+"""Time for sacct to answer: many clusters have no accounting, so nothing hangs on it."""
 _TELLING = ("OUT_OF_MEMORY", "TIMEOUT", "CANCELLED", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL",
             "DEADLINE", "FAILED")  # fmt: skip
 """States of sacct that tell something. COMPLETED tells nothing about a job that its point says has
@@ -37,7 +37,7 @@ class Queued:
     state: str
     """PENDING, RUNNING, … as squeue calls it."""
     reason: str
-    """Why it waits; of a running one, "None"."""
+    """The reason why it waits; "None" of a running one."""
 
 
 def queue(seconds: float | None = None) -> dict[str, Queued]:
@@ -117,7 +117,7 @@ def endings(elements: Sequence[str], since: str) -> dict[str, str]:
 
 
 def outside(environment: Mapping[str, str]) -> dict[str, str]:
-    """These variables without what an enclosing job would hand down to the jobs it submits."""
+    """Return these variables without what an enclosing job would hand down to the jobs it submits."""
     inside = "SLURM_JOB_ID" in environment
     return {
         name: value

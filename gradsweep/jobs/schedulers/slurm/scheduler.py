@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from gradsweep.plan.grouping import Array, Foreseen
 
 POINTS_PER_JOB = 8
-"""Unless said otherwise: loading weights is then a small part of a job."""
+"""The default, with which loading weights is a small part of a job."""
 PATIENCE_SECONDS = 1.5
-"""For SLURM's answer about arrays when a plan asks, which is a quick look."""
+"""Time for SLURM's answer about arrays when a plan asks, which is a quick look."""
 _WAITING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "SPECIAL_EXIT")
 """States of squeue in which a job has no process."""
 

@@ -19,9 +19,9 @@ class SlurmSettings(LaunchSettings):
     timeout_min: int = 240
     """Time limit of a job in minutes. A job that reaches it is started again to go on."""
     signal_delay_s: int = 60
-    """How long before the time limit a job is told to stop and requeue itself, in seconds."""
+    """Seconds before the time limit at which a job is told to stop and requeue itself."""
     max_restarts: int = 100
-    """How often a job may put itself back into the queue."""
+    """Times that a job may put itself back into the queue."""
     tasks_per_node: int = 1
     """Processes of a job, each with its share of the job's GPUs and of the samples of every point;
     multiplies with `shards`."""
@@ -44,7 +44,7 @@ class SlurmSettings(LaunchSettings):
     gpu: Optional[str] = None
     """Name of the GPUs, or a part of it, as the driver says it: "A100". For estimates of time."""
     gpu_memory_gb: Optional[float] = None
-    """Of one GPU, in GB (10⁹ bytes). None leaves memory unchecked."""
+    """Memory of one GPU, in GB (10⁹ bytes). None leaves memory unchecked."""
     check_memory: bool = True
     """Refuse to submit points whose estimated memory is more than a job has."""
     per_model: dict[str, Any] = field(default_factory=dict)
@@ -76,12 +76,12 @@ class SlurmSettings(LaunchSettings):
             )
 
     def resources(self, model: str) -> dict[str, Any]:
-        """What a model's jobs ask for: the fields above, then every matching pattern of
+        """Return what a model's jobs ask for: the fields above, then every matching pattern of
         `per_model`; without what is not set."""
         return self._chosen(model, RESOURCES)
 
     def gpu_of(self, model: str) -> dict[str, Any]:
-        """`gpu` and `gpu_memory_gb` of a model's jobs, where they are known."""
+        """Return `gpu` and `gpu_memory_gb` of a model's jobs, where they are known."""
         return self._chosen(model, GPU)
 
     def _chosen(self, model: str, names: Sequence[str]) -> dict[str, Any]:
@@ -100,4 +100,4 @@ RESOURCES = (
 """Fields of `SlurmSettings` that may differ between models."""
 
 GPU = ("gpu", "gpu_memory_gb")
-"""What the GPUs are, which sbatch is not told; may differ between models too."""
+"""Fields that say which GPUs there are. sbatch is not told; they may differ between models."""
