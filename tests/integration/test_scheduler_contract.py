@@ -24,7 +24,7 @@ class TestRealSlurm(SchedulerContract):
             points_per_job=1,
             snapshot=False,
             cpus_per_task=1,
-            mem_gb=1,
+            mem_gb=3,
             additional_parameters={"hold": True},
         )
         return Stage(SlurmScheduler(settings), end, {"SLURM_JOB_ID": "1", "SLURM_NODEID": "0"})

@@ -245,7 +245,7 @@ class Scheduler(ABC, Generic[SettingsT]):
 
     @classmethod
     def outside(cls, environment: Mapping[str, str]) -> dict[str, str]:
-        """Return these variables without what an enclosing job of this scheduler would hand down."""
+        """Return these variables without what an enclosing job would hand down."""
         return dict(environment)
 
 

@@ -117,7 +117,7 @@ def endings(elements: Sequence[str], since: str) -> dict[str, str]:
 
 
 def outside(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return these variables without what an enclosing job would hand down to the jobs it submits."""
+    """Return these variables without what an enclosing job would hand down."""
     inside = "SLURM_JOB_ID" in environment
     return {
         name: value
