@@ -112,9 +112,9 @@ def test_without_a_queue_the_files_tell_and_the_reason_is_given(
         commands("squeue", squeue)
     else:
         (cluster.results.parent / "bin" / "squeue").unlink()
-    overview = cluster.look()
-    assert {line.state for line in overview.lines} == {State.SUBMITTED}
-    assert ("Unable to contact" if squeue else "no squeue") in overview.complaint
+    status = cluster.look()
+    assert {line.state for line in status.lines} == {State.SUBMITTED}
+    assert ("Unable to contact" if squeue else "no squeue") in status.complaint
 
     cluster.finish(0)
     cluster.began(paths, current=1, points={cluster.points[0].point_id: "done"})
@@ -153,9 +153,9 @@ def test_squeue_is_not_asked_where_nothing_was_submitted_to_slurm(
     commands("squeue", SILENT)
     cluster.submit(LocalScheduler(LocalSettings(snapshot=False)))
     local_process(True)
-    overview = cluster.look()
-    assert overview.complaint == ""
-    assert {line.state for line in overview.lines} == {State.QUEUED}
+    status = cluster.look()
+    assert status.complaint == ""
+    assert {line.state for line in status.lines} == {State.QUEUED}
     local_process(False)
     assert cluster.states() == [State.NEW, State.NEW]
 
@@ -200,9 +200,9 @@ def test_the_present_rate_says_how_long_what_waits_will_take(
         found.append(cluster.look())
 
     cluster.store(0, write)
-    (overview,) = found
-    assert overview.rate == pytest.approx(2 / 20, rel=0.2)
-    assert overview.left_seconds == pytest.approx(5 / overview.rate), "1 of this point, 4 queued"
+    (status,) = found
+    assert status.rate == pytest.approx(2 / 20, rel=0.2)
+    assert status.left_seconds == pytest.approx(5 / status.rate), "1 of this point, 4 queued"
 
 
 def test_efficiency_is_the_measuring_share_of_all_starts(cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""What a person sees of an overview, at every width and for hundreds of points."""
+"""What a person sees of a status, at every width and for hundreds of points."""
 
 from __future__ import annotations
 
