@@ -1,5 +1,6 @@
 """What tests of several rooms share: tiny models and their plain gradients, stored points, readers
-of what the product writes, folders, grids on SLURM, what a process keeps, a scheduler's contract."""
+of what the product writes, folders, grids on SLURM, what a process keeps, the contract of schedulers.
+"""
 
 import pytest
 
