@@ -47,7 +47,7 @@ def plain(model: nn.Module, batches: Sequence[Batch]) -> list[dict[str, float]]:
 
 
 def _one_by_one(batch: Batch) -> Iterator[Batch]:
-    for i, (start, stop) in enumerate(batch.token_spans):
+    for i, (start, stop) in enumerate(batch.layout.spans):
         yield make_batch(
             batch.input_ids[i : i + 1, start:stop], batch.response_mask[i : i + 1, start:stop], None
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gradsweep.cli.command_line import CommandLine, read_command_line
 from gradsweep.config.composition import checked
-from gradsweep.jobs.command import GridLauncher, grid_launcher, said
+from gradsweep.jobs.command import GridLauncher, grid_launcher, launched_lines
 from gradsweep.plan import Plan, checked_plan, freeze
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, point_state
@@ -72,9 +72,9 @@ def _hydra(args: Sequence[str]) -> int:
 def _launch(plan: Plan, sweep: SweepPaths, launcher: GridLauncher, command: Sequence[str]) -> int:
     """Hand the plan over; without `wait`, the points' results are not there yet."""
     launched = launcher.submit(plan, command)
-    for line in said(launched, plan):
+    for line in launched_lines(launched, plan):
         console.print(line, soft_wrap=True)
-    if launcher.settings.wait or len(launched.done) == len(plan.points):
+    if launcher.scheduler.settings.wait or len(launched.done) == len(plan.points):
         return _conclude(plan, sweep)
     return 0
 

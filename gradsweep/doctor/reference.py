@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from gradsweep.config import SpectraOptions
@@ -34,7 +35,7 @@ class Reference:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: PreTrainedModel,
         sites: Sequence[ProjectionSite],
         objective: Objective,
         options: SpectraOptions,

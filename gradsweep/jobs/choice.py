@@ -1,4 +1,4 @@
-"""Which points a person means: by id, by the beginning of one, or by filters on the axes."""
+"""Points as a person names them: by id, by the beginning of an id, or by filters on the axes."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def choose(points: Sequence[KnownPoint], words: Iterable[str]) -> list[KnownPoin
     Raises:
         ConfigError: a word that means no point, or the beginning of several ids.
     """
-    wanted: set[str] = set()
+    chosen: set[str] = set()
     for word in words:
-        found = _filtered(points, word) if "=" in word else _beginning(points, word)
-        wanted |= {point.point_id for point in found}
-    return [point for point in points if point.point_id in wanted]
+        meant = _filtered(points, word) if "=" in word else _beginning(points, word)
+        chosen |= {point.point_id for point in meant}
+    return [point for point in points if point.point_id in chosen]
 
 
 def choose_one(points: Sequence[KnownPoint], word: str) -> KnownPoint:
     """`choose` of one word; raises ConfigError, too, when filters mean several points."""
-    found = choose(points, [word])
-    if len(found) > 1:
-        raise ConfigError(f"{word} is {len(found)} points, name one: {_listed(found)}")
-    return found[0]
+    meant = choose(points, [word])
+    if len(meant) > 1:
+        raise ConfigError(f"{word} is {len(meant)} points, name one: {_listed(meant)}")
+    return meant[0]
 
 
 def _is_place(word: str) -> bool:
-    """As `selection` understands it; a path that is not there is a misspelt place."""
+    """Whether `selection` understands the word; a path that is not there is a misspelt place."""
     named = "/" not in word and SweepPaths(Path("results"), word).manifest.exists()
     return "=" not in word and (named or "/" in word or Path(word).is_dir())
 

@@ -1,15 +1,15 @@
-"""The launchers seen from the command line: which one was asked for, and what it said it did."""
+"""The launchers seen from the command line: which one was asked for, and what it has done."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hydra.utils import instantiate
 
 from gradsweep.config.composition import BUILT_IN, ConfigSource
 from gradsweep.errors import ConfigError
-from gradsweep.jobs.settings import LaunchSettings
+from gradsweep.jobs.schedulers.base import Scheduler
 from gradsweep.plan import Plan
 from gradsweep.plan.grid import hydra_settings
 
@@ -20,9 +20,9 @@ _OURS = "hydra_plugins.gradsweep_launcher."
 
 
 class GridLauncher(Protocol):
-    """What launchers/hydra_plugins/gradsweep_launcher gives, beside Hydra's own interface."""
+    """The launcher of launchers/hydra_plugins/gradsweep_launcher, beside Hydra's own interface."""
 
-    settings: LaunchSettings
+    scheduler: Scheduler[Any]
 
     def submit(self, plan: Plan, command: Sequence[str]) -> Launched: ...
 
@@ -51,7 +51,7 @@ def grid_launcher(
     return launcher
 
 
-def said(launched: Launched, plan: Plan) -> list[str]:
+def launched_lines(launched: Launched, plan: Plan) -> list[str]:
     """Lines that tell what was submitted and where to look."""
     counts = {
         "submitted": len(launched.submitted),

@@ -1,20 +1,32 @@
-"""A point's config as it was when its job was submitted: what the job runs, whatever changes."""
+"""Copies that jobs run whatever is edited while they wait: the configs of their points, and the
+package as it was when they were submitted.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
+import shutil
+import uuid
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 
+import gradsweep
 from gradsweep.config import Config
 from gradsweep.config.composition import to_config
 from gradsweep.errors import DataError
 from gradsweep.identity import changes_since, point_record
-from gradsweep.store.atomic import write_text
+from gradsweep.jobs.schedulers.base import RUNNER
+from gradsweep.store.atomic import readable_disk_errors, write_text
 from gradsweep.store.read import read_yaml
+from gradsweep.versions import COMMIT_FILE, versions
+
+PACKAGE = Path(gradsweep.__file__).resolve().parent
 
 
 def freeze_point(path: Path, config: Config, sweep: str) -> None:
@@ -26,12 +38,12 @@ def freeze_point(path: Path, config: Config, sweep: str) -> None:
 
 
 def read_frozen(path: Path) -> dict[str, Any]:
-    """What `freeze_point` wrote: the content of the point's future config.yaml."""
+    """Read what `freeze_point` wrote: the content of the point's future config.yaml."""
     return read_yaml(path)
 
 
 def frozen_config(record: dict[str, Any]) -> Config:
-    """The config in a record.
+    """Return the config in a record.
 
     Raises:
         DataError: it is not the point it was: its data or its model have changed since.
@@ -45,3 +57,35 @@ def frozen_config(record: dict[str, Any]) -> Config:
             "its numbers would be those of another point; submit it again"
         )
     return config
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """First 12 hex digits of the SHA-256 of every source file of the package."""
+    digest = hashlib.sha256()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        digest.update(str(path.relative_to(PACKAGE)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def take_snapshot(results: Path) -> Path:
+    """Copy the package to `results/code/<digest>`, unless it is there; returns that folder."""
+    folder = (results / "code" / code_digest()).absolute()
+    with readable_disk_errors(folder):
+        if folder.exists():
+            return folder
+        aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PACKAGE, aside / PACKAGE.name, ignore=ignored)
+        commit = versions().get("git_commit")
+        if commit:
+            (aside / PACKAGE.name / COMMIT_FILE).write_text(commit, encoding="utf-8")
+        (aside / RUNNER).write_text("from gradsweep.jobs.run import main\n\nmain()\n")
+        try:
+            os.replace(aside, folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            shutil.rmtree(aside)  # another submission was faster
+    return folder

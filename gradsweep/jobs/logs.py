@@ -1,4 +1,4 @@
-"""What the jobs of a point have printed, of the point and not of its neighbours in the job."""
+"""Shows what the jobs of a point have printed about it, without its neighbours in the job."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from gradsweep.errors import DataError
+from gradsweep.jobs.schedulers import schedulers
 from gradsweep.jobs.status.lines import GOING_ON, Line, State
-from gradsweep.jobs.status.overview import Observer
+from gradsweep.jobs.status.observer import Observer
 from gradsweep.jobs.tasks import JobTask
 from gradsweep.progress import console
 from gradsweep.store import PointPaths, failure
@@ -17,13 +18,13 @@ from gradsweep.store import PointPaths, failure
 _START = re.compile(r"job \S+ on \S+, start \d+")
 """The first line of every start of a job."""
 _LABEL = re.compile(r"(?:failed: )?\[\d+/\d+\] ([0-9a-f]{16})\b")
-"""Begins the lines of a point; those without belong to the one before."""
+"""Beginning of a line of a point; lines without it belong to the point before."""
 LOOK_SECONDS = 1.0
 QUEUE_SECONDS = 10.0
 
 
 class PointLines:
-    """Keeps of a job's lines those of one point, and what each start says before its points."""
+    """A filter that keeps the lines of one point, and what each start says before its points."""
 
     def __init__(self, point_id: str, everything: bool = False) -> None:
         self._point_id = point_id
@@ -48,7 +49,7 @@ class Tail:
         self._rest = b""
 
     def new(self, latest: bool = False) -> str:
-        """What has come since the last call and is the point's; whole lines.
+        """Read what has come since the last call and is the point's; whole lines.
 
         `latest` leaves out what earlier starts have printed.
         """
@@ -131,7 +132,7 @@ def _nothing_yet(line: Line) -> str:
 
 
 def _outside(line: Line, out: Callable[[str], None]) -> None:
-    """A point without a job: only a failure has left words."""
+    """Show a point without a job, of which only a failure has left words."""
     if line.state is State.FAILED:
         console.print(
             f"{line.point_id} ran outside of jobs: what it printed went to its terminal; "
@@ -142,14 +143,14 @@ def _outside(line: Line, out: Callable[[str], None]) -> None:
         return
     ran = "has not started" if line.state is State.NEW else "ran outside of jobs"
     raise DataError(
-        f"{line.point_id} ({line.state.value}) {ran}: jobs of hydra/launcher=slurm and local keep "
-        "a log; anything else prints to its own terminal, and stock submitit to the .submitit "
-        "folder below multirun/"
+        f"{line.point_id} ({line.state.value}) {ran}: jobs of hydra/launcher="
+        f"{', '.join(schedulers())} keep a log; anything else prints to its own terminal, and "
+        "stock submitit to the .submitit folder below multirun/"
     )
 
 
 def _why_unless_in(paths: PointPaths, printed: str) -> str:
-    """What FAILED.json says, when the log does not; of a user's error the message alone tells."""
+    """Quote FAILED.json when the log does not; a user's error by its message alone."""
     failed = failure(paths)
     if failed is None or failed["message"] in printed:
         return ""

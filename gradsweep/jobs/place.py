@@ -1,9 +1,7 @@
-"""Where a process of a job finds itself: which element of which array, which of its processes."""
+"""The place of a process in its job: its task, its node, its share of samples and of GPUs."""
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
@@ -14,14 +12,16 @@ _DEVICES = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Place:
-    """A process of a running job, as the scheduler's environment tells it."""
+    """A process of a running job, as its scheduler's environment tells it."""
 
     job_id: str
-    """`<array job id>_<task>` as in squeue, or the process id of a local job."""
+    """Name of the task, as in `JobTask.job_id`."""
     node: str
     process: int = 0
-    """Of the processes of this task, from 0."""
+    """Number among the processes of this task, from 0."""
     processes: int = 1
+    task: int | None = None
+    """Number of the task in its array; None where the job's command says it."""
 
     def share_of(self, task: Shard) -> Shard:
         """This process's share, where the task's own share is divided among its processes."""
@@ -29,19 +29,6 @@ class Place:
             task.index * self.processes + self.process,
             task.count * self.processes,
         )
-
-
-def find_place(environment: MutableMapping[str, str]) -> Place:
-    array = environment.get("SLURM_ARRAY_JOB_ID")
-    node = environment.get("SLURMD_NODENAME") or socket.gethostname()
-    if array is None:
-        return Place(str(os.getpid()), node)
-    return Place(
-        f"{array}_{environment['SLURM_ARRAY_TASK_ID']}",
-        node,
-        int(environment.get("SLURM_PROCID", 0)),
-        int(environment.get("SLURM_STEP_NUM_TASKS", 1)),
-    )
 
 
 def keep_own_devices(environment: MutableMapping[str, str], place: Place) -> None:

@@ -1,5 +1,5 @@
-"""What is written about jobs. From these files and the queue alone follow `status`, `logs`,
-`retry`, `cancel` and the decision not to submit a point twice.
+"""Records that submissions and jobs write. From these files and the queue alone follow `status`,
+`logs`, `retry`, `cancel` and the decision not to submit a point twice.
 
 results/sweeps/<sweep>/jobs/<submission_id>/
     submission.json             Submission: written before anything is submitted, never changed
@@ -20,38 +20,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gradsweep.jobs.schedulers.base import NAME_PREFIX
+from gradsweep.plan.grouping import Array, Task
 from gradsweep.records import WHOLE, Shard
 from gradsweep.store.atomic import write_json
 from gradsweep.store.paths import SweepPaths
 
-NAME_PREFIX = "gradsweep-"
-"""Of every job name, which is how a job is found in the queue."""
-
 TaskKey = tuple[str, int, int]
 """(submission_id, array, task)."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What one array element, or one local process, runs: points of one model, in this order."""
-
-    model: str
-    point_ids: tuple[str, ...]
-    shard: Shard = WHOLE
-    """The share of every point's samples, which the processes of the task share out further."""
-
-
-@dataclass(frozen=True)
-class Array:
-    """One job array; its tasks are numbered from 0, as the scheduler numbers its elements."""
-
-    number: int
-    throttle: int
-    """Elements that may run at the same time."""
-    resources: dict[str, Any]
-    tasks: tuple[Task, ...]
-    after: int | None = None
-    """The array of this submission that has to end first, to keep to the shared throttle."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +38,11 @@ class Submission:
     """Eight hex digits."""
     sweep: str
     launcher: str
-    """`slurm` or `local`."""
+    """Name of the scheduler."""
     written: str
     """ISO time with zone."""
     host: str
-    """Where it was submitted."""
+    """The machine on which it was submitted."""
     working_folder: str
     command: tuple[str, ...]
     versions: dict[str, str]
@@ -90,10 +66,10 @@ class SubmittedArray:
 
     number: int
     job_id: str
-    """SLURM's array job id (element t is `<job_id>_<t>`); of local processes "local"."""
+    """The scheduler's name of the array; task t is `<job_id>_<t>`."""
     submitted: str
     process_ids: tuple[int, ...] = ()
-    """Of local processes, by task."""
+    """Process id of each task, where tasks are processes of a machine and called by these ids."""
 
 
 @dataclass
@@ -105,7 +81,7 @@ class TaskRun:
     restart: int
     """0 for the first start; a requeued job starts again."""
     job_id: str
-    """`<array job id>_<task>` as in squeue, or the process id of a local job."""
+    """The scheduler's name of the task."""
     node: str
     process_id: int
     started: str
@@ -119,7 +95,7 @@ class TaskRun:
     """point_id -> done, shared (its share is measured; others are still at theirs), failed,
     cancelled, or elsewhere (another live job has it), as they come."""
     process: int = 0
-    """Of the processes of a job that share out its points, from 0."""
+    """Number among the processes of a job that share out its points, from 0."""
 
 
 @dataclass(frozen=True)
@@ -151,11 +127,11 @@ class JobPaths:
         return self.folder / "logs"
 
     def log(self, job_id: str, task: int) -> Path:
-        """What a task's first process prints, in all starts: of SLURM's array job, or "local"."""
+        """File of what a task's first process prints, in all starts; `job_id` is the array's."""
         return self.logs / f"{job_id}_{task}_0_log.out"
 
     def logs_of(self, job_id: str, task: int) -> list[Path]:
-        """What there is of every process of a task."""
+        """Log files of every process of a task, as far as they are there."""
         return sorted(self.logs.glob(f"{job_id}_{task}_*_log.out"))
 
     def script(self, number: int) -> Path:
@@ -168,10 +144,10 @@ def jobs_folder(sweep: SweepPaths) -> Path:
 
 def submissions(results: Path, sweep: str | None = None) -> Iterator[tuple[JobPaths, Submission]]:
     """All submissions into a results folder, or those of one sweep, oldest first."""
-    found = (results / "sweeps").glob(f"{sweep or '*'}/jobs/*/submission.json")
-    read = [(JobPaths(path.parent), read_submission(path)) for path in found]
+    files = (results / "sweeps").glob(f"{sweep or '*'}/jobs/*/submission.json")
+    read = [(JobPaths(path.parent), read_submission(path)) for path in files]
     # Of two in the same second, the file's own time tells.
-    yield from sorted(read, key=lambda one: (one[1].written, _modified(one[0].submission)))
+    yield from sorted(read, key=lambda entry: (entry[1].written, _modified(entry[0].submission)))
 
 
 def write_submission(paths: JobPaths, submission: Submission) -> None:
@@ -208,24 +184,24 @@ def task_runs(paths: JobPaths, array: int, task: int) -> Sequence[TaskRun]:
 
 def runs_by_task(paths: JobPaths) -> dict[tuple[int, int], list[TaskRun]]:
     """(array, task) -> every start of it, in order; without the tasks that never started."""
-    found: dict[tuple[int, int], list[TaskRun]] = {}
+    by_task: dict[tuple[int, int], list[TaskRun]] = {}
     for run in _read_runs(paths, "*"):
-        found.setdefault((run.array, run.task), []).append(run)
-    return found
+        by_task.setdefault((run.array, run.task), []).append(run)
+    return by_task
 
 
 def _read_runs(paths: JobPaths, names: str) -> list[TaskRun]:
-    """In the order of starts, then of processes."""
+    """Read runs in the order of starts, then of processes."""
     files = paths.folder.glob(f"runs/{names}.json")
     runs = [TaskRun(**json.loads(path.read_text(encoding="utf-8"))) for path in files]
     return sorted(runs, key=lambda run: (run.restart, run.process))
 
 
 def left_to_run(paths: JobPaths, task: Task, runs: Sequence[TaskRun]) -> list[str]:
-    """What a live task will still run or is running, in its order.
+    """Points that a live task will still run or is running, in its order.
 
-    Not what all of its processes have dealt with in the start that is going on, as what has
-    failed, and not what was cancelled.
+    Without those that all of its processes have dealt with in the start that is going on, such as
+    those that failed, and without those that were cancelled.
     """
     last = [run for run in runs if run.restart == runs[-1].restart]
     going_on = last if any(run.outcome == "running" for run in last) else []
@@ -251,7 +227,7 @@ def write_run(paths: JobPaths, run: TaskRun) -> None:
 
 
 def _fields(kind: type[Submission] | type[Array], raw: dict[str, Any]) -> dict[str, Any]:
-    """Without what a later version may have added: jobs run the code of their snapshot."""
+    """Drop what a later version may have added: jobs run the code of their snapshot."""
     names = {field.name for field in fields(kind)}
     return {name: value for name, value in raw.items() if name in names}
 

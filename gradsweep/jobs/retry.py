@@ -1,4 +1,4 @@
-"""Submitting again what failed or got lost, as it was submitted: same configs, settings, code."""
+"""Submits points that failed or got lost again, as they were: same configs, settings, code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -17,14 +17,13 @@ from gradsweep.config import Config
 from gradsweep.config.composition import compose
 from gradsweep.errors import ConfigError, DataError, GradsweepError, SchedulerError
 from gradsweep.identity import point_id
-from gradsweep.jobs.frozen import frozen_config, read_frozen
+from gradsweep.jobs.frozen import code_digest, frozen_config, read_frozen
+from gradsweep.jobs.queue import Known, ask_queue, known_submissions, submission_lease
 from gradsweep.jobs.records import JobPaths, Submission
-from gradsweep.jobs.settings import LaunchSettings, LocalSettings, SlurmSettings
-from gradsweep.jobs.snapshot import code_digest
+from gradsweep.jobs.schedulers import scheduler_class
 from gradsweep.jobs.status.lines import LEFT, Line, State
-from gradsweep.jobs.status.overview import Observer
-from gradsweep.jobs.submit import Code, Order, hand_over, scheduler_of, submission_lease
-from gradsweep.jobs.tasks import Known, ask_queue, known_submissions
+from gradsweep.jobs.status.observer import Observer
+from gradsweep.jobs.submit import Code, Order, hand_over
 from gradsweep.plan import PlannedPoint
 from gradsweep.store import PointState, SweepPaths
 from gradsweep.store.lease import hold_lease
@@ -50,7 +49,7 @@ class Resubmitted:
 
 @dataclass(frozen=True)
 class Retried:
-    """What became of every point that was to be submitted again."""
+    """The fate of every point that was to be submitted again."""
 
     submitted: tuple[Resubmitted, ...]
     refused: dict[str, str]
@@ -76,7 +75,8 @@ def retry(
     Raises:
         SchedulerError: the queue does not answer: a point might be in it. Or it refuses the jobs.
         PointBusyError: another command is submitting into this results folder just now.
-        DataError, ConfigError: nothing is there; the snapshot of the code is gone.
+        DataError, ConfigError: nothing is there; the snapshot of the code is gone; a scheduler is
+            not known here.
     """
     results = results.absolute()
     with hold_lease(submission_lease(results)):
@@ -87,10 +87,10 @@ def retry(
                 f"{answer.complaint}: without the queue nobody knows which points are in a job, "
                 "and none is submitted twice; try again when it answers"
             )
-        overview = Observer(results, sweep).look(answer)
-        groups, refused = _grouped(overview.of(*states), known)
+        status = Observer(results, sweep).look(answer)
+        groups, refused = _grouped(status.of(*states), known)
         if set(LEFT) & set(states):
-            refused |= {line.point_id: _elsewhere(line) for line in overview.of(State.SUBMITTED)}
+            refused |= {line.point_id: _elsewhere(line) for line in status.of(State.SUBMITTED)}
         submitted = []
         for origin, lines in groups:
             with _working_folder(origin):
@@ -104,7 +104,7 @@ def retry(
 def _grouped(
     lines: Sequence[Line], known: Known
 ) -> tuple[list[tuple[Submission, list[Line]]], dict[str, str]]:
-    """Lines whose last submissions differ in nothing that jobs depend on; the others are refused.
+    """Group lines whose last submissions differ in nothing that jobs depend on; refuse others.
 
     A point that no submission has (its command was killed) goes with the last one of its sweep.
     """
@@ -149,7 +149,7 @@ def _planned(
 
 
 def _config(line: Line, results: Path) -> Config:
-    """As it was frozen; of a point that never was, composed again from the command line."""
+    """Read the frozen config, or compose that of a point that was never frozen."""
     if line.point.frozen is not None:
         return frozen_config(read_frozen(line.point.frozen))
     try:
@@ -169,18 +169,11 @@ def _resubmit(
     command: Sequence[str],
     new_code: bool,
 ) -> Resubmitted:
-    settings = settings_of(origin)
+    scheduler = scheduler_class(origin.launcher).restored(origin.settings)
     code = None if new_code else _code(origin)
-    order = Order(results, origin.sweep, points, settings, tuple(command), code)
-    jobs, paths = hand_over(order, scheduler_of(settings))
+    order = Order(results, origin.sweep, points, scheduler, tuple(command), code)
+    jobs, paths = hand_over(order)
     return Resubmitted(order, origin, jobs, paths)
-
-
-def settings_of(submission: Submission) -> LaunchSettings:
-    """`hydra.launcher.*` of a submission."""
-    kind = SlurmSettings if submission.launcher == "slurm" else LocalSettings
-    names = {field.name for field in fields(kind)}
-    return kind(**{name: v for name, v in submission.settings.items() if name in names})
 
 
 def _code(origin: Submission) -> Code:
@@ -194,7 +187,7 @@ def _code(origin: Submission) -> Code:
 
 @contextmanager
 def _working_folder(origin: Submission) -> Iterator[None]:
-    """Relative paths of data and models are meant from where the points were submitted."""
+    """Enter the folder of the submission, from which relative paths of data and models count."""
     before = Path.cwd()
     try:
         os.chdir(origin.working_folder)
@@ -215,7 +208,7 @@ def _elsewhere(line: Line) -> str:
 
 
 def _run_again(line: Line) -> str:
-    """For what no launcher of ours has started."""
+    """Say how to run a point that no launcher of ours has started."""
     if line.point.sweep is None:
         return "it was not started by a sweep; run its command again"
     manifest = SweepPaths(line.point.paths.results, line.point.sweep)

@@ -1,4 +1,4 @@
-"""What a job does: `python -m gradsweep.jobs.run FOLDER ARRAY [TASK]`.
+"""A job: `python -m gradsweep.jobs.run FOLDER ARRAY [TASK]`.
 
 It runs its points one by one from their frozen configs. What becomes of a point is in the
 point's files; what becomes of the job, in its TaskRun. A failed point does not stop the next
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 import time
 import traceback
@@ -18,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from gradsweep.errors import GradsweepError, PointBusyError, StopRequested
-from gradsweep.jobs.frozen import frozen_config, read_frozen
-from gradsweep.jobs.place import find_place, keep_own_devices
+from gradsweep.jobs.frozen import code_digest, frozen_config, read_frozen
+from gradsweep.jobs.place import keep_own_devices
 from gradsweep.jobs.records import (
     JobPaths,
     Submission,
@@ -28,8 +27,8 @@ from gradsweep.jobs.records import (
     task_runs,
     write_run,
 )
+from gradsweep.jobs.schedulers import scheduler_class
 from gradsweep.jobs.signals import StopSignal
-from gradsweep.jobs.snapshot import code_digest
 from gradsweep.progress import console, show_error
 from gradsweep.records import Shard
 from gradsweep.store import PointPaths, PointState, point_state
@@ -37,19 +36,27 @@ from gradsweep.store.lease import EXPIRY_SECONDS, HEARTBEAT_SECONDS, holder
 from gradsweep.store.point import open_point, rivals
 
 LOG_COLUMNS = 160
-"""Of a line in a log, which nothing else limits."""
+"""Width of a line in a log, which nothing else limits."""
 POLL_SECONDS = 1.0
-"""Between two looks at a lease that somebody else holds."""
+"""Pause between two looks at a lease that somebody else holds."""
 
 
 class Job:
     """One start of one task."""
 
-    def __init__(self, paths: JobPaths, array: int, task: int) -> None:
+    def __init__(self, paths: JobPaths, array: int, task: int | None = None) -> None:
+        """`task` is its number in the array; None where the scheduler's environment has it.
+
+        Raises:
+            ConfigError: the scheduler of the submission is not known here.
+        """
         self.paths = paths
         self.submission: Submission = read_submission(paths.submission)
+        self.scheduler = scheduler_class(self.submission.launcher)
+        place = self.scheduler.place(os.environ)
+        task = place.task if task is None else task
+        assert task is not None, "the job's command has to say its task"
         self.task = self.submission.arrays[array].tasks[task]
-        place = find_place(os.environ)
         keep_own_devices(os.environ, place)
         self.shard = place.share_of(self.task.shard)
         earlier = [r for r in task_runs(paths, array, task) if r.process == place.process]
@@ -66,7 +73,7 @@ class Job:
         self.stop = StopSignal(self._drop_batch)
 
     def __call__(self) -> int:
-        """The exit status: 1 when a point failed or the job was told to end."""
+        """Run the points; returns 1 when one failed or the job was told to end, else 0."""
         self.stop.install()
         if not console.is_terminal:
             console.width = LOG_COLUMNS
@@ -87,7 +94,7 @@ class Job:
         return int("failed" in self.run.points.values())
 
     def _run_point(self, point_id: str, label: str) -> str:
-        """What `TaskRun.points` says of the point."""
+        """Returns what becomes of the point, as `TaskRun.points` has it."""
         record = read_frozen(self.paths.frozen(point_id))
         point = PointPaths(Path(record["config"]["store"]["root"]), point_id)
         if point_state(point) is PointState.DONE:
@@ -142,12 +149,12 @@ class Job:
             StopRequested: told to end while waiting for that.
         """
         in_the_way = [*rivals(point, self.shard), point.lease(self.shard)]
-        seen = [_beat(lease) for lease in in_the_way]
+        beats = [_beat(lease) for lease in in_the_way]
         deadline = time.monotonic() + EXPIRY_SECONDS + 2 * HEARTBEAT_SECONDS
         while any(holder(lease) for lease in in_the_way):
             if self.stop():
                 raise StopRequested("stopped while waiting for a lease")
-            if [_beat(lease) for lease in in_the_way] != seen or time.monotonic() > deadline:
+            if [_beat(lease) for lease in in_the_way] != beats or time.monotonic() > deadline:
                 return False
             time.sleep(POLL_SECONDS)
         return True
@@ -160,7 +167,7 @@ class Job:
         return 1
 
     def _drop_batch(self) -> None:
-        """The batch takes too long: what is stored is stored, so the process may end anywhere."""
+        """End in a batch that takes too long: stored is stored, so the process may end anywhere."""
         assert self.stop.received is not None
         console.print(f"{self.stop.received.name}: the current batch is dropped")
         with contextlib.suppress(GradsweepError):  # a full disk must not keep it from requeuing
@@ -169,8 +176,7 @@ class Job:
         os._exit(1)
 
     def _requeue_or_stop(self) -> None:
-        in_slurm = self.submission.launcher == "slurm"
-        again = in_slurm and self.stop.wants_requeue
+        again = self.scheduler.requeues and self.stop.wants_requeue
         if again and self.run.restart >= self.submission.max_restarts:
             show_error(
                 f"started {self.run.restart + 1} times: hydra.launcher.max_restarts="
@@ -178,11 +184,14 @@ class Job:
             )
             again = False
         self._end("requeued" if again else "stopped")
-        if again and (refusal := _requeue(self.run.job_id)) and not self._requeued_by_sibling():
+        if not again:
+            return
+        refusal = self.scheduler.requeue(self.run.job_id)
+        if refusal and not self._requeued_by_sibling():
             show_error(f"{refusal}; run the same command again to go on")
 
     def _requeued_by_sibling(self) -> bool:
-        """The first process of a task to ask is heard; SLURM refuses the others."""
+        """Whether another process of the task has asked before: the later ones are refused."""
         return any(
             run.outcome == "requeued" and run.process != self.run.process
             for run in task_runs(self.paths, self.run.array, self.run.task)
@@ -215,7 +224,7 @@ def _say_failure(label: str, error: Exception) -> None:
 def _record_failure(
     point: PointPaths, record: dict[str, Any], error: Exception, shard: Shard
 ) -> None:
-    """FAILED.json also for what failed before the point was opened, as data that are gone."""
+    """Write FAILED.json, also for what failed before the point was opened: data may be gone."""
     try:
         with open_point(point, record, shard):
             raise error
@@ -234,20 +243,13 @@ def _beat(lease: Path) -> float | None:
         return None
 
 
-def _requeue(job_id: str) -> str | None:
-    """Why SLURM refused. A raw job id would not do: an array's last one stands for all of it."""
-    done = subprocess.run(["scontrol", "requeue", job_id], capture_output=True, text=True)
-    return f"scontrol requeue {job_id}: {done.stderr.strip()}" if done.returncode else None
-
-
 def _now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def main() -> None:
     folder, array, *task = sys.argv[1:]
-    number = int(task[0] if task else os.environ["SLURM_ARRAY_TASK_ID"])
-    sys.exit(Job(JobPaths(Path(folder)), int(array), number)())
+    sys.exit(Job(JobPaths(Path(folder)), int(array), int(task[0]) if task else None)())
 
 
 if __name__ == "__main__":

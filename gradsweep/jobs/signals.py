@@ -10,10 +10,10 @@ from collections.abc import Callable
 from types import FrameType
 
 STOP_SECONDS = 15.0
-"""For the current batch to end after the warning; then it is dropped. Clusters kill 30 s after
+"""Time for the current batch to end after the warning; then it is dropped. Clusters kill 30 s after
 SIGTERM by default."""
 WARNINGS = (signal.SIGUSR1, signal.SIGUSR2)
-"""Sent while the job could still go on: it puts itself back into the queue."""
+"""Signals sent while the job could still go on: it puts itself back into the queue."""
 
 
 class StopSignal:
@@ -30,7 +30,7 @@ class StopSignal:
 
     @property
     def wants_requeue(self) -> bool:
-        """After SIGTERM it is the scheduler who knows whether the job shall run again."""
+        """Whether the job shall run again; after SIGTERM that is for the scheduler to know."""
         return self.received in WARNINGS
 
     def install(self) -> None:

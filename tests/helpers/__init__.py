@@ -1,2 +1,7 @@
 """What tests of several rooms share: tiny models and their plain gradients, stored points, readers
-of what the product writes, folders, grids on SLURM, what a process keeps."""
+of what the product writes, folders, grids on SLURM, what a process keeps, the contract of schedulers.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("helpers.scheduler_contract")

@@ -13,9 +13,10 @@ import pytest
 
 from gradsweep.identity import point_record
 from gradsweep.jobs.records import JobPaths, Submission, TaskRun, submissions, write_run
-from gradsweep.jobs.settings import LaunchSettings, SlurmSettings
-from gradsweep.jobs.status.lines import Line, Overview, State
-from gradsweep.jobs.status.overview import Observer
+from gradsweep.jobs.schedulers.base import Scheduler
+from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
+from gradsweep.jobs.status.lines import Line, State, SweepStatus
+from gradsweep.jobs.status.observer import Observer
 from gradsweep.jobs.submit import submit
 from gradsweep.plan import Plan, PlannedPoint
 from gradsweep.records import SampleResult, SampleStatus
@@ -47,9 +48,9 @@ class Cluster:
     def files(self, number: int) -> PointPaths:
         return PointPaths(self.results, self.points[number].point_id)
 
-    def submit(self, settings: LaunchSettings | None = None) -> tuple[JobPaths, Submission]:
-        chosen = settings or SlurmSettings(points_per_job=2, snapshot=False)
-        submit(self.plan, chosen, COMMAND)
+    def submit(self, scheduler: Scheduler[Any] | None = None) -> tuple[JobPaths, Submission]:
+        two = SlurmSettings(points_per_job=2, snapshot=False)
+        submit(self.plan, scheduler or SlurmScheduler(two), COMMAND)
         return self.submissions()[-1]
 
     def submissions(self) -> list[tuple[JobPaths, Submission]]:
@@ -91,7 +92,7 @@ class Cluster:
         self.stop(number)
         self.files(number).running.write_text("{}")
 
-    def look(self) -> Overview:
+    def look(self) -> SweepStatus:
         observer = Observer(self.results)
         return observer.look(observer.ask())
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers.submitted_grid import BEGAN, COMMAND, Cluster
 
-from gradsweep.jobs import retry as retry_module
-from gradsweep.jobs import submit as submit_module
 from gradsweep.jobs.records import SubmittedArray
 from gradsweep.jobs.schedulers import local
-from gradsweep.jobs.schedulers.slurm import SlurmScheduler
-from gradsweep.jobs.settings import LocalSettings
 from gradsweep.plan import Plan, freeze, make_plan
 
 MakePlan = Callable[..., Plan]
@@ -67,17 +63,10 @@ def in_queue(cluster: Cluster, commands: Callable[[str, str], None]) -> Callable
 def local_process(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Stands in for a process that the local launcher would start: none, or this test's own."""
 
-    class Waiting(local.LocalScheduler):
-        def start(
-            self, paths: Any, submission: Any, array: Any, earlier: Sequence[str]
-        ) -> SubmittedArray:
-            return SubmittedArray(array.number, "local", BEGAN, (os.getpid(),))
+    def start(self: Any, paths: Any, submission: Any, array: Any, earlier: Any) -> SubmittedArray:
+        return SubmittedArray(array.number, "local", BEGAN, (os.getpid(),))
 
-    def scheduler_of(settings: Any) -> Any:
-        return (Waiting if isinstance(settings, LocalSettings) else SlurmScheduler)(settings)
-
-    for module in (submit_module, retry_module):
-        monkeypatch.setattr(module, "scheduler_of", scheduler_of)
+    monkeypatch.setattr(local.LocalScheduler, "start", start)
 
     def alive(is_alive: bool) -> None:
         monkeypatch.setattr(local, "_runs", lambda pid, folder: is_alive)

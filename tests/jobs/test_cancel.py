@@ -9,11 +9,10 @@ from collections.abc import Callable
 import pytest
 from helpers.submitted_grid import Cluster
 
-from gradsweep.jobs import cancel as cancel_module
 from gradsweep.jobs.cancel import Cancelled, cancel
-from gradsweep.jobs.settings import LocalSettings, SlurmSettings
+from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
+from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
 from gradsweep.jobs.status.lines import State
-from gradsweep.jobs.status.overview import Observer
 from gradsweep.jobs.submit import submit
 
 Commands = Callable[[str, str], None]
@@ -21,9 +20,7 @@ InQueue = Callable[[str], None]
 
 
 def cancelled(cluster: Cluster, *numbers: int) -> Cancelled:
-    observer = Observer(cluster.results)
-    answer = observer.ask()
-    return cancel(observer.look(answer), {cluster.points[n].point_id for n in numbers}, answer)
+    return cancel(cluster.look(), {cluster.points[n].point_id for n in numbers})
 
 
 def scancelled(cluster: Cluster) -> list[str]:
@@ -53,7 +50,7 @@ def test_the_job_ends_with_its_last_point(cluster: Cluster, in_queue: InQueue) -
 
 
 def test_all_jobs_that_share_out_a_point_end_with_it(cluster: Cluster, commands: Commands) -> None:
-    cluster.submit(SlurmSettings(points_per_job=2, shards=2, snapshot=False))
+    cluster.submit(SlurmScheduler(SlurmSettings(points_per_job=2, shards=2, snapshot=False)))
     _, submission = cluster.submissions()[-1]
     name = submission.job_name(0)
     commands("squeue", f"echo '12_0|PENDING|{name}|None'; echo '12_1|PENDING|{name}|None'")
@@ -69,7 +66,7 @@ def test_a_cancelled_point_can_be_submitted_while_its_job_goes_on(
     cluster.submit()
     in_queue("PENDING|Priority")
     cancelled(cluster, 0)
-    launched = submit(cluster.plan, SlurmSettings(snapshot=False), ["command"])
+    launched = submit(cluster.plan, SlurmScheduler(SlurmSettings(snapshot=False)), ["command"])
     assert launched.submitted == (cluster.points[0].point_id,)
     assert launched.in_jobs == (cluster.points[1].point_id,)
 
@@ -82,7 +79,7 @@ def test_what_is_over_is_not_cancelled(cluster: Cluster) -> None:
 def test_without_scancel_the_jobs_are_told_by_files_and_the_command_is_named(
     cluster: Cluster, commands: Commands, in_queue: InQueue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.commands.time.sleep", lambda seconds: None)
     paths, _ = cluster.submit()
     in_queue("PENDING|Priority")
     commands("scancel", "echo 'Unable to contact slurm controller' >&2; exit 1")
@@ -96,8 +93,8 @@ def test_a_local_process_gets_sigterm_only_while_it_is_ours(
     cluster: Cluster, local_process: Callable[[bool], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[tuple[int, int]] = []
-    monkeypatch.setattr(cancel_module.os, "kill", lambda pid, number: sent.append((pid, number)))
-    cluster.submit(LocalSettings(snapshot=False))
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    cluster.submit(LocalScheduler(LocalSettings(snapshot=False)))
     cancelled(cluster, 0, 1)
     assert sent == [], "the number may be another program's by now"
     local_process(True)

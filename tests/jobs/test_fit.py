@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from gradsweep.config import Config
 from gradsweep.errors import ConfigError
-from gradsweep.jobs.fit import job_hardware, misfit, require_memory
-from gradsweep.jobs.grouping import resources
-from gradsweep.jobs.settings import SlurmSettings
+from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
 from gradsweep.jobs.submit import submit
 from gradsweep.plan import Plan
+from gradsweep.plan.estimate import Hardware
+from gradsweep.plan.fit import misfit
 
 MakePlan = Callable[..., Plan]
 A100 = {"gpus_per_node": 1, "gpu": "A100", "gpu_memory_gb": 80, "snapshot": False}
@@ -24,9 +25,17 @@ def settings(**given: Any) -> SlurmSettings:
     return SlurmSettings(**A100 | given)
 
 
+def require_memory(plan: Plan, given: SlurmSettings) -> None:
+    SlurmScheduler(given).check(plan.points)
+
+
+def hardware_of(given: SlurmSettings, config: Config) -> Hardware:
+    return SlurmScheduler(given).hardware(config)
+
+
 def refusal(plan: Plan, given: SlurmSettings) -> str:
     with pytest.raises(ConfigError) as refused:
-        require_memory(plan.points, given)
+        require_memory(plan, given)
     return str(refused.value)
 
 
@@ -50,7 +59,7 @@ def test_nothing_is_written_or_submitted_for_a_model_that_does_not_fit(
     monkeypatch.setenv("PATH", str(tmp_path))  # no sbatch: it is not even asked
     plan = grid(*LARGE)
     with pytest.raises(ConfigError, match="gpu_memory_gb"):
-        submit(plan, settings(), ["command"])
+        submit(plan, SlurmScheduler(settings()), ["command"])
     assert not list((tmp_path / "results").rglob("submission.json"))
 
 
@@ -62,7 +71,7 @@ def test_more_gpus_do_not_help_a_model_that_uses_one(grid: MakePlan) -> None:
 
 def test_a_model_over_several_gpus_has_all_their_memory(grid: MakePlan) -> None:
     plan = grid(*LARGE, "model.device_map=auto")
-    require_memory(plan.points, settings(gpus_per_node=8))
+    require_memory(plan, settings(gpus_per_node=8))
     assert "a job has 2 GPUs of 80 GB" in refusal(plan, settings(gpus_per_node=2))
 
 
@@ -71,7 +80,7 @@ def test_processes_of_a_job_share_its_gpus_and_its_memory(grid: MakePlan) -> Non
     shared = settings(gpus_per_node=8, tasks_per_node=4)
     assert "a job has 2 GPUs of 80 GB" in refusal(plan, shared)
     small = grid("model=llama3_8b")
-    require_memory(small.points, SlurmSettings(mem_gb=64))
+    require_memory(small, SlurmSettings(mem_gb=64))
     assert "mem_gb" in refusal(small, SlurmSettings(mem_gb=64, tasks_per_node=2))
 
 
@@ -87,7 +96,7 @@ def test_processes_of_a_job_share_its_gpus_and_its_memory(grid: MakePlan) -> Non
 def test_it_can_be_submitted_anyway_or_where_memory_is_unknown(
     grid: MakePlan, given: dict[str, Any]
 ) -> None:
-    require_memory(grid(*LARGE).points, settings(**given))
+    require_memory(grid(*LARGE), settings(**given))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +105,7 @@ def test_it_can_be_submitted_anyway_or_where_memory_is_unknown(
 def test_what_the_refusal_offers_is_accepted(grid: MakePlan, override: str) -> None:
     profile = settings(gpu_memory_gb=40)
     assert "hydra.launcher.gpu_memory_gb=40" in refusal(grid("model=llama3_8b"), profile)
-    require_memory(grid("model=llama3_8b", override).points, profile)
+    require_memory(grid("model=llama3_8b", override), profile)
 
 
 def test_jobs_without_a_gpu_need_the_memory_of_their_host(grid: MakePlan) -> None:
@@ -104,8 +113,8 @@ def test_jobs_without_a_gpu_need_the_memory_of_their_host(grid: MakePlan) -> Non
     said = refusal(plan, SlurmSettings(mem_gb=32))
     assert said.startswith("hydra.launcher.mem_gb=32: model=llama3_8b")
     assert "allowed is what fits" in said
-    require_memory(plan.points, SlurmSettings(mem_gb=64))
-    require_memory(plan.points, SlurmSettings())
+    require_memory(plan, SlurmSettings(mem_gb=64))
+    require_memory(plan, SlurmSettings())
 
 
 def test_one_small_part_of_a_grid_does_not_hide_the_large_one(grid: MakePlan) -> None:
@@ -116,7 +125,7 @@ def test_one_small_part_of_a_grid_does_not_hide_the_large_one(grid: MakePlan) ->
 
 def test_what_the_gpus_are_is_not_sbatchs_business() -> None:
     given = settings(per_model={"*70b*": {"gpu_memory_gb": 141, "gpu": "H200", "mem_gb": 300}})
-    assert resources(given, "llama3.1_70b") == {
+    assert given.resources("llama3.1_70b") == {
         "shards": 1,
         "tasks_per_node": 1,
         "timeout_min": 240,
@@ -130,12 +139,12 @@ def test_what_the_gpus_are_is_not_sbatchs_business() -> None:
 )
 def test_gpus_are_found_in_gres_too(grid: MakePlan, given: dict[str, Any], gpus: int) -> None:
     (point,) = grid("model=qwen2_1.5b").points
-    hardware = job_hardware(SlurmSettings(**given), point.config)
+    hardware = hardware_of(SlurmSettings(**given), point.config)
     assert hardware.gpus == gpus
     assert hardware.kind == ("cuda" if gpus else "cpu")
     on_cpu = grid("model=qwen2_1.5b", "gradients.device=cpu").points[0].config
-    assert job_hardware(SlurmSettings(**given), on_cpu).kind == "cpu"
-    assert misfit(on_cpu, job_hardware(SlurmSettings(**given, mem_gb=2), on_cpu))
+    assert hardware_of(SlurmSettings(**given), on_cpu).kind == "cpu"
+    assert misfit(on_cpu, hardware_of(SlurmSettings(**given, mem_gb=2), on_cpu))
 
 
 def test_a_gpu_without_memory_is_no_gpu() -> None:

@@ -7,11 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from gradsweep.errors import ConfigError
-from gradsweep.jobs.grouping import group_points, make_arrays, resources, shared_throttle
-from gradsweep.jobs.records import Task
-from gradsweep.jobs.schedulers.local import LocalScheduler
-from gradsweep.jobs.settings import LocalSettings, SlurmSettings
+from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
+from gradsweep.jobs.schedulers.slurm import SlurmSettings
 from gradsweep.plan import Plan
+from gradsweep.plan.grouping import Task, group_points, make_arrays, shared_throttle
 from gradsweep.records import WHOLE, Shard
 
 MakePlan = Callable[..., Plan]
@@ -35,7 +34,7 @@ def test_weights_in_another_dtype_are_other_weights(grid: MakePlan) -> None:
 def test_shards_are_neighbouring_tasks_with_the_same_points(grid: MakePlan) -> None:
     plan = grid("model=qwen2_1.5b,llama3_8b", "cot=none,detailed", "n_samples=2")
     settings = SlurmSettings(per_model={"*_8b": {"shards": 3, "tasks_per_node": 2}})
-    tasks = group_points(plan.points, 1, lambda model: resources(settings, model)["shards"])
+    tasks = group_points(plan.points, 1, lambda model: settings.resources(model)["shards"])
     small, large = tasks[:2], tasks[2:]
     assert [task.shard for task in small] == [WHOLE] * 2
     assert [task.shard for task in large] == [Shard(i, 3) for _ in range(2) for i in range(3)]
@@ -65,7 +64,7 @@ def test_arrays_keep_to_their_size_and_share_the_throttle(
     n_tasks: int, limit: int, parallelism: int
 ) -> None:
     tasks = [Task("m", (f"p{i}",)) for i in range(n_tasks)]
-    arrays = make_arrays(tasks, SlurmSettings(array_parallelism=parallelism), limit)
+    arrays = make_arrays(tasks, lambda model: {}, parallelism, limit)
     assert [task for array in arrays for task in array.tasks] == tasks
     assert all(len(array.tasks) <= limit for array in arrays)
     at_once = [array for array in arrays if array.after is None]
@@ -85,10 +84,10 @@ def test_every_array_gets_a_share_of_the_throttle_by_its_size() -> None:
 
 def test_models_with_other_resources_get_an_array_of_their_own() -> None:
     settings = SlurmSettings(mem_gb=32, per_model={"*_8b*": {"mem_gb": 96, "gpus_per_node": 2}})
-    assert resources(settings, "qwen2_1.5b")["mem_gb"] == 32
-    assert resources(settings, "llama3_8b_instruct")["mem_gb"] == 96
+    assert settings.resources("qwen2_1.5b")["mem_gb"] == 32
+    assert settings.resources("llama3_8b_instruct")["mem_gb"] == 96
     tasks = [Task("llama3_8b", ("a",)), Task("qwen2_1.5b", ("b",)), Task("llama3_8b", ("c",))]
-    arrays = make_arrays(tasks, settings, 1001)
+    arrays = make_arrays(tasks, settings.resources, 64, 1001)
     assert [[task.point_ids[0] for task in array.tasks] for array in arrays] == [["a", "c"], ["b"]]
 
 

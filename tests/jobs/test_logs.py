@@ -9,7 +9,7 @@ from helpers.submitted_grid import Cluster
 
 from gradsweep.errors import DataError
 from gradsweep.jobs.logs import PointLines, Tail, show_logs
-from gradsweep.jobs.status.overview import Observer
+from gradsweep.jobs.status.observer import Observer
 
 ONE, TWO = "1" * 16, "2" * 16
 LOG = f"""\

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gradsweep.jobs.place import Place, find_place, keep_own_devices
+from gradsweep.jobs.place import Place, keep_own_devices
+from gradsweep.jobs.schedulers.local import LocalScheduler
+from gradsweep.jobs.schedulers.slurm import SlurmScheduler
 from gradsweep.records import Shard
 
 
@@ -19,15 +21,16 @@ def step(process: int, processes: int) -> dict[str, str]:
 
 
 def test_shards_and_processes_multiply_without_a_gap() -> None:
-    places = [find_place(step(process, 2)) for process in range(2)]
+    places = [SlurmScheduler.place(step(process, 2)) for process in range(2)]
     assert {place.job_id for place in places} == {"12_3"}
     assert {place.node for place in places} == {"gpu7"}
+    assert {place.task for place in places} == {3}
     shares = [place.share_of(Shard(i, 3)) for i in range(3) for place in places]
     assert shares == [Shard(i, 6) for i in range(6)]
 
 
 def test_a_local_process_is_the_only_one() -> None:
-    place = find_place({})
+    place = LocalScheduler.place({})
     assert place.job_id.isdigit()
     assert place.share_of(Shard(1, 4)) == Shard(1, 4)
 

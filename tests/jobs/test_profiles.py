@@ -20,7 +20,7 @@ from gradsweep.jobs.command import grid_launcher
 found = {}
 for name in sys.argv[1:]:
     chosen = grid_launcher([f"hydra/launcher={name}", "cot=none,detailed"], multirun=True)
-    found[name] = type(chosen.settings).__name__ if chosen else None
+    found[name] = type(chosen.scheduler.settings).__name__ if chosen else None
 try:
     grid_launcher(["hydra/launcher=local"], multirun=False)
 except ConfigError as error:
@@ -63,3 +63,19 @@ def test_a_profile_says_what_it_is(profile: str) -> None:
     first = (config_dir() / "hydra" / "launcher" / f"{profile}.yaml").read_text().splitlines()[0]
     assert first.startswith("# ")
     assert len(first) > 20
+
+
+def test_programs_that_only_start_hydra_do_not_import_what_is_heavy() -> None:
+    """Hydra runs the plugin at every start, also of other programs in the same environment."""
+    code = (
+        "import sys; import hydra_plugins.gradsweep_launcher.config;"
+        "sys.exit(str({'polars', 'torch', 'submitit', 'transformers'} & set(sys.modules) or ''))"
+    )
+    path = os.pathsep.join([str(REPOSITORY / "launchers"), os.environ.get("PYTHONPATH", "")])
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path.rstrip(os.pathsep)},
+    )
+    assert answer.stderr.strip() == ""

@@ -14,11 +14,12 @@ from helpers.submitted_grid import Cluster
 from gradsweep.errors import ConfigError, PointBusyError, SchedulerError
 from gradsweep.jobs import submit as submit_module
 from gradsweep.jobs.frozen import frozen_config, read_frozen
+from gradsweep.jobs.queue import submission_lease
 from gradsweep.jobs.records import Submission, write_submission
 from gradsweep.jobs.retry import Retried, retry
-from gradsweep.jobs.settings import LocalSettings, SlurmSettings
+from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
+from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
 from gradsweep.jobs.status.lines import LEFT, State
-from gradsweep.jobs.submit import submission_lease
 from gradsweep.store.lease import hold_lease
 
 Commands = Callable[[str, str], None]
@@ -35,7 +36,9 @@ def points_of(submission: Submission) -> list[str]:
 
 
 def test_failed_and_missing_points_are_told_apart(cluster: Cluster) -> None:
-    cluster.submit(SlurmSettings(snapshot=False, timeout_min=77, mem_gb=3, wait=True))
+    cluster.submit(
+        SlurmScheduler(SlurmSettings(snapshot=False, timeout_min=77, mem_gb=3, wait=True))
+    )
     cluster.fail(0)
     cluster.lose(1)
     again(cluster, [State.FAILED])
@@ -84,7 +87,7 @@ def test_a_silent_queue_refuses(
 ) -> None:
     cluster.submit()
     commands("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
-    monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.commands.time.sleep", lambda seconds: None)
     with pytest.raises(SchedulerError, match=r"Unable to contact.*in a job"):
         again(cluster)
     assert len(cluster.submissions()) == 1
@@ -93,7 +96,7 @@ def test_a_silent_queue_refuses(
 def test_a_local_job_on_another_machine_may_hold_what_it_has_not_started(
     cluster: Cluster, local_process: Callable[[bool], None]
 ) -> None:
-    paths, submission = cluster.submit(LocalSettings(snapshot=False))
+    paths, submission = cluster.submit(LocalScheduler(LocalSettings(snapshot=False)))
     write_submission(paths, replace(submission, host="another-machine"))
     refused = again(cluster).refused
     assert set(refused) == {point.point_id for point in cluster.points}
@@ -127,7 +130,7 @@ def test_the_frozen_config_is_run_whatever_was_edited_since(
 def test_jobs_run_the_code_of_the_first_submission_unless_new_is_asked_for(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, first = cluster.submit(SlurmSettings(points_per_job=2))
+    _, first = cluster.submit(SlurmScheduler(SlurmSettings(points_per_job=2)))
     for module in (submit_module, "gradsweep.jobs.retry"):
         name = module if isinstance(module, str) else module.__name__
         monkeypatch.setattr(f"{name}.code_digest", lambda: "edited")
@@ -148,7 +151,7 @@ def test_a_snapshot_that_is_gone_names_the_way_out(cluster: Cluster) -> None:
 
 
 def test_a_point_that_no_submission_has_is_composed_from_the_manifest(cluster: Cluster) -> None:
-    paths, _ = cluster.submit(SlurmSettings(points_per_job=1, snapshot=False))
+    paths, _ = cluster.submit(SlurmScheduler(SlurmSettings(points_per_job=1, snapshot=False)))
     raw = json.loads(paths.submission.read_text())
     raw["arrays"][0]["tasks"].pop()  # as if the command had been killed before that
     paths.submission.write_text(json.dumps(raw))
@@ -190,7 +193,7 @@ def test_relative_paths_are_meant_from_where_the_points_were_submitted(
 ) -> None:
     (tmp_path / "there").mkdir()
     monkeypatch.chdir(tmp_path / "there")
-    cluster.submit(LocalSettings(snapshot=False))
+    cluster.submit(LocalScheduler(LocalSettings(snapshot=False)))
     monkeypatch.chdir(tmp_path)
     again(cluster)
     _, last = cluster.submissions()[-1]

@@ -16,11 +16,11 @@ from gradsweep.config import Config
 from gradsweep.errors import StopRequested
 from gradsweep.identity import point_id
 from gradsweep.jobs import run as job_module
-from gradsweep.jobs import submit as submit_module
 from gradsweep.jobs.records import JobPaths, SubmittedArray, TaskRun, submissions, task_runs
 from gradsweep.jobs.run import Job
-from gradsweep.jobs.settings import LocalSettings
-from gradsweep.jobs.submit import LocalScheduler, submit
+from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
+from gradsweep.jobs.schedulers.slurm import commands
+from gradsweep.jobs.submit import submit
 from gradsweep.plan import Plan
 from gradsweep.records import Shard
 from gradsweep.store import PointPaths, PointState, point_state
@@ -58,13 +58,12 @@ def measuring(monkeypatch: pytest.MonkeyPatch) -> Measuring:
 def prepared(grid: MakePlan, monkeypatch: pytest.MonkeyPatch) -> tuple[JobPaths, list[PointPaths]]:
     """A submitted task of three points that nobody has started."""
 
-    class Waiting(LocalScheduler):
-        def start(self, paths: Any, submission: Any, array: Any, earlier: Any) -> SubmittedArray:
-            return SubmittedArray(array.number, "local", "now")
+    def start(self: Any, paths: Any, submission: Any, array: Any, earlier: Any) -> SubmittedArray:
+        return SubmittedArray(array.number, "local", "now")
 
-    monkeypatch.setattr(submit_module, "scheduler_of", Waiting)
+    monkeypatch.setattr(LocalScheduler, "start", start)
     plan = grid("seed=0,1,2", "n_samples=2")
-    submit(plan, LocalSettings(snapshot=False), ["command"])
+    submit(plan, LocalScheduler(LocalSettings(snapshot=False)), ["command"])
     ((paths, _),) = submissions(Path(plan.results))
     return paths, [PointPaths(Path(plan.results), point.point_id) for point in plan.points]
 
@@ -166,8 +165,8 @@ def test_on_slurm_a_warned_job_requeues_itself_and_a_cancelled_one_does_not(
     paths.submission.write_text(json.dumps(raw | {"launcher": "slurm", "max_restarts": 9}))
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "0")
-    said: list[str] = []
-    monkeypatch.setattr(job_module, "_requeue", said.append)  # None: not refused
+    asked: list[str] = []
+    monkeypatch.setattr(commands, "requeue", asked.append)  # None: not refused
     measuring.at[1] = lambda: os.kill(os.getpid(), number)
     assert Job(paths, 0, 0)() == 1
-    assert said == requeued
+    assert asked == requeued

@@ -10,8 +10,9 @@ import pytest
 
 from gradsweep.errors import ConfigError, SchedulerError
 from gradsweep.jobs.records import submissions, submitted_array
-from gradsweep.jobs.schedulers.slurm import Queued, queue, submission_environment
-from gradsweep.jobs.settings import SlurmSettings
+from gradsweep.jobs.schedulers import submission_environment
+from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
+from gradsweep.jobs.schedulers.slurm.commands import Queued, queue
 from gradsweep.jobs.submit import submit
 from gradsweep.plan import Plan
 
@@ -37,7 +38,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
 
 
 def script_of(plan: Plan, settings: SlurmSettings) -> str:
-    submit(plan, settings, ["command"])
+    submit(plan, SlurmScheduler(settings), ["command"])
     (paths, _), *_ = submissions(Path(plan.results))
     assert submitted_array(paths, 0).job_id == "12"  # type: ignore[union-attr]
     return paths.script(0).read_text()
@@ -91,7 +92,7 @@ def test_a_refusal_is_shown_in_sbatchs_words(
 ) -> None:
     commands("sbatch", "echo 'invalid partition specified: gpus' >&2; exit 1")
     with pytest.raises(SchedulerError, match="invalid partition specified: gpus"):
-        submit(grid("seed=0"), SlurmSettings(snapshot=False), ["command"])
+        submit(grid("seed=0"), SlurmScheduler(SlurmSettings(snapshot=False)), ["command"])
 
 
 def test_a_queue_that_does_not_answer_is_an_error_not_an_empty_queue(
@@ -112,7 +113,7 @@ def test_a_cluster_without_slurm_says_what_to_use(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SchedulerError, match=r"hydra/launcher=local"):
-        submit(grid("seed=0"), SlurmSettings(snapshot=False), ["command"])
+        submit(grid("seed=0"), SlurmScheduler(SlurmSettings(snapshot=False)), ["command"])
 
 
 def test_an_enclosing_job_hands_nothing_down() -> None:
@@ -137,4 +138,4 @@ def test_an_option_that_sbatch_does_not_have_is_named(
     grid: MakePlan, commands: Callable[[str, str], None]
 ) -> None:
     with pytest.raises((ConfigError, TypeError), match="colour"):
-        submit(grid("seed=0"), SlurmSettings(colour="red"), ["command"])  # type: ignore[call-arg]
+        submit(grid("seed=0"), SlurmScheduler(SlurmSettings(colour="red")), ["command"])  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""What a person sees of an overview, at every width and for hundreds of points."""
+"""What a person sees of a status, at every width and for hundreds of points."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from gradsweep.jobs.status.efficiency import Efficiency
-from gradsweep.jobs.status.lines import Line, Overview, State
+from gradsweep.jobs.status.lines import Line, State, SweepStatus
 from gradsweep.jobs.status.points import KnownPoint
-from gradsweep.jobs.status.table import fitting_table, overview_table
+from gradsweep.jobs.status.table import fitting_table, status_table
 from gradsweep.store import PointPaths
 
 
@@ -28,17 +28,17 @@ def line(number: int, state: State, note: str = "") -> Line:
     return Line(point, state, stored, 0, 50, 1.0, running, (), note)
 
 
-def overview(*lines: Line, complaint: str = "") -> Overview:
-    return Overview(lines, (), Efficiency(30.0, 60.0), complaint)
+def status_of(*lines: Line, complaint: str = "") -> SweepStatus:
+    return SweepStatus(lines, (), Efficiency(30.0, 60.0), complaint)
 
 
-def shown(found: Overview, width: int = 120, rows: int | None = 40) -> str:
+def shown(status: SweepStatus, width: int = 120, rows: int | None = 40) -> str:
     console = Console(file=io.StringIO(), width=width)
-    console.print(overview_table(found, console, rows))
+    console.print(status_table(status, console, rows))
     return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
-MANY = overview(
+MANY = status_of(
     *(line(n, State.DONE) for n in range(300)),
     *(line(n, State.QUEUED) for n in range(300, 500)),
     *(line(n, State.RUNNING) for n in range(500, 590)),
@@ -48,7 +48,7 @@ MANY = overview(
 
 
 def test_what_all_points_share_is_said_once() -> None:
-    text = shown(overview(line(0, State.DONE), line(1, State.NEW)))
+    text = shown(status_of(line(0, State.DONE), line(1, State.NEW)))
     assert text.count("correct") == 1
     assert text.splitlines()[0] == "data0 · none · correct"
     assert "≤50" in text
@@ -67,9 +67,10 @@ def test_hundreds_of_points_show_those_that_need_a_look_and_count_the_rest() -> 
 
 @pytest.mark.parametrize("height", [20, 24, 50])
 def test_a_live_table_fits_the_terminal(height: int) -> None:
-    found = overview(*MANY.lines, *(line(n, State.FAILED, f"reason {n}") for n in range(600, 610)))
+    more = (line(n, State.FAILED, f"reason {n}") for n in range(600, 610))
+    status = status_of(*MANY.lines, *more)
     console = Console(file=io.StringIO(), width=120, height=height)
-    console.print(fitting_table(found, console))
+    console.print(fitting_table(status, console))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert len(text.splitlines()) <= height
     assert "50 %" in text.splitlines()[-1], "the totals are there"
@@ -78,26 +79,27 @@ def test_a_live_table_fits_the_terminal(height: int) -> None:
 
 @pytest.mark.parametrize("width", [40, 80, 200])
 def test_point_state_and_samples_stay_at_every_width(width: int) -> None:
-    found = overview(line(0, State.RUNNING), line(1, State.FAILED, "RuntimeError: " + "x" * 300))
-    text = shown(found, width)
+    status = status_of(line(0, State.RUNNING), line(1, State.FAILED, "RuntimeError: " + "x" * 300))
+    text = shown(status, width)
     assert max(map(len, text.splitlines())) <= width
-    for word in (found.lines[0].point_id[:8], "running", "20/≤50", "RuntimeError: "):
+    for word in (status.lines[0].point_id[:8], "running", "20/≤50", "RuntimeError: "):
         assert word in text
     assert ("2.0 s/sample" in text.split("points ")[0]) == (width > 40)
 
 
 def test_equal_reasons_are_one_line() -> None:
-    text = shown(overview(*(line(n, State.FAILED, "RuntimeError: bad") for n in range(4))))
+    text = shown(status_of(*(line(n, State.FAILED, "RuntimeError: bad") for n in range(4))))
     assert text.count("RuntimeError: bad") == 1
     assert "4 points" in text
 
 
 def test_totals_say_how_long_and_how_much_of_it_was_measuring() -> None:
-    text = shown(overview(line(0, State.RUNNING), line(1, State.QUEUED), line(2, State.STOPPED)))
+    text = shown(status_of(line(0, State.RUNNING), line(1, State.QUEUED), line(2, State.STOPPED)))
     assert "60 of ≤150 (40 %), about 2 min left at 2.0 s/sample" in text, "stopped ones wait for us"
     assert "60 s, 30 s of it measuring (50 %)" in text
 
 
 def test_a_silent_queue_is_said() -> None:
-    text = shown(overview(line(0, State.SUBMITTED), complaint="no squeue here"), width=200)
+    complaint = "squeue does not answer (no squeue here)"
+    text = shown(status_of(line(0, State.SUBMITTED), complaint=complaint), width=200)
     assert "squeue does not answer (no squeue here): states are from the files" in text

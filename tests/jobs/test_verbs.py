@@ -14,7 +14,7 @@ import pytest
 from helpers.places import REPOSITORY
 
 from gradsweep.jobs.status.lines import State
-from gradsweep.jobs.status.overview import Observer
+from gradsweep.jobs.status.observer import Observer
 
 PATIENCE_SECONDS = 300.0
 

@@ -25,18 +25,17 @@ def run(args: Sequence[str]) -> int:
     """
     from gradsweep.jobs.cancel import cancel
     from gradsweep.jobs.choice import choose, place_and_points
-    from gradsweep.jobs.status.overview import Observer
+    from gradsweep.jobs.status.observer import Observer
 
     given = _parser().parse_args(args)
     selected, words = place_and_points(given.words)
     if bool(words) == given.all:
         raise ConfigError("cancel takes points (ids or axis=value,…) or --all")
     observer = Observer(selected.results, selected.sweep)
-    answer = observer.ask()
-    overview = observer.look(answer)
-    points = [line.point for line in overview.lines]
+    status = observer.look(observer.ask())
+    points = [line.point for line in status.lines]
     chosen = points if given.all else choose(points, words)
-    cancelled = cancel(overview, {point.point_id for point in chosen}, answer)
+    cancelled = cancel(status, {point.point_id for point in chosen})
     _show(cancelled)
     return int(bool(cancelled.problems))
 

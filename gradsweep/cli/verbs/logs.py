@@ -22,9 +22,9 @@ def run(args: Sequence[str]) -> int:
     """
     from gradsweep.jobs.choice import choose_one
     from gradsweep.jobs.logs import show_logs
-    from gradsweep.jobs.status.overview import Observer
+    from gradsweep.jobs.queue import known_submissions
+    from gradsweep.jobs.status.observer import Observer
     from gradsweep.jobs.status.points import known_points
-    from gradsweep.jobs.tasks import known_submissions
 
     parser = verb_parser(run)
     parser.add_argument("point", metavar="POINT", help="an id, its beginning, or axis=value,…")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from pathlib import Path
 
 EVERY_POINT = "--all"
 
@@ -41,13 +42,15 @@ def run(args: Sequence[str]) -> int:
     from gradsweep.cli.command_line import read_points
     from gradsweep.config.composition import checked
     from gradsweep.jobs.command import grid_launcher
+    from gradsweep.jobs.queue import points_in_jobs
     from gradsweep.plan import checked_plan
     from gradsweep.plan.forecast import forecast, show_forecast
 
     line = read_points([arg for arg in args if arg != EVERY_POINT], "plan")
     launcher = checked(lambda: grid_launcher(line.overrides, line.multirun, line.source))
     plan = checked_plan(line.overrides, line.multirun, line.source)
-    expected = forecast(plan, launcher.settings if launcher else None)
+    scheduler = launcher.scheduler if launcher else None
+    expected = forecast(plan, scheduler, points_in_jobs(Path(plan.results)))
     console = Console(highlight=False, markup=False)
     show_forecast(expected, console, every_point=EVERY_POINT in args)
     return 0

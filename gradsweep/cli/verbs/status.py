@@ -24,8 +24,8 @@ def run(args: Sequence[str]) -> int:
     All of this is read from the files; squeue only adds which jobs wait.
     """
     from gradsweep.jobs.status.follow import LOOK_SECONDS, follow
-    from gradsweep.jobs.status.overview import Observer
-    from gradsweep.jobs.status.table import MANY, overview_table, wide_console
+    from gradsweep.jobs.status.observer import Observer
+    from gradsweep.jobs.status.table import MANY, status_table, wide_console
     from gradsweep.store.selection import selection
 
     parser = verb_parser(run)
@@ -47,6 +47,6 @@ def run(args: Sequence[str]) -> int:
         with suppress(KeyboardInterrupt):
             follow(observer, chosen.sweep or str(chosen.results), given.watch)
     console = wide_console()
-    overview = observer.look(observer.ask())
-    console.print(overview_table(overview, console, None if given.all else MANY))
+    status = observer.look(observer.ask())
+    console.print(status_table(status, console, None if given.all else MANY))
     return 0

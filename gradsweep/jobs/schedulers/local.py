@@ -4,41 +4,63 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gradsweep.jobs.grouping import group_points
-from gradsweep.jobs.records import (
-    Array,
-    JobPaths,
-    Submission,
-    SubmittedArray,
-    Task,
-    TaskKey,
-    submitted_array,
+from gradsweep.jobs.schedulers.base import (
+    LaunchSettings,
+    Phase,
+    Scheduler,
+    TaskState,
+    job_command,
 )
-from gradsweep.jobs.schedulers.slurm import job_command, submission_environment
-from gradsweep.jobs.settings import LocalSettings
-from gradsweep.plan import PlannedPoint
-from gradsweep.records import Shard
+
+if TYPE_CHECKING:
+    from gradsweep.config import Config
+    from gradsweep.jobs.records import JobPaths, Submission, SubmittedArray, TaskKey
+    from gradsweep.jobs.tasks import JobTask
+    from gradsweep.plan import PlannedPoint
+    from gradsweep.plan.estimate import Hardware
+    from gradsweep.plan.grouping import Array
 
 
-class LocalScheduler:
-    """One process for each task, all at once: there are no more tasks than wanted processes."""
+@dataclass
+class LocalSettings(LaunchSettings):
+    """Fields of `hydra/launcher=local`."""
+
+
+class LocalScheduler(Scheduler[LocalSettings]):
+    """One process for each task, all at once: there are no more tasks than `array_parallelism`."""
 
     name = "local"
+    settings_class = LocalSettings
+    answers_by = "/proc"
+    asks_a_service = False
+    shared = False
 
-    def __init__(self, settings: LocalSettings) -> None:
-        self._settings = settings
+    def hardware(self, config: Config) -> Hardware:
+        """This machine, whose cores the processes share."""
+        from gradsweep.plan.estimate import this_machine
+
+        machine = this_machine(config.gradients.device)
+        cores = (machine.cores or 1) // self.settings.array_parallelism
+        return replace(machine, cores=max(1, cores))
 
     def arrays(self, points: Sequence[PlannedPoint]) -> tuple[Array, ...]:
         """One array, whose every task is a process with all the points that it will run."""
-        shards = self._settings.shards
-        processes = max(1, self._settings.array_parallelism // shards)
-        share = self._settings.points_per_job or math.ceil(len(points) / processes)
+        from gradsweep.plan.grouping import Array, Task, group_points
+        from gradsweep.records import Shard
+
+        shards = self.settings.shards
+        processes = max(1, self.settings.array_parallelism // shards)
+        share = self.settings.points_per_job or math.ceil(len(points) / processes)
         tasks = group_points(points, share)
         slots = [tasks[slot::processes] for slot in range(min(processes, len(tasks)))]
         joined = [
@@ -48,13 +70,18 @@ class LocalScheduler:
         ]
         return (Array(0, len(joined), {}, tuple(joined)),)
 
-    def live(self, known: Iterable[tuple[JobPaths, Submission]]) -> set[TaskKey]:
-        """The processes that run on this machine."""
-        return set(live_processes(known))
+    def array_name(self, array: Array) -> str:
+        return "processes"
+
+    def summary(self, arrays: Sequence[Array]) -> str:
+        return f"{sum(len(array.tasks) for array in arrays)} processes on this machine"
 
     def start(
         self, paths: JobPaths, submission: Submission, array: Array, earlier: Sequence[str]
     ) -> SubmittedArray:
+        from gradsweep.jobs.records import SubmittedArray
+        from gradsweep.jobs.schedulers import submission_environment
+
         paths.logs.mkdir(parents=True, exist_ok=True)
         command = job_command(paths, submission, array.number)
         pids = []
@@ -72,23 +99,44 @@ class LocalScheduler:
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return SubmittedArray(array.number, self.name, now, tuple(pids))
 
+    @classmethod
+    def live(
+        cls, known: Sequence[tuple[JobPaths, Submission]], seconds: float | None = None
+    ) -> dict[TaskKey, TaskState]:
+        """The processes that run on this machine; those of another host cannot be told."""
+        from gradsweep.jobs.records import submitted_array
 
-def live_processes(known: Iterable[tuple[JobPaths, Submission]]) -> dict[TaskKey, int]:
-    """The tasks of these submissions that run on this machine -> their process ids."""
-    alive = {}
-    for paths, submission in known:
-        if submission.launcher != LocalScheduler.name or submission.host != socket.gethostname():
-            continue
-        for array in submission.arrays:
-            started = submitted_array(paths, array.number)
-            for task, pid in enumerate(started.process_ids if started else ()):
-                if _runs(pid, paths.folder):
-                    alive[submission.submission_id, array.number, task] = pid
-    return alive
+        states = {}
+        for paths, submission in known:
+            here = submission.host == socket.gethostname()
+            for array in submission.arrays:
+                started = submitted_array(paths, array.number)
+                pids = started.process_ids if started else ()
+                for task in range(len(array.tasks)):
+                    key = (submission.submission_id, array.number, task)
+                    if not here:
+                        states[key] = TaskState(Phase.UNKNOWN)
+                    elif task < len(pids) and _runs(pids[task], paths.folder):
+                        states[key] = TaskState(Phase.RUNNING)
+        return states
+
+    @classmethod
+    def cancel(cls, tasks: Sequence[JobTask]) -> list[str]:
+        problems = []
+        for task in tasks:
+            if task.submission.host != socket.gethostname():
+                problems.append(
+                    f"process {task.job_id} is on {task.submission.host}: it will find its points "
+                    "cancelled when it looks, after the current batch"
+                )
+            elif task.job_id and _runs(int(task.job_id), task.paths.folder):
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(int(task.job_id), signal.SIGTERM)
+        return problems
 
 
 def _runs(pid: int, folder: Path) -> bool:
-    """Numbers get reused: only a process of this submission counts; a zombie has no words."""
+    """Whether this process is of this submission: numbers get reused; a zombie has no words."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

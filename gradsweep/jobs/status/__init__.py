@@ -1,1 +1,1 @@
-"""Where every point and its job stand, as lines, a table and totals."""
+"""The state of every point and its job, as lines, a table and totals."""

@@ -1,4 +1,4 @@
-"""How much of the time of jobs went into measuring."""
+"""The share of the time of jobs that went into measuring."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from gradsweep.jobs.records import TaskRun, epoch
-from gradsweep.jobs.tasks import JobTask, Phase
+from gradsweep.jobs.schedulers.base import Phase
+from gradsweep.jobs.tasks import JobTask
+from gradsweep.progress import duration_text
 from gradsweep.store import PointPaths
 
 
 @dataclass(frozen=True)
 class Efficiency:
-    """Of all starts of some tasks together."""
+    """Time of all starts of some tasks together."""
 
     measuring: float
     """Seconds of the samples of their points; batches that run side by side count each."""
@@ -28,7 +30,7 @@ class Efficiency:
 
 
 def efficiency(tasks: Sequence[JobTask], spent: Mapping[str, float]) -> Efficiency | None:
-    """Of the tasks that have started and have no other points than these; None without any.
+    """Add up the tasks that have started and have no other points than these; None without any.
 
     Args:
         tasks: of any submissions.
@@ -47,7 +49,8 @@ def _wall_seconds(task: JobTask) -> float:
 
 
 def _end(task: JobTask, run: TaskRun, after: TaskRun | None) -> float:
-    """What a killed job could not write down: at the latest when it was started again."""
+    """Time at which a start ended. A killed job could not write it down: at the latest when it was
+    started again."""
     if run.ended is not None:
         return epoch(run.ended)
     if after is not None:
@@ -56,9 +59,18 @@ def _end(task: JobTask, run: TaskRun, after: TaskRun | None) -> float:
 
 
 def _last_sign(task: JobTask, run: TaskRun) -> float:
-    """Of life: the heartbeat of its point, or when it last wrote what it does."""
+    """Time of its last sign of life: its point's heartbeat, or when it last wrote what it does."""
     results = task.paths.folder.parents[3]
     files = [task.paths.run(run)]
     if run.current:
         files.append(PointPaths(results, run.current).running)
     return max((path.stat().st_mtime for path in files if path.exists()), default=0.0)
+
+
+def efficiency_text(efficiency: Efficiency) -> str:
+    """The share of the jobs' time that went into samples which are stored."""
+    wall, measuring = duration_text(efficiency.wall), duration_text(efficiency.measuring)
+    if efficiency.share > 1:
+        return f"{wall} in all, {measuring} of measuring, batches side by side"
+    share = f"{100 * efficiency.share:.0f} %"
+    return f"{wall}, {measuring} of it measuring ({share}); the rest: starting, loading, writing"

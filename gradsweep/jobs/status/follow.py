@@ -6,18 +6,17 @@ import time
 
 from rich.live import Live
 
-from gradsweep.jobs.status.lines import Overview
-from gradsweep.jobs.status.overview import Observer
+from gradsweep.jobs.status.lines import SweepStatus, total_text
+from gradsweep.jobs.status.observer import Observer
 from gradsweep.jobs.status.table import fitting_table
-from gradsweep.jobs.status.totals import total_text
 from gradsweep.progress import LOG_LINE_SECONDS, console, duration_text
 
 LOOK_SECONDS = 2.0
-"""Between two looks at the files."""
+"""Pause between two looks at the files."""
 QUEUE_SECONDS = 10.0
-"""Between two looks at the queue: a shared controller is not asked more often,"""
+"""Pause between two looks at the queue: a shared controller is not asked more often."""
 SILENT_QUEUE_SECONDS = 60.0
-"""and one that does not answer even less."""
+"""The same pause where the controller does not answer."""
 
 
 def follow(observer: Observer, name: str, seconds: float = LOOK_SECONDS) -> None:
@@ -28,7 +27,7 @@ def follow(observer: Observer, name: str, seconds: float = LOOK_SECONDS) -> None
         name: of the sweep or folder, for lines in a log.
         seconds: between two looks at the files.
     """
-    asked = said = float("-inf")
+    asked = printed = float("-inf")
     pause = 0.0
     with Live(console=console, auto_refresh=False, transient=True) as live:
         while True:
@@ -36,21 +35,21 @@ def follow(observer: Observer, name: str, seconds: float = LOOK_SECONDS) -> None
             if now - asked >= pause:
                 asked, answer = now, observer.ask()
                 pause = SILENT_QUEUE_SECONDS if answer.complaint else QUEUE_SECONDS
-            overview = observer.look(answer)
+            status = observer.look(answer)
             if console.is_terminal:
-                live.update(fitting_table(overview, console), refresh=True)
-            elif now - said >= LOG_LINE_SECONDS or overview.over:
-                said = now
-                console.print(f"{name}: {log_line(overview)}", soft_wrap=True)
-            if overview.over:
+                live.update(fitting_table(status, console), refresh=True)
+            elif now - printed >= LOG_LINE_SECONDS or status.over:
+                printed = now
+                console.print(f"{name}: {log_line(status)}", soft_wrap=True)
+            if status.over:
                 return
             time.sleep(seconds)
 
 
-def log_line(overview: Overview) -> str:
-    """Everything in one line."""
-    counts = ", ".join(f"{n} {state.value}" for state, n in overview.counts.items())
-    left = overview.left_seconds
+def log_line(status: SweepStatus) -> str:
+    """Sum up everything in one line."""
+    counts = ", ".join(f"{n} {state.value}" for state, n in status.counts.items())
+    left = status.left_seconds
     soon = f" · about {duration_text(left)} left" if left else ""
-    silent = f" · squeue does not answer ({overview.complaint})" if overview.complaint else ""
-    return f"{counts} · samples {total_text(overview.lines)}{soon}{silent}"
+    silent = f" · {status.complaint}" if status.complaint else ""
+    return f"{counts} · samples {total_text(status.lines)}{soon}{silent}"

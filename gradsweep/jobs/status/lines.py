@@ -1,8 +1,9 @@
-"""The records of `status`: one line for each point, all of them as an overview."""
+"""The records of `status`: a line for each point, and all of them together."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -12,7 +13,7 @@ from gradsweep.jobs.tasks import JobTask
 
 
 class State(str, Enum):
-    """Of a point and its jobs together, in the order in which a person wants to see them."""
+    """State of a point and its jobs together, in the order in which a person wants to see them."""
 
     RUNNING = "running"
     FAILED = "failed"
@@ -43,17 +44,17 @@ class Line:
     n_stored: int
     """Samples with an outcome on disk."""
     n_bad: int
-    """Of these, the ones that could not be measured."""
+    """Stored samples that could not be measured."""
     total: int | None
     """Samples of a point that is done; of another one at most so many. None: nobody knows."""
     seconds: float
-    """Spent on measuring what is stored."""
+    """Seconds spent on measuring what is stored."""
     rate: float | None
     """Samples per second of late, while it runs."""
     tasks: tuple[JobTask, ...]
-    """The live ones that hold it, or else the last one that did."""
+    """Live tasks that hold it, or else the last one that did."""
     note: str
-    """Why it failed or waits, or who runs it outside of jobs."""
+    """Reason why it failed or waits, or who runs it outside of jobs."""
 
     @property
     def point_id(self) -> str:
@@ -69,16 +70,16 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Overview:
+class SweepStatus:
     """The lines of a results folder, or of a sweep of it, at one moment."""
 
     lines: tuple[Line, ...]
     tasks: tuple[JobTask, ...]
-    """Of all submissions, those that hold any of these points."""
+    """Tasks of all submissions that hold any of these points."""
     efficiency: Efficiency | None
     """None when none of these points was in a job."""
     complaint: str
-    """Why the queue did not answer; empty when it did, or had not to be asked."""
+    """Who did not answer and why; empty when all did that had to be asked."""
 
     @property
     def counts(self) -> dict[State, int]:
@@ -100,10 +101,22 @@ class Overview:
 
     @property
     def left_seconds(self) -> float | None:
-        """Until what runs and waits is done, at the present rate; None while nothing is measured.
+        """Seconds until what runs and waits is done, at the present rate; None while nothing is
+        measured.
 
         A guess: points that wait may be slower or faster than those that run, and more jobs may
         run side by side later.
         """
         left = sum(line.left for line in self.of(*GOING_ON))
         return left / self.rate if left and self.rate else None
+
+
+def total_text(lines: Sequence[Line]) -> str:
+    """Sum up samples: "1200 of ≤4000 (30 %)". Data of points that are not done may have fewer."""
+    stored = sum(line.n_stored for line in lines)
+    if all(line.state is State.DONE for line in lines):
+        return str(stored)
+    total = sum(max(line.total or 0, line.n_stored) for line in lines)
+    unknown = " or more" if any(line.total is None for line in lines) else ""
+    share = f" ({100 * stored // total} %)" if total else ""
+    return f"{stored} of ≤{total}{unknown}{share}"

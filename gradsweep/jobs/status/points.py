@@ -13,7 +13,7 @@ from gradsweep.config import CorrectnessKind, cot_reading_key
 from gradsweep.config.composition import BUILT_IN, ConfigSource
 from gradsweep.errors import DataError
 from gradsweep.jobs.frozen import read_frozen
-from gradsweep.jobs.tasks import Known
+from gradsweep.jobs.queue import Known
 from gradsweep.records import AXES
 from gradsweep.store import PointPaths, SweepPaths, point_folders
 from gradsweep.store.manifest import read_manifest
@@ -27,14 +27,14 @@ class KnownPoint:
 
     paths: PointPaths
     axes: dict[str, str]
-    """Its value on every axis, as tables name it: where points share all four, `model` also says
+    """Value of every axis, as tables name it: where points share all four, `model` also says
     what tells them apart ("qwen2_1.5b seed=1")."""
     n_samples: int | None
     """Asked for; the data may have fewer. None when neither manifest nor config says."""
     sweep: str | None
     """The last sweep that has planned it; None of a single run."""
     overrides: tuple[str, ...] = ()
-    """What its sweep's command line said for it."""
+    """Overrides that its sweep's command line gave it."""
     source: ConfigSource = BUILT_IN
     """Where its sweep's command composed it from."""
     frozen: Path | None = None
@@ -55,20 +55,20 @@ def known_points(results: Path, sweep: str | None, known: Known) -> list[KnownPo
     planned = _planned(results, frozen)
     if sweep is not None:
         manifest = read_manifest(SweepPaths(results, sweep))
-        wanted = [point["point_id"] for point in manifest["points"]]
+        ids = [point["point_id"] for point in manifest["points"]]
     else:
         started = [paths.point_id for paths in point_folders(results)]
-        wanted = list(dict.fromkeys([*planned, *frozen, *started]))
-    if not wanted:
+        ids = list(dict.fromkeys([*planned, *frozen, *started]))
+    if not ids:
         raise DataError(
             f"no points in {results}: pass the folder that store.root named, or a sweep"
         )
-    found = [planned.get(name) or _started(results, name, frozen.get(name)) for name in wanted]
-    return sorted(_named(found), key=lambda point: _reading_key(point.axes))
+    points = [planned.get(name) or _started(results, name, frozen.get(name)) for name in ids]
+    return sorted(_named(points), key=lambda point: _reading_key(point.axes))
 
 
 def _frozen(known: Known) -> dict[str, Path]:
-    """point_id -> the frozen config of its last submission."""
+    """Return point_id -> the frozen config of its last submission."""
     return {
         point_id: paths.frozen(point_id)
         for paths, submission in known
@@ -79,17 +79,19 @@ def _frozen(known: Known) -> dict[str, Path]:
 
 
 def _planned(results: Path, frozen: Mapping[str, Path]) -> dict[str, KnownPoint]:
-    """What the manifests say, which takes no look at the points themselves."""
+    """Read the points of all manifests, without a look at the points themselves."""
     paths = [
         SweepPaths(results, path.parent.name)
         for path in (results / "sweeps").glob("*/manifest.json")
     ]
-    manifests = sorted(map(read_manifest, paths), key=lambda one: str(one.get("written", "")))
-    found = {}
+    manifests = sorted(
+        map(read_manifest, paths), key=lambda manifest: str(manifest.get("written", ""))
+    )
+    points = {}
     for manifest in manifests:
         for point in manifest["points"]:
             name = point["point_id"]
-            found[name] = KnownPoint(
+            points[name] = KnownPoint(
                 PointPaths(results, name),
                 dict(point["axes"]),
                 point.get("n_samples"),
@@ -98,11 +100,11 @@ def _planned(results: Path, frozen: Mapping[str, Path]) -> dict[str, KnownPoint]
                 ConfigSource(**manifest.get("source", {})),
                 frozen.get(name),
             )
-    return found
+    return points
 
 
 def _started(results: Path, point_id: str, frozen: Path | None) -> KnownPoint:
-    """A point of no manifest, from its own config."""
+    """Describe a point of no manifest from its own config."""
     paths = PointPaths(results, point_id)
     record = _record(paths, frozen)
     samples = record.get("science", {}).get("n_samples")
@@ -118,7 +120,7 @@ def _record(paths: PointPaths, frozen: Path | None) -> dict[str, Any]:
 
 
 def _named(points: Sequence[KnownPoint]) -> Iterator[KnownPoint]:
-    """Points that share all four axes get the name that reports give them."""
+    """Name points that share all four axes as reports name them."""
     groups: dict[tuple[str, ...], list[KnownPoint]] = {}
     for point in points:
         groups.setdefault(tuple(point.axes.values()), []).append(point)

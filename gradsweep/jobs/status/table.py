@@ -1,4 +1,4 @@
-"""An overview as a person reads it: a table of points, why some need attention, and totals."""
+"""The status as a person reads it: a table of points, why some need attention, and totals."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gradsweep.jobs.status.lines import Line, Overview, State
-from gradsweep.jobs.status.totals import efficiency_text, total_text
+from gradsweep.jobs.status.efficiency import efficiency_text
+from gradsweep.jobs.status.lines import Line, State, SweepStatus, total_text
 from gradsweep.progress import duration_text, rate_text
 from gradsweep.records import AXES
 
@@ -27,61 +27,61 @@ STYLES = {
     State.DONE: "green",
 }
 ATTENTION = (State.RUNNING, State.FAILED, State.LOST, State.STOPPED)
-"""Shown point by point even when there are hundreds of others."""
+"""States whose points are shown one by one even when there are hundreds of others."""
 MANY = 40
-"""More points are condensed, unless all are asked for."""
+"""Number of points beyond which they are condensed, unless all are asked for."""
 NOTES = 12
 """Different reasons shown."""
 FEW_NOTES = 3
-"""Of them in a small terminal."""
+"""Different reasons shown in a small terminal."""
 _DROPPED_FIRST = ("starts", "node", "rate", "job", "left")
 """Columns that a narrow terminal does without, in this order."""
 
 
-def overview_table(
-    overview: Overview, console: Console, rows: int | None = MANY, *, compact: bool = False
+def status_table(
+    status: SweepStatus, console: Console, rows: int | None = MANY, *, compact: bool = False
 ) -> RenderableType:
-    """Everything that `status` shows.
+    """Lay out everything that `status` shows.
 
     Args:
-        overview: of these points.
+        status: of these points.
         console: to whose width columns are chosen.
         rows: points at most; more are condensed. None shows all.
         compact: without the summary by group, and with the first reasons only.
     """
-    condensed = rows is not None and len(overview.lines) > rows
-    lines = _attention(overview, rows or 0) if condensed else list(overview.lines)
-    names = short_names(overview)
-    parts: list[RenderableType] = [*_constants(overview)]
+    condensed = rows is not None and len(status.lines) > rows
+    lines = _attention(status, rows or 0) if condensed else list(status.lines)
+    names = short_names(status)
+    parts: list[RenderableType] = [*_constants(status)]
     if condensed and not compact:
-        parts.append(_groups(overview))
+        parts.append(_groups(status))
     if lines:
-        parts.append(_fitting(lines, names, _varying(overview), console))
+        parts.append(_fitting(lines, names, _varying(status), console))
     if condensed:
-        parts += _left_out(overview, lines)
-    parts += _notes(overview.lines, names, FEW_NOTES if compact else NOTES)
-    parts += _totals(overview)
+        parts += _left_out(status, lines)
+    parts += _notes(status.lines, names, FEW_NOTES if compact else NOTES)
+    parts += _totals(status)
     return Group(*parts)
 
 
-def fitting_table(overview: Overview, console: Console) -> RenderableType:
-    """`overview_table` with no more lines than the terminal has, whose totals are never cut off."""
+def fitting_table(status: SweepStatus, console: Console) -> RenderableType:
+    """`status_table` with no more lines than the terminal has, whose totals are never cut off."""
     for compact in (False, True):
-        rows = None if len(overview.lines) < console.height else console.height
+        rows = None if len(status.lines) < console.height else console.height
         while True:
-            table = overview_table(overview, console, rows, compact=compact)
+            table = status_table(status, console, rows, compact=compact)
             excess = len(console.render_lines(table)) - (console.height - 1)
             if excess <= 0:
                 return table
             if rows == 1:
                 break
-            rows = max(1, (rows or len(overview.lines)) - excess)
+            rows = max(1, (rows or len(status.lines)) - excess)
     return table
 
 
-def short_names(overview: Overview) -> dict[str, str]:
-    """point_id -> its beginning that no other of these points has."""
-    ids = [line.point_id for line in overview.lines]
+def short_names(status: SweepStatus) -> dict[str, str]:
+    """Return point_id -> its beginning that no other of these points has."""
+    ids = [line.point_id for line in status.lines]
     length = 8
     while len({name[:length] for name in ids}) < len(ids):
         length += 1
@@ -89,33 +89,33 @@ def short_names(overview: Overview) -> dict[str, str]:
 
 
 def wide_console() -> Console:
-    """For stdout; in a file or a pipe a line is as long as it needs to be."""
+    """Make a console for stdout; in a file or a pipe a line is as long as it needs to be."""
     console = Console(highlight=False, markup=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 400
     return console
 
 
-def _varying(overview: Overview) -> list[str]:
-    values = {axis: {line.point.axes[axis] for line in overview.lines} for axis in AXES}
+def _varying(status: SweepStatus) -> list[str]:
+    values = {axis: {line.point.axes[axis] for line in status.lines} for axis in AXES}
     return [axis for axis in AXES if len(values[axis]) > 1]
 
 
-def _first_axis(overview: Overview) -> str:
-    return next(iter(_varying(overview)), AXES[0])
+def _first_axis(status: SweepStatus) -> str:
+    return next(iter(_varying(status)), AXES[0])
 
 
-def _constants(overview: Overview) -> Iterator[Text]:
-    """What all points share is said once."""
-    axes = overview.lines[0].point.axes
-    constant = [axes[axis] for axis in AXES if axis not in _varying(overview)]
+def _constants(status: SweepStatus) -> Iterator[Text]:
+    """Say once what all points share."""
+    axes = status.lines[0].point.axes
+    constant = [axes[axis] for axis in AXES if axis not in _varying(status)]
     if constant:
         yield Text(" · ".join(constant), style="bold")
 
 
-def _attention(overview: Overview, rows: int) -> list[Line]:
-    """The points that a person looks for, `rows` in all and some of every state."""
-    by_state = [overview.of(state) for state in ATTENTION]
+def _attention(status: SweepStatus, rows: int) -> list[Line]:
+    """Pick the points that a person looks for, `rows` in all and some of every state."""
+    by_state = [status.of(state) for state in ATTENTION]
     share = {id(lines): 0 for lines in by_state}
     for _ in range(rows):
         open_states = [lines for lines in by_state if share[id(lines)] < len(lines)]
@@ -124,12 +124,12 @@ def _attention(overview: Overview, rows: int) -> list[Line]:
     return [line for lines in by_state for line in islice(lines, share[id(lines)])]
 
 
-def _left_out(overview: Overview, shown: Sequence[Line]) -> Iterator[Text]:
+def _left_out(status: SweepStatus, shown: Sequence[Line]) -> Iterator[Text]:
     there = {state: sum(line.state is state for line in shown) for state in ATTENTION}
     more = [
-        f"{len(overview.of(state)) - n} more {state.value}"
+        f"{len(status.of(state)) - n} more {state.value}"
         for state, n in there.items()
-        if len(overview.of(state)) > n
+        if len(status.of(state)) > n
     ]
     if more:
         yield Text(f"… and {', '.join(more)}; --all shows every point", style="dim")
@@ -139,17 +139,17 @@ def _new_table() -> Table:
     return Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
 
 
-def _groups(overview: Overview) -> Table:
+def _groups(status: SweepStatus) -> Table:
     """A line for each value of the first axis that varies, a column for each state."""
-    axis = _first_axis(overview)
+    axis = _first_axis(status)
     table = _new_table()
     table.add_column(axis, overflow="fold")
-    for state in overview.counts:
+    for state in status.counts:
         table.add_column(Text(state.value, style=STYLES[state]), justify="right")
     table.add_column("samples", justify="right")
-    for value in dict.fromkeys(line.point.axes[axis] for line in overview.lines):
-        lines = [line for line in overview.lines if line.point.axes[axis] == value]
-        counts = [sum(line.state is state for line in lines) for state in overview.counts]
+    for value in dict.fromkeys(line.point.axes[axis] for line in status.lines):
+        lines = [line for line in status.lines if line.point.axes[axis] == value]
+        counts = [sum(line.state is state for line in lines) for state in status.counts]
         table.add_row(value, *(str(n) if n else "" for n in counts), total_text(lines))
     return table
 
@@ -224,13 +224,13 @@ def _node(line: Line) -> str:
 
 
 def _starts(line: Line) -> str:
-    """Only where a job was started again, which is what one looks for."""
+    """Count starts, only where a job was started again, which is what a reader looks for."""
     starts = sum(len(task.runs) for task in line.tasks)
     return str(starts) if starts > len(line.tasks) else ""
 
 
 def _notes(lines: Sequence[Line], names: dict[str, str], most: int) -> Iterator[RenderableType]:
-    """Each reason once, in one line, with the points that have it."""
+    """Give each reason once, in one line, with the points that have it."""
     reasons: dict[tuple[State, str], list[str]] = {}
     for line in lines:
         if line.note:
@@ -247,20 +247,19 @@ def _notes(lines: Sequence[Line], names: dict[str, str], most: int) -> Iterator[
     yield Text("")
 
 
-def _totals(overview: Overview) -> Iterator[RenderableType]:
+def _totals(status: SweepStatus) -> Iterator[RenderableType]:
     table = Table.grid(padding=(0, 2, 0, 0))
     counts = [Text(f"{n} {state.value}", style=STYLES[state]) for state, n in
-              overview.counts.items()]  # fmt: skip
+              status.counts.items()]  # fmt: skip
     table.add_row("points", Text(", ").join(counts))
-    left = overview.left_seconds
-    soon = f", about {duration_text(left)} left at {rate_text(overview.rate)}" if left else ""
-    table.add_row("samples", total_text(overview.lines) + soon)
-    if overview.efficiency:
-        table.add_row("jobs", efficiency_text(overview.efficiency))
+    left = status.left_seconds
+    soon = f", about {duration_text(left)} left at {rate_text(status.rate)}" if left else ""
+    table.add_row("samples", total_text(status.lines) + soon)
+    if status.efficiency:
+        table.add_row("jobs", efficiency_text(status.efficiency))
     yield table
-    if overview.complaint:
+    if status.complaint:
         yield Text(
-            f"squeue does not answer ({overview.complaint}): states are from the files; "
-            "a waiting job shows as submitted",
+            f"{status.complaint}: states are from the files; a waiting job shows as submitted",
             style="yellow",
         )

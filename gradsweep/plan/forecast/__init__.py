@@ -1,4 +1,4 @@
-"""What a command line would start, what that would take, and how a person sees it (`plan`)."""
+"""The forecast of a command line: what it would start and take, and how `plan` shows it."""
 
 from gradsweep.plan.forecast.make import forecast
 from gradsweep.plan.forecast.records import STATES, Forecast, ModelForecast, PointForecast

@@ -1,20 +1,11 @@
-"""From a plan to its forecast: jobs, memory, time and disk."""
+"""Makes the forecast of a plan: jobs, memory, time and disk."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gradsweep.config import Config
-from gradsweep.errors import SchedulerError
-from gradsweep.jobs.fit import job_hardware, misfit
-from gradsweep.jobs.grouping import group_points
-from gradsweep.jobs.queued import points_in_jobs
-from gradsweep.jobs.records import Array, Task
-from gradsweep.jobs.schedulers.local import LocalScheduler
-from gradsweep.jobs.schedulers.slurm import DEFAULT_MAX_ARRAY_SIZE, SlurmScheduler
-from gradsweep.jobs.settings import LaunchSettings, LocalSettings, SlurmSettings
 from gradsweep.plan import Plan, PlannedPoint
 from gradsweep.plan.estimate import (
     Cost,
@@ -30,61 +21,69 @@ from gradsweep.plan.estimate import (
     this_machine,
     tokens_per_sample,
 )
+from gradsweep.plan.fit import misfit
 from gradsweep.plan.forecast.records import Forecast, ModelForecast, PointForecast
+from gradsweep.plan.grouping import Array, Foreseen, Task, group_points
+from gradsweep.plan.scheduling import JobPlanner
 from gradsweep.store import PointPaths, PointState
 from gradsweep.store.point import read_parts
 
-PATIENCE_SECONDS = 1.5
-"""For SLURM's answer about arrays: a plan is a quick look."""
 
+def forecast(plan: Plan, scheduler: JobPlanner | None, in_jobs: Mapping[str, str]) -> Forecast:
+    """Look at files and settings, and at a limit of the scheduler where it tells one at once.
 
-def forecast(plan: Plan, settings: LaunchSettings | None) -> Forecast:
-    """Look at files, at the settings, and at SLURM's array limit where there is a SLURM."""
-    results = Path(plan.results)
-    points = _points(plan, settings, read_costs(results), points_in_jobs(results))
-    starting = [one.point for one in points if one.starts]
-    arrays, limit_known = _arrays(settings, starting)
-    # Without a launcher, the weights of a model stay in memory from one point to the next.
-    serial = group_points(starting, len(starting)) if settings is None and starting else ()
+    Args:
+        plan: whose points are looked at.
+        scheduler: that would run them; None is this process, one point after the other.
+        in_jobs: point_id -> the job in which it waits or runs.
+    """
+    costs = read_costs(Path(plan.results))
+    points = _points(plan, scheduler, costs, in_jobs)
+    starting = [point.planned for point in points if point.starts]
+    foreseen = scheduler.foresee(starting) if scheduler and starting else Foreseen(())
+    # In one process, the weights of a model stay in memory from one point to the next.
+    serial = group_points(starting, len(starting)) if not scheduler and starting else ()
+    processes = {a.number: scheduler.processes(a) for a in foreseen.arrays} if scheduler else {}
     tasks = [(task, 1) for task in serial]
-    tasks += [(task, _processes(array)) for array in arrays for task in array.tasks]
+    tasks += [(task, processes[a.number]) for a in foreseen.arrays for task in a.tasks]
     models = _models(points, tasks)
     jobs = {
-        a.number: tuple(_task_seconds(task, models, _processes(a)) for task in a.tasks)
-        for a in arrays
+        a.number: tuple(_task_seconds(task, models, processes[a.number]) for task in a.tasks)
+        for a in foreseen.arrays
     }
     alone = sum(_task_seconds(task, models, 1) for task in serial)
     return Forecast(
         plan,
-        settings,
+        scheduler,
         points,
         models,
-        arrays,
-        limit_known,
+        foreseen.arrays,
+        foreseen.caveat,
         jobs,
-        wall_seconds=_wall_seconds(arrays, jobs) if settings else alone,
-        disk_bytes=sum(one.disk_bytes or 0.0 for one in points if one.starts),
+        wall_seconds=_wall_seconds(foreseen.arrays, jobs) if scheduler else alone,
+        disk_bytes=sum(point.disk_bytes or 0.0 for point in points if point.starts),
     )
 
 
 def _points(
     plan: Plan,
-    settings: LaunchSettings | None,
+    scheduler: JobPlanner | None,
     costs: Sequence[Cost],
     in_jobs: Mapping[str, str],
 ) -> tuple[PointForecast, ...]:
-    """Points that differ in their responses only are looked at once."""
+    """Forecast each point; those that differ in their responses only are looked at once."""
     known: dict[str, tuple[Hardware, Tokens, Duration]] = {}
-    found = []
+    points = []
     for point in plan.points:
         config, state = point.config, _state(point, in_jobs)
         key = repr((config.model, config.dataset, config.cot, config.gradients))
         if key not in known:
-            hardware, tokens = _hardware(settings, config), tokens_per_sample(config, costs)
+            hardware = _hardware(scheduler, config)
+            tokens = tokens_per_sample(config, costs)
             time = seconds_per_sample(config, tokens.number, hardware, costs)
             known[key] = hardware, tokens, time
         hardware, tokens, time = known[key]
-        found.append(
+        points.append(
             PointForecast(
                 point,
                 state,
@@ -96,7 +95,11 @@ def _points(
                 hardware=hardware,
             )
         )
-    return tuple(found)
+    return tuple(points)
+
+
+def _hardware(scheduler: JobPlanner | None, config: Config) -> Hardware:
+    return scheduler.hardware(config) if scheduler else this_machine(config.gradients.device)
 
 
 def _state(point: PlannedPoint, in_jobs: Mapping[str, str]) -> str:
@@ -110,56 +113,25 @@ def _state(point: PlannedPoint, in_jobs: Mapping[str, str]) -> str:
 def _samples_left(point: PlannedPoint) -> int:
     if point.state is PointState.DONE:
         return 0
-    wanted = point.config.requested_samples
+    requested = point.config.requested_samples
     if point.state is PointState.NEW:
-        return wanted
+        return requested
     paths = PointPaths(point.config.results, point.point_id)
-    return max(0, wanted - len(read_parts(paths, "samples")))
-
-
-def _hardware(settings: LaunchSettings | None, config: Config) -> Hardware:
-    if isinstance(settings, SlurmSettings):
-        return job_hardware(settings, config)
-    machine = this_machine(config.gradients.device)
-    processes = settings.array_parallelism if settings else 1
-    cores = max(1, (machine.cores or 1) // processes)
-    return Hardware(machine.kind, machine.name, machine.memory_gb, machine.gpus, cores)
-
-
-def _arrays(
-    settings: LaunchSettings | None, points: Sequence[PlannedPoint]
-) -> tuple[tuple[Array, ...], bool]:
-    """As they would be submitted; and whether the cluster's own limit was used."""
-    if settings is None or not points:
-        return (), True
-    if isinstance(settings, LocalSettings):
-        return LocalScheduler(settings).arrays(points), True
-    assert isinstance(settings, SlurmSettings)
-    scheduler = SlurmScheduler(settings)
-    try:
-        limit = scheduler.max_array_size(PATIENCE_SECONDS) if shutil.which("scontrol") else None
-    except SchedulerError:
-        limit = None  # a plan does without the answer, and says so
-    return scheduler.arrays(points, limit or DEFAULT_MAX_ARRAY_SIZE), limit is not None
-
-
-def _processes(array: Array) -> int:
-    """Of each of its jobs, which share out the samples of the job's points."""
-    return int(array.resources.get("tasks_per_node", 1))
+    return max(0, requested - len(read_parts(paths, "samples")))
 
 
 def _models(
     points: Sequence[PointForecast], tasks: Sequence[tuple[Task, int]]
 ) -> tuple[ModelForecast, ...]:
     groups: dict[str, list[PointForecast]] = {}
-    for one in points:
-        config = one.point.config
-        groups.setdefault(repr((config.model, config.gradients)), []).append(one)
-    found = []
+    for point in points:
+        config = point.planned.config
+        groups.setdefault(repr((config.model, config.gradients)), []).append(point)
+    models = []
     for group in groups.values():
-        config, hardware = group[0].point.config, group[0].hardware
-        ids = {one.point.point_id for one in group}
-        found.append(
+        config, hardware = group[0].planned.config, group[0].hardware
+        ids = {point.planned.point_id for point in group}
+        models.append(
             ModelForecast(
                 config,
                 tuple(group),
@@ -169,11 +141,11 @@ def _models(
                 n_loads=sum(n for task, n in tasks if not ids.isdisjoint(task.point_ids)),
             )
         )
-    return tuple(found)
+    return tuple(models)
 
 
 def _task_seconds(task: Task, models: Sequence[ModelForecast], processes: int) -> float:
-    """Its share of its points, and the weights of every model among them.
+    """Add up a task's share of its points, and the weights of every model among them.
 
     A local process may have several models.
     """
@@ -181,13 +153,13 @@ def _task_seconds(task: Task, models: Sequence[ModelForecast], processes: int) -
     shares = task.shard.count * processes
     seconds = 0.0
     for model in models:
-        own = [one.seconds for one in model.points if one.point.point_id in ids]
+        own = [p.seconds for p in model.points if p.planned.point_id in ids]
         seconds += sum(own) / shares + (model.load_seconds if own else 0.0)
     return seconds
 
 
 def _wall_seconds(arrays: Sequence[Array], jobs: Mapping[int, Sequence[float]]) -> float:
-    """Arrays run beside each other, except one that waits for the places of another."""
+    """Let arrays run beside each other, except one that waits for the places of another."""
     ends: dict[int, float] = {}
     for array in arrays:
         start = ends[array.after] if array.after is not None else 0.0

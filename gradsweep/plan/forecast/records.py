@@ -1,4 +1,4 @@
-"""What a command would start, and what that would take."""
+"""The records of a forecast: points, models, and all that a command would start."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gradsweep.config import Config
-from gradsweep.jobs.fit import Misfit
-from gradsweep.jobs.records import Array
-from gradsweep.jobs.settings import LaunchSettings
 from gradsweep.plan import Plan, PlannedPoint
 from gradsweep.plan.estimate import Basis, Duration, Hardware, Memory, Tokens, fits, longest_batch
+from gradsweep.plan.fit import Misfit
+from gradsweep.plan.grouping import Array
+from gradsweep.plan.scheduling import JobPlanner
 
 START_SECONDS = 20.0
-"""Of a job: importing torch, reading data."""
+"""Seconds in which a job imports torch and reads its data."""
 LOAD_GB_PER_SECOND = 0.5
-"""At which weights come from a shared file system. Not measured."""
+"""Rate at which weights come from a shared file system. Not measured."""
 STATES = ("run", "stopped", "failed", "queued", "running", "done")
-"""In which points are shown; those of the first three would be started."""
+"""States of points in the order in which they are shown; the first three would be started."""
 
 
 @dataclass(frozen=True)
 class PointForecast:
-    point: PlannedPoint
+    """A point, and what is left to do at it."""
+
+    planned: PlannedPoint
     state: str
     """One of `STATES`."""
     job: str | None
@@ -30,9 +32,9 @@ class PointForecast:
     samples: int
     """Left to measure."""
     tokens: Tokens
-    """Of a sample."""
+    """Tokens of a sample."""
     duration: Duration
-    """Of a sample."""
+    """Seconds that a sample takes."""
     disk_bytes: float | None
     hardware: Hardware
 
@@ -43,7 +45,7 @@ class PointForecast:
 
     @property
     def seconds(self) -> float:
-        """Of what is left; 0 where nothing tells."""
+        """Seconds that what is left takes; 0 where nothing tells."""
         return self.samples * (self.duration.seconds or 0.0)
 
 
@@ -52,30 +54,30 @@ class ModelForecast:
     """Points that run on the same weights in the same way."""
 
     config: Config
-    """Of one of them."""
+    """The config of one of them."""
     points: tuple[PointForecast, ...]
     hardware: Hardware
     memory: Memory | None
-    """With the largest batch there can be."""
+    """Memory that the largest possible batch needs."""
     misfit: Misfit | None
     n_loads: int
     """Processes that would load its weights, to start some of the points."""
 
     @property
     def tight(self) -> bool:
-        """Samples of usual length fit, the longest possible do not."""
+        """Whether samples of usual length fit and the longest possible do not."""
         return not self.misfit and not fits(self.config, self.hardware, longest_batch(self.config))
 
     @property
     def load_seconds(self) -> float:
-        """Of a process, before it measures."""
+        """Seconds of a process before it measures."""
         weights = self.memory.weights if self.memory else 0.0
         return START_SECONDS + weights / LOAD_GB_PER_SECOND
 
     @property
     def seconds(self) -> float:
-        """Of all processes together."""
-        measuring = sum(one.seconds for one in self.points if one.starts)
+        """Seconds of all processes together."""
+        measuring = sum(point.seconds for point in self.points if point.starts)
         return measuring + self.n_loads * self.load_seconds
 
     @property
@@ -87,31 +89,38 @@ class ModelForecast:
 
 @dataclass(frozen=True)
 class Forecast:
+    """All that a command would start, and what that would take."""
+
     plan: Plan
-    settings: LaunchSettings | None
+    scheduler: JobPlanner | None
     """None: one point after the other, in the process that was asked."""
     points: tuple[PointForecast, ...]
     models: tuple[ModelForecast, ...]
     arrays: tuple[Array, ...]
-    """Of the points that would be started; empty without a launcher."""
-    array_limit_known: bool
-    """Whether the cluster said how large an array may be."""
+    """Arrays of the points that would be started; empty without a scheduler."""
+    caveat: str
+    """Words on what the arrays take for granted; empty when nothing."""
     job_seconds: Mapping[int, tuple[float, ...]]
-    """Array -> time of each of its jobs, with starting and loading weights."""
+    """Array -> seconds of each of its jobs, with starting and loading weights."""
     wall_seconds: float
-    """From the first start to the last end, without waiting for the scheduler."""
+    """Seconds from the first start to the last end, without waiting for the scheduler."""
     disk_bytes: float
-    """That the points to start will add."""
+    """Bytes that the points to start will add."""
 
     @property
     def starting(self) -> list[PointForecast]:
-        return [one for one in self.points if one.starts]
+        return [point for point in self.points if point.starts]
+
+    @property
+    def counts_hours(self) -> bool:
+        """Whether the hours of devices are somebody else's to give, as on a cluster."""
+        return self.scheduler is not None and self.scheduler.shared
 
     @property
     def bases(self) -> dict[Basis, int]:
-        """How many of the points to start rest on what."""
-        found = [one.duration.basis for one in self.starting]
-        return {basis: found.count(basis) for basis in Basis if basis in found}
+        """Count the points to start by what their time rests on."""
+        bases = [point.duration.basis for point in self.starting]
+        return {basis: bases.count(basis) for basis in Basis if basis in bases}
 
     @property
     def device_hours(self) -> dict[str, float]:

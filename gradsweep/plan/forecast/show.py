@@ -7,8 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from gradsweep.config import SourceKind
-from gradsweep.jobs.records import Array
-from gradsweep.jobs.settings import LocalSettings, SlurmSettings
 from gradsweep.models.footprint import amount
 from gradsweep.plan.estimate import Basis, longest_batch
 from gradsweep.plan.estimate.hardware import ASSUMED_GPU, UTILISATION, known_gpu
@@ -20,12 +18,13 @@ from gradsweep.plan.forecast.tables import (
     ranged,
     weight_kinds,
 )
+from gradsweep.plan.grouping import Array
+from gradsweep.plan.scheduling import JobPlanner
 from gradsweep.progress import duration_text
 from gradsweep.records import AXES
 
 MOST_POINTS = 40
 """More of them are counted by dataset and cot, unless all are asked for."""
-_OPTIONS = {"timeout_min": "time", "mem_gb": "mem", "tasks_per_node": "ntasks-per-node"}
 _MEANING = {
     Basis.CONDITION: "measured: points of the same model, dataset and cot",
     Basis.MODEL: "by tokens: measured time per token of the same model",
@@ -33,31 +32,32 @@ _MEANING = {
 }
 
 
-def show_forecast(found: Forecast, console: Console, every_point: bool = False) -> None:
+def show_forecast(forecast: Forecast, console: Console, every_point: bool = False) -> None:
     """Print it all; the line that counts comes last."""
-    _show_lines(console, _head(found))
+    _show_lines(console, _head(forecast))
     console.print()
-    if every_point or len(found.points) <= MOST_POINTS:
-        console.print(points_table(found, console.width))
+    if every_point or len(forecast.points) <= MOST_POINTS:
+        console.print(points_table(forecast, console.width))
     else:
-        console.print(conditions_table(found))
+        console.print(conditions_table(forecast))
         console.print("every point: the same command with --all", style="dim")
     console.print()
-    if found.plan.excluded:
+    if forecast.plan.excluded:
         console.print("left out", style="bold")
-        for reason in found.plan.excluded:
+        for reason in forecast.plan.excluded:
             console.print(f"  {reason}", soft_wrap=True)
         console.print()
-    console.print(models_table(found, console.width))
-    _show_needs(found, console)
-    for line in _bases(found):
+    console.print(models_table(forecast, console.width))
+    _show_needs(forecast, console)
+    for line in _bases(forecast):
         console.print(line, style="dim", soft_wrap=True)
     console.print()
-    for array in found.arrays:
-        console.print(_array_block(found, array))
-        console.print()
-    _show_lines(console, _totals(found))
-    console.print(found.plan.counted, style="bold", soft_wrap=True)
+    if forecast.scheduler:
+        for array in forecast.arrays:
+            console.print(_array_block(forecast, forecast.scheduler, array))
+            console.print()
+    _show_lines(console, _totals(forecast))
+    console.print(forecast.plan.counted, style="bold", soft_wrap=True)
 
 
 def _show_lines(console: Console, lines: dict[str, str]) -> None:
@@ -65,24 +65,24 @@ def _show_lines(console: Console, lines: dict[str, str]) -> None:
         console.print(Text.assemble((f"{name:<12}", "dim"), text), soft_wrap=True)
 
 
-def _head(found: Forecast) -> dict[str, str]:
-    axes = {axis: getattr(found.plan.points[0].axes, axis) for axis in AXES}
-    fixed = {axis: value for axis, value in axes.items() if axis not in found.plan.varied}
-    return {"sweep": found.plan.name, "results": found.plan.results} | fixed
+def _head(forecast: Forecast) -> dict[str, str]:
+    axes = {axis: getattr(forecast.plan.points[0].axes, axis) for axis in AXES}
+    fixed = {axis: value for axis, value in axes.items() if axis not in forecast.plan.varied}
+    return {"sweep": forecast.plan.name, "results": forecast.plan.results} | fixed
 
 
 # --- below the models
 
 
-def _show_needs(found: Forecast, console: Console) -> None:
-    """What a person has to do before these models can run."""
-    sources = [model.config.model.source for model in found.models]
+def _show_needs(forecast: Forecast, console: Console) -> None:
+    """Say what a person has to do before these models can run."""
+    sources = [model.config.model.source for model in forecast.models]
     gated = [str(s.hub_id) for s in sources if s.gated and s.kind is SourceKind.hub]
     if gated:
         names = ", ".join(dict.fromkeys(gated))
-        said = f"gated: accept the terms on the hub and set HF_TOKEN: {names}"
-        console.print(said, soft_wrap=True)
-    for model in found.models:
+        gate = f"gated: accept the terms on the hub and set HF_TOKEN: {names}"
+        console.print(gate, soft_wrap=True)
+    for model in forecast.models:
         if model.misfit:
             console.print(Text(f"too large: {model.misfit.problem}", "red"), soft_wrap=True)
             for way in model.misfit.ways:
@@ -92,68 +92,66 @@ def _show_needs(found: Forecast, console: Console) -> None:
             console.print(Text(tight, "yellow"), soft_wrap=True)
         host, memory = model.hardware.host_gb, model.memory
         if host and memory and model.n_loads and memory.weights > host:
-            said = (
+            host_memory = (
                 f"host memory: {model.config.model.name}'s {amount(memory.weights)} of weights are "
                 f"read into a job's {host:g} GB (hydra.launcher.mem_gb) before the GPU has them"
             )
-            console.print(Text(said, "yellow"), soft_wrap=True)
+            console.print(Text(host_memory, "yellow"), soft_wrap=True)
 
 
-def _bases(found: Forecast) -> list[str]:
-    """What the estimates rest on and take for granted."""
-    if not found.starting:
+def _bases(forecast: Forecast) -> list[str]:
+    """Tell what the estimates rest on and take for granted."""
+    if not forecast.starting:
         return []
     lines = []
-    for basis in found.bases:
-        of_basis = [one for one in found.starting if one.duration.basis is basis]
-        devices = sorted({one.duration.device for one in of_basis if one.duration.device})
+    for basis in forecast.bases:
+        of_basis = [point for point in forecast.starting if point.duration.basis is basis]
+        devices = sorted({point.duration.device for point in of_basis if point.duration.device})
         on = f", on {', '.join(devices)}" if devices else ""
         lines.append(_MEANING.get(basis, _flop_model(of_basis[0])) + on)
-    tokens = dict.fromkeys(one.tokens.basis for one in found.starting)
+    tokens = dict.fromkeys(point.tokens.basis for point in forecast.starting)
     lines.append(f"tokens: {', '.join(tokens)}")
-    lengths = {longest_batch(model.config) for model in found.models}
+    lengths = {longest_batch(model.config) for model in forecast.models}
     batch = " or ".join(map(str, sorted(lengths)))
-    weights = " or ".join(weight_kinds(found))
+    weights = " or ".join(weight_kinds(forecast))
     return [*lines, f"memory: weights in {weights}, and all that a batch of {batch} tokens takes"]
 
 
-def _flop_model(one: PointForecast) -> str:
-    have = one.hardware
+def _flop_model(point: PointForecast) -> str:
+    have = point.hardware
     if have.kind == "cpu":
         on = f"{have.cores or 1} CPU cores"
     else:
         gpu = known_gpu(have.name) or f"{ASSUMED_GPU}, as hydra.launcher.gpu names no other"
         on = f"{UTILISATION:.0%} of the peak of one {gpu}"
-    passes = 6 if one.point.config.gradients.checkpointing else 4
+    passes = 6 if point.planned.config.gradients.checkpointing else 4
     return f"FLOP model: {passes} FLOP per parameter and token, and the spectra, at {on}"
 
 
 # --- jobs and totals
 
 
-def _array_block(found: Forecast, array: Array) -> Table:
-    """How many jobs of what, and how sbatch is asked for them."""
+def _array_block(forecast: Forecast, scheduler: JobPlanner, array: Array) -> Table:
+    """Tell how many jobs there are of what, and how they are asked for."""
     block = Table.grid(padding=(0, 2))
     block.add_column(style="dim", no_wrap=True)
     block.add_column(overflow="fold")
-    name = "processes" if isinstance(found.settings, LocalSettings) else f"array {array.number}"
-    block.add_row(name, _size(found, array))
-    owner = {p.point.point_id: p.point.axes.model for p in found.starting}
+    block.add_row(scheduler.array_name(array), _size(forecast, array))
+    owner = {p.planned.point_id: p.planned.axes.model for p in forecast.starting}
     models = dict.fromkeys(owner[i] for task in array.tasks for i in task.point_ids)
     block.add_row("models", ", ".join(models))
-    if isinstance(found.settings, SlurmSettings):
-        block.add_row("sbatch", _sbatch(array))
-        limit = int(array.resources.get("timeout_min", found.settings.timeout_min)) * 60
-        if max(found.job_seconds[array.number]) > limit:
-            late = (
-                f"jobs longer than {duration_text(limit)} go back into the queue and on from there"
-            )
-            block.add_row("time limit", Text(late, "yellow"))
+    for option, text in scheduler.options(array).items():
+        block.add_row(option, text)
+    limit = scheduler.time_limit(array)
+    if limit is not None and max(forecast.job_seconds[array.number]) > limit:
+        then = "go back into the queue" if scheduler.requeues else "end, and the command again goes"
+        late = f"jobs longer than {duration_text(limit)} {then} and on from there"
+        block.add_row("time limit", Text(late, "yellow"))
     return block
 
 
-def _size(found: Forecast, array: Array) -> str:
-    seconds = found.job_seconds[array.number]
+def _size(forecast: Forecast, array: Array) -> str:
+    seconds = forecast.job_seconds[array.number]
     after = f", after array {array.after}" if array.after is not None else ""
     points = ranged([len(task.point_ids) for task in array.tasks], str)
     points += " point" if points == "1" else " points"
@@ -166,49 +164,27 @@ def _size(found: Forecast, array: Array) -> str:
     )
 
 
-def _sbatch(array: Array) -> str:
-    """Options as sbatch spells them, and the ones that every job has."""
-    found = ["--requeue", f"--array=0-{len(array.tasks) - 1}%{array.throttle}"]
-    for name, value in array.resources.items():
-        if name == "additional_parameters":
-            found += [f"--{key}" + ("" if v is True else f"={v}") for key, v in value.items()]
-        elif name == "shards":
-            continue
-        elif name == "setup":
-            found.append(f"(and {len(value)} lines of setup)")
-        else:
-            number = f"{value:g}" if isinstance(value, float) else value
-            unit = "GB" if name == "mem_gb" else ""
-            found.append(f"--{_OPTIONS.get(name, name.replace('_', '-'))}={number}{unit}")
-    return " ".join(found)
-
-
-def _totals(found: Forecast) -> dict[str, str]:
-    if not found.starting:
+def _totals(forecast: Forecast) -> dict[str, str]:
+    if not forecast.starting:
         return {}
-    lines = {"jobs": _how(found)}
-    if isinstance(found.settings, SlurmSettings):
-        for kind, hours in found.device_hours.items():
+    lines = {"jobs": _how(forecast)}
+    if forecast.counts_hours:
+        for kind, hours in forecast.device_hours.items():
             name = "GPU-hours" if kind == "cuda" else "core-hours"
             lines[name] = f"about {hours:.1f}"
-    waiting = ", not counting the queue" if isinstance(found.settings, SlurmSettings) else ""
-    lines["wall clock"] = f"about {duration_text(found.wall_seconds)}{waiting}"
-    lines["disk"] = f"about {_bytes(found.disk_bytes)}"
-    unknown = found.bases.get(Basis.UNKNOWN)
+    waiting = ", not counting the queue" if forecast.counts_hours else ""
+    lines["wall clock"] = f"about {duration_text(forecast.wall_seconds)}{waiting}"
+    lines["disk"] = f"about {_bytes(forecast.disk_bytes)}"
+    unknown = forecast.bases.get(Basis.UNKNOWN)
     if unknown:
         lines["not counted"] = f"the time of {unknown} points whose model's size is unknown"
     return lines
 
 
-def _how(found: Forecast) -> str:
-    if found.settings is None:
+def _how(forecast: Forecast) -> str:
+    if forecast.scheduler is None:
         return "none: one point after the other in this process (see hydra/launcher=slurm, local)"
-    n_jobs = sum(len(array.tasks) for array in found.arrays)
-    if isinstance(found.settings, LocalSettings):
-        return f"{n_jobs} processes on this machine"
-    arrays = "1 array" if len(found.arrays) == 1 else f"{len(found.arrays)} arrays"
-    limit = "" if found.array_limit_known else "; no SLURM answers here: its default MaxArraySize"
-    return f"{n_jobs} in {arrays}, {found.settings.array_parallelism} at a time{limit}"
+    return "; ".join(filter(None, (forecast.scheduler.summary(forecast.arrays), forecast.caveat)))
 
 
 def _bytes(number: float) -> str:

@@ -9,7 +9,6 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gradsweep.jobs.settings import SlurmSettings
 from gradsweep.models.footprint import amount, weight_kind
 from gradsweep.plan.estimate import Basis, capacity_gb
 from gradsweep.plan.forecast.records import STATES, Forecast, ModelForecast, PointForecast
@@ -27,76 +26,76 @@ STYLES = {
 }
 
 
-def points_table(found: Forecast, width: int) -> Table:
-    """One line each, in the order in which they run; `width` as in `models_table`."""
-    fields = [_fields(found, one) for one in found.points]
-    table = _table("point", *found.plan.varied, *(["fields"] if any(fields) else []), "state")
+def points_table(forecast: Forecast, width: int) -> Table:
+    """Give each point a line, in the order in which they run; `width` as in `models_table`."""
+    fields = [_fields(forecast, point) for point in forecast.points]
+    table = _table("point", *forecast.plan.varied, *(["fields"] if any(fields) else []), "state")
     table.columns[0].no_wrap = table.columns[-1].no_wrap = True
     _add_numbers(table, *(["samples", "tokens"] if width >= WIDE else []), "time")
-    for one, others in zip(found.points, fields, strict=True):
-        state = one.state + (f" {one.job}" if one.job else "")
-        left = one.samples > 0
+    for point, others in zip(forecast.points, fields, strict=True):
+        state = point.state + (f" {point.job}" if point.job else "")
+        left = point.samples > 0
         table.add_row(
-            one.point.point_id,
-            *(getattr(one.point.axes, axis) for axis in found.plan.varied),
+            point.planned.point_id,
+            *(getattr(point.planned.axes, axis) for axis in forecast.plan.varied),
             *([others] if any(fields) else []),
-            Text(state, STYLES[one.state]),
-            *((_size(one) if left else ["", ""]) if width >= WIDE else []),
-            _time(one) if left else "",
+            Text(state, STYLES[point.state]),
+            *((_size(point) if left else ["", ""]) if width >= WIDE else []),
+            _time(point) if left else "",
         )
     return table
 
 
-def _size(one: PointForecast) -> list[str]:
-    return [str(one.samples), f"{one.tokens.number:.0f}"]
+def _size(point: PointForecast) -> list[str]:
+    return [str(point.samples), f"{point.tokens.number:.0f}"]
 
 
-def _fields(found: Forecast, one: PointForecast) -> str:
-    """What varies besides axes: `seed=1`."""
-    label = found.plan.label(one.point)
+def _fields(forecast: Forecast, point: PointForecast) -> str:
+    """Name what varies besides axes: `seed=1`."""
+    label = forecast.plan.label(point.planned)
     return " ".join(part for part in label.split(" · ") if "=" in part)
 
 
-def conditions_table(found: Forecast) -> Table:
-    """Datasets and levels with their points counted by state; models have their own table."""
-    axes = [axis for axis in ("dataset", "cot") if axis in found.plan.varied]
-    states = _states(found.points)
+def conditions_table(forecast: Forecast) -> Table:
+    """Count points by state for datasets and levels; models have their own table."""
+    axes = [axis for axis in ("dataset", "cot") if axis in forecast.plan.varied]
+    states = _states(forecast.points)
     table = _table(*axes)
     _add_numbers(table, "points", *states, "tokens each", "time each")
     groups: dict[tuple[str, ...], list[PointForecast]] = {}
-    for one in found.points:
-        values = tuple(getattr(one.point.axes, axis) for axis in axes)
-        groups.setdefault(values, []).append(one)
+    for point in forecast.points:
+        values = tuple(getattr(point.planned.axes, axis) for axis in axes)
+        groups.setdefault(values, []).append(point)
     for values, points in groups.items():
         table.add_row(
             *values,
             str(len(points)),
             *_counts(points, states),
-            ranged([one.tokens.number for one in points], lambda n: f"{n:.0f}"),
+            ranged([point.tokens.number for point in points], lambda n: f"{n:.0f}"),
             _times(points),
         )
     return table
 
 
-def models_table(found: Forecast, width: int) -> Table:
-    """Points by state, memory against what a job has, and time with what it rests on.
+def models_table(forecast: Forecast, width: int) -> Table:
+    """Show points by state, memory against what a job has, and time with what it rests on.
 
     Args:
-        found: the forecast.
+        forecast: of a plan.
         width: of the terminal; below `WIDE` what other lines tell too is left out.
     """
     wide = width >= WIDE
-    states = _states(found.points) if wide else []
-    several_kinds = len(weight_kinds(found)) > 1
-    in_hours = isinstance(found.settings, SlurmSettings) and "cuda" in found.device_hours
+    states = _states(forecast.points) if wide else []
+    several_kinds = len(weight_kinds(forecast)) > 1
+    in_hours = forecast.counts_hours and "cuda" in forecast.device_hours
     table = _table()
     table.add_column("model", no_wrap=True)
     _add_numbers(table, *(states or ["to run"]), *(["weights"] if wide else []))
     _add_numbers(table, "memory", "time each", "GPU-h" if in_hours else "together")
     if wide:
         table.add_column("rests on", overflow="fold")
-    for model in found.models:
-        starting = [one for one in model.points if one.starts]
+    for model in forecast.models:
+        starting = [point for point in model.points if point.starts]
         hours = f"{model.device_hours:.1f}" if in_hours else duration_text(model.seconds)
         table.add_row(
             model.config.model.name,
@@ -111,17 +110,17 @@ def models_table(found: Forecast, width: int) -> Table:
 
 
 def _states(points: Iterable[PointForecast]) -> list[str]:
-    there = {one.state for one in points}
+    there = {point.state for point in points}
     return [state for state in STATES if state in there]
 
 
 def _counts(points: Sequence[PointForecast], states: Sequence[str]) -> list[Text]:
-    counted = Counter(one.state for one in points)
+    counted = Counter(point.state for point in points)
     return [Text(str(counted[s]) if counted[s] else "·", STYLES[s]) for s in states]
 
 
-def weight_kinds(found: Forecast) -> list[str]:
-    return list(dict.fromkeys(weight_kind(model.config.model) for model in found.models))
+def weight_kinds(forecast: Forecast) -> list[str]:
+    return list(dict.fromkeys(weight_kind(model.config.model) for model in forecast.models))
 
 
 def _weights(model: ModelForecast, named: bool) -> str:
@@ -145,8 +144,8 @@ def _memory(model: ModelForecast) -> Text:
 
 
 def _bases(points: Sequence[PointForecast]) -> str:
-    """Several with how many points each."""
-    counted = Counter(one.duration.basis for one in points)
+    """Name what times rest on; several with how many points each."""
+    counted = Counter(point.duration.basis for point in points)
     if len(counted) == 1:
         return next(iter(counted)).value
     return ", ".join(f"{counted[basis]} {basis.value}" for basis in Basis if counted[basis])
@@ -164,13 +163,13 @@ def _add_numbers(table: Table, *names: str) -> None:
         table.add_column(name, justify="right", no_wrap=True)
 
 
-def _time(one: PointForecast) -> str:
-    return "?" if one.duration.seconds is None else duration_text(one.seconds)
+def _time(point: PointForecast) -> str:
+    return "?" if point.duration.seconds is None else duration_text(point.seconds)
 
 
 def _times(points: Sequence[PointForecast]) -> str:
-    known = [one for one in points if one.duration.seconds is not None and one.samples]
-    return ranged([one.seconds for one in known], duration_text)
+    known = [point for point in points if point.duration.seconds is not None and point.samples]
+    return ranged([point.seconds for point in known], duration_text)
 
 
 def ranged(values: Sequence[float], spelled: Callable[..., str]) -> str:

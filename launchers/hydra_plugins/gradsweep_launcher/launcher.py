@@ -12,20 +12,20 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gradsweep.jobs.settings import LaunchSettings, LocalSettings, SlurmSettings
+from gradsweep.jobs.schedulers import scheduler_class
 
 if TYPE_CHECKING:
     from gradsweep.jobs.submit import Launched
     from gradsweep.plan import Plan
 
 
-class _GridLauncher(Launcher):
+class GridLauncher(Launcher):
     """Submits a grid's points as jobs and, unless `wait` is set, returns at once."""
 
-    settings_class: type[LaunchSettings]
-
-    def __init__(self, **given: Any) -> None:
-        self.settings = self.settings_class(**{name: _plain(v) for name, v in given.items()})
+    def __init__(self, scheduler: str, **settings: Any) -> None:
+        """`scheduler` is its name; one of your own is the dotted path of its class."""
+        given = {name: _plain(value) for name, value in settings.items()}
+        self.scheduler = scheduler_class(scheduler).configured(given)
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -36,7 +36,7 @@ class _GridLauncher(Launcher):
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
-        """What a sweeper asks for. The points' states are in their files, not in what returns."""
+        """Submit a sweeper's cells. The points' states are in their files, not in what returns."""
         from gradsweep.plan import freeze, plan_cells
 
         grid = [list(cell) for cell in job_overrides]
@@ -50,17 +50,17 @@ class _GridLauncher(Launcher):
     def submit(self, plan: Plan, command: Sequence[str]) -> Launched:
         """Submit a checked plan; with `wait`, return when its jobs have ended."""
         from gradsweep.jobs.status.follow import follow
-        from gradsweep.jobs.status.overview import Observer
+        from gradsweep.jobs.status.observer import Observer
         from gradsweep.jobs.submit import submit
 
-        launched = submit(plan, self.settings, command)
-        if self.settings.wait:
+        launched = submit(plan, self.scheduler, command)
+        if self.scheduler.settings.wait:
             points = [point.point_id for point in plan.points]
             follow(Observer(Path(plan.results), only=points), plan.name)
         return launched
 
     def _composed(self, cell: Sequence[str]) -> DictConfig:
-        """Through Hydra's own loader, which knows a user's --config-dir."""
+        """Compose through Hydra's own loader, which knows a user's --config-dir."""
         composed = self.hydra_context.config_loader.load_sweep_config(self.config, list(cell))
         OmegaConf.set_readonly(composed, False)
         with open_dict(composed):
@@ -70,15 +70,3 @@ class _GridLauncher(Launcher):
 
 def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-
-
-class SlurmLauncher(_GridLauncher):
-    """SLURM job arrays."""
-
-    settings_class = SlurmSettings
-
-
-class LocalLauncher(_GridLauncher):
-    """Processes on this machine."""
-
-    settings_class = LocalSettings

@@ -11,24 +11,36 @@ from typing import Any
 import pytest
 from helpers.stored_costs import cost
 
+from gradsweep.jobs.queue import points_in_jobs
 from gradsweep.jobs.records import (
-    Array,
     JobPaths,
     Submission,
     SubmittedArray,
-    Task,
     write_submission,
     write_submitted_array,
 )
-from gradsweep.jobs.settings import LocalSettings, SlurmSettings
+from gradsweep.jobs.schedulers.base import LaunchSettings
+from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
+from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
 from gradsweep.plan import Plan, PlannedPoint, make_plan
 from gradsweep.plan.estimate import Basis, Cost
-from gradsweep.plan.forecast import Forecast, forecast
+from gradsweep.plan.forecast import Forecast
+from gradsweep.plan.forecast import forecast as make_forecast
+from gradsweep.plan.grouping import Array, Task
 from gradsweep.store import PointPaths
 from gradsweep.store.lease import hold_lease
 
 MakePlan = Callable[..., Plan]
 A100 = SlurmSettings(gpus_per_node=1, gpu="A100", gpu_memory_gb=80, points_per_job=2)
+
+
+def forecast(plan: Plan, given: LaunchSettings | None) -> Forecast:
+    """The forecast of jobs with these settings, which knows the jobs of the results folder."""
+    scheduler: Any = None
+    if given is not None:
+        kind = SlurmScheduler if isinstance(given, SlurmSettings) else LocalScheduler
+        scheduler = kind(given)
+    return make_forecast(plan, scheduler, points_in_jobs(Path(plan.results)))
 
 
 @pytest.fixture
@@ -62,7 +74,7 @@ def finish(point: PlannedPoint, measured: Cost) -> None:
 
 
 def states(found: Forecast) -> dict[str, str]:
-    return {one.point.axes.cot: one.state for one in found.points}
+    return {point.planned.axes.cot: point.state for point in found.points}
 
 
 def test_every_state_is_told_apart_and_only_what_is_left_starts(grid: MakePlan) -> None:
@@ -77,7 +89,7 @@ def test_every_state_is_told_apart_and_only_what_is_left_starts(grid: MakePlan) 
         again = grid("cot=none,simplified,detailed", "n_samples=4")
         found = forecast(again, A100)
     assert states(found) == {"none": "done", "simplified": "running", "detailed": "failed"}
-    assert [one.point.axes.cot for one in found.starting] == ["detailed"]
+    assert [point.planned.axes.cot for point in found.starting] == ["detailed"]
     (array,) = found.arrays
     assert [task.point_ids for task in array.tasks] == [(detailed.point_id,)]
 
@@ -108,7 +120,7 @@ def test_measured_points_replace_the_model(grid: MakePlan) -> None:
     finish(plan.points[2], cost(samples=10, tokens=5000, seconds=1000.0))
     found = forecast(grid("cot=none,detailed", "n_samples=10", "seed=0,1"), A100)
     assert found.bases == {Basis.CONDITION: 1, Basis.MODEL: 2}
-    by_cot = {one.point.axes.cot: one.seconds for one in found.starting}
+    by_cot = {point.planned.axes.cot: point.seconds for point in found.starting}
     assert by_cot["detailed"] == pytest.approx(1000)
     assert by_cot["none"] == pytest.approx(1000 / 5000 * 64 * 10)
     assert found.wall_seconds > before.wall_seconds
@@ -138,12 +150,12 @@ def test_fewer_jobs_at_a_time_take_longer_and_as_many_gpu_hours(grid: MakePlan) 
 
 def test_without_slurm_its_default_limit_is_taken(grid: MakePlan, no_slurm: Path) -> None:
     plan = grid("cot=none", "seed=0,1,2")
-    assert not forecast(plan, A100).array_limit_known
+    assert "its default MaxArraySize" in forecast(plan, A100).caveat
     command = no_slurm / "scontrol"
     command.write_text("#!/bin/sh\necho 'MaxArraySize            = 1'\n")
     command.chmod(0o755)
     found = forecast(plan, A100)
-    assert found.array_limit_known
+    assert not found.caveat
     assert [len(array.tasks) for array in found.arrays] == [1, 1]
 
 
@@ -152,13 +164,14 @@ def test_a_slurm_that_does_not_answer_is_done_without(grid: MakePlan, no_slurm: 
     command.write_text("#!/bin/sh\nexit 1\n")
     command.chmod(0o755)
     found = forecast(grid("cot=none"), A100)
-    assert (len(found.arrays), found.array_limit_known) == (1, False)
+    assert len(found.arrays) == 1
+    assert "its default MaxArraySize" in found.caveat
 
 
 def test_without_a_launcher_points_run_one_after_the_other(grid: MakePlan) -> None:
     found = forecast(grid("model=smollm2_135m_instruct", "cot=none,detailed"), None)
     assert found.arrays == ()
-    measuring = sum(one.seconds for one in found.points)
+    measuring = sum(point.seconds for point in found.points)
     (model,) = found.models
     assert found.wall_seconds == pytest.approx(measuring + model.load_seconds)
 

@@ -53,8 +53,9 @@ class CpuBackend:
     def spread(
         self, function: Callable[[Item], Value], items: Iterable[Item], flops: float
     ) -> Iterator[Value]:
-        pooled = self.solvers is not None and flops > POOLED_WORK
-        return self.solvers.map(function, items) if pooled else map(function, items)
+        if self.solvers is None or flops <= POOLED_WORK:
+            return map(function, items)
+        return self.solvers.map(function, items)
 
     def prepare(self, sizes: Iterable[int]) -> None:
         pass  # LAPACK needs nothing

@@ -1,4 +1,4 @@
-"""Where every point stands: what is known of it, its files and its jobs, put together."""
+"""Puts together where every point stands, from what is known of it, its files and its jobs."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.jobs.records import epoch
-from gradsweep.jobs.schedulers.accounting import endings
-from gradsweep.jobs.status.efficiency import efficiency
-from gradsweep.jobs.status.lines import Line, Overview, State
-from gradsweep.jobs.status.points import KnownPoint, known_points
-from gradsweep.jobs.tasks import (
-    JobTask,
+from gradsweep.jobs.queue import (
     Known,
-    Phase,
     QueueAnswer,
     ask_queue,
     known_submissions,
     tasks_of,
 )
+from gradsweep.jobs.records import epoch
+from gradsweep.jobs.schedulers import scheduler_class
+from gradsweep.jobs.schedulers.base import Phase
+from gradsweep.jobs.status.efficiency import efficiency
+from gradsweep.jobs.status.lines import Line, State, SweepStatus
+from gradsweep.jobs.status.points import KnownPoint, known_points
+from gradsweep.jobs.tasks import JobTask
 from gradsweep.store import PointPaths, PointState, failure, point_state
 from gradsweep.store.lease import holder
 from gradsweep.store.progress import Progress, ProgressReader
 
 LOOKS = 5
-"""At files that change in the middle of it."""
+"""Tries to look at files that change in the middle of it."""
 QUEUE_SECONDS = 10.0
-"""For squeue to answer somebody who wants to look."""
+"""Time for a scheduler to answer somebody who wants to look."""
 
 
 class Observer:
@@ -41,20 +41,20 @@ class Observer:
     def __init__(
         self, results: Path, sweep: str | None = None, only: Collection[str] | None = None
     ) -> None:
-        """`sweep` or `only`, point ids, keep to some of the points."""
+        """Keep to the points of `sweep`, or to `only`, point ids, where one is given."""
         self.results = results
         self._sweep = sweep
         self._only = only
         self._reader = ProgressReader()
         self._done: dict[str, tuple[int, int, float]] = {}
-        self._endings: dict[str, str] = {}
+        self._endings: dict[tuple[str, str], str] = {}
 
     def ask(self) -> QueueAnswer:
-        """What the queue says, if it does within a few seconds."""
-        return ask_queue(known_submissions(self.results), seconds=QUEUE_SECONDS, attempts=1)
+        """Ask where jobs are; who does not answer within a few seconds is named in the answer."""
+        return ask_queue(known_submissions(self.results), seconds=QUEUE_SECONDS)
 
-    def look(self, answer: QueueAnswer) -> Overview:
-        """Everything as it is now.
+    def look(self, answer: QueueAnswer) -> SweepStatus:
+        """Look at everything as it is now.
 
         Args:
             answer: of the queue, a moment ago.
@@ -69,7 +69,7 @@ class Observer:
                 continue
         return self._look(answer)
 
-    def _look(self, answer: QueueAnswer) -> Overview:
+    def _look(self, answer: QueueAnswer) -> SweepStatus:
         known = known_submissions(self.results)
         points = self._points(known)
         states = {point.point_id: point_state(point.paths) for point in points}
@@ -87,10 +87,10 @@ class Observer:
         names = {point.point_id for point in points}
         ours = tuple(task for task in tasks if names & set(task.task.point_ids))
         spent = {line.point_id: line.seconds for line in lines}
-        if not answer.complaint:  # without squeue, sacct would only be waited for
-            self._ask_endings(lines)
+        # A scheduler that is silent about its queue would only be waited for.
+        self._ask_endings([task for task in map(_lost, lines) if task], answer.silent)
         told = tuple(map(self._with_ending, lines))
-        return Overview(told, ours, efficiency(ours, spent), answer.complaint)
+        return SweepStatus(told, ours, efficiency(ours, spent), answer.complaint)
 
     def _points(self, known: Known) -> list[KnownPoint]:
         points = known_points(self.results, self._sweep, known)
@@ -103,37 +103,43 @@ class Observer:
         last = _last(tasks)
         return Line(point, State.DONE, n_samples, n_bad, n_samples, seconds, None, last, "")
 
-    def _ask_endings(self, lines: Sequence[Line]) -> None:
-        """Accounting is asked once about every job that was lost."""
-        lost = [line.tasks[-1] for line in lines if _lost_in_slurm(line)]
-        new = {task.job_id: task for task in lost if task.job_id not in self._endings}
-        if new:
-            since = min(task.submission.written for task in new.values())
-            self._endings |= dict.fromkeys(new, "") | endings(list(new), since)
+    def _ask_endings(self, lost: Sequence[JobTask], silent: Collection[str]) -> None:
+        """Ask once about every job that was lost how it was ended."""
+        new: dict[str, dict[str, JobTask]] = {}
+        for task in lost:
+            name = task.submission.launcher
+            if name not in silent and (name, task.job_id) not in self._endings:
+                new.setdefault(name, {})[task.job_id] = task
+        for name, tasks in new.items():
+            since = min(task.submission.written for task in tasks.values())
+            endings = scheduler_class(name).endings(list(tasks), since)
+            for job_id in tasks:
+                self._endings[name, job_id] = endings.get(job_id, "")
 
     def _with_ending(self, line: Line) -> Line:
-        ending = self._endings.get(line.tasks[-1].job_id) if _lost_in_slurm(line) else ""
-        return replace(line, note=f"{ending}, says sacct; {line.note}") if ending else line
+        task = _lost(line)
+        ending = self._endings.get((task.submission.launcher, task.job_id)) if task else ""
+        return replace(line, note=f"{ending}; {line.note}") if ending else line
 
 
-def _lost_in_slurm(line: Line) -> bool:
-    lost = line.state is State.LOST and bool(line.tasks)
-    return lost and line.tasks[-1].submission.launcher == "slurm"
+def _lost(line: Line) -> JobTask | None:
+    """The job that ended without a word, of a point that is lost with it."""
+    return line.tasks[-1] if line.state is State.LOST and line.tasks else None
 
 
 def _holding(tasks: Sequence[JobTask]) -> dict[str, list[JobTask]]:
-    """point_id -> every task that has or had it, oldest first."""
-    found: dict[str, list[JobTask]] = {}
+    """Return point_id -> every task that has or had it, oldest first."""
+    holding: dict[str, list[JobTask]] = {}
     for task in tasks:
         for point_id in task.task.point_ids:
-            found.setdefault(point_id, []).append(task)
-    return found
+            holding.setdefault(point_id, []).append(task)
+    return holding
 
 
 def _line(
     point: KnownPoint, stored: PointState, progress: Progress, tasks: Sequence[JobTask]
 ) -> Line:
-    """Of a point that is not done."""
+    """The line of a point that is not done."""
     having = [task for task in tasks if point.point_id in task.left]
     live = [task for task in having if task.live]
     unknown = any(task.phase is Phase.UNKNOWN for task in having)
@@ -154,13 +160,13 @@ def _line(
 
 
 def _last(tasks: Sequence[JobTask]) -> tuple[JobTask, ...]:
-    """Of tasks that are over, the one that had the point last."""
+    """Pick of tasks that are over the one that had the point last."""
     started = [task for task in tasks if task.runs]
     return tuple((started or tasks)[-1:])
 
 
 def _since(live: Sequence[JobTask], held: Mapping[str, Any] | None) -> float:
-    """When those who measure it now have begun."""
+    """Time at which those who measure it now have begun."""
     starts = [task.last.started for task in live if task.last]
     starts = starts or ([held["since"]] if held and "since" in held else [])
     return min(map(epoch, starts), default=0.0)
@@ -186,7 +192,7 @@ def _left_behind(paths: PointPaths) -> list[Path]:
 
 
 def _works_on(task: JobTask, point_id: str) -> bool:
-    """Also while it loads data, before it takes the point's lease."""
+    """Whether the task is at this point; also while it loads data, before it takes the lease."""
     return task.phase is Phase.RUNNING and task.last is not None and task.last.current == point_id
 
 
@@ -216,7 +222,7 @@ def _note(
 
 
 def _summary(paths: PointPaths) -> tuple[int, int, float]:
-    """Samples, those that could not be measured, and seconds of a point that is done."""
+    """Count the samples, the bad ones and the seconds of a point that is done."""
     summary = json.loads(paths.summary.read_text(encoding="utf-8"))
     outcomes = summary.get("samples")
     if outcomes is None:

@@ -19,10 +19,10 @@ from gradsweep.jobs.records import (
     write_submission,
     write_submitted_array,
 )
-from gradsweep.jobs.settings import LocalSettings
+from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
 from gradsweep.jobs.status.lines import State
-from gradsweep.jobs.status.overview import Observer
-from gradsweep.jobs.status.table import overview_table
+from gradsweep.jobs.status.observer import Observer
+from gradsweep.jobs.status.table import status_table
 from gradsweep.records import SampleStatus
 from gradsweep.store.lease import EXPIRY_SECONDS
 from gradsweep.store.point import PointStore
@@ -112,9 +112,9 @@ def test_without_a_queue_the_files_tell_and_the_reason_is_given(
         commands("squeue", squeue)
     else:
         (cluster.results.parent / "bin" / "squeue").unlink()
-    overview = cluster.look()
-    assert {line.state for line in overview.lines} == {State.SUBMITTED}
-    assert ("Unable to contact" if squeue else "no squeue") in overview.complaint
+    status = cluster.look()
+    assert {line.state for line in status.lines} == {State.SUBMITTED}
+    assert ("Unable to contact" if squeue else "no squeue") in status.complaint
 
     cluster.finish(0)
     cluster.began(paths, current=1, points={cluster.points[0].point_id: "done"})
@@ -141,7 +141,7 @@ def test_a_point_that_several_jobs_hold_names_all_of_them(
     line, _ = cluster.lines()
     assert [task.job_id for task in line.tasks] == ["12_0", "13_0"]
     console = Console(file=io.StringIO(), width=200)
-    console.print(overview_table(cluster.look(), console))
+    console.print(status_table(cluster.look(), console))
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "2 jobs" in text
     assert "n01, n02" in text
@@ -151,11 +151,11 @@ def test_squeue_is_not_asked_where_nothing_was_submitted_to_slurm(
     cluster: Cluster, commands: Commands, local_process: Callable[[bool], None]
 ) -> None:
     commands("squeue", SILENT)
-    cluster.submit(LocalSettings(snapshot=False))
+    cluster.submit(LocalScheduler(LocalSettings(snapshot=False)))
     local_process(True)
-    overview = cluster.look()
-    assert overview.complaint == ""
-    assert {line.state for line in overview.lines} == {State.QUEUED}
+    status = cluster.look()
+    assert status.complaint == ""
+    assert {line.state for line in status.lines} == {State.QUEUED}
     local_process(False)
     assert cluster.states() == [State.NEW, State.NEW]
 
@@ -200,9 +200,9 @@ def test_the_present_rate_says_how_long_what_waits_will_take(
         found.append(cluster.look())
 
     cluster.store(0, write)
-    (overview,) = found
-    assert overview.rate == pytest.approx(2 / 20, rel=0.2)
-    assert overview.left_seconds == pytest.approx(5 / overview.rate), "1 of this point, 4 queued"
+    (status,) = found
+    assert status.rate == pytest.approx(2 / 20, rel=0.2)
+    assert status.left_seconds == pytest.approx(5 / status.rate), "1 of this point, 4 queued"
 
 
 def test_efficiency_is_the_measuring_share_of_all_starts(cluster: Cluster) -> None:

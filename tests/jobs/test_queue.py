@@ -10,18 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from gradsweep.jobs.queued import points_in_jobs
+from gradsweep.jobs.queue import points_in_jobs
 from gradsweep.jobs.records import (
-    Array,
     JobPaths,
     Submission,
     SubmittedArray,
-    Task,
     TaskRun,
     write_run,
     write_submission,
     write_submitted_array,
 )
+from gradsweep.plan.grouping import Array, Task
 from gradsweep.store import PointPaths
 from gradsweep.store.lease import hold_lease
 

@@ -1,17 +1,14 @@
-"""Whether a job has the memory that its points are expected to need."""
+"""Tells whether a job has the memory that its points are expected to need."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gradsweep.config import Config
 from gradsweep.errors import ConfigError
-from gradsweep.jobs.grouping import gpu_of, resources
-from gradsweep.jobs.settings import SlurmSettings
 from gradsweep.models.footprint import amount, weight_kind
-from gradsweep.plan import PlannedPoint
 from gradsweep.plan.estimate import (
     Hardware,
     Memory,
@@ -22,6 +19,7 @@ from gradsweep.plan.estimate import (
     usual_batch,
 )
 from gradsweep.plan.estimate.memory import spreads_over_gpus
+from gradsweep.plan.points import PlannedPoint
 
 _WAYS_SHOWN = 3
 
@@ -47,20 +45,20 @@ class Misfit:
     @property
     def ways(self) -> list[str]:
         """Settings with which it is expected to fit, the gentlest first; more memory last."""
-        have, found = self.hardware, []
+        have, ways = self.hardware, []
         room = capacity_gb(self.config.model, have) or 0
         on_all = (have.memory_gb or 0) * have.gpus
         needs = {"": self.needed.total, **smaller(self.config, have, usual_batch(self.config))}
         for setting, gb in needs.items():
             if gb <= room:
-                found.append(f"{setting} (about {amount(gb)})")
+                ways.append(f"{setting} (about {amount(gb)})")
             elif gb <= on_all and room < on_all:
-                found.append(f"model.device_map=auto {setting}".strip() + f" (about {amount(gb)})")
-        return [*found[:_WAYS_SHOWN], self._more_memory]
+                ways.append(f"model.device_map=auto {setting}".strip() + f" (about {amount(gb)})")
+        return [*ways[:_WAYS_SHOWN], self._more_memory]
 
     @property
     def field(self) -> str:
-        """What decides how much a job has."""
+        """The setting that decides how much a job has."""
         if self.hardware.kind == "cpu":
             return f"hydra.launcher.mem_gb={self.hardware.memory_gb:g}"
         return f"hydra.launcher.gpu_memory_gb={self.hardware.memory_gb:g}"
@@ -90,26 +88,6 @@ class Misfit:
         return f"{spread}{gpus} GPUs (hydra.launcher.gpus_per_node, or in per_model)"
 
 
-def job_hardware(settings: SlurmSettings, config: Config) -> Hardware:
-    """What a process of a SLURM job of this point has for itself, as far as the settings say."""
-    wanted = resources(settings, config.model.name)
-    processes = wanted["tasks_per_node"]
-    gpus = wanted.get("gpus_per_node") or _gpus_in_gres(wanted.get("gres"))
-    cores = wanted.get("cpus_per_task")
-    memory = wanted["mem_gb"] / processes if "mem_gb" in wanted else None
-    if not gpus or config.gradients.device == "cpu":
-        return Hardware("cpu", None, memory, cores=cores)
-    gpu = gpu_of(settings, config.model.name)
-    return Hardware(
-        "cuda",
-        gpu.get("gpu"),
-        gpu.get("gpu_memory_gb"),
-        max(1, int(gpus) // processes),
-        cores,
-        host_gb=memory,
-    )
-
-
 def misfit(config: Config, hardware: Hardware) -> Misfit | None:
     """None where it is expected to fit, or where need or memory is unknown."""
     tokens = usual_batch(config)
@@ -119,24 +97,19 @@ def misfit(config: Config, hardware: Hardware) -> Misfit | None:
     return Misfit(config, hardware, needed)
 
 
-def require_memory(points: Sequence[PlannedPoint], settings: SlurmSettings) -> None:
-    """Raises ConfigError for the first of these points whose jobs have too little memory."""
-    if not settings.check_memory:
-        return
+def require_memory(points: Sequence[PlannedPoint], hardware: Callable[[Config], Hardware]) -> None:
+    """Raise ConfigError for the first of these points whose jobs have too little memory.
+
+    Args:
+        points: of a plan.
+        hardware: what a job of a point has.
+    """
     # Points of a model mostly agree in all that matters here.
     distinct = {repr((p.config.model, p.config.gradients)): p.config for p in points}
     for config in distinct.values():
-        if found := misfit(config, job_hardware(settings, config)):
+        if too_large := misfit(config, hardware(config)):
             raise ConfigError(
-                f"{found.field}: {found.problem}; allowed is what fits: "
-                f"{', or '.join(found.ways)}; hydra.launcher.check_memory=false submits it anyway"
+                f"{too_large.field}: {too_large.problem}; allowed is what fits: "
+                f"{', or '.join(too_large.ways)}; hydra.launcher.check_memory=false submits it "
+                "anyway"
             )
-
-
-def _gpus_in_gres(gres: str | None) -> int:
-    """`gpu:a100:2` -> 2; 0 without a GPU."""
-    for entry in (gres or "").split(","):
-        name, *rest = entry.split(":")
-        if name == "gpu":
-            return int(rest[-1]) if rest and rest[-1].isdigit() else 1
-    return 0

@@ -1,40 +1,14 @@
-"""What `hydra.launcher.*` says: types, units and checks."""
+"""Fields of `hydra/launcher=slurm`: types, units and checks."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Optional
 
 from gradsweep.errors import ConfigError
-
-
-@dataclass
-class LaunchSettings:
-    """Of every launcher that submits points as jobs."""
-
-    points_per_job: Optional[int] = None
-    """Points that one job runs one after the other, all of one model, whose weights it loads once.
-    None leaves it to the launcher."""
-    array_parallelism: int = 1
-    """Jobs of one submission that run at the same time, over all of its arrays."""
-    shards: int = 1
-    """Tasks among which the samples of every point are shared out: for few points on many GPUs.
-    Results do not depend on it."""
-    wait: bool = False
-    """Follow the jobs until they end; false returns as soon as they are submitted."""
-    snapshot: bool = True
-    """Jobs run a copy of the package as it was when they were submitted."""
-
-    def __post_init__(self) -> None:
-        for name in ("points_per_job", "array_parallelism", "shards"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"hydra.launcher.{name} must be at least 1, got {value}")
-
-
-@dataclass
-class LocalSettings(LaunchSettings):
-    """`hydra/launcher=local`: processes on this machine, which outlive the command."""
+from gradsweep.jobs.schedulers.base import LaunchSettings
 
 
 @dataclass
@@ -45,9 +19,9 @@ class SlurmSettings(LaunchSettings):
     timeout_min: int = 240
     """Time limit of a job in minutes. A job that reaches it is started again to go on."""
     signal_delay_s: int = 60
-    """How long before the time limit a job is told to stop and requeue itself, in seconds."""
+    """Seconds before the time limit at which a job is told to stop and requeue itself."""
     max_restarts: int = 100
-    """How often a job may put itself back into the queue."""
+    """Times that a job may put itself back into the queue."""
     tasks_per_node: int = 1
     """Processes of a job, each with its share of the job's GPUs and of the samples of every point;
     multiplies with `shards`."""
@@ -70,7 +44,7 @@ class SlurmSettings(LaunchSettings):
     gpu: Optional[str] = None
     """Name of the GPUs, or a part of it, as the driver says it: "A100". For estimates of time."""
     gpu_memory_gb: Optional[float] = None
-    """Of one GPU, in GB (10⁹ bytes). None leaves memory unchecked."""
+    """Memory of one GPU, in GB (10⁹ bytes). None leaves memory unchecked."""
     check_memory: bool = True
     """Refuse to submit points whose estimated memory is more than a job has."""
     per_model: dict[str, Any] = field(default_factory=dict)
@@ -101,6 +75,22 @@ class SlurmSettings(LaunchSettings):
                 f"{self.timeout_min} min, got {self.signal_delay_s}"
             )
 
+    def resources(self, model: str) -> dict[str, Any]:
+        """Return what a model's jobs ask for: the fields above, then every matching pattern of
+        `per_model`; without what is not set."""
+        return self._chosen(model, RESOURCES)
+
+    def gpu_of(self, model: str) -> dict[str, Any]:
+        """Return `gpu` and `gpu_memory_gb` of a model's jobs, where they are known."""
+        return self._chosen(model, GPU)
+
+    def _chosen(self, model: str, names: Sequence[str]) -> dict[str, Any]:
+        chosen = {name: getattr(self, name) for name in names}
+        for pattern, given in self.per_model.items():
+            if fnmatchcase(model, pattern):
+                chosen |= {name: value for name, value in (given or {}).items() if name in names}
+        return {name: value for name, value in chosen.items() if value not in (None, {}, [])}
+
 
 RESOURCES = (
     *("shards", "tasks_per_node"),
@@ -110,4 +100,4 @@ RESOURCES = (
 """Fields of `SlurmSettings` that may differ between models."""
 
 GPU = ("gpu", "gpu_memory_gb")
-"""What the GPUs are, which sbatch is not told; may differ between models too."""
+"""Fields that say which GPUs there are. sbatch is not told; they may differ between models."""
