@@ -1,5 +1,5 @@
 """What tests of several rooms share: tiny models and their plain gradients, stored points, readers
-of what the product writes, folders, grids on SLURM, what a process keeps, the contract of schedulers.
+of what the product writes, folders, grids on SLURM, a process's state, the schedulers' contract.
 """
 
 import pytest
