@@ -55,6 +55,8 @@ def make_named_object(node: Mapping[str, Any], field_name: str) -> Any:
     """
     check_named_object(node, field_name)
     module, _, name = str(node[TARGET]).rpartition(".")
+    if module.partition(".")[0] != "gradsweep":
+        _check_unchanged(module, field_name)
     options = {str(key): value for key, value in node.items() if key != TARGET}
     try:
         target = getattr(import_module(module), name)
@@ -72,6 +74,20 @@ def make_named_object(node: Mapping[str, Any], field_name: str) -> Any:
             f"{field_name}: {node[TARGET]} does not take {options}: {error}"
         ) from error
     return partial(target, **options)
+
+
+_imported: dict[str, str] = {}
+"""Digest of the source of each module from outside, as it was when it was first used here."""
+
+
+def _check_unchanged(module: str, field_name: str) -> None:
+    """What runs is the code that the point's id names: Python does not read a module twice."""
+    digest = _source_digest(module, field_name)
+    if _imported.setdefault(module, digest) != digest:
+        raise ConfigError(
+            f"{field_name}.{TARGET}: the source of {module} has changed since it was imported in "
+            "this process: start Python again"
+        )
 
 
 def _source_digest(module: str, field_name: str) -> str:
