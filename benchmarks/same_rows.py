@@ -151,7 +151,8 @@ def _measure(part: Part, side: Path, folder: Path, given: argparse.Namespace) ->
         text=True,
     )
     if answer.returncode:
-        sys.exit(f"{part.title} on {side} failed:\n{answer.stderr.strip()[-3000:]}")
+        told = answer.stderr.strip()[-3000:] or "(it said nothing; a negative status is a signal)"
+        sys.exit(f"{part.title} on {side} ended with status {answer.returncode}:\n{told}")
 
 
 def _compare(part: Part, out: Path, allow: Sequence[str]) -> int:

@@ -212,6 +212,18 @@ def test_ids_of_local_models_may_differ_and_are_listed(checkout: Path, capsys: C
 
 
 @pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("raise RuntimeError('out of ideas')\n", "ended with status 1:.*out of ideas"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)\n", "ended with status -9"),
+    ],
+)
+def test_a_side_that_fails_ends_the_comparison(checkout: Path, code: str, expected: str) -> None:
+    with pytest.raises(SystemExit, match=f"(?s){expected}"):
+        main([str(checkout), str(changed_copy(checkout, code)), "--parts", "ids"])
+
+
+@pytest.mark.parametrize(
     ("command", "expected"),
     [
         (["no-such-commit"], "no-such-commit is no commit here"),
