@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from gradsweep.analysis.conditions import in_reading_order
-from gradsweep.records import AXES
+from gradsweep.analysis.rows import in_reading_order
+from gradsweep.records import POINT_LABELS
 
 PARTS = ("early", "middle", "late")
 
@@ -29,12 +29,12 @@ def layer_parts(n_layers: int) -> tuple[int, int, int]:
 def part_means(curves: pl.DataFrame) -> pl.DataFrame:
     """Mean of each curve over all layers and over the layers of each part.
 
-    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, point_id,
+    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, variant, point_id,
     projection, part (all, early, middle, late), mean (in the metric's unit), n_layers (layers
     that have a value: the mean is over these, and NaN when there are none), n_samples (behind
     the curve). A part without layers, in a model of one or two, has no line.
     """
-    of_curve = [*AXES, "point_id", "projection"]
+    of_curve = [*POINT_LABELS, "point_id", "projection"]
     depth = (pl.col("layer").max() + 1).over(of_curve)
     with_depth = curves.with_columns(depth=depth)
     parts = pl.concat(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from gradsweep.analysis.conditions import require_metric
+from gradsweep.analysis.rows import require_metric, whole_matrices
 
 
 def sample_outliers(
@@ -20,6 +20,7 @@ def sample_outliers(
     Raises `ConfigError` for a metric that the rows do not have.
     """
     require_metric(rows, metric)
+    rows = whole_matrices(rows)
     trusted = rows.filter("finite") if "finite" in rows.columns else rows
     of_sample = ("point_id", "sample_id", "question_id")
     values = (

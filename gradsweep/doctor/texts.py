@@ -13,7 +13,7 @@ from gradsweep.config import (
     CotLevel,
 )
 from gradsweep.data import load_samples
-from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.responses import IRRELEVANT, LEVELS, check_irrelevant, check_levels
 from gradsweep.errors import ExcludedPointError, GradsweepError
 from gradsweep.records import Sample
@@ -69,4 +69,4 @@ def _words(response: str) -> int:
 
 
 def _unread(name: str, error: GradsweepError) -> Check:
-    return Check(name, Verdict.NOT_CHECKED, f"the data cannot be read: {error}")
+    return Check(name, CheckState.NOT_CHECKED, f"the data cannot be read: {error}")

@@ -16,6 +16,7 @@ from gradsweep.analysis.contrast import Contrast
 from gradsweep.records import AXES
 from gradsweep.report.labels import metric_label, metric_words, projection_label, projection_list
 from gradsweep.report.numerals import MISSING, aligned, distinct
+from gradsweep.store.variants import model_label
 
 SIGNIFICANT = 0.05
 FEWEST_QUESTIONS = 8
@@ -32,14 +33,17 @@ class Names:
 
 
 def names(found: Contrast) -> Names:
-    """From the axes: `qwen2_1.5b · gsm8k · correct`, `none`, `detailed`."""
+    """Name two points by their axes: `qwen2_1.5b · gsm8k · correct`, `none`, `detailed`."""
     line = found.tests.row(0, named=True)
-    same = [axis for axis in AXES if line[axis] == line[f"second_{axis}"]]
+    first = line | {"model": model_label(line["model"], line["variant"])}
+    second = {axis: line[f"second_{axis}"] for axis in AXES}
+    second |= {"model": model_label(second["model"], line["second_variant"])}
+    same = [axis for axis in AXES if first[axis] == second[axis]]
     differing = [axis for axis in AXES if axis not in same] or ["model"]
     return Names(
-        " · ".join(line[axis] for axis in same),
-        " · ".join(line[axis] for axis in differing),
-        " · ".join(line[f"second_{axis}"] for axis in differing),
+        " · ".join(first[axis] for axis in same),
+        " · ".join(first[axis] for axis in differing),
+        " · ".join(second[axis] for axis in differing),
     )
 
 

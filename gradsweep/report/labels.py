@@ -1,8 +1,13 @@
-"""How metrics, projections and conditions are spelled for a reader."""
+"""How metrics, projections, conditions and the files about them are named for a reader."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+import polars as pl
+
+from gradsweep.store.variants import model_label
 
 _METRICS = {
     "nuclear_norm": ("nuclear norm", "Σσ"),
@@ -47,3 +52,19 @@ def level_label(cot: str) -> str:
 def level_phrase(cot: str) -> str:
     """`without CoT` for none, `with detailed CoT` for detailed."""
     return "without CoT" if cot == "none" else f"with {cot} CoT"
+
+
+def model_of(frame: pl.DataFrame) -> str:
+    """Name the one model of a frame, with its variant: `qwen2_1.5b seed=1`."""
+    first = frame.row(0, named=True)
+    return model_label(first["model"], first.get("variant", ""))
+
+
+def figure_title(frame: pl.DataFrame) -> str:
+    """Name the one model and dataset of a frame: `qwen2_1.5b seed=1 · gsm8k`."""
+    return f"{model_of(frame)} · {frame['dataset'][0]}"
+
+
+def file_stem(*names: str) -> str:
+    """Join `names` by two underscores, with nothing that a file name must not have."""
+    return re.sub(r"[^\w.+=-]+", "-", "__".join(names))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from gradsweep.analysis.conditions import CORRECT
+from gradsweep.analysis.rows import CORRECT
 from gradsweep.report.comparison import Comparison
 from gradsweep.report.labels import (
     level_phrase,

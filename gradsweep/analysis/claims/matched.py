@@ -12,8 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.conditions import require_metric, require_one_point_per_condition
 from gradsweep.analysis.questions import QuestionValues, question_values
+from gradsweep.analysis.rows import (
+    require_metric,
+    require_one_point_per_condition,
+    whole_matrices,
+)
 from gradsweep.records import AXES, Axes
 
 Floats = NDArray[np.float64]
@@ -48,17 +52,38 @@ class Matched:
         return self._curves[name]
 
 
+def studies(rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> list[Study]:
+    """Make a study of each variant in `rows`, in alphabetical order.
+
+    Raises:
+        ConfigError: an unknown metric, or two points with the same axes and variant.
+        DataError: a projection with rows of single heads only.
+    """
+    require_metric(rows, metric)
+    require_one_point_per_condition(rows)
+    rows = whole_matrices(rows)
+    by_variant = rows.partition_by("variant", as_dict=True)
+    return [
+        Study(of_variant, metric, resamples, seed, str(variant))
+        for (variant,), of_variant in sorted(by_variant.items())
+    ]
+
+
 class Study:
-    """The points of a store's rows, and the resampling that all claims share.
+    """The points of one variant in a store's rows, and the resampling that all claims share.
+
+    Points of different variants (seeds, say) are never compared with each other: each variant is
+    a study of its own (`studies`).
 
     A question counts Poisson(1) times in a resample (the Poisson bootstrap; Hanley &
     MacGibbon, 2006), drawn from its own id: every condition, projection, layer and model draws
     the same questions together, and a scope's numbers do not depend on what else is stored.
     """
 
-    def __init__(self, rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> None:
-        require_metric(rows, metric)
-        require_one_point_per_condition(rows)
+    def __init__(
+        self, rows: pl.DataFrame, metric: str, resamples: int, seed: int, variant: str = ""
+    ) -> None:
+        self.variant = variant
         self._metric, self._resamples, self._seed = metric, resamples, seed
         self._rows = {str(key[0]): frame for key, frame in rows.group_by("point_id")}
         self._values: dict[str, dict[str, QuestionValues]] = {}

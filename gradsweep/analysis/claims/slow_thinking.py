@@ -16,7 +16,7 @@ from gradsweep.analysis.claims.statistics import (
     separation,
 )
 from gradsweep.analysis.claims.trials import Scope, Trial, reasoning_scopes
-from gradsweep.analysis.conditions import CORRECT, IRRELEVANT
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.records import Axes
 
 LARGER = Statement(

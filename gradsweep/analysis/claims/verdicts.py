@@ -62,10 +62,10 @@ def claim_verdicts(findings: Sequence[Finding]) -> list[ClaimVerdict]:
     Only statements that decide count. One that is not supported refutes the claim; it is
     supported when all of them are; otherwise it is not testable or undecided, in this order.
     """
-    scopes: dict[tuple[int, str, str], list[Finding]] = {}
+    scopes: dict[tuple[int, str, str, str], list[Finding]] = {}
     for finding in findings:
         if finding.decides:
-            scope = (finding.claim, finding.model, finding.dataset)
+            scope = (finding.claim, finding.model, finding.variant, finding.dataset)
             scopes.setdefault(scope, []).append(finding)
     return [ClaimVerdict(*scope, *_together(parts)) for scope, parts in scopes.items()]
 

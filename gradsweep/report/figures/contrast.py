@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gradsweep.analysis.conditions import IRRELEVANT
 from gradsweep.analysis.contrast import Contrast
+from gradsweep.analysis.rows import IRRELEVANT
 from gradsweep.report.contrast import names
 from gradsweep.report.figures import style
 from gradsweep.report.figures.layer_curves import bottom

@@ -12,9 +12,8 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 
-from gradsweep.report.figures.layer_curves import draw_layer_curves
+from gradsweep.report.figures.layer_curves import draw_layer_curves, draw_overview
 from gradsweep.report.figures.mad_bars import draw_mad_bars
-from gradsweep.report.figures.overview import draw_overview
 from gradsweep.report.figures.relative_difference import draw_relative_differences
 from gradsweep.report.figures.style import save
 from gradsweep.report.measures import Measures
@@ -45,7 +44,7 @@ def drawings(measures: Sequence[Measures]) -> list[Drawing]:
     They are named model__dataset__metric (and __mad, __rd), or model__overview__metric.
     """
     found: list[Drawing] = []
-    for one in measures:
+    for one in (each.labelled() for each in measures):
         for model in one.curves["model"].unique(maintain_order=True):
             of_model = one.curves.filter(pl.col("model") == model)
             datasets = of_model["dataset"].unique(maintain_order=True).to_list()

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gradsweep.analysis.conditions import values_in_reading_order
+from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.report.figures import style
 from gradsweep.report.figures.layer_curves import draw_row
-from gradsweep.report.labels import level_label, metric_words, projection_label
+from gradsweep.report.labels import level_label, metric_words, model_of, projection_label
 
 TOP = 5
 """Layers marked in each curve, as many as the paper names."""
@@ -44,7 +44,7 @@ def draw_relative_differences(differences: pl.DataFrame, metric: str) -> Figure 
     style.name_columns(axes[0], [projection_label(name) for name in projections])
     figure.align_ylabels(axes[:, 0])
     style.name_axes(figure, "layer", f"RD of the {metric_words(metric)}")
-    title = " · ".join([differences["model"][0], *(datasets if len(datasets) == 1 else [])])
+    title = " · ".join([model_of(differences), *(datasets if len(datasets) == 1 else [])])
     style.add_legend(figure, f"{title} · correct vs irrelevant", _handles(levels, colours))
     return figure
 

@@ -20,9 +20,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gradsweep.analysis.conditions import CORRECT, IRRELEVANT
-from gradsweep.report.file_names import file_stem
-from gradsweep.report.labels import level_label
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT
+from gradsweep.report.labels import file_stem, level_label
 from gradsweep.store.atomic import write_bytes
 
 COLUMN_WIDTH = 3.3

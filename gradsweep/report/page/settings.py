@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gradsweep.report.page.points import StoredPoint, StoredPoints
+from gradsweep.report.page.points import ReportPoint, ReportPoints
 
 
-def versions_of(points: Sequence[StoredPoint]) -> list[tuple[str, str]]:
+def versions_of(points: Sequence[ReportPoint]) -> list[tuple[str, str]]:
     """Package (or git_commit) -> version; with the number of points where there are several."""
     recorded = [point.record["versions"] for point in points if "versions" in point.record]
     lines = []
@@ -22,7 +22,7 @@ def versions_of(points: Sequence[StoredPoint]) -> list[tuple[str, str]]:
     return lines
 
 
-def commands_of(stored: StoredPoints) -> list[dict[str, str]]:
+def commands_of(stored: ReportPoints) -> list[dict[str, str]]:
     """Name, command and time of each sweep."""
     return [
         {
@@ -36,7 +36,7 @@ def commands_of(stored: StoredPoints) -> list[dict[str, str]]:
 
 
 def settings_of(
-    points: Sequence[StoredPoint],
+    points: Sequence[ReportPoint],
 ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
     """Settings that all points share, and those of each point (by id) that they do not.
 
@@ -59,7 +59,7 @@ def settings_of(
     return shared, own
 
 
-def command_of_each(stored: StoredPoints) -> dict[str, str]:
+def command_of_each(stored: ReportPoints) -> dict[str, str]:
     """Point -> the command that runs it alone, where a sweep has it."""
     return {
         point["point_id"]: shlex.join(["python", "-m", "gradsweep", *point["overrides"]])
