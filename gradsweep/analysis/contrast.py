@@ -24,7 +24,7 @@ class Contrast:
     tests: pl.DataFrame
     """Second minus first by projection (`paired_tests`), Holm-corrected over projections."""
     curves: pl.DataFrame
-    """Of both points (`gradsweep.analysis.curves`), over the common questions only."""
+    """Curves of both points (`gradsweep.analysis.curves`), over the common questions only."""
     mads: dict[tuple[str, str], float]
     """MAD over all layers, by (point_id, projection)."""
     differences: pl.DataFrame
@@ -38,12 +38,12 @@ class Contrast:
         return min(counts, default=0)
 
     def relative_difference(self, projection: str) -> float:
-        """Mean over the layers where it is defined; NaN when there are none."""
-        found = self._defined(projection)["relative_difference"].to_numpy()
-        return float(found.mean()) if len(found) else float("nan")
+        """Average RD over the layers where it is defined; NaN when there are none."""
+        defined = self._defined(projection)["relative_difference"].to_numpy()
+        return float(defined.mean()) if len(defined) else float("nan")
 
     def top_layers(self, projection: str) -> list[int]:
-        """At most five layers where it is largest, the largest first."""
+        """Find at most five layers where RD is largest, the largest first."""
         largest = self._defined(projection).sort(
             "relative_difference", descending=True, maintain_order=True
         )
@@ -58,7 +58,11 @@ def contrast(rows: pl.DataFrame, pair: pl.DataFrame, metric: str = "nuclear_norm
     """Compare the two points of `pair`, one line as `condition_pairs` gives them.
 
     Only questions with a finite value in every layer of both points count, so that curves, MAD,
-    RD and tests rest on the same questions. Raises `ConfigError` for an unknown metric.
+    RD and tests rest on the same questions.
+
+    Raises:
+        ConfigError: an unknown metric.
+        DataError: a projection with rows of single heads only.
     """
     first_id, second_id = pair.row(0, named=True)["first_point_id"], pair["second_point_id"][0]
     rows = whole_matrices(rows)

@@ -94,7 +94,10 @@ def curves(
     Columns: model, dataset, cot, correctness, variant, point_id, projection, layer, mean, ci_low,
     ci_high (in the metric's unit), n_samples. Where no sample has a value, mean and interval
     are NaN and n_samples is 0; with one sample, or `resamples=0`, only the interval is NaN.
-    Raises `ConfigError` for a metric that the rows do not have.
+
+    Raises:
+        ConfigError: a metric that the rows do not have, or impossible bootstrap settings.
+        DataError: as `complete_values`.
     """
     require_metric(rows, metric)
     statistics = [pl.DataFrame(schema={name: rows.schema[name] for name in _CURVE} | _STATISTICS)]

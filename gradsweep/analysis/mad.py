@@ -27,16 +27,16 @@ def mean_absolute_difference(curves: pl.DataFrame) -> pl.DataFrame:
     (one layer, say) mad is NaN and n_differences 0.
     """
     of_curve = [*POINT_LABELS, "point_id", "projection"]
-    found = []
+    lines = []
     for key, curve in curves.group_by(of_curve, maintain_order=True):
         steps = np.abs(np.diff(_by_layer(curve)))
         for part, (start, stop) in _steps_of_parts(len(steps) + 1).items():
             defined = steps[start:stop][np.isfinite(steps[start:stop])]
             mad = float(defined.mean()) if len(defined) else np.nan
-            found.append((*key, part, mad, len(defined)))
+            lines.append((*key, part, mad, len(defined)))
     schema = {name: curves.schema[name] for name in of_curve}
     schema |= {"part": pl.String(), "mad": pl.Float64(), "n_differences": pl.Int64()}
-    return in_reading_order(pl.DataFrame(found, schema=schema, orient="row"))
+    return in_reading_order(pl.DataFrame(lines, schema=schema, orient="row"))
 
 
 def summary_scalars(rows: pl.DataFrame) -> dict[str, float]:

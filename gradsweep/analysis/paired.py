@@ -57,7 +57,9 @@ def paired_tests(
     (`EffectSizes`); n_questions, n_left_out. All NaN and n_questions 0 without a common
     question.
 
-    Raises `ConfigError` for an unknown metric, `by` or correction.
+    Raises:
+        ConfigError: an unknown metric, `by` or correction.
+        DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
     rows = whole_matrices(rows)

@@ -42,9 +42,9 @@ def paired_points(
         for columns in (same, same if same_in_second is None else same_in_second)
     ]
     names = {name: f"second_{name}" for name in POINT_LABELS}
-    one = first.select(keys[0], *POINT_LABELS, pl.col("point_id").alias("first_point_id"))
-    other = second.with_columns(keys[1]).select("key", *POINT_LABELS, "point_id")
-    pairs = one.join(other.rename({"point_id": "second_point_id"} | names), on="key")
+    of_first = first.select(keys[0], *POINT_LABELS, pl.col("point_id").alias("first_point_id"))
+    of_second = second.with_columns(keys[1]).select("key", *POINT_LABELS, "point_id")
+    pairs = of_first.join(of_second.rename({"point_id": "second_point_id"} | names), on="key")
     ids = ["first_point_id", "second_point_id"]
     return in_reading_order(pairs.select(*POINT_LABELS, *names.values(), *ids))
 

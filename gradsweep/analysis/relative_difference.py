@@ -35,7 +35,10 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
     projection, layer, correct (s_i), irrelevant (s'_i), relative_difference, n_questions. A level
     that has only one of the two points has no lines. RD is NaN where s_i is zero or a curve has no
     value; with no common question everything is NaN and n_questions 0.
-    Raises `ConfigError` for an unknown metric, or when two points share all four axes.
+
+    Raises:
+        ConfigError: an unknown metric, or two points with the same axes and variant.
+        DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
     require_one_point_per_condition(rows)

@@ -89,8 +89,8 @@ def _stored(words: Sequence[str], load: bool) -> list[Examination]:
     results = Path(folders[0]) if folders else Path("results")
     if not names and load:
         raise ConfigError("doctor --load takes the id of one stored point")
-    wanted = find_point(results, names[0]).point_id if names else None
-    titles = dict(_titles(results, wanted))
+    asked = find_point(results, names[0]).point_id if names else None
+    titles = dict(_titles(results, asked))
     with progress_console.status(f"checking {len(titles)} points …"):
         if load:
             ((point_id, title),) = titles.items()
@@ -102,10 +102,10 @@ def _stored(words: Sequence[str], load: bool) -> list[Examination]:
         ]
 
 
-def _titles(results: Path, wanted: str | None) -> Iterator[tuple[str, str]]:
+def _titles(results: Path, asked: str | None) -> Iterator[tuple[str, str]]:
     """Points in the order in which they are read, by id."""
     for line in with_model_labels(in_reading_order(point_table(results))).to_dicts():
-        if wanted in (None, line["point_id"]):
+        if asked in (None, line["point_id"]):
             name = " · ".join(line[axis] for axis in AXES)
             yield line["point_id"], f"{name}  ({line['point_id']})"
 

@@ -32,7 +32,7 @@ MANY_BAD = 0.5
 
 
 def check_prompt(model: ModelConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> Check:
-    """Whether an instruct model gets its chat template; with a tokenizer, what it writes.
+    """Check whether an instruct model gets its chat template; with a tokenizer, what it writes.
 
     Whether a model is an instruct model is told by the words of its name and source.
     """
@@ -54,7 +54,7 @@ def check_prompt(model: ModelConfig, tokenizer: PreTrainedTokenizerBase | None =
 
 
 def check_bos(samples: Sequence[EncodedSample], tokenizer: PreTrainedTokenizerBase) -> Check:
-    """Exactly one BOS in front where the tokenizer puts one, at most one elsewhere."""
+    """Check for exactly one BOS in front where the tokenizer puts one, at most one elsewhere."""
     bos = tokenizer.bos_token_id
     if bos is None:
         return Check(BOS, CheckState.OK, "the tokenizer has none")
@@ -90,7 +90,7 @@ def _leading(input_ids: Sequence[int], token: int) -> int:
 
 
 def check_outcomes(statuses: Sequence[str], reasons: Sequence[str]) -> Check:
-    """How many samples can be measured, or were. `reasons` are those of the others."""
+    """Count the samples that can be measured, or were; `reasons` are those of the others."""
     bad = sum(status != "ok" for status in statuses)
     if not statuses:
         return Check(SAMPLES, CheckState.PROBLEM, "there are none", "run the point first")
@@ -103,7 +103,7 @@ def check_outcomes(statuses: Sequence[str], reasons: Sequence[str]) -> Check:
 
 
 def check_truncation(n_truncated: int, n_samples: int, max_length: int) -> Check:
-    """How many samples lose response tokens at `model.max_length`."""
+    """Count the samples that lose response tokens at `model.max_length`."""
     finding = f"{share(n_truncated, n_samples)} samples are longer than {max_length} tokens"
     if n_truncated <= SOME_TRUNCATED * n_samples:
         return Check(TRUNCATION, CheckState.OK, finding)
@@ -112,7 +112,7 @@ def check_truncation(n_truncated: int, n_samples: int, max_length: int) -> Check
 
 
 def check_mask(samples: Sequence[EncodedSample], tokenizer: PreTrainedTokenizerBase) -> Check:
-    """Whether the tokens that carry the loss, decoded, are the response and nothing else.
+    """Check whether the tokens that carry the loss, decoded, are the response and nothing else.
 
     White space is not compared: tokenizers drop it at the start of what they decode. The first
     token may hold the end of the prompt too, where the tokenizer has no border between them.
@@ -151,7 +151,7 @@ def _covers_response(sample: EncodedSample, tokenizer: PreTrainedTokenizerBase) 
 
 
 def _squeezed(text: str) -> str:
-    """Without white space, and without half a character at the end of a text that was cut."""
+    """Text without white space, and without half a character at the end of a text that was cut."""
     return "".join(text.split()).rstrip("\ufffd")
 
 
@@ -163,6 +163,6 @@ def _short(text: str) -> str:
 def outcomes_of(
     encoded: Sequence[EncodedSample | SampleResult],
 ) -> tuple[list[EncodedSample], list[SampleResult]]:
-    """Samples that can be measured, and those that cannot, with their reason."""
+    """Part samples that can be measured from those that cannot, with their reason."""
     good = [one for one in encoded if isinstance(one, EncodedSample)]
     return good, [one for one in encoded if isinstance(one, SampleResult)]

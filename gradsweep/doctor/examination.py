@@ -191,12 +191,12 @@ def _unknown_data(finding: str) -> list[Check]:
 
 
 def _from_rows(record: dict[str, Any], samples: pl.DataFrame, rows: pl.DataFrame) -> list[Check]:
-    wanted = record["science"]["gradients"]["projections"]
+    asked = record["science"]["gradients"]["projections"]
     measured = samples.filter(pl.col("status") == SampleStatus.OK.value)
     n_layers = int(rows["layer"].to_numpy().max()) + 1 if len(rows) else 0
     tried = samples.filter(pl.col("n_response_tokens") > 0)
     return [
-        check_projections(rows, wanted, n_layers),
+        check_projections(rows, asked, n_layers),
         check_loss(tried["loss"].to_list() or measured["loss"].to_list()),
         check_norms(rows),
         check_spectra(rows),

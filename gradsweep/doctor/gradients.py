@@ -33,13 +33,13 @@ MANY_FLAGGED = 0.05
 
 
 def check_projections(
-    rows: pl.DataFrame, wanted: Sequence[str], n_layers: int, covered: str = ""
+    rows: pl.DataFrame, asked: Sequence[str], n_layers: int, covered: str = ""
 ) -> Check:
-    """Whether every wanted projection of every layer has finite gradients that are not zero.
+    """Check whether every asked projection of every layer has finite gradients that are not zero.
 
     Args:
         rows: one line per (sample, layer, projection).
-        wanted: the projections that the point asks for.
+        asked: the projections that the point asks for.
         n_layers: of the model.
         covered: what is measured, in words; a count when empty.
     """
@@ -52,7 +52,7 @@ def check_projections(
     }
     lacking = {
         name: [layer for layer in range(n_layers) if counts.get((layer, name), 0) < n_samples]
-        for name in sorted(wanted, key=ALL_PROJECTIONS.index)
+        for name in sorted(asked, key=ALL_PROJECTIONS.index)
     }
     lacking = {name: layers for name, layers in lacking.items() if layers}
     if lacking or not n_samples:
@@ -65,7 +65,7 @@ def check_projections(
             "gradient: look for hooks, adapters and detached outputs; python -m gradsweep verify "
             "compares with autograd",
         )
-    names = " ".join(sorted(wanted, key=ALL_PROJECTIONS.index))
+    names = " ".join(sorted(asked, key=ALL_PROJECTIONS.index))
     covered = covered or f"measured {names} in {n_layers} layers"
     return Check(PROJECTIONS, CheckState.OK, f"{covered}; all finite and not zero")
 
@@ -82,7 +82,7 @@ def _layers(layers: Sequence[int]) -> str:
 
 
 def check_loss(losses: Sequence[float], vocabulary: int | None = None) -> Check:
-    """Whether the mean loss (nats per response token) is below that of a guess, ln(vocabulary).
+    """Check that the mean loss (nats per response token) is below a guess's, ln(vocabulary).
 
     Args:
         losses: of the samples, NaN where there is none.
@@ -129,7 +129,7 @@ def check_loss(losses: Sequence[float], vocabulary: int | None = None) -> Check:
 
 
 def check_norms(rows: pl.DataFrame) -> Check:
-    """Whether nuclear norms neither vanish nor explode, as a whole or in single layers."""
+    """Check whether nuclear norms neither vanish nor explode, as a whole or in single layers."""
     finite = whole_matrices(rows, strict=False).filter(pl.col("nuclear_norm").is_finite())
     by_layer = finite.group_by("layer").agg(pl.col("nuclear_norm").median()).sort("layer")
     if by_layer.is_empty():
@@ -156,7 +156,7 @@ def check_norms(rows: pl.DataFrame) -> Check:
 
 
 def check_spectra(rows: pl.DataFrame) -> Check:
-    """Whether spectra agree with their factors (`checksum_error`) and are finite (`finite`)."""
+    """Check that spectra agree with their factors (`checksum_error`) and are finite (`finite`)."""
     flagged = len(rows) - int(rows["finite"].sum())
     if not len(rows):
         return Check(SPECTRA, CheckState.PROBLEM, "there are none", "see projections and loss")

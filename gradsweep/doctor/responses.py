@@ -29,7 +29,7 @@ _OWN_FILE = "compare the two files; " + _GENERATED
 
 
 def check_irrelevant(correct: Sequence[Sample], irrelevant: Sequence[Sample]) -> Check:
-    """How many irrelevant responses are, or end on, the correct one, or share a sentence with it.
+    """Count irrelevant responses that are, or end on, the correct one, or share a sentence with it.
 
     A problem from a fifth of responses that did not change on (with them, the conditions are
     alike by construction); a warning when some are unchanged, keep their final answer or a
@@ -73,13 +73,13 @@ def _same_answer(correct: str, irrelevant: str) -> bool:
 
 
 def _sentences(response: str) -> set[str]:
-    """Its sentences in lower case, words alone, without those that anyone may write."""
+    """A text's sentences in lower case, words alone, without those that anyone may write."""
     words = (re.findall(r"\w+", sentence.casefold()) for sentence in split_sentences(response))
     return {" ".join(found) for found in words if len(found) >= _REAL_SENTENCE_WORDS}
 
 
 def check_levels(lengths: Mapping[str, Sequence[int]], unit: str = "tokens") -> Check:
-    """Whether the levels, given from fast to slow thinking, grow in length.
+    """Check whether the levels, given from fast to slow thinking, grow in length.
 
     Args:
         lengths: level -> lengths of its responses to the same questions, in `unit`.

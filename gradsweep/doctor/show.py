@@ -24,7 +24,7 @@ _PROMPT_SHOWN, _RESPONSE_SHOWN = 500, 700
 
 
 def examination_view(found: Examination, every_check: bool) -> Group:
-    """Title, a line for each check (or only for those that say something to do), the example."""
+    """Draw title, a line for each check (or for those that say something to do), the example."""
     shown = [
         check
         for check in found.checks
@@ -48,16 +48,16 @@ def _lines(checks: Sequence[Check]) -> Table:
     lines.add_column(overflow="fold")
     for check in checks:
         style = _STYLES[check.state]
-        said = Text(check.finding)
+        text = Text(check.finding)
         if check.remedy:
-            said.append(" → ", style=style)
-            said.append(check.remedy, style="bold" if style != "dim" else "")
-        lines.add_row(Text(check.state.value, style=style), check.name, said)
+            text.append(" → ", style=style)
+            text.append(check.remedy, style="bold" if style != "dim" else "")
+        lines.add_row(Text(check.state.value, style=style), check.name, text)
     return lines
 
 
 def example_view(example: Example) -> list[Text]:
-    """A heading, then prompt (dim) and response (highlighted, between ⟦ and ⟧) of one sample.
+    """Draw a heading, then prompt (dim) and response (highlighted, between ⟦ and ⟧) of one sample.
 
     Special tokens stand out, and line breaks are shown as ↵.
     """
@@ -92,7 +92,7 @@ def _runs(example: Example, ids: Sequence[int], style: str) -> Iterator[tuple[st
 
 
 def summary_line(examinations: Sequence[Examination]) -> Text:
-    """`3 points: 30 ok, 2 warnings, 1 problem, 3 not checked`."""
+    """Sum up: `3 points: 30 ok, 2 warnings, 1 problem, 3 not checked`."""
     counts = {state: sum(one.count(state) for one in examinations) for state in CheckState}
     words = [
         f"{n} {state.value}{'s' * (n > 1 and state in (CheckState.WARNING, CheckState.PROBLEM))}"

@@ -54,10 +54,10 @@ def check_siblings(
         )
     ids = [point_ids[key] for key in [(cot, correctness), *others]]
     rows = load_rows(results, ids)
-    found = [_compared(rows, point_ids[cot, correctness], point_ids[o], o) for o in others]
+    checks = [_compared(rows, point_ids[cot, correctness], point_ids[o], o) for o in others]
     order = [CheckState.PROBLEM, CheckState.WARNING, CheckState.OK, CheckState.NOT_CHECKED]
-    worst = min(found, key=lambda check: order.index(check.state))
-    finding = "; ".join(check.finding for check in found)
+    worst = min(checks, key=lambda check: order.index(check.state))
+    finding = "; ".join(check.finding for check in checks)
     return Check(OTHER_CONDITIONS, worst.state, finding, worst.remedy)
 
 

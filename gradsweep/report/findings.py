@@ -45,7 +45,7 @@ datasets that could be tested, and speaks of these only."""
 
 
 def findings_markdown(findings: Sequence[Finding]) -> str:
-    """A Markdown page (UTF-8, ends with a newline) of the result of `evaluate_claims`.
+    """Write a Markdown page (UTF-8, ends with a newline) of the result of `evaluate_claims`.
 
     An overview, then a section for each claim: what it says, its verdict, its statistics over
     all models and datasets, the same by model and dataset, what is missing, and the points used.
@@ -95,7 +95,7 @@ def _section(
 
 
 def _statistics(claim: Claim, findings: Sequence[Finding]) -> str:
-    """Over all models and datasets, with the letters that the next table goes by."""
+    """The statistics over all models and datasets, with the letters that the next table goes by."""
     found = {(f.statement, f.statistic): f for f in findings if f.overall}
     lines = []
     for statement, (key, letter) in zip(claim.statements, _letters(claim).items(), strict=True):
@@ -165,7 +165,7 @@ def _scope(found: Finding | ClaimVerdict) -> tuple[str, str]:
 
 
 def _letters(claim: Claim) -> dict[tuple[str, str], str]:
-    """By which the tables of a claim name its statistics."""
+    """Letters by which the tables of a claim name its statistics."""
     statistics = [(statement.text, statement.statistic) for statement in claim.statements]
     return dict(zip(statistics, ascii_lowercase, strict=False))
 

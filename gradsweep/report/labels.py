@@ -26,17 +26,17 @@ _METRICS = {
 
 
 def metric_words(metric: str) -> str:
-    """`nuclear norm` for nuclear_norm; an unknown metric is its own name."""
+    """Give a metric in words: `nuclear norm` for nuclear_norm; an unknown one is its own name."""
     return _METRICS.get(metric, (metric.replace("_", " "), ""))[0]
 
 
 def metric_label(metric: str) -> str:
-    """Words with symbol or unit, for a heading or an axis: `nuclear norm Σσ`."""
+    """Give words with symbol or unit, for a heading or an axis: `nuclear norm Σσ`."""
     return " ".join(_METRICS.get(metric, (metric.replace("_", " "), ""))).strip()
 
 
 def projection_label(projection: str) -> str:
-    """`Q` for q; longer names (gate, up, down) stay as they are."""
+    """Give a projection's short name: `Q` for q; longer names (gate, up, down) stay as they are."""
     return projection.upper() if len(projection) == 1 else projection
 
 
@@ -45,12 +45,12 @@ def projection_list(projections: Sequence[str]) -> str:
 
 
 def level_label(cot: str) -> str:
-    """`no CoT` for none, `detailed CoT` for detailed."""
+    """Name a level: `no CoT` for none, `detailed CoT` for detailed."""
     return "no CoT" if cot == "none" else f"{cot} CoT"
 
 
 def level_phrase(cot: str) -> str:
-    """`without CoT` for none, `with detailed CoT` for detailed."""
+    """Name a level in a sentence: `without CoT` for none, `with detailed CoT` for detailed."""
     return "without CoT" if cot == "none" else f"with {cot} CoT"
 
 

@@ -46,21 +46,21 @@ def compare(args: Sequence[str], description: str) -> int:
     """
     given = _parser(description).parse_args(args)
     points = point_table(given.results)
-    found = pairs_of(points, given.first, given.second)
-    lines = found.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
-    ids = {*found.points["first_point_id"], *found.points["second_point_id"]}
+    pairs = pairs_of(points, given.first, given.second)
+    lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
+    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
     rows = rows_with_values(load_rows(given.results, ids), given.metric)
     # Points alone on their axes here may have variants among all that are stored.
     rows = rows.drop(*POINT_LABELS).join(points, on="point_id")
     contrasts = [contrast(rows, line, given.metric) for line in lines]
-    common = [one for one in contrasts if one.n_questions]
+    common = [each for each in contrasts if each.n_questions]
     if not common:
         raise DataError(
             f"{given.first} and {given.second} have no question in common: points pair by the "
             "questions that they measured, so take the same dataset, seed and enough samples"
         )
     out = Console(highlight=False, markup=False)
-    for line in _matching(found, len(contrasts) - len(common)):
+    for line in _matching(pairs, len(contrasts) - len(common)):
         out.print(Text(line, style="dim", overflow="fold"))
     _show(out, common)
     name = file_stem("compare", given.first, given.second)
@@ -148,28 +148,28 @@ def _matching(pairs: Pairs, without_questions: int) -> Iterator[str]:
         yield f"{without_questions} pairs have no question in common and are left out"
 
 
-def _show(out: Console, found: Sequence[Contrast]) -> None:
+def _show(out: Console, contrasts: Sequence[Contrast]) -> None:
     from gradsweep.report.contrast import contrast_table, names, sentence
 
-    for one in found:
-        out.print(contrast_table(one))
-    if len(found) > 1:
+    for each in contrasts:
+        out.print(contrast_table(each))
+    if len(contrasts) > 1:
         out.print(Text("\nall pairs", style="bold"))
-        for one in found:
-            out.print(Text(f"• {names(one).shared}: {sentence(one)}", overflow="fold"))
+        for each in contrasts:
+            out.print(Text(f"• {names(each).shared}: {sentence(each)}", overflow="fold"))
 
 
-def _figures(found: Sequence[Contrast], folder: Path) -> Iterator[Path]:
-    """Written one by one; their paths without the two suffixes."""
+def _figures(contrasts: Sequence[Contrast], folder: Path) -> Iterator[Path]:
+    """Write figures one by one, and give their paths without the two suffixes."""
     from gradsweep.report.contrast import names
     from gradsweep.report.figures import style
     from gradsweep.report.figures.contrast import draw_contrast
 
-    for one in found:
-        called = names(one)
+    for each in contrasts:
+        called = names(each)
         shared = [part for part in (called.shared.replace(" · ", "__"),) if part]
         sides = f"{called.first}-vs-{called.second}".replace(" · ", "-")
-        png, _ = style.save(draw_contrast(one), folder, *shared, sides, one.metric)
+        png, _ = style.save(draw_contrast(each), folder, *shared, sides, each.metric)
         yield png.with_suffix("")
 
 

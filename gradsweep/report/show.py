@@ -72,7 +72,7 @@ def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean"
 
 
 def report_rows(selection: Selection, loss: str = "mean") -> pl.DataFrame:
-    """The stored rows that a report is about; arguments and errors as `show_report`."""
+    """Read the stored rows that a report is about; arguments and errors as `show_report`."""
     rows = selection.of(load_rows(selection.results, selection.point_ids))
     return _of_summed_loss(selection, rows) if loss == "sum" else rows
 

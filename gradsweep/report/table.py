@@ -45,7 +45,7 @@ def _drawn(found: Sequence[Comparison]) -> Group:
 
 @dataclass(frozen=True)
 class ComparisonView:
-    """Draws one comparison to the width it is given."""
+    """Draw one comparison to the width it is given."""
 
     comparison: Comparison
 

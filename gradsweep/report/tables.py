@@ -100,9 +100,9 @@ def save_tables(
 def _statistics_table(
     measures: Measures, models: Mapping[str, str], dataset: str, chosen: pl.Expr
 ) -> TableFile:
-    found = statistics(measures).filter(chosen)
-    projections = values_in_reading_order(found, "projection")
-    lines = found.rename({"mad": "MAD"}).unpivot(
+    shown = statistics(measures).filter(chosen)
+    projections = values_in_reading_order(shown, "projection")
+    lines = shown.rename({"mad": "MAD"}).unpivot(
         _STATISTICS,
         index=["model", "cot", "correctness", "projection", "part"],
         variable_name="statistic",
@@ -110,8 +110,8 @@ def _statistics_table(
     keys = {
         "statistic": _STATISTICS,
         "part": ("all", *PARTS),
-        "cot": values_in_reading_order(found, "cot"),
-        "correctness": values_in_reading_order(found, "correctness"),
+        "cot": values_in_reading_order(shown, "cot"),
+        "correctness": values_in_reading_order(shown, "correctness"),
     }
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric),
@@ -137,7 +137,7 @@ def _statistics_table(
 def _differences_table(
     measures: Measures, models: Mapping[str, str], dataset: str, chosen: pl.Expr
 ) -> TableFile:
-    found = measures.differences_over_layers.filter(chosen).with_columns(
+    shown = measures.differences_over_layers.filter(chosen).with_columns(
         ratio=pl.col("irrelevant") / pl.col("correct"),
         top_layers=pl.col("top_layers").cast(pl.List(pl.String)).list.join(" "),
     )
@@ -147,11 +147,11 @@ def _differences_table(
         "top_layers": "layers",
         "n_questions": "questions",
     }
-    frame = in_reading_order(found.select("cot", "projection").unique())
+    frame = in_reading_order(shown.select("cot", "projection").unique())
     labels = {name: projection_label(name) for name in frame["projection"]}
     for model in models:
         named = {column: f"{model} {name}" for column, name in columns.items()}
-        of_model = found.filter(pl.col("model") == model).rename(named)
+        of_model = shown.filter(pl.col("model") == model).rename(named)
         frame = frame.join(
             of_model.select("cot", "projection", *named.values()),
             on=("cot", "projection"),

@@ -85,7 +85,7 @@ def samples_frame(results: Sequence[SampleResult]) -> pl.DataFrame:
 
 
 def rows_frame(results: Sequence[SampleResult]) -> pl.DataFrame:
-    """Columns: `ROW_SCHEMA`, then the user's own metrics in alphabetical order."""
+    """Make the table of rows: `ROW_SCHEMA`, then the user's own metrics in alphabetical order."""
     own = sorted({name for result in results for row in result.rows for name in row.own_metrics})
     columns = [name for name in ROW_SCHEMA if name not in ("sample_id", "question_id")]
     lines = [

@@ -173,15 +173,15 @@ def _interval(
 
 
 def _points(study: Study, trial: Trial) -> tuple[str, ...]:
-    """Those of the trial's points that are there."""
-    wanted = [axes for group in trial.groups for axes in group.values()]
-    return tuple(dict.fromkeys(study.points[axes] for axes in wanted if axes in study.points))
+    """The trial's points that are there."""
+    needed = [axes for group in trial.groups for axes in group.values()]
+    return tuple(dict.fromkeys(study.points[axes] for axes in needed if axes in study.points))
 
 
 def _missing(study: Study, trial: Trial) -> str:
     """What lacks and how to get it; empty when every point is there."""
-    wanted = [axes for group in trial.groups for axes in group.values()]
-    missing = [axes for axes in wanted if axes not in study.points]
+    needed = [axes for group in trial.groups for axes in group.values()]
+    missing = [axes for axes in needed if axes not in study.points]
     if not missing:
         return ""
     names = ", ".join(f"{m.model} {m.dataset} {m.cot} {m.correctness}" for m in missing)

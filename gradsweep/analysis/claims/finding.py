@@ -109,7 +109,7 @@ class ClaimVerdict:
 
 
 def findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
-    """One line per finding; the columns are the fields of `Finding`, in its order.
+    """Make a table of a line per finding; the columns are the fields of `Finding`, in its order.
 
     Verdicts are their words, point_ids a list of strings.
     """

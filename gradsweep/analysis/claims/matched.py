@@ -43,7 +43,7 @@ class Matched:
     _curves: dict[str, list[Floats]] = field(default_factory=dict, repr=False)
 
     def curves(self, name: str) -> list[Floats]:
-        """Mean curves of a condition: (1 + resamples, layers) for every projection."""
+        """Compute the mean curves of a condition: (1 + resamples, layers) for every projection."""
         if name not in self._curves:
             weights = self.weights[name]
             totals = weights.sum(axis=1, keepdims=True)
@@ -99,24 +99,28 @@ class Study:
         return tuple(dict.fromkeys(axes.dataset for axes in self.points if axes.model == model))
 
     def matched(self, groups: Sequence[Mapping[str, Axes]]) -> Matched:
-        """The conditions of `groups`; those of one group are paired question by question."""
+        """Match the conditions of `groups`; those of one group are paired question by question."""
         names = [name for group in groups for name in group]
         point_ids = {name: self.points[axes] for group in groups for name, axes in group.items()}
-        found = {name: self._of(point_ids[name]) for name in names}
-        projections = [p for p in found[names[0]] if all(p in found[name] for name in names)]
+        of_condition = {name: self._of(point_ids[name]) for name in names}
+        projections = [
+            p for p in of_condition[names[0]] if all(p in of_condition[name] for name in names)
+        ]
         values: dict[str, list[Floats]] = {}
         weights: dict[str, Floats] = {}
         counts, left_out = [], 0
-        layers = [_common(found[name][p].layers for name in names) for p in projections]
+        layers = [_common(of_condition[name][p].layers for name in names) for p in projections]
         for group in groups:
-            questions = _common(found[name][p].question_ids for name in group for p in projections)
+            questions = _common(
+                of_condition[name][p].question_ids for name in group for p in projections
+            )
             asked = _common(self._asked(point_ids[name]) for name in group)
             counts.append(len(questions))
             left_out += len(asked) - len(questions)
             for name in group:
                 weights[name] = self._weights_of(questions)
                 values[name] = [
-                    found[name][p].at(questions, of_layers)
+                    of_condition[name][p].at(questions, of_layers)
                     for p, of_layers in zip(projections, layers, strict=True)
                 ]
         return Matched(layers, values, weights, min(counts), left_out)
@@ -142,5 +146,5 @@ class Study:
 
 def _common(collections: Iterable[Iterable[_Member]]) -> tuple[_Member, ...]:
     """Members that all collections have, sorted."""
-    found = [set(collection) for collection in collections]
-    return tuple(sorted(set.intersection(*found))) if found else ()
+    sets = [set(collection) for collection in collections]
+    return tuple(sorted(set.intersection(*sets))) if sets else ()

@@ -68,7 +68,7 @@ def _gain(matched: Matched) -> NDArray[np.float64]:
 
 
 def pair(model: str, dataset: str, cot: str) -> dict[str, Axes]:
-    """The correct and the irrelevant point of a CoT level, named after level and kind."""
+    """Name the correct and the irrelevant point of a CoT level after level and kind."""
     kinds = (CORRECT, IRRELEVANT)
     return {f"{cot} {kind}": Axes(model, dataset, cot, kind) for kind in kinds}
 

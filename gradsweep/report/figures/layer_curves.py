@@ -41,7 +41,7 @@ class _PanelRow:
 
 
 def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Figure:
-    """Curves of one model and dataset: a column for every projection, four in 6.9 inches.
+    """Draw curves of one model and dataset: a column for every projection, four in 6.9 inches.
 
     The first row lays the CoT levels over each other, correct responses only; then each level
     has a row with correct (solid) against irrelevant responses (dashed, darker). Bands are 95 %
@@ -49,8 +49,9 @@ def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Fig
     levels can differ by a factor of ten. The first row is left out when fewer than two levels
     have correct responses, a level's row when it would only repeat the first one.
 
-    Raises `DataError` when `rows` is empty or has more than one model and dataset, and
-    `ConfigError` for an unknown metric or when two points share all four axes.
+    Raises:
+        DataError: `rows` is empty or has more than one model and dataset.
+        ConfigError: an unknown metric, or two points with the same axes and variant.
     """
     shown = with_model_labels(rows.select(*_GROUP, "variant").unique()).sort(_GROUP)
     if len(shown) != 1:
@@ -63,10 +64,12 @@ def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Fig
 def save_figures(
     rows: pl.DataFrame, folder: str | Path, metric: str = "nuclear_norm"
 ) -> list[Path]:
-    """Writes one figure of layer curves for every model and dataset: a PNG, then a PDF.
+    """Write one figure of layer curves for every model and dataset: a PNG, then a PDF.
 
-    Files are named model__dataset__metric. Raises `StoreError` when a file cannot be written,
-    and what `layer_curves_figure` raises.
+    Files are named model__dataset__metric.
+
+    Raises:
+        StoreError: a file cannot be written; and what `layer_curves_figure` raises.
     """
     written = []
     groups = in_reading_order(rows).group_by("model", "variant", "dataset", maintain_order=True)
@@ -98,7 +101,7 @@ def draw_layer_curves(by_layer: pl.DataFrame, metric: str) -> Figure:
 
 
 def draw_overview(by_layer: pl.DataFrame, metric: str) -> Figure:
-    """Datasets × projections of one model: levels by colour, irrelevant responses dashed.
+    """Draw datasets × projections of one model: levels by colour, irrelevant responses dashed.
 
     `by_layer` is `gradsweep.analysis.curves` of one model. The datasets have y axes of their
     own; a condition that is missing in one of them has no line there.
@@ -122,7 +125,7 @@ def draw_overview(by_layer: pl.DataFrame, metric: str) -> Figure:
 
 
 def bottom(by_layer: pl.DataFrame) -> float | None:
-    """Where y axes begin: at zero, or at None, below the lowest value, when some are negative."""
+    """Choose where y axes begin: at zero; at None, below the lowest value, if some are negative."""
     negative = any((by_layer[name] < 0).any() for name in ("mean", "ci_low"))
     return None if negative else 0.0
 
@@ -136,7 +139,7 @@ def draw_row(
     bottom: float | None,
     draw: Callable[[Axes, pl.DataFrame, str], None] | None = None,
 ) -> None:
-    """One row of panels, a projection each, with every condition of `by_layer`."""
+    """Draw one row of panels, a projection each, with every condition of `by_layer`."""
     last = int(by_layer["layer"].to_numpy().max())
     for projection, panel in zip(projections, panels, strict=True):
         of_panel = by_layer.filter(pl.col("projection") == projection)
@@ -149,7 +152,7 @@ def draw_row(
 
 
 def draw_curve(panel: Axes, curve: pl.DataFrame, colour: str) -> None:
-    """The mean of one condition with its band; a layer without a value leaves a gap."""
+    """Draw the mean of one condition with its band; a layer without a value leaves a gap."""
     layers = curve["layer"].to_numpy()
     irrelevant = curve["correctness"][0] == IRRELEVANT
     colour = style.darker(colour) if irrelevant else colour

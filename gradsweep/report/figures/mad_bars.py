@@ -20,7 +20,7 @@ _GROUP = 0.8
 
 
 def draw_mad_bars(mads: pl.DataFrame, metric: str) -> Figure | None:
-    """A panel each for all, early, middle and late layers, with a group of bars per projection.
+    """Draw a panel each for all, early, middle and late layers; a group of bars per projection.
 
     `mads` is `gradsweep.analysis.mean_absolute_difference` of one model and dataset. Correct
     responses are filled, irrelevant ones outlined. A part too small to have a MAD is left out;

@@ -18,7 +18,7 @@ TOP = 5
 
 
 def draw_relative_differences(differences: pl.DataFrame, metric: str) -> Figure | None:
-    """RD_i of one model by layer: a row of panels for each dataset, all levels in one panel.
+    """Draw RD_i of one model by layer: a row of panels for each dataset, all levels in one panel.
 
     `differences` is `gradsweep.analysis.relative_difference` of one model. Dots mark the five
     layers where RD is largest. None when no level of any dataset has a value.
@@ -50,16 +50,16 @@ def draw_relative_differences(differences: pl.DataFrame, metric: str) -> Figure 
 
 
 def _draw(panel: Axes, curve: pl.DataFrame, colour: str) -> None:
-    found = curve["relative_difference"].to_numpy()
+    values = curve["relative_difference"].to_numpy()
     panel.plot(
         curve["layer"].to_numpy(),
-        found,
+        values,
         color=colour,
         linewidth=style.LINE_POINTS,
         label=curve["cot"][0],
     )
     defined = curve.filter(pl.col("relative_difference").is_finite())
-    # Of equals the earlier layers, as in the tables.
+    # Among equals the earlier layers, as in the tables.
     top = defined.sort("relative_difference", descending=True, maintain_order=True).head(TOP)
     panel.plot(
         top["layer"].to_numpy(),

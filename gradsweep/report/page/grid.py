@@ -84,13 +84,13 @@ def _reasons(samples: pl.DataFrame) -> dict[str, list[str]]:
         .len()
         .sort("len", descending=True, maintain_order=True)
     )
-    found: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for line in counted.iter_rows(named=True):
         text = f"{line['len']} × {line['status']}" + (
             f" ({line['reason']})" if line["reason"] else ""
         )
-        found.setdefault(line["point_id"], []).append(text)
-    return {name: _first(texts) for name, texts in found.items()}
+        reasons.setdefault(line["point_id"], []).append(text)
+    return {name: _first(texts) for name, texts in reasons.items()}
 
 
 def _first(texts: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ class ReportPoint:
     n_stored: int
     """Samples with an outcome on disk."""
     n_bad: int
-    """Of these, the ones that could not be measured."""
+    """Stored samples that could not be measured."""
     note: str
     """Who is running it, or why it failed."""
     record: dict[str, Any]

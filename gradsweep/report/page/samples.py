@@ -27,7 +27,7 @@ _NOT_THE_DATA = ("model", "gradients", "store", "tracking", "sweep")
 def samples_by_point(
     stored: ReportPoints, rows: pl.DataFrame, metric: str
 ) -> dict[str, dict[str, Any]]:
-    """Point -> `outliers` and `bad_samples` (lists of plain dicts), and `without_text`, a reason.
+    """Collect, for each point, `outliers`, `bad_samples` (lists of dicts) and `without_text`, why.
 
     Results hold no text: it is read again from the data and taken only where the sample's hash
     is the same. Nothing is downloaded for it.
@@ -41,11 +41,11 @@ def samples_by_point(
         maintain_order="left",
     )
     bad = table.filter(pl.col("status") != SampleStatus.OK.value).sort("point_id", "index")
-    found = {}
+    by_point = {}
     for point in stored.points:
         texts, why_not = _texts(point.record)
         of_point = pl.col("point_id") == point.point_id
-        found[point.point_id] = {
+        by_point[point.point_id] = {
             "outliers": [
                 {**_plain(line), **_text(texts.get(line["sample_id"]))}
                 for line in outliers.filter(of_point).drop("point_id").iter_rows(named=True)
@@ -56,7 +56,7 @@ def samples_by_point(
             ],
             "without_text": why_not,
         }
-    return found
+    return by_point
 
 
 def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
