@@ -20,11 +20,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks.chromium import NoChromium, chromium
-from gradsweep.analysis import test_claims
+from gradsweep.analysis import evaluate_claims
 from gradsweep.records import Axes, SampleResult, SampleStatus, SpectrumRow
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.measures import measures
-from gradsweep.report.page import stored_points, write_page
+from gradsweep.report.measures import compute_measures
+from gradsweep.report.page import report_points, write_page
 from gradsweep.store import PointPaths, load_rows
 from gradsweep.store.point import open_point
 from gradsweep.store.selection import Selection
@@ -140,9 +140,9 @@ def write(results: Path) -> tuple[Path, float]:
     """Write the page as `report` does; return its path and the seconds it took, numbers too."""
     start = time.perf_counter()
     rows = load_rows(results)
-    computed = [measures(rows, metric) for metric in ("nuclear_norm", "sigma_ratio")]
-    findings = findings_markdown(test_claims(rows, "nuclear_norm"))
-    stored = stored_points(Selection(results), rows)
+    computed = [compute_measures(rows, metric) for metric in ("nuclear_norm", "sigma_ratio")]
+    findings = findings_markdown(evaluate_claims(rows, "nuclear_norm"))
+    stored = report_points(Selection(results), rows)
     page = write_page(results / "reports" / "all", rows, computed, findings, stored)
     return page, time.perf_counter() - start
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gradsweep.extraction import extract as extract
     from gradsweep.store.read import load_rows as load_rows
     from gradsweep.store.read import load_samples_table as load_samples_table
-    from gradsweep.store.status import point_statuses as point_statuses
+    from gradsweep.store.state import point_statuses as point_statuses
 
 _HOME = {
     "Config": "gradsweep.config",
@@ -42,7 +42,7 @@ _HOME = {
     "gradient_spectra": "gradsweep.engine.passes",
     "load_rows": "gradsweep.store.read",
     "load_samples_table": "gradsweep.store.read",
-    "point_statuses": "gradsweep.store.status",
+    "point_statuses": "gradsweep.store.state",
 }
 
 __version__ = "0.1.0"

@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.analysis.summary import summary_scalars
+from gradsweep.analysis.mad import summary_scalars
 from gradsweep.config import Config
 from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.engine.objectives import Objective, make_objective

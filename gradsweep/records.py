@@ -242,3 +242,7 @@ class Axes:
 
 
 AXES = tuple(f.name for f in fields(Axes))
+
+POINT_LABELS = (*AXES, "variant")
+"""Columns that name a point in a frame: its axes, and what tells points with the same axes apart
+(`seed=1`; empty where nothing has to)."""

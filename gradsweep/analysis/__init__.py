@@ -8,8 +8,8 @@ from gradsweep.analysis.bootstrap import bootstrap_interval as bootstrap_interva
 from gradsweep.analysis.claims import Finding as Finding
 from gradsweep.analysis.claims import Verdict as Verdict
 from gradsweep.analysis.claims import claim_verdicts as claim_verdicts
+from gradsweep.analysis.claims import evaluate_claims as evaluate_claims
 from gradsweep.analysis.claims import findings_frame as findings_frame
-from gradsweep.analysis.claims import test_claims as test_claims
 from gradsweep.analysis.curves import curve_means as curve_means
 from gradsweep.analysis.curves import curves as curves
 from gradsweep.analysis.layers import layer_parts as layer_parts

@@ -13,7 +13,7 @@ from gradsweep.errors import ConfigError
 def bootstrap_interval(
     values: NDArray[np.float64], *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Interval of the mean over samples, for every layer at once.
+    """Compute the interval of the mean over samples, for every layer at once.
 
     Whole samples are drawn with replacement, so that a sample's layers stay together. With w_b
     the number of times each of the n samples is drawn, m_b = w_b·values / n; the interval is
@@ -22,7 +22,9 @@ def bootstrap_interval(
 
     `values` is (n samples, layers); the two results are (layers,), lower and upper. They are NaN
     for fewer than two samples, which say nothing about spread, and when `resamples` is 0.
-    Raises `ConfigError` for a confidence outside (0, 1) or negative resamples.
+
+    Raises:
+        ConfigError: a confidence outside (0, 1) or negative resamples.
     """
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
@@ -40,7 +42,7 @@ def bootstrap_interval(
 # Points of a sweep mostly have the same number of samples, and the draw costs more than its use.
 @lru_cache(maxsize=2)
 def resampling_weights(n_samples: int, resamples: int, seed: int) -> NDArray[np.float64]:
-    """How often each sample is in each resample: (resamples, samples), rows sum to n_samples."""
+    """Draw each sample's number in each resample, (resamples, samples); rows sum to n_samples."""
     drawn = np.random.default_rng(seed).integers(n_samples, size=(resamples, n_samples))
     cells = drawn + n_samples * np.arange(resamples)[:, None]
     counts = np.bincount(cells.ravel(), minlength=resamples * n_samples)

@@ -10,7 +10,8 @@ import polars as pl
 from gradsweep.analysis.curves import complete_values, curves
 from gradsweep.analysis.mad import mean_absolute_difference
 from gradsweep.analysis.paired import paired_tests
-from gradsweep.records import AXES
+from gradsweep.analysis.pairs import paired_points
+from gradsweep.analysis.rows import whole_matrices
 
 TOP_LAYERS = 5
 
@@ -23,7 +24,7 @@ class Contrast:
     tests: pl.DataFrame
     """Second minus first by projection (`paired_tests`), Holm-corrected over projections."""
     curves: pl.DataFrame
-    """Of both points (`gradsweep.analysis.curves`), over the common questions only."""
+    """Curves of both points (`gradsweep.analysis.curves`), over the common questions only."""
     mads: dict[tuple[str, str], float]
     """MAD over all layers, by (point_id, projection)."""
     differences: pl.DataFrame
@@ -37,12 +38,12 @@ class Contrast:
         return min(counts, default=0)
 
     def relative_difference(self, projection: str) -> float:
-        """Mean over the layers where it is defined; NaN when there are none."""
-        found = self._defined(projection)["relative_difference"].to_numpy()
-        return float(found.mean()) if len(found) else float("nan")
+        """Average RD over the layers where it is defined; NaN when there are none."""
+        defined = self._defined(projection)["relative_difference"].to_numpy()
+        return float(defined.mean()) if len(defined) else float("nan")
 
     def top_layers(self, projection: str) -> list[int]:
-        """At most five layers where it is largest, the largest first."""
+        """Find at most five layers where RD is largest, the largest first."""
         largest = self._defined(projection).sort(
             "relative_difference", descending=True, maintain_order=True
         )
@@ -57,9 +58,14 @@ def contrast(rows: pl.DataFrame, pair: pl.DataFrame, metric: str = "nuclear_norm
     """Compare the two points of `pair`, one line as `condition_pairs` gives them.
 
     Only questions with a finite value in every layer of both points count, so that curves, MAD,
-    RD and tests rest on the same questions. Raises `ConfigError` for an unknown metric.
+    RD and tests rest on the same questions.
+
+    Raises:
+        ConfigError: an unknown metric.
+        DataError: a projection with rows of single heads only.
     """
     first_id, second_id = pair.row(0, named=True)["first_point_id"], pair["second_point_id"][0]
+    rows = whole_matrices(rows)
     tests = paired_tests(rows, pair, metric)
     common = _common(rows, first_id, second_id, metric)
     shared = rows.join(common, on=("projection", "question_id"), how="semi")
@@ -82,17 +88,11 @@ def contrast(rows: pl.DataFrame, pair: pl.DataFrame, metric: str = "nuclear_norm
 
 
 def pair_of(points: pl.DataFrame, first_id: str, second_id: str) -> pl.DataFrame:
-    """Any two points as a line like those of `condition_pairs`.
+    """Set any two points against each other: a line like those of `condition_pairs`.
 
-    `points` has point_id and the axes, a line for each point.
+    `points` has point_id, the axes and variant, a line for each point.
     """
-    first, second = (
-        points.filter(pl.col("point_id") == name).row(0, named=True)
-        for name in (first_id, second_id)
-    )
-    line = {axis: first[axis] for axis in AXES}
-    line |= {f"second_{axis}": second[axis] for axis in AXES}
-    return pl.DataFrame([line | {"first_point_id": first_id, "second_point_id": second_id}])
+    return paired_points(_of(points, first_id), _of(points, second_id), same=())
 
 
 def _of(rows: pl.DataFrame, point_id: str) -> pl.DataFrame:

@@ -6,8 +6,13 @@ import numpy as np
 import polars as pl
 
 from gradsweep.analysis.bootstrap import bootstrap_interval
-from gradsweep.analysis.conditions import in_reading_order, require_metric
-from gradsweep.records import AXES
+from gradsweep.analysis.rows import in_reading_order, require_metric, whole_matrices
+from gradsweep.errors import DataError
+from gradsweep.records import POINT_LABELS, ROW_KEY
+from gradsweep.store.frames import require_known_keys
+
+ROUNDING = 1e-5
+"""Relative difference of values that count as the same: what metrics are accurate to."""
 
 _CURVE = ("point_id", "projection", "layer")
 _STATISTICS: dict[str, pl.DataType] = {
@@ -19,21 +24,27 @@ _STATISTICS: dict[str, pl.DataType] = {
 
 
 def complete_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """Values of `metric` for the samples that have one in every layer of a projection.
+    """Take the values of `metric` for the samples that have one in every layer of a projection.
 
     A sample with a value that is missing or not finite in some layer, or in a row that failed
     its checksum (`finite` is false), is left out of that projection altogether, as in the
     paper's scripts: otherwise neighbouring layers would be means over different samples. A
-    layer in which no sample at all has a value is left out instead of all samples. A sample
-    whose rows are there twice counts once.
+    layer in which no sample at all has a value is left out instead of all samples. Values are
+    those of whole matrices (`whole_matrices`). A sample whose rows are there twice, as after two
+    writers, counts once.
 
     Columns: point_id, projection, sample_id, question_id, layer, value; sorted in that order,
     so that the order of `rows` changes nothing.
+
+    Raises:
+        DataError: rows of the same sample, projection and layer differ in a column that is not
+            known here, or in their value; or a projection has rows of heads only.
     """
+    rows = whole_matrices(rows)
     keys = ["point_id", "projection", "sample_id", "layer"]
     names = ["point_id", "projection", "sample_id", "question_id"]
     trusted = rows.filter("finite") if "finite" in rows.columns else rows
-    values = (
+    valued = (
         trusted.select(*keys, "question_id", pl.col(metric).cast(pl.Float64).alias("value"))
         # Numbers in the order of the names: sorted in half the time.
         .with_columns(
@@ -41,12 +52,29 @@ def complete_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
         )
         .filter(pl.col("value").is_finite())
         .sort(*keys, "question_id", "value")
-        .unique(subset=keys, keep="first", maintain_order=True)
     )
+    values = valued.unique(subset=keys, keep="first", maintain_order=True)
+    if len(values) < len(valued):
+        require_known_keys(rows, ("point_id", "sample_id"))
+        _require_same_values(valued, keys, metric)
     layers_of_curve = pl.col("layer").n_unique().over("point_id", "projection")
     layers_of_sample = pl.len().over("point_id", "projection", "sample_id")
     complete = values.filter(layers_of_sample == layers_of_curve)
     return complete.select(pl.col(names).cast(pl.String), "layer", "value")
+
+
+def _require_same_values(values: pl.DataFrame, keys: list[str], metric: str) -> None:
+    """Refuse rows that are there twice with values further apart than rounding."""
+    value = pl.col("value")
+    spread = values.group_by(keys).agg(low=value.min(), high=value.max())
+    apart = spread.filter(pl.col("high") - pl.col("low") > ROUNDING * pl.col("high").abs())
+    if len(apart):
+        first = apart.sort(keys).row(0, named=True)
+        raise DataError(
+            f"rows: {metric} of point {first['point_id']}, sample {first['sample_id']}, layer "
+            f"{first['layer']} {first['projection']} is there as {first['low']:g} and as "
+            f"{first['high']:g}; keep one row of each (sample, {', '.join(ROW_KEY)})"
+        )
 
 
 def curves(
@@ -57,16 +85,19 @@ def curves(
     resamples: int = 1000,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Mean of `metric` over the samples of each point, by projection and layer (paper section 3).
+    """Average `metric` over the samples of each point, by projection and layer (paper section 3).
 
     s_i = (1/n) Σ_x s_i(x) over the n samples that are complete (`complete_values`), with a
     seeded percentile bootstrap over samples (`bootstrap_interval`) around it.
 
     `rows` has one line per point, sample, layer and projection, as the store's reader gives it.
-    Columns: model, dataset, cot, correctness, point_id, projection, layer, mean, ci_low,
+    Columns: model, dataset, cot, correctness, variant, point_id, projection, layer, mean, ci_low,
     ci_high (in the metric's unit), n_samples. Where no sample has a value, mean and interval
     are NaN and n_samples is 0; with one sample, or `resamples=0`, only the interval is NaN.
-    Raises `ConfigError` for a metric that the rows do not have.
+
+    Raises:
+        ConfigError: a metric that the rows do not have, or impossible bootstrap settings.
+        DataError: as `complete_values`.
     """
     require_metric(rows, metric)
     statistics = [pl.DataFrame(schema={name: rows.schema[name] for name in _CURVE} | _STATISTICS)]
@@ -84,7 +115,7 @@ def curves(
             n_samples=pl.lit(len(values), dtype=pl.Int64),
         )
         statistics.append(curve.select(statistics[0].columns))
-    everywhere = rows.select(*AXES, *_CURVE).unique()
+    everywhere = whole_matrices(rows).select(*POINT_LABELS, *_CURVE).unique()
     joined = everywhere.join(pl.concat(statistics), on=_CURVE, how="left")
     return in_reading_order(
         joined.with_columns(
@@ -94,12 +125,12 @@ def curves(
 
 
 def curve_means(curves: pl.DataFrame) -> pl.DataFrame:
-    """Mean of each curve over its layers: (1/L) Σ_i s_i.
+    """Average each curve over its layers: (1/L) Σ_i s_i.
 
-    Columns: the axes, point_id, projection, mean, n_layers (layers that have a value; the mean
-    is over these, and NaN when there are none), n_samples (behind the curve).
+    Columns: the axes, variant, point_id, projection, mean, n_layers (layers that have a
+    value; the mean is over these, and NaN when there are none), n_samples (behind the curve).
     """
-    of_curve = [*AXES, "point_id", "projection"]
+    of_curve = [*POINT_LABELS, "point_id", "projection"]
     defined = pl.col("mean").is_finite()
     means = curves.group_by(of_curve).agg(
         pl.col("mean").filter(defined).mean().fill_null(np.nan),

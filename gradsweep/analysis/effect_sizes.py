@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class EffectSizes:
-    """Of paired differences, (columns,) each; NaN where it is not defined."""
+    """Effect sizes of paired differences, (columns,) each; NaN where one is not defined."""
 
     cohen_dz: Floats
     """Mean over standard deviation (n − 1) of the differences (Cohen, 1988)."""
@@ -32,7 +32,7 @@ class EffectSizes:
 def effect_sizes(
     differences: Floats, *, confidence: float = 0.95, resamples: int = 1000, seed: int = 0
 ) -> EffectSizes:
-    """Effect sizes of `differences` (n questions, columns), second condition minus first.
+    """Compute effect sizes of `differences` (n questions, columns), second condition minus first.
 
     Intervals are percentile bootstraps over questions, NaN for fewer than two questions and
     when `resamples` is 0. d_z is NaN where all differences are equal.
@@ -55,19 +55,19 @@ def effect_sizes(
 
 
 def quantiles(values: Floats, probabilities: tuple[float, ...]) -> Floats:
-    """Quantiles over the first axis of the resamples in which the statistic is defined.
+    """Compute quantiles over the first axis of the resamples in which the statistic is defined.
 
     A resample may draw one question n times, which has no spread. NaN where none is defined.
     """
     finite = np.where(np.isfinite(values), values, np.nan)
-    found = np.full((len(probabilities), *values.shape[1:]), np.nan)
+    results = np.full((len(probabilities), *values.shape[1:]), np.nan)
     defined = ~np.isnan(finite).all(axis=0)
-    found[:, defined] = np.nanquantile(finite[:, defined], probabilities, axis=0)
-    return found
+    results[:, defined] = np.nanquantile(finite[:, defined], probabilities, axis=0)
+    return results
 
 
 def cohen_dz(differences: Floats, weights: Floats) -> Floats:
-    """d_z with every question counted `weights` times, (resamples, questions).
+    """Compute d_z with every question counted `weights` times, (resamples, questions).
 
     The result is (resamples, columns); NaN where the differences have no spread.
     """
@@ -95,7 +95,7 @@ def _rank_biserials(differences: Floats, weights: Floats) -> Floats:
 
 
 def _rank_biserial(differences: Floats, weights: Floats) -> Floats:
-    """Of one column (questions,): (resamples,). Copies of a question share its mid-rank."""
+    """Compute one column (questions,): (resamples,). Copies of a question share its mid-rank."""
     counted = np.flatnonzero(differences)
     if not len(counted):
         return np.full(len(weights), np.nan)

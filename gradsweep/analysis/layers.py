@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from gradsweep.analysis.conditions import in_reading_order
-from gradsweep.records import AXES
+from gradsweep.analysis.rows import in_reading_order
+from gradsweep.records import POINT_LABELS
 
 PARTS = ("early", "middle", "late")
 
@@ -15,7 +15,7 @@ _PAPER_PARTS = {26: (7, 13, 6), 28: (7, 14, 7), 32: (10, 10, 12), 42: (12, 18, 1
 
 
 def layer_parts(n_layers: int) -> tuple[int, int, int]:
-    """Number of (early, middle, late) layers of a model; they sum to `n_layers`.
+    """Cut a model into (early, middle, late) layers; the numbers sum to `n_layers`.
 
     The paper's cuts where it has a model of that depth, otherwise thirds with the remainder in
     the middle: 30 gives 10, 10, 10 and 16 gives 5, 6, 5.
@@ -27,14 +27,14 @@ def layer_parts(n_layers: int) -> tuple[int, int, int]:
 
 
 def part_means(curves: pl.DataFrame) -> pl.DataFrame:
-    """Mean of each curve over all layers and over the layers of each part.
+    """Average each curve over all layers and over the layers of each part.
 
-    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, point_id,
+    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, variant, point_id,
     projection, part (all, early, middle, late), mean (in the metric's unit), n_layers (layers
     that have a value: the mean is over these, and NaN when there are none), n_samples (behind
     the curve). A part without layers, in a model of one or two, has no line.
     """
-    of_curve = [*AXES, "point_id", "projection"]
+    of_curve = [*POINT_LABELS, "point_id", "projection"]
     depth = (pl.col("layer").max() + 1).over(of_curve)
     with_depth = curves.with_columns(depth=depth)
     parts = pl.concat(

@@ -6,35 +6,60 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.conditions import in_reading_order
+from gradsweep.analysis.curves import curve_means, curves
 from gradsweep.analysis.layers import PARTS, layer_parts
-from gradsweep.records import AXES
+from gradsweep.analysis.rows import in_reading_order, whole_matrices
+from gradsweep.records import POINT_LABELS
+from gradsweep.store.frames import metric_columns
 
 
 def mean_absolute_difference(curves: pl.DataFrame) -> pl.DataFrame:
-    """MAD of each mean curve, over all layers and inside each part (paper section 3).
+    """Compute the MAD of each mean curve, over all layers and inside each part (paper section 3).
 
     MAD = 1/(L−1) Σ_{i=0}^{L−2} |s_{i+1} − s_i| for `all`. A part with layers a..b−1 takes the
     b−a−1 differences between two of its own layers; the steps from early to middle and from
     middle to late belong to no part, so the parts do not average to `all`. This is how the
     paper cuts. Sizes of the parts: `layer_parts`.
 
-    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, point_id,
+    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, variant, point_id,
     projection, part (all, early, middle, late), mad (in the metric's unit), n_differences.
     Differences with a layer that has no value are left out and not counted; with none left
     (one layer, say) mad is NaN and n_differences 0.
     """
-    of_curve = [*AXES, "point_id", "projection"]
-    found = []
+    of_curve = [*POINT_LABELS, "point_id", "projection"]
+    lines = []
     for key, curve in curves.group_by(of_curve, maintain_order=True):
         steps = np.abs(np.diff(_by_layer(curve)))
         for part, (start, stop) in _steps_of_parts(len(steps) + 1).items():
             defined = steps[start:stop][np.isfinite(steps[start:stop])]
             mad = float(defined.mean()) if len(defined) else np.nan
-            found.append((*key, part, mad, len(defined)))
+            lines.append((*key, part, mad, len(defined)))
     schema = {name: curves.schema[name] for name in of_curve}
     schema |= {"part": pl.String(), "mad": pl.Float64(), "n_differences": pl.Int64()}
-    return in_reading_order(pl.DataFrame(found, schema=schema, orient="row"))
+    return in_reading_order(pl.DataFrame(lines, schema=schema, orient="row"))
+
+
+def summary_scalars(rows: pl.DataFrame) -> dict[str, float]:
+    """Sum one point's rows up: `<metric>_mean_<projection>` and `mad_<metric>_<projection>`.
+
+    Means are over layers of the mean curve (`curves`), for every metric that the rows have. A
+    metric without any value in a projection (a cosine that was not asked for) has no scalars, nor
+    has a projection of which only single heads were measured.
+    `rows` needs no columns for point and axes.
+    """
+    of_one_point = whole_matrices(rows, strict=False).with_columns(
+        pl.lit("").alias(name) for name in ("point_id", *POINT_LABELS)
+    )
+    scalars: dict[str, float] = {}
+    for metric in metric_columns(rows):
+        has_value = pl.col(metric).cast(pl.Float64).is_finite()
+        curve = curves(of_one_point.filter(has_value), metric, resamples=0)
+        for row in curve_means(curve).iter_rows(named=True):
+            scalars[f"{metric}_mean_{row['projection']}"] = row["mean"]
+        unevenness = mean_absolute_difference(curve).filter(part="all")
+        for row in unevenness.iter_rows(named=True):
+            scalars[f"mad_{metric}_{row['projection']}"] = row["mad"]
+    return scalars
 
 
 def _by_layer(curve: pl.DataFrame) -> NDArray[np.float64]:

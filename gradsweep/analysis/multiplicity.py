@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 def holm(p_values: Floats) -> Floats:
-    """Step-down Bonferroni (Holm, 1979): bounds the chance of any false discovery.
+    """Adjust by step-down Bonferroni (Holm, 1979), which bounds the chance of any false discovery.
 
     With p₍₁₎ ≤ … ≤ p₍ₘ₎ the adjusted p₍ᵢ₎ is max over j ≤ i of min(1, (m − j + 1) p₍ⱼ₎).
     """
@@ -25,7 +25,9 @@ def holm(p_values: Floats) -> Floats:
 
 
 def benjamini_hochberg(p_values: Floats) -> Floats:
-    """Step-up procedure (Benjamini & Hochberg, 1995): bounds the false discovery rate.
+    """Adjust by the step-up procedure (Benjamini & Hochberg, 1995).
+
+    It bounds the false discovery rate.
 
     The adjusted p₍ᵢ₎ is min over j ≥ i of min(1, m p₍ⱼ₎ / j).
     """
@@ -44,9 +46,10 @@ CORRECTIONS: dict[str, Callable[[Floats], Floats]] = {
 
 
 def adjusted_p_values(p_values: Floats, correction: str) -> Floats:
-    """`p_values` (m,) of one family, adjusted. A NaN stays NaN and is no member of the family.
+    """Adjust `p_values` (m,) of one family. A NaN stays NaN and is no member of the family.
 
-    Raises `ConfigError` for an unknown correction.
+    Raises:
+        ConfigError: an unknown correction.
     """
     if correction not in CORRECTIONS:
         allowed = ", ".join(CORRECTIONS)

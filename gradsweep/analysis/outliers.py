@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import polars as pl
 
-from gradsweep.analysis.conditions import require_metric
+from gradsweep.analysis.rows import require_metric, whole_matrices
 
 
 def sample_outliers(
     rows: pl.DataFrame, metric: str = "nuclear_norm", largest: int = 5
 ) -> pl.DataFrame:
-    """The `largest` samples of each point by distance from the point's median, farthest first.
+    """Find the `largest` samples of each point by distance from the point's median, farthest first.
 
     A sample's value is the mean of `metric` over its layers and projections; values that are not
     finite, and rows that failed their checksum, do not count.
 
     Columns: point_id, sample_id, question_id, value, median (of all samples of the point; both
     in the metric's unit). A point without any value has no lines.
-    Raises `ConfigError` for a metric that the rows do not have.
+
+    Raises:
+        ConfigError: a metric that the rows do not have.
+        DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
+    rows = whole_matrices(rows)
     trusted = rows.filter("finite") if "finite" in rows.columns else rows
     of_sample = ("point_id", "sample_id", "question_id")
     values = (
@@ -31,7 +35,7 @@ def sample_outliers(
     )
     distance = (pl.col("value") - pl.col("median")).abs()
     return (
-        # Of equals the same ones in every run.
+        # Equals are the same ones in every run.
         values.sort(pl.col("point_id"), -distance, "sample_id")
         .group_by("point_id", maintain_order=True)
         .head(largest)

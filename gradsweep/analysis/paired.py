@@ -11,14 +11,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import bootstrap_interval
-from gradsweep.analysis.conditions import in_reading_order, require_metric
 from gradsweep.analysis.effect_sizes import effect_sizes
 from gradsweep.analysis.multiplicity import adjusted_p_values
 from gradsweep.analysis.pairs import model_pairs
 from gradsweep.analysis.questions import QuestionValues, question_values
+from gradsweep.analysis.rows import in_reading_order, require_metric, whole_matrices
 from gradsweep.analysis.sign_flip import sign_flip_p_values
 from gradsweep.errors import ConfigError
-from gradsweep.records import AXES
+from gradsweep.records import POINT_LABELS
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +43,7 @@ def paired_tests(
     flips: int = 9999,
     seed: int = 0,
 ) -> pl.DataFrame:
-    """Second minus first condition of every pair, over the questions that both have.
+    """Test second minus first condition of every pair, over the questions that both have.
 
     Questions pair by `question_id`. With `by="projection"` a question's value is its mean over
     the layers that both points have, with `by="layer"` every layer is tested. Only questions
@@ -57,9 +57,12 @@ def paired_tests(
     (`EffectSizes`); n_questions, n_left_out. All NaN and n_questions 0 without a common
     question.
 
-    Raises `ConfigError` for an unknown metric, `by` or correction.
+    Raises:
+        ConfigError: an unknown metric, `by` or correction.
+        DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
+    rows = whole_matrices(rows)
     if by not in _UNITS:
         raise ConfigError(f"by={by} is unknown; allowed are {', '.join(_UNITS)}")
     points = {str(key[0]): frame for key, frame in rows.group_by("point_id")}
@@ -85,10 +88,10 @@ def base_and_instruct(
     named: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> pl.DataFrame:
-    """Instruct models next to their base models, in every condition that both have.
+    """Compare instruct models with their base models, in every condition that both have.
 
     Models pair by name, or as `named` says (`model_pairs`); `settings` are those of
-    `paired_tests`. Columns: base and instruct (model names), dataset, cot, correctness,
+    `paired_tests`. Columns: base and instruct (model names), dataset, cot, correctness, variant,
     base_point_id, instruct_point_id, projection (and layer), base_mean, instruct_mean, ratio
     (instruct over base), then those of `paired_tests` from difference on, which is instruct
     minus base. The two usually differ in their prompt format too (plain and chat).
@@ -97,11 +100,12 @@ def base_and_instruct(
     names = {"model": "base", "second_model": "instruct"}
     names |= {"first_point_id": "base_point_id", "second_point_id": "instruct_point_id"}
     names |= {"first_mean": "base_mean", "second_mean": "instruct_mean"}
-    renamed = tests.drop(f"second_{axis}" for axis in AXES if axis != "model").rename(names)
+    labels = [name for name in POINT_LABELS if name != "model"]
+    renamed = tests.drop(f"second_{name}" for name in labels).rename(names)
     ratio = pl.col("instruct_mean") / pl.col("base_mean")
     ratio = pl.when(pl.col("base_mean") != 0).then(ratio).otherwise(np.nan).alias("ratio")
     columns = renamed.columns
-    front = ["base", "instruct", *(axis for axis in AXES if axis != "model")]
+    front = ["base", "instruct", *labels]
     rest = [name for name in columns if name not in front]
     after = rest.index("instruct_mean") + 1
     return renamed.select(*front, *rest[:after], ratio, *rest[after:])

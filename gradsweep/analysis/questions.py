@@ -25,7 +25,7 @@ class QuestionValues:
     """(questions, layers), the mean over a question's samples where it has several."""
 
     def at(self, question_ids: Sequence[str], layers: Sequence[int]) -> Floats:
-        """The values of these questions and layers: (questions, layers)."""
+        """Pick the values of these questions and layers: (questions, layers)."""
         row = {name: index for index, name in enumerate(self.question_ids)}
         column = {layer: index for index, layer in enumerate(self.layers)}
         cells = np.ix_([row[name] for name in question_ids], [column[layer] for layer in layers])
@@ -33,7 +33,7 @@ class QuestionValues:
 
 
 def question_values(rows: pl.DataFrame, metric: str) -> dict[str, QuestionValues]:
-    """Projection -> values of one point's `rows`.
+    """Arrange the values of one point's `rows`: projection -> values.
 
     Complete questions only (`complete_values`): a value that is not finite, or that failed its
     checksum, in some layer leaves the question out of that projection. A projection without
@@ -41,12 +41,12 @@ def question_values(rows: pl.DataFrame, metric: str) -> dict[str, QuestionValues
     """
     key = ("projection", "question_id", "layer")
     values = complete_values(rows, metric).group_by(key).agg(pl.col("value").mean()).sort(key)
-    found = {}
+    arranged = {}
     for (projection,), group in values.group_by("projection", maintain_order=True):
         layers = tuple(group["layer"].unique().sort())
-        found[str(projection)] = QuestionValues(
+        arranged[str(projection)] = QuestionValues(
             question_ids=tuple(group["question_id"].unique().sort()),
             layers=layers,
             values=group["value"].to_numpy().reshape(-1, len(layers)),
         )
-    return found
+    return arranged

@@ -18,11 +18,11 @@ SCALED = ("nuclear_norm", "sigma_max", "frobenius_norm")
 
 
 def sum_reduced(rows: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
-    """`rows` as they would be with the sum of the token losses instead of their mean.
+    """Scale `rows` to what they would be with the sum of the token losses instead of their mean.
 
     Args:
-        rows: of the store's reader, with any of the columns `SCALED` and `singular_values`.
-        samples: of the store's reader, for the same points: n_response_tokens per sample.
+        rows: from the store's reader, with any of the columns `SCALED` and `singular_values`.
+        samples: from the store's reader, for the same points: n_response_tokens per sample.
 
     Raises:
         DataError: `samples` does not have every sample of `rows`.

@@ -5,21 +5,23 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from gradsweep.analysis.conditions import (
+from gradsweep.analysis.curves import complete_values
+from gradsweep.analysis.pairs import paired_points
+from gradsweep.analysis.rows import (
     CORRECT,
     IRRELEVANT,
     in_reading_order,
     require_metric,
     require_one_point_per_condition,
+    whole_matrices,
 )
-from gradsweep.analysis.curves import complete_values
-from gradsweep.records import AXES
+from gradsweep.records import POINT_LABELS
 
-_PAIR = ("model", "dataset", "cot")
+_PAIR = ("model", "dataset", "cot", "variant")
 
 
 def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.DataFrame:
-    """RD by layer between the correct and irrelevant points of a model, dataset and CoT level.
+    """Compute RD by layer between the correct and irrelevant points of each CoT level.
 
     RD_i = |s_i − s'_i| / s_i with s the curve of the correct and s' that of the irrelevant
     responses (paper section 3: the correct curve is the unit). Both curves are means over the
@@ -29,14 +31,18 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
     The absolute value makes RD positive for noise too: with few samples compare it between CoT
     levels rather than with zero.
 
-    Columns: model, dataset, cot, point_id (the correct point), irrelevant_point_id, projection,
-    layer, correct (s_i), irrelevant (s'_i), relative_difference, n_questions. A level that has
-    only one of the two points has no lines. RD is NaN where s_i is zero or a curve has no
+    Columns: model, dataset, cot, variant, point_id (the correct point), irrelevant_point_id,
+    projection, layer, correct (s_i), irrelevant (s'_i), relative_difference, n_questions. A level
+    that has only one of the two points has no lines. RD is NaN where s_i is zero or a curve has no
     value; with no common question everything is NaN and n_questions 0.
-    Raises `ConfigError` for an unknown metric, or when two points share all four axes.
+
+    Raises:
+        ConfigError: an unknown metric, or two points with the same axes and variant.
+        DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
     require_one_point_per_condition(rows)
+    rows = whole_matrices(rows)
     pairs = _pairs(rows)
     values = complete_values(rows, metric)
     correct = values.join(pairs, on="point_id")
@@ -75,9 +81,9 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
 
 
 def relative_difference_means(differences: pl.DataFrame, top: int = 5) -> pl.DataFrame:
-    """RD averaged over layers, and the layers where it is largest (paper section 3: five).
+    """Average RD over layers, and find the layers where it is largest (paper section 3: five).
 
-    `differences` is the result of `relative_difference`. Columns: model, dataset, cot,
+    `differences` is the result of `relative_difference`. Columns: model, dataset, cot, variant,
     point_id, irrelevant_point_id, projection, correct and irrelevant (means of the two paired
     curves over layers), relative_difference (mean over the n_layers layers where it is defined,
     NaN when there are none), top_layers (at most `top`, the largest first, the earlier layer
@@ -108,11 +114,13 @@ def relative_difference_means(differences: pl.DataFrame, top: int = 5) -> pl.Dat
 
 
 def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
-    """The correct and the irrelevant point of each model, dataset and CoT level that has both."""
-    points = rows.select(*AXES, "point_id").unique()
-    correct = points.filter(pl.col("correctness") == CORRECT).drop("correctness")
-    irrelevant = points.filter(pl.col("correctness") == IRRELEVANT).drop("correctness")
-    return correct.join(irrelevant.rename({"point_id": "irrelevant_point_id"}), on=_PAIR)
+    """The correct and the irrelevant point of each model, dataset, CoT level and variant."""
+    points = rows.select(*POINT_LABELS, "point_id").unique()
+    correct, irrelevant = (
+        points.filter(pl.col("correctness") == kind) for kind in (CORRECT, IRRELEVANT)
+    )
+    ids = {"first_point_id": "point_id", "second_point_id": "irrelevant_point_id"}
+    return paired_points(correct, irrelevant, _PAIR).rename(ids).select(*_PAIR, *ids.values())
 
 
 def _means(values: pl.DataFrame, curve: list[str], name: str) -> pl.DataFrame:

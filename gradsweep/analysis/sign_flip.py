@@ -13,7 +13,7 @@ Floats = NDArray[np.float64]
 
 
 def sign_flip_p_values(differences: Floats, *, flips: int = 9999, seed: int = 0) -> Floats:
-    """Two-sided p-value of the mean paired difference, for every column (Fisher, 1935).
+    """Compute the two-sided p-value of the mean paired difference, for every column (Fisher, 1935).
 
     If the two conditions of a question could be swapped, d and −d were equally likely: the
     p-value is the share of sign patterns whose |mean| is at least the observed one. All 2ⁿ
@@ -22,7 +22,9 @@ def sign_flip_p_values(differences: Floats, *, flips: int = 9999, seed: int = 0)
     2010). The smallest p is therefore 1/(1 + flips), or 2/2ⁿ.
 
     `differences` is (n questions, columns); the result (columns,), NaN for no question.
-    Raises `ConfigError` for less than one flip.
+
+    Raises:
+        ConfigError: less than one flip.
     """
     if flips < 1:
         raise ConfigError(f"flips must be at least 1, got {flips}")

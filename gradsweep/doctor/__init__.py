@@ -5,7 +5,7 @@
 Comes after extraction in the order of imports. Only a trial pass (`examine`) imports torch.
 """
 
-from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.examination import Examination, examine, examine_stored
 
-__all__ = ["Check", "Examination", "Verdict", "examine", "examine_stored"]
+__all__ = ["Check", "Examination", "CheckState", "examine", "examine_stored"]

@@ -1,4 +1,4 @@
-"""What a check says: the record of this package."""
+"""What a check found: the record of this package."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 
-class Verdict(str, Enum):
+class CheckState(str, Enum):
+    """How bad what a check has seen is."""
+
     OK = "ok"
     WARNING = "warning"
     """The numbers can be used, once a reader knows this."""
@@ -21,7 +23,7 @@ class Check:
     """One known failure signature, looked for."""
 
     name: str
-    verdict: Verdict
+    state: CheckState
     finding: str
     """What was seen, with its numbers: half a sentence without a full stop."""
     remedy: str = ""
@@ -29,5 +31,5 @@ class Check:
 
 
 def share(part: int, whole: int) -> str:
-    """`3 of 40 (8 %)`."""
+    """Give a share in words: `3 of 40 (8 %)`."""
     return f"{part} of {whole} ({100 * part / max(whole, 1):.0f} %)"

@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from gradsweep.analysis.conditions import in_reading_order
+from gradsweep.analysis.rows import in_reading_order
 from gradsweep.config.composition import BUILT_IN, ConfigSource, add_source_flags, source_of
-from gradsweep.doctor.check import Verdict
+from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
 from gradsweep.doctor.show import examination_view, summary_line
 from gradsweep.doctor.texts import Texts
@@ -19,7 +19,8 @@ from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
 from gradsweep.records import AXES
 from gradsweep.store import PointPaths
-from gradsweep.store.lookup import find_point, stored_points
+from gradsweep.store.points import find_point, point_table
+from gradsweep.store.variants import with_model_labels
 
 _ALLOWED = (
     "doctor takes a stored point (its id or the beginning of it), a results folder, or the "
@@ -88,8 +89,8 @@ def _stored(words: Sequence[str], load: bool) -> list[Examination]:
     results = Path(folders[0]) if folders else Path("results")
     if not names and load:
         raise ConfigError("doctor --load takes the id of one stored point")
-    wanted = find_point(results, names[0]).point_id if names else None
-    titles = dict(_titles(results, wanted))
+    asked = find_point(results, names[0]).point_id if names else None
+    titles = dict(_titles(results, asked))
     with progress_console.status(f"checking {len(titles)} points …"):
         if load:
             ((point_id, title),) = titles.items()
@@ -101,10 +102,10 @@ def _stored(words: Sequence[str], load: bool) -> list[Examination]:
         ]
 
 
-def _titles(results: Path, wanted: str | None) -> Iterator[tuple[str, str]]:
+def _titles(results: Path, asked: str | None) -> Iterator[tuple[str, str]]:
     """Points in the order in which they are read, by id."""
-    for line in in_reading_order(stored_points(results)).to_dicts():
-        if wanted in (None, line["point_id"]):
+    for line in with_model_labels(in_reading_order(point_table(results))).to_dicts():
+        if asked in (None, line["point_id"]):
             name = " · ".join(line[axis] for axis in AXES)
             yield line["point_id"], f"{name}  ({line['point_id']})"
 
@@ -113,7 +114,7 @@ def _show(found: Sequence[Examination]) -> int:
     out = Console(highlight=False, markup=False)
     for examination in found:
         out.print(examination_view(examination, every_check=len(found) == 1))
-    unchecked = {c.name for one in found for c in one.checks if c.verdict is Verdict.NOT_CHECKED}
+    unchecked = {c.name for one in found for c in one.checks if c.state is CheckState.NOT_CHECKED}
     if len(found) > 1 and unchecked:
         out.print(
             Text(
@@ -123,4 +124,4 @@ def _show(found: Sequence[Examination]) -> int:
             )
         )
     out.print(summary_line(found))
-    return int(any(one.count(Verdict.PROBLEM) for one in found))
+    return int(any(one.count(CheckState.PROBLEM) for one in found))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from gradsweep.analysis.pairs import is_instruct
 from gradsweep.config import ModelConfig, Prompt
-from gradsweep.doctor.check import Check, Verdict, share
+from gradsweep.doctor.check import Check, CheckState, share
 from gradsweep.models.encode import SYSTEM_PROMPT, chat_prefix
 from gradsweep.records import EncodedSample, SampleResult
 
@@ -32,7 +32,7 @@ MANY_BAD = 0.5
 
 
 def check_prompt(model: ModelConfig, tokenizer: PreTrainedTokenizerBase | None = None) -> Check:
-    """Whether an instruct model gets its chat template; with a tokenizer, what it writes.
+    """Check whether an instruct model gets its chat template; with a tokenizer, what it writes.
 
     Whether a model is an instruct model is told by the words of its name and source.
     """
@@ -42,28 +42,28 @@ def check_prompt(model: ModelConfig, tokenizer: PreTrainedTokenizerBase | None =
     if model.prompt is Prompt.plain and instruct:
         return Check(
             PROMPT,
-            Verdict.WARNING,
+            CheckState.WARNING,
             f"{model.name} is an instruct model and gets plain text",
             "use model.prompt=chat, unless this is the comparison that you want",
         )
     if model.prompt is Prompt.plain or tokenizer is None:
-        return Check(PROMPT, Verdict.OK, f"model.prompt={model.prompt.name}")
+        return Check(PROMPT, CheckState.OK, f"model.prompt={model.prompt.name}")
     if SYSTEM_PROMPT in chat_prefix(tokenizer, "Hello"):
-        return Check(PROMPT, Verdict.OK, f"chat template with the system turn {SYSTEM_PROMPT!r}")
-    return Check(PROMPT, Verdict.OK, "chat template without a system turn: it takes none")
+        return Check(PROMPT, CheckState.OK, f"chat template with the system turn {SYSTEM_PROMPT!r}")
+    return Check(PROMPT, CheckState.OK, "chat template without a system turn: it takes none")
 
 
 def check_bos(samples: Sequence[EncodedSample], tokenizer: PreTrainedTokenizerBase) -> Check:
-    """Exactly one BOS in front where the tokenizer puts one, at most one elsewhere."""
+    """Check for exactly one BOS in front where the tokenizer puts one, at most one elsewhere."""
     bos = tokenizer.bos_token_id
     if bos is None:
-        return Check(BOS, Verdict.OK, "the tokenizer has none")
+        return Check(BOS, CheckState.OK, "the tokenizer has none")
     counts = Counter(_leading(sample.input_ids, bos) for sample in samples)
     doubled = sum(n for leading, n in counts.items() if leading > 1)
     if doubled:
         return Check(
             BOS,
-            Verdict.PROBLEM,
+            CheckState.PROBLEM,
             f"{share(doubled, len(samples))} samples begin with more than one "
             f"{tokenizer.bos_token}",
             "the text has one already: take it out of the prompts or of the chat template, or "
@@ -74,14 +74,14 @@ def check_bos(samples: Sequence[EncodedSample], tokenizer: PreTrainedTokenizerBa
     if adds and missing:
         return Check(
             BOS,
-            Verdict.PROBLEM,
+            CheckState.PROBLEM,
             f"{share(missing, len(samples))} samples lack {tokenizer.bos_token}, which the "
             "tokenizer puts in front of a text",
             "add {{ bos_token }} to the chat template, or use model.prompt=plain",
         )
     if adds or not missing:
-        return Check(BOS, Verdict.OK, f"one {tokenizer.bos_token} in front of every sample")
-    return Check(BOS, Verdict.OK, "none in front, as the tokenizer has it")
+        return Check(BOS, CheckState.OK, f"one {tokenizer.bos_token} in front of every sample")
+    return Check(BOS, CheckState.OK, "none in front, as the tokenizer has it")
 
 
 def _leading(input_ids: Sequence[int], token: int) -> int:
@@ -90,41 +90,41 @@ def _leading(input_ids: Sequence[int], token: int) -> int:
 
 
 def check_outcomes(statuses: Sequence[str], reasons: Sequence[str]) -> Check:
-    """How many samples can be measured, or were. `reasons` are those of the others."""
+    """Count the samples that can be measured, or were; `reasons` are those of the others."""
     bad = sum(status != "ok" for status in statuses)
     if not statuses:
-        return Check(SAMPLES, Verdict.PROBLEM, "there are none", "run the point first")
+        return Check(SAMPLES, CheckState.PROBLEM, "there are none", "run the point first")
     if not bad:
-        return Check(SAMPLES, Verdict.OK, f"all {len(statuses)} can be measured")
+        return Check(SAMPLES, CheckState.OK, f"all {len(statuses)} can be measured")
     (first, count), *_ = Counter(reasons).most_common()
     finding = f"{share(bad, len(statuses))} cannot be measured; {count} of them: {first}"
-    verdict = Verdict.PROBLEM if bad >= MANY_BAD * len(statuses) else Verdict.WARNING
-    return Check(SAMPLES, verdict, finding, "mend or leave out these samples")
+    state = CheckState.PROBLEM if bad >= MANY_BAD * len(statuses) else CheckState.WARNING
+    return Check(SAMPLES, state, finding, "mend or leave out these samples")
 
 
 def check_truncation(n_truncated: int, n_samples: int, max_length: int) -> Check:
-    """How many samples lose response tokens at `model.max_length`."""
+    """Count the samples that lose response tokens at `model.max_length`."""
     finding = f"{share(n_truncated, n_samples)} samples are longer than {max_length} tokens"
     if n_truncated <= SOME_TRUNCATED * n_samples:
-        return Check(TRUNCATION, Verdict.OK, finding)
-    verdict = Verdict.PROBLEM if n_truncated >= MANY_TRUNCATED * n_samples else Verdict.WARNING
-    return Check(TRUNCATION, verdict, finding, "raise model.max_length")
+        return Check(TRUNCATION, CheckState.OK, finding)
+    state = CheckState.PROBLEM if n_truncated >= MANY_TRUNCATED * n_samples else CheckState.WARNING
+    return Check(TRUNCATION, state, finding, "raise model.max_length")
 
 
 def check_mask(samples: Sequence[EncodedSample], tokenizer: PreTrainedTokenizerBase) -> Check:
-    """Whether the tokens that carry the loss, decoded, are the response and nothing else.
+    """Check whether the tokens that carry the loss, decoded, are the response and nothing else.
 
     White space is not compared: tokenizers drop it at the start of what they decode. The first
     token may hold the end of the prompt too, where the tokenizer has no border between them.
     """
     wrong = [sample for sample in samples if not _covers_response(sample, tokenizer)]
     if not wrong:
-        return Check(MASK, Verdict.OK, f"decodes to exactly the response in all {len(samples)}")
+        return Check(MASK, CheckState.OK, f"decodes to exactly the response in all {len(samples)}")
     sample = wrong[0]
     masked = str(tokenizer.decode(sample.input_ids[sample.response_start :]))
     return Check(
         MASK,
-        Verdict.PROBLEM,
+        CheckState.PROBLEM,
         f"{share(len(wrong), len(samples))} samples carry loss on other tokens than the "
         f"response's; sample {sample.sample.index}: {_short(masked)} for "
         f"{_short(sample.sample.response)}",
@@ -151,7 +151,7 @@ def _covers_response(sample: EncodedSample, tokenizer: PreTrainedTokenizerBase) 
 
 
 def _squeezed(text: str) -> str:
-    """Without white space, and without half a character at the end of a text that was cut."""
+    """Text without white space, and without half a character at the end of a text that was cut."""
     return "".join(text.split()).rstrip("\ufffd")
 
 
@@ -163,6 +163,6 @@ def _short(text: str) -> str:
 def outcomes_of(
     encoded: Sequence[EncodedSample | SampleResult],
 ) -> tuple[list[EncodedSample], list[SampleResult]]:
-    """Samples that can be measured, and those that cannot, with their reason."""
+    """Part samples that can be measured from those that cannot, with their reason."""
     good = [one for one in encoded if isinstance(one, EncodedSample)]
     return good, [one for one in encoded if isinstance(one, SampleResult)]

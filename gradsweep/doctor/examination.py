@@ -8,12 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from gradsweep.config import Config
 from gradsweep.data import fingerprint, load_samples
-from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.encoding import (
     BOS,
     MASK,
@@ -26,13 +24,14 @@ from gradsweep.doctor.encoding import (
 )
 from gradsweep.doctor.gradients import check_loss, check_norms, check_projections, check_spectra
 from gradsweep.doctor.responses import IRRELEVANT, LEVELS
-from gradsweep.doctor.siblings import check_conditions, siblings
+from gradsweep.doctor.siblings import check_siblings
 from gradsweep.doctor.texts import Texts
-from gradsweep.errors import ConfigError, DataError, GradsweepError
+from gradsweep.errors import DataError, GradsweepError
 from gradsweep.identity import changes_since, science
 from gradsweep.records import EncodedSample, Sample, SampleStatus
 from gradsweep.store import PointPaths, load_rows, load_samples_table
-from gradsweep.store.read import read_config
+from gradsweep.store.points import comparable_points
+from gradsweep.store.read import read_config, stored_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -55,8 +54,8 @@ class Examination:
     example: Example | None = None
     """None where no tokenizer was loaded."""
 
-    def count(self, verdict: Verdict) -> int:
-        return sum(check.verdict is verdict for check in self.checks)
+    def count(self, state: CheckState) -> int:
+        return sum(check.state is state for check in self.checks)
 
 
 def examine(config: Config, title: str | None = None, commit: str | None = None) -> Examination:
@@ -89,8 +88,8 @@ def examine(config: Config, title: str | None = None, commit: str | None = None)
         else []
     )
     axes = config.axes
-    stored = siblings(config.results, science(config))
-    conditions = check_conditions(config.results, stored, axes.cot, axes.correctness)
+    stored = comparable_points(config.results, science(config))
+    conditions = check_siblings(config.results, stored, axes.cot, axes.correctness)
     return Examination(
         title or str(axes),
         (*checks, *trial, irrelevant, levels, conditions),
@@ -131,13 +130,13 @@ def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) ->
     samples = load_samples_table(paths.results, [paths.point_id])
     rows = load_rows(paths.results, [paths.point_id])
     axes = record["axes"]
-    stored = siblings(paths.results, record["science"])
+    stored = comparable_points(paths.results, record["science"])
     return Examination(
         title,
         (
             *_from_config(record, samples, texts or Texts(), _load_command(paths)),
             *_from_rows(record, samples, rows),
-            check_conditions(paths.results, stored, axes["cot"], axes["correctness"]),
+            check_siblings(paths.results, stored, axes["cot"], axes["correctness"]),
         ),
     )
 
@@ -150,26 +149,13 @@ def examine_again(paths: PointPaths, title: str) -> Examination:
         DataError: its data or its model have changed since.
     """
     record = read_config(paths)
-    config = _config(record)
+    config = stored_config(record)
     if changes := changes_since(config, record):
         raise DataError(
             f"{changes} since {paths.point_id} was measured: to load it would be to check another "
             "point; without --load, what is stored is checked"
         )
     return examine(config, title, record.get("model_commit"))
-
-
-def _config(record: dict[str, Any]) -> Config:
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), record["config"])
-        config = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"config.yaml of {record['point_id']} is of another version: {reason}"
-        ) from error
-    assert isinstance(config, Config)
-    return config
 
 
 def _load_command(paths: PointPaths) -> str:
@@ -186,10 +172,10 @@ def _from_config(
     checks = [
         check_outcomes(samples["status"].to_list(), bad["reason"].to_list()),
         check_truncation(int(samples["truncated"].sum()), len(samples), max_length),
-        *(Check(n, Verdict.NOT_CHECKED, "tokens are not stored", load) for n in (BOS, MASK)),
+        *(Check(n, CheckState.NOT_CHECKED, "tokens are not stored", load) for n in (BOS, MASK)),
     ]
     try:
-        config = _config(record)
+        config = stored_config(record)
         checks.insert(1, check_prompt(config.model))
         unchanged = fingerprint(config) == record["science"]["dataset"]["data"]
     except GradsweepError as error:
@@ -201,16 +187,16 @@ def _from_config(
 
 def _unknown_data(finding: str) -> list[Check]:
     remedy = "put the data back where config.yaml names them"
-    return [Check(name, Verdict.NOT_CHECKED, finding, remedy) for name in (IRRELEVANT, LEVELS)]
+    return [Check(name, CheckState.NOT_CHECKED, finding, remedy) for name in (IRRELEVANT, LEVELS)]
 
 
 def _from_rows(record: dict[str, Any], samples: pl.DataFrame, rows: pl.DataFrame) -> list[Check]:
-    wanted = record["science"]["gradients"]["projections"]
+    asked = record["science"]["gradients"]["projections"]
     measured = samples.filter(pl.col("status") == SampleStatus.OK.value)
     n_layers = int(rows["layer"].to_numpy().max()) + 1 if len(rows) else 0
     tried = samples.filter(pl.col("n_response_tokens") > 0)
     return [
-        check_projections(rows, wanted, n_layers),
+        check_projections(rows, asked, n_layers),
         check_loss(tried["loss"].to_list() or measured["loss"].to_list()),
         check_norms(rows),
         check_spectra(rows),

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from gradsweep.doctor.check import Check, Verdict, share
+from gradsweep.analysis.rows import whole_matrices
+from gradsweep.doctor.check import Check, CheckState, share
 from gradsweep.records import ALL_PROJECTIONS
 from gradsweep.report.labels import projection_label
 from gradsweep.report.numerals import distinct
@@ -32,16 +33,17 @@ MANY_FLAGGED = 0.05
 
 
 def check_projections(
-    rows: pl.DataFrame, wanted: Sequence[str], n_layers: int, covered: str = ""
+    rows: pl.DataFrame, asked: Sequence[str], n_layers: int, covered: str = ""
 ) -> Check:
-    """Whether every wanted projection of every layer has finite gradients that are not zero.
+    """Check whether every asked projection of every layer has finite gradients that are not zero.
 
     Args:
         rows: one line per (sample, layer, projection).
-        wanted: the projections that the point asks for.
+        asked: the projections that the point asks for.
         n_layers: of the model.
         covered: what is measured, in words; a count when empty.
     """
+    rows = whole_matrices(rows, strict=False)
     usable = rows.filter(pl.col("nuclear_norm").is_finite() & (pl.col("nuclear_norm") > 0))
     n_samples = rows["sample_id"].n_unique()
     counts = {
@@ -50,22 +52,22 @@ def check_projections(
     }
     lacking = {
         name: [layer for layer in range(n_layers) if counts.get((layer, name), 0) < n_samples]
-        for name in sorted(wanted, key=ALL_PROJECTIONS.index)
+        for name in sorted(asked, key=ALL_PROJECTIONS.index)
     }
     lacking = {name: layers for name, layers in lacking.items() if layers}
     if lacking or not n_samples:
         where = "; ".join(f"{projection_label(n)} {_layers(ls)}" for n, ls in lacking.items())
         return Check(
             PROJECTIONS,
-            Verdict.PROBLEM,
+            CheckState.PROBLEM,
             f"no gradient, a zero or one that is not finite, in layers {where}",
             "the model does not use these modules in its forward pass, or something blocks the "
             "gradient: look for hooks, adapters and detached outputs; python -m gradsweep verify "
             "compares with autograd",
         )
-    names = " ".join(sorted(wanted, key=ALL_PROJECTIONS.index))
+    names = " ".join(sorted(asked, key=ALL_PROJECTIONS.index))
     covered = covered or f"measured {names} in {n_layers} layers"
-    return Check(PROJECTIONS, Verdict.OK, f"{covered}; all finite and not zero")
+    return Check(PROJECTIONS, CheckState.OK, f"{covered}; all finite and not zero")
 
 
 def _layers(layers: Sequence[int]) -> str:
@@ -80,7 +82,7 @@ def _layers(layers: Sequence[int]) -> str:
 
 
 def check_loss(losses: Sequence[float], vocabulary: int | None = None) -> Check:
-    """Whether the mean loss (nats per response token) is below that of a guess, ln(vocabulary).
+    """Check that the mean loss (nats per response token) is below a guess's, ln(vocabulary).
 
     Args:
         losses: of the samples, NaN where there is none.
@@ -91,7 +93,7 @@ def check_loss(losses: Sequence[float], vocabulary: int | None = None) -> Check:
     if not known:
         return Check(
             LOSS,
-            Verdict.PROBLEM,
+            CheckState.PROBLEM,
             f"none of {len(losses)} is finite",
             "use model.dtype=bfloat16 or float32 (float16 overflows), and check the weights",
         )
@@ -101,37 +103,37 @@ def check_loss(losses: Sequence[float], vocabulary: int | None = None) -> Check:
     if mean > guess + 0.5:
         return Check(
             LOSS,
-            Verdict.PROBLEM,
+            CheckState.PROBLEM,
             f"{words}: worse than a guess",
             "model and tokenizer do not belong together, or the weights are not the trained ones",
         )
     if mean > 0.8 * guess:
         return Check(
             LOSS,
-            Verdict.WARNING,
+            CheckState.WARNING,
             f"{words}: little better than a guess",
             "check that the weights are trained, the prompt format and the BOS token",
         )
     if mean < 1e-3:
         return Check(
             LOSS,
-            Verdict.WARNING,
+            CheckState.WARNING,
             f"{words}: the model knows the responses, and gradients vanish",
             "look whether the prompt holds the response, or the model was trained on it",
         )
     if len(known) < len(losses):
         bad = share(len(losses) - len(known), len(losses))
         remedy = "use model.dtype=bfloat16 or float32; empty responses have none either"
-        return Check(LOSS, Verdict.WARNING, f"{words}; {bad} have none", remedy)
-    return Check(LOSS, Verdict.OK, words)
+        return Check(LOSS, CheckState.WARNING, f"{words}; {bad} have none", remedy)
+    return Check(LOSS, CheckState.OK, words)
 
 
 def check_norms(rows: pl.DataFrame) -> Check:
-    """Whether nuclear norms neither vanish nor explode, as a whole or in single layers."""
-    finite = rows.filter(pl.col("nuclear_norm").is_finite())
+    """Check whether nuclear norms neither vanish nor explode, as a whole or in single layers."""
+    finite = whole_matrices(rows, strict=False).filter(pl.col("nuclear_norm").is_finite())
     by_layer = finite.group_by("layer").agg(pl.col("nuclear_norm").median()).sort("layer")
     if by_layer.is_empty():
-        return Check(NORMS, Verdict.PROBLEM, "there are none", "see projections and loss")
+        return Check(NORMS, CheckState.PROBLEM, "there are none", "see projections and loss")
     typical = float(np.median(by_layer["nuclear_norm"].to_numpy()))
     values = by_layer["nuclear_norm"].to_numpy()
     low, middle, high = distinct([values.min(), float(np.median(values)), values.max()])
@@ -140,31 +142,33 @@ def check_norms(rows: pl.DataFrame) -> Check:
         what = "vanish" if typical <= VANISHING else "explode"
         return Check(
             NORMS,
-            Verdict.PROBLEM,
+            CheckState.PROBLEM,
             f"{words}: they {what}",
             "check the loss and the weights; in float16 use model.dtype=bfloat16 or float32",
         )
     dead = by_layer.filter(pl.col("nuclear_norm") < DEAD_LAYER * typical)["layer"].to_list()
     if dead:
         remedy = "something blocks the gradient there: look for hooks, adapters, pruned layers"
-        return Check(NORMS, Verdict.PROBLEM, f"{words}: nothing in layers {_layers(dead)}", remedy)
-    return Check(NORMS, Verdict.OK, words)
+        return Check(
+            NORMS, CheckState.PROBLEM, f"{words}: nothing in layers {_layers(dead)}", remedy
+        )
+    return Check(NORMS, CheckState.OK, words)
 
 
 def check_spectra(rows: pl.DataFrame) -> Check:
-    """Whether spectra agree with their factors (`checksum_error`) and are finite (`finite`)."""
+    """Check that spectra agree with their factors (`checksum_error`) and are finite (`finite`)."""
     flagged = len(rows) - int(rows["finite"].sum())
     if not len(rows):
-        return Check(SPECTRA, Verdict.PROBLEM, "there are none", "see projections and loss")
+        return Check(SPECTRA, CheckState.PROBLEM, "there are none", "see projections and loss")
     if not flagged:
         worst = rows["checksum_error"].fill_nan(None).to_numpy().max()
         return Check(
-            SPECTRA, Verdict.OK, f"all {len(rows)} agree with their factors (within {worst:.0e})"
+            SPECTRA, CheckState.OK, f"all {len(rows)} agree with their factors (within {worst:.0e})"
         )
-    verdict = Verdict.PROBLEM if flagged > MANY_FLAGGED * len(rows) else Verdict.WARNING
+    state = CheckState.PROBLEM if flagged > MANY_FLAGGED * len(rows) else CheckState.WARNING
     return Check(
         SPECTRA,
-        verdict,
+        state,
         f"{share(flagged, len(rows))} rows are flagged, and left out of every mean",
         "use gradients.solver=svd, or a dtype with a wider range (bfloat16, float32)",
     )

@@ -9,7 +9,7 @@ from statistics import median
 
 from gradsweep.data.answers import same, stated_answer
 from gradsweep.data.sentences import split_sentences
-from gradsweep.doctor.check import Check, Verdict, share
+from gradsweep.doctor.check import Check, CheckState, share
 from gradsweep.records import Sample
 
 IRRELEVANT = "irrelevant responses"
@@ -29,7 +29,7 @@ _OWN_FILE = "compare the two files; " + _GENERATED
 
 
 def check_irrelevant(correct: Sequence[Sample], irrelevant: Sequence[Sample]) -> Check:
-    """How many irrelevant responses are, or end on, the correct one, or share a sentence with it.
+    """Count irrelevant responses that are, or end on, the correct one, or share a sentence with it.
 
     A problem from a fifth of responses that did not change on (with them, the conditions are
     alike by construction); a warning when some are unchanged, keep their final answer or a
@@ -42,7 +42,7 @@ def check_irrelevant(correct: Sequence[Sample], irrelevant: Sequence[Sample]) ->
     if not pairs:
         return Check(
             IRRELEVANT,
-            Verdict.NOT_CHECKED,
+            CheckState.NOT_CHECKED,
             "correct and irrelevant responses have no question in common",
             "use data in which both kinds answer the same questions",
         )
@@ -61,10 +61,10 @@ def check_irrelevant(correct: Sequence[Sample], irrelevant: Sequence[Sample]) ->
         if count
     ]
     if not found:
-        return Check(IRRELEVANT, Verdict.OK, f"none of {n} keeps an answer or a sentence")
+        return Check(IRRELEVANT, CheckState.OK, f"none of {n} keeps an answer or a sentence")
     grave = identical >= MOST_IDENTICAL * n
-    verdict = Verdict.PROBLEM if grave else Verdict.WARNING
-    return Check(IRRELEVANT, verdict, ", ".join(found), _OWN_FILE if grave else _GENERATED)
+    state = CheckState.PROBLEM if grave else CheckState.WARNING
+    return Check(IRRELEVANT, state, ", ".join(found), _OWN_FILE if grave else _GENERATED)
 
 
 def _same_answer(correct: str, irrelevant: str) -> bool:
@@ -73,13 +73,13 @@ def _same_answer(correct: str, irrelevant: str) -> bool:
 
 
 def _sentences(response: str) -> set[str]:
-    """Its sentences in lower case, words alone, without those that anyone may write."""
+    """A text's sentences in lower case, words alone, without those that anyone may write."""
     words = (re.findall(r"\w+", sentence.casefold()) for sentence in split_sentences(response))
     return {" ".join(found) for found in words if len(found) >= _REAL_SENTENCE_WORDS}
 
 
 def check_levels(lengths: Mapping[str, Sequence[int]], unit: str = "tokens") -> Check:
-    """Whether the levels, given from fast to slow thinking, grow in length.
+    """Check whether the levels, given from fast to slow thinking, grow in length.
 
     Args:
         lengths: level -> lengths of its responses to the same questions, in `unit`.
@@ -88,7 +88,7 @@ def check_levels(lengths: Mapping[str, Sequence[int]], unit: str = "tokens") -> 
     medians = {level: median(found) for level, found in lengths.items() if found}
     if len(medians) < 2:
         there = ", ".join(medians) or "none"
-        return Check(LEVELS, Verdict.OK, f"these data have one level only ({there})")
+        return Check(LEVELS, CheckState.OK, f"these data have one level only ({there})")
     listed = " < ".join(f"{level} {value:g}" for level, value in medians.items())
     finding = f"median length in {unit}: {listed}"
     steps = [
@@ -97,7 +97,7 @@ def check_levels(lengths: Mapping[str, Sequence[int]], unit: str = "tokens") -> 
     ]
     shorter, longer, ratio = min(steps, key=lambda step: step[2])
     if ratio >= CLEARLY_LONGER:
-        return Check(LEVELS, Verdict.OK, finding)
+        return Check(LEVELS, CheckState.OK, finding)
     finding = f"{finding.replace(' <', ',')}; {longer} is {ratio:.2f} times as long as {shorter}"
     remedy = f"look whether the responses of {longer} are in the right field or file"
-    return Check(LEVELS, Verdict.PROBLEM if ratio <= 1 else Verdict.WARNING, finding, remedy)
+    return Check(LEVELS, CheckState.PROBLEM if ratio <= 1 else CheckState.WARNING, finding, remedy)

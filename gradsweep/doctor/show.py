@@ -9,14 +9,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.examination import Examination, Example
 
 _STYLES = {
-    Verdict.OK: "green",
-    Verdict.WARNING: "yellow",
-    Verdict.PROBLEM: "bold red",
-    Verdict.NOT_CHECKED: "dim",
+    CheckState.OK: "green",
+    CheckState.WARNING: "yellow",
+    CheckState.PROBLEM: "bold red",
+    CheckState.NOT_CHECKED: "dim",
 }
 _SPECIAL = "magenta"
 _PROMPT_SHOWN, _RESPONSE_SHOWN = 500, 700
@@ -24,15 +24,15 @@ _PROMPT_SHOWN, _RESPONSE_SHOWN = 500, 700
 
 
 def examination_view(found: Examination, every_check: bool) -> Group:
-    """Title, a line for each check (or only for those that say something to do), the example."""
+    """Draw title, a line for each check (or for those that say something to do), the example."""
     shown = [
         check
         for check in found.checks
-        if every_check or check.verdict in (Verdict.WARNING, Verdict.PROBLEM)
+        if every_check or check.state in (CheckState.WARNING, CheckState.PROBLEM)
     ]
     title = Text(found.title, style="bold", overflow="fold")
     if not shown:
-        title.append("  nothing to do", style=_STYLES[Verdict.OK])
+        title.append("  nothing to do", style=_STYLES[CheckState.OK])
     parts: list[RenderableType] = [title]
     if shown:
         parts.append(_lines(shown))
@@ -47,17 +47,17 @@ def _lines(checks: Sequence[Check]) -> Table:
     lines.add_column(no_wrap=True)
     lines.add_column(overflow="fold")
     for check in checks:
-        style = _STYLES[check.verdict]
-        said = Text(check.finding)
+        style = _STYLES[check.state]
+        text = Text(check.finding)
         if check.remedy:
-            said.append(" → ", style=style)
-            said.append(check.remedy, style="bold" if style != "dim" else "")
-        lines.add_row(Text(check.verdict.value, style=style), check.name, said)
+            text.append(" → ", style=style)
+            text.append(check.remedy, style="bold" if style != "dim" else "")
+        lines.add_row(Text(check.state.value, style=style), check.name, text)
     return lines
 
 
 def example_view(example: Example) -> list[Text]:
-    """A heading, then prompt (dim) and response (highlighted, between ⟦ and ⟧) of one sample.
+    """Draw a heading, then prompt (dim) and response (highlighted, between ⟦ and ⟧) of one sample.
 
     Special tokens stand out, and line breaks are shown as ↵.
     """
@@ -92,13 +92,13 @@ def _runs(example: Example, ids: Sequence[int], style: str) -> Iterator[tuple[st
 
 
 def summary_line(examinations: Sequence[Examination]) -> Text:
-    """`3 points: 30 ok, 2 warnings, 1 problem, 3 not checked`."""
-    counts = {verdict: sum(one.count(verdict) for one in examinations) for verdict in Verdict}
+    """Sum up: `3 points: 30 ok, 2 warnings, 1 problem, 3 not checked`."""
+    counts = {state: sum(one.count(state) for one in examinations) for state in CheckState}
     words = [
-        f"{n} {verdict.value}{'s' * (n > 1 and verdict in (Verdict.WARNING, Verdict.PROBLEM))}"
-        for verdict, n in counts.items()
+        f"{n} {state.value}{'s' * (n > 1 and state in (CheckState.WARNING, CheckState.PROBLEM))}"
+        for state, n in counts.items()
         if n
     ]
     points = f"{len(examinations)} points: " if len(examinations) > 1 else ""
-    style = _STYLES[Verdict.PROBLEM] if counts[Verdict.PROBLEM] else "bold"
+    style = _STYLES[CheckState.PROBLEM] if counts[CheckState.PROBLEM] else "bold"
     return Text(f"doctor: {points}{', '.join(words)}", style=style)

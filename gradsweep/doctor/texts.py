@@ -13,7 +13,7 @@ from gradsweep.config import (
     CotLevel,
 )
 from gradsweep.data import load_samples
-from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.responses import IRRELEVANT, LEVELS, check_irrelevant, check_levels
 from gradsweep.errors import ExcludedPointError, GradsweepError
 from gradsweep.records import Sample
@@ -22,13 +22,13 @@ Length = Callable[[str], int]
 
 
 class Texts:
-    """Reads conditions and checks them; points that share their data share the checks."""
+    """Conditions that are read and checked once; points that share their data share the checks."""
 
     def __init__(self) -> None:
         self._samples: dict[str, list[Sample]] = {}
 
     def irrelevant(self, config: Config) -> Check:
-        """`check_irrelevant` of the point's dataset and CoT level, whichever it measures."""
+        """Run `check_irrelevant` on the point's dataset and CoT level, whichever it measures."""
         given = config.correctness
         asked = given if given.kind is CorrectnessKind.irrelevant else CorrectnessConfig()
         other = replace(asked, kind=CorrectnessKind.irrelevant)
@@ -39,7 +39,7 @@ class Texts:
             return _unread(IRRELEVANT, error)
 
     def levels(self, config: Config, length: Length | None = None) -> Check:
-        """`check_levels` of the dataset, by `length` in tokens; in words when it is None."""
+        """Run `check_levels` on the dataset, by `length` in tokens; in words when it is None."""
         found: dict[str, list[Sample]] = {}
         for level in config.dataset.available_levels or list(CotLevel):
             at_level = replace(config, cot=CotConfig(level), correctness=CorrectnessConfig())
@@ -69,4 +69,4 @@ def _words(response: str) -> int:
 
 
 def _unread(name: str, error: GradsweepError) -> Check:
-    return Check(name, Verdict.NOT_CHECKED, f"the data cannot be read: {error}")
+    return Check(name, CheckState.NOT_CHECKED, f"the data cannot be read: {error}")

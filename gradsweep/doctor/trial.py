@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from gradsweep.config import Config
-from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.gradients import (
     PROJECTIONS,
     check_loss,
@@ -45,7 +45,7 @@ def check_trial(config: Config, trial: Trial) -> list[Check]:
     """What the pass says about projections, loss, norms and spectra."""
     if trial.refusal:
         remedy = "leave these projections out, or report it with the name of the model"
-        return [Check(PROJECTIONS, Verdict.PROBLEM, trial.refusal, remedy)]
+        return [Check(PROJECTIONS, CheckState.PROBLEM, trial.refusal, remedy)]
     wanted = config.gradients.projections
     return [
         check_projections(trial.rows, wanted, trial.n_layers, trial.covered),

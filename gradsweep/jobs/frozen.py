@@ -14,16 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import OmegaConf
 
 import gradsweep
 from gradsweep.config import Config
-from gradsweep.config.composition import to_config
 from gradsweep.errors import DataError
 from gradsweep.identity import changes_since, point_record
 from gradsweep.jobs.schedulers.base import RUNNER
 from gradsweep.store.atomic import readable_disk_errors, write_text
-from gradsweep.store.read import read_yaml
+from gradsweep.store.read import read_yaml, stored_config
 from gradsweep.versions import COMMIT_FILE, versions
 
 PACKAGE = Path(gradsweep.__file__).resolve().parent
@@ -46,11 +44,11 @@ def frozen_config(record: dict[str, Any]) -> Config:
     """Return the config in a record.
 
     Raises:
+        ConfigError: it was frozen by a version whose fields are others.
         DataError: it is not the point it was: its data or its model have changed since.
         ModelError: its model is not where it was.
     """
-    merged = OmegaConf.merge(OmegaConf.structured(Config), record["config"])
-    config = to_config(merged)  # type: ignore[arg-type]
+    config = stored_config(record)
     if changes := changes_since(config, record):
         raise DataError(
             f"{changes} since this point was submitted: "

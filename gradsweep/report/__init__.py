@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gradsweep.report.comparison import Comparison as Comparison
     from gradsweep.report.comparison import comparisons as comparisons
+    from gradsweep.report.figures.layer_curves import draw_overview as draw_overview
     from gradsweep.report.figures.layer_curves import layer_curves_figure as layer_curves_figure
     from gradsweep.report.figures.layer_curves import save_figures as save_figures
     from gradsweep.report.figures.mad_bars import draw_mad_bars as draw_mad_bars
-    from gradsweep.report.figures.overview import draw_overview as draw_overview
     from gradsweep.report.figures.relative_difference import (
         draw_relative_differences as draw_relative_differences,
     )
@@ -28,7 +28,7 @@ _MODULE_OF = {
     "comparisons": "comparison",
     "comparison_table": "table",
     "draw_mad_bars": "figures.mad_bars",
-    "draw_overview": "figures.overview",
+    "draw_overview": "figures.layer_curves",
     "draw_relative_differences": "figures.relative_difference",
     "layer_curves_figure": "figures.layer_curves",
     "save_figures": "figures.layer_curves",

@@ -1,4 +1,4 @@
-"""The numbers of one comparison: the conditions of a model and dataset, side by side."""
+"""The conditions of a model and dataset side by side: what the terminal's table shows."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.analysis import (
-    curve_means,
-    curves,
-    mean_absolute_difference,
-    relative_difference,
-    relative_difference_means,
-)
-from gradsweep.analysis.conditions import CORRECT, in_reading_order, require_one_point_per_condition
+from gradsweep.analysis.rows import CORRECT, in_reading_order, values_in_reading_order
 from gradsweep.config import is_reasoning_level
+from gradsweep.report.measures import Measures, compute_measures
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,7 @@ class Comparison:
     """What the table, and the sentences under it, say about one model and dataset."""
 
     model: str
+    """As a reader sees it, with its variant."""
     dataset: str
     metric: str
     projections: tuple[str, ...]
@@ -96,46 +91,50 @@ class Comparison:
 
 
 def comparisons(rows: pl.DataFrame, metric: str = "nuclear_norm") -> list[Comparison]:
-    """One comparison for each model and dataset in `rows`, in alphabetical order.
+    """Set the conditions of each model and dataset side by side, in alphabetical order.
 
-    Raises `ConfigError` for an unknown metric, or when two points share all four axes.
+    Raises:
+        ConfigError: an unknown metric, one without a value, or two points with the same axes and
+            variant.
     """
-    require_one_point_per_condition(rows)
-    return [
-        _comparison(model, dataset, group, metric)
-        for (model, dataset), group in in_reading_order(rows).group_by(
-            "model", "dataset", maintain_order=True
-        )
-    ]
+    if rows.is_empty():
+        return []
+    return comparisons_of(compute_measures(rows, metric, intervals=False))
 
 
-def _comparison(model: str, dataset: str, rows: pl.DataFrame, metric: str) -> Comparison:
-    # Neither means nor MAD need intervals, and these are what takes time.
-    by_layer = curves(rows, metric, resamples=0)
-    mads = mean_absolute_difference(by_layer).filter(pl.col("part") == "all")
-    differences = relative_difference_means(relative_difference(rows, metric))
-    projections = in_reading_order(rows.select("projection").unique())["projection"]
+def comparisons_of(measures: Measures) -> list[Comparison]:
+    """Make the `comparisons` from what is computed already."""
+    shown = measures.labelled()
+    groups = shown.curves.group_by("model", "dataset", maintain_order=True)
+    return [_comparison(shown, str(model), str(dataset)) for (model, dataset), _ in groups]
+
+
+def _comparison(shown: Measures, model: str, dataset: str) -> Comparison:
+    chosen = (pl.col("model") == model) & (pl.col("dataset") == dataset)
+    by_layer = shown.curves.filter(chosen)
+    differences = shown.differences_over_layers.filter(chosen)
+    whole = pl.col("part") == "all"
     return Comparison(
         model=model,
         dataset=dataset,
-        metric=metric,
-        projections=tuple(projections),
-        conditions=_conditions(rows, by_layer),
-        means=_cells(curve_means(by_layer), "mean"),
-        mads=_cells(mads, "mad"),
+        metric=shown.metric,
+        projections=tuple(values_in_reading_order(by_layer, "projection")),
+        conditions=_conditions(shown.samples, by_layer),
+        means=_cells(shown.means.filter(chosen, whole), "mean"),
+        mads=_cells(shown.mads.filter(chosen, whole), "mad"),
         pairs={(line["cot"], line["projection"]): _pair(line) for line in differences.to_dicts()},
     )
 
 
-def _conditions(rows: pl.DataFrame, by_layer: pl.DataFrame) -> tuple[Condition, ...]:
+def _conditions(samples: pl.DataFrame, by_layer: pl.DataFrame) -> tuple[Condition, ...]:
     condition = ["cot", "correctness", "point_id"]
-    counts = rows.group_by(condition).agg(pl.col("sample_id").n_unique().alias("n_samples"))
     # A layer without any value has n_samples 0 while the rest of its curve stands: the maximum
     # over layers is what the curve rests on.
     complete = by_layer.group_by(*condition, "projection").agg(pl.col("n_samples").max())
     fewest = complete.group_by(condition).agg(pl.col("n_samples").min().alias("n_complete"))
-    ordered = in_reading_order(counts.join(fewest, on=condition))
-    return tuple(Condition(**line) for line in ordered.to_dicts())
+    ordered = in_reading_order(fewest.join(samples, on="point_id"))
+    lines = ordered.select(*condition, "n_samples", "n_complete").to_dicts()
+    return tuple(Condition(**line) for line in lines)
 
 
 def _cells(frame: pl.DataFrame, value: str) -> dict[tuple[str, str, str], float]:

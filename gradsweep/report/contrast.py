@@ -16,10 +16,12 @@ from gradsweep.analysis.contrast import Contrast
 from gradsweep.records import AXES
 from gradsweep.report.labels import metric_label, metric_words, projection_label, projection_list
 from gradsweep.report.numerals import MISSING, aligned, distinct
+from gradsweep.store.variants import model_label
 
 SIGNIFICANT = 0.05
 FEWEST_QUESTIONS = 8
-"""Of four projections after Holm's correction: 4·2/2⁸ is 0.03, and 4·2/2⁷ is 0.06."""
+"""Fewest that can be significant in four projections after Holm's correction: 4·2/2⁸ is 0.03,
+and 4·2/2⁷ is 0.06."""
 
 
 @dataclass(frozen=True)
@@ -31,38 +33,41 @@ class Names:
     second: str
 
 
-def names(found: Contrast) -> Names:
-    """From the axes: `qwen2_1.5b · gsm8k · correct`, `none`, `detailed`."""
-    line = found.tests.row(0, named=True)
-    same = [axis for axis in AXES if line[axis] == line[f"second_{axis}"]]
+def names(contrast: Contrast) -> Names:
+    """Name two points by their axes: `qwen2_1.5b · gsm8k · correct`, `none`, `detailed`."""
+    line = contrast.tests.row(0, named=True)
+    first = line | {"model": model_label(line["model"], line["variant"])}
+    second = {axis: line[f"second_{axis}"] for axis in AXES}
+    second |= {"model": model_label(second["model"], line["second_variant"])}
+    same = [axis for axis in AXES if first[axis] == second[axis]]
     differing = [axis for axis in AXES if axis not in same] or ["model"]
     return Names(
-        " · ".join(line[axis] for axis in same),
-        " · ".join(line[axis] for axis in differing),
-        " · ".join(line[f"second_{axis}"] for axis in differing),
+        " · ".join(first[axis] for axis in same),
+        " · ".join(first[axis] for axis in differing),
+        " · ".join(second[axis] for axis in differing),
     )
 
 
-def contrast_table(found: Contrast) -> Group:
-    """Means, ratio, RD, test, effect size and MAD by projection, for rich's `Console().print`."""
-    called = names(found)
-    title = " · ".join(part for part in (called.shared, metric_label(found.metric)) if part)
+def contrast_table(contrast: Contrast) -> Group:
+    """Tabulate means, ratio, RD, test, effect size and MAD by projection, for rich."""
+    called = names(contrast)
+    title = " · ".join(part for part in (called.shared, metric_label(contrast.metric)) if part)
     sides = f"{called.first} → {called.second}"
     legend = (
-        f"{found.n_questions} paired questions · mean over layers · RD |s − s'|/|s| with "
+        f"{contrast.n_questions} paired questions · mean over layers · RD |s − s'|/|s| with "
         f"{called.first} as s · p by sign flips · d_z of paired differences"
     )
     return Group(
         Text(),
         Text(f"{title}\n{sides}", style="bold", overflow="fold"),
         Text(legend, style="dim"),
-        _table(found, called),
-        Text(f"• {sentence(found)}"),
+        _table(contrast, called),
+        Text(f"• {sentence(contrast)}"),
     )
 
 
-def _table(found: Contrast, called: Names) -> Table:
-    tests = found.tests.to_dicts()
+def _table(contrast: Contrast, called: Names) -> Table:
+    tests = contrast.tests.to_dicts()
     ids = tests[0]["first_point_id"], tests[0]["second_point_id"]
     projections = [line["projection"] for line in tests]
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
@@ -73,18 +78,18 @@ def _table(found: Contrast, called: Names) -> Table:
     sides = (called.first, called.second)
     means = [line[key] for key in ("first_mean", "second_mean") for line in tests]
     _add_pair(table, "mean", sides, means)
-    table.add_row("ratio", "", *(f"{text}×" for text in distinct(ratios(found))))
-    rds = [found.relative_difference(name) for name in projections]
+    table.add_row("ratio", "", *(f"{text}×" for text in distinct(ratios(contrast))))
+    rds = [contrast.relative_difference(name) for name in projections]
     table.add_row("RD", "", *aligned(rds))
     table.add_row()
     table.add_row("p", "Holm", *(p_text(line["p_adjusted"]) for line in tests))
     table.add_row("d_z", "effect size", *(_number(line["cohen_dz"]) for line in tests))
     table.add_row("", "95 % interval", *(_interval(line) for line in tests))
     table.add_row()
-    _add_pair(table, "MAD", sides, [found.mads.get((i, n), math.nan) for i in ids
+    _add_pair(table, "MAD", sides, [contrast.mads.get((i, n), math.nan) for i in ids
                                     for n in projections])  # fmt: skip
     table.add_row()
-    layers = [" ".join(map(str, found.top_layers(name))) or MISSING for name in projections]
+    layers = [" ".join(map(str, contrast.top_layers(name))) or MISSING for name in projections]
     table.add_row("layers", "largest RD", *layers)
     return table
 
@@ -97,14 +102,14 @@ def _add_pair(table: Table, label: str, sides: tuple[str, str], values: Sequence
     table.add_row("", sides[1], *texts[half:])
 
 
-def ratios(found: Contrast) -> list[float]:
-    """Second over first mean by projection; NaN where one of them is not positive."""
-    means = found.tests.select("first_mean", "second_mean").iter_rows()
+def ratios(contrast: Contrast) -> list[float]:
+    """Divide second by first mean, by projection; NaN where one of them is not positive."""
+    means = contrast.tests.select("first_mean", "second_mean").iter_rows()
     return [second / first if first > 0 and second > 0 else math.nan for first, second in means]
 
 
 def p_text(p: float) -> str:
-    """Three decimals; `<0.001` below."""
+    """Write a p-value with three decimals; `<0.001` below."""
     if not math.isfinite(p):
         return MISSING
     return "<0.001" if p < 0.001 else f"{p:.3f}"
@@ -120,28 +125,28 @@ def _interval(line: dict[str, float]) -> str:
     return f"{_number(line['cohen_dz_low'])} … {_number(line['cohen_dz_high'])}"
 
 
-def sentence(found: Contrast) -> str:
-    """What the numbers say, in plain words."""
-    called = names(found)
-    words = metric_words(found.metric)
-    return f"{called.second} has {_size(found, words, called.first)}: {_evidence(found)}."
+def sentence(contrast: Contrast) -> str:
+    """Say in plain words what the numbers say."""
+    called = names(contrast)
+    words = metric_words(contrast.metric)
+    return f"{called.second} has {_size(contrast, words, called.first)}: {_evidence(contrast)}."
 
 
-def _size(found: Contrast, words: str, first: str) -> str:
-    known = [ratio for ratio in ratios(found) if math.isfinite(ratio)]
-    projections = found.tests["projection"].to_list()
+def _size(contrast: Contrast, words: str, first: str) -> str:
+    known = [ratio for ratio in ratios(contrast) if math.isfinite(ratio)]
+    projections = contrast.tests["projection"].to_list()
     if len(known) < len(projections):
-        differences = [float(value) for value in found.tests["difference"]]
+        differences = [float(value) for value in contrast.tests["difference"]]
         return f"a mean {words} that differs by {distinct([float(np.mean(differences))])[0]}"
     over = f", averaged over {projection_list(projections)}" if len(projections) > 1 else ""
     ratio = float(np.exp(np.mean(np.log(known))))
     return f"{distinct([ratio])[0]} times the mean {words} of {first}{over}"
 
 
-def _evidence(found: Contrast) -> str:
-    if found.n_questions < FEWEST_QUESTIONS:
-        return f"{found.n_questions} questions are too few for a test, take {FEWEST_QUESTIONS}"
-    lines = found.tests.to_dicts()
+def _evidence(contrast: Contrast) -> str:
+    if contrast.n_questions < FEWEST_QUESTIONS:
+        return f"{contrast.n_questions} questions are too few for a test, take {FEWEST_QUESTIONS}"
+    lines = contrast.tests.to_dicts()
     groups = {
         "larger": [n["projection"] for n in lines if _is_clear(n) and n["difference"] > 0],
         "smaller": [n["projection"] for n in lines if _is_clear(n) and n["difference"] < 0],

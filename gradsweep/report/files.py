@@ -9,11 +9,11 @@ from pathlib import Path
 
 import polars as pl
 
-from gradsweep.analysis import test_claims
+from gradsweep.analysis import evaluate_claims
 from gradsweep.report.figures.files import drawings, save_all_figures
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.measures import measures
-from gradsweep.report.page import StoredPoints, write_page
+from gradsweep.report.measures import Measures, compute_measures
+from gradsweep.report.page import ReportPoints, write_page
 from gradsweep.report.tables import save_tables
 from gradsweep.store.atomic import write_text
 
@@ -35,39 +35,44 @@ def write_report(
     *,
     track: Track | None = None,
     processes: int | None = None,
-    stored: StoredPoints | None = None,
+    stored: ReportPoints | None = None,
+    computed: Sequence[Measures] = (),
 ) -> list[Path]:
-    """Writes `findings.md`, `tables/` and `figures/` into `folder`, and gives their paths.
+    """Write `findings.md`, `tables/` and `figures/` into `folder`, and give their paths.
 
-    With `stored`, what the files say of these points beyond their rows, also `index.html`.
-    Figures are of `metrics`, tables of these and σ₁/Σσ, findings of the first one. Older files
-    of the same names are replaced, others stay. Figures are drawn in `processes`, by default
-    one for each core when there are many; more than one takes a main module that can be
-    imported.
-    Raises `ConfigError` for a metric that the rows do not have or when two points share all
-    four axes, `StoreError` when a file cannot be written.
+    With `stored`, what the files say of these points beyond their rows, also `index.html`. Figures
+    are of `metrics`, tables of these and σ₁/Σσ, findings of the first one. `computed` spares
+    computing the measures of its metrics again. Older files of the same names are replaced, others
+    stay. Figures are drawn in `processes`, by default one for each core when there are many; more
+    than one takes a main module that can be imported.
+
+    Raises:
+        ConfigError: a metric that the rows do not have, or two points with the same axes and
+            variant.
+        StoreError: a file cannot be written.
     """
     track = track or (lambda words, size: nullcontext(lambda: None))
     in_tables = [*metrics, *({TABLE_METRIC} & set(rows.columns) - set(metrics))]
-    computed = []
+    ready = {measures.metric: measures for measures in computed}
+    every = []
     with track("numbers", len(in_tables) + 1) as advance:
         for metric in in_tables:
-            computed.append(measures(rows, metric))
+            every.append(ready.get(metric) or compute_measures(rows, metric))
             advance()
-        findings = findings_markdown(test_claims(rows, metrics[0]))
+        findings = findings_markdown(evaluate_claims(rows, metrics[0]))
         advance()
     written = [folder / "findings.md"]
     write_text(written[0], findings)
-    with track("tables", len(computed)) as advance:
-        written += save_tables(computed, folder / "tables", advance)
+    with track("tables", len(every)) as advance:
+        written += save_tables(every, folder / "tables", advance)
     if stored is not None:
         with track("page", 1) as advance:
-            written.append(write_page(folder, rows, computed, findings, stored))
+            written.append(write_page(folder, rows, every, findings, stored))
             advance()
-    found = drawings(computed[: len(metrics)])
-    processes = processes or _processes(len(found))
-    with track("figures", len(found)) as advance:
-        written += save_all_figures(found, folder / "figures", advance, processes)
+    figures = drawings(every[: len(metrics)])
+    processes = processes or _processes(len(figures))
+    with track("figures", len(figures)) as advance:
+        written += save_all_figures(figures, folder / "figures", advance, processes)
     return written
 
 

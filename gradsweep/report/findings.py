@@ -17,6 +17,7 @@ from gradsweep.analysis.claims import (
     claim_verdicts,
 )
 from gradsweep.report.numerals import MISSING
+from gradsweep.store.variants import model_label
 
 _MARKS = {
     Verdict.SUPPORTED: "✓",
@@ -44,7 +45,7 @@ datasets that could be tested, and speaks of these only."""
 
 
 def findings_markdown(findings: Sequence[Finding]) -> str:
-    """A Markdown page (UTF-8, ends with a newline) of the result of `test_claims`.
+    """Write a Markdown page (UTF-8, ends with a newline) of the result of `evaluate_claims`.
 
     An overview, then a section for each claim: what it says, its verdict, its statistics over
     all models and datasets, the same by model and dataset, what is missing, and the points used.
@@ -94,7 +95,7 @@ def _section(
 
 
 def _statistics(claim: Claim, findings: Sequence[Finding]) -> str:
-    """Over all models and datasets, with the letters that the next table goes by."""
+    """The statistics over all models and datasets, with the letters that the next table goes by."""
     found = {(f.statement, f.statistic): f for f in findings if f.overall}
     lines = []
     for statement, (key, letter) in zip(claim.statements, _letters(claim).items(), strict=True):
@@ -112,9 +113,9 @@ def _by_scope(claim: Claim, findings: Sequence[Finding], verdicts: Sequence[Clai
     letters = _letters(claim)
     scopes: dict[tuple[str, str], dict[str, Finding]] = {}
     for finding in findings:
-        cells = scopes.setdefault((finding.model, finding.dataset), {})
+        cells = scopes.setdefault(_scope(finding), {})
         cells[letters[finding.statement, finding.statistic]] = finding
-    verdict_of = {(v.model, v.dataset): _MARKS[v.verdict] for v in verdicts}
+    verdict_of = {_scope(v): _MARKS[v.verdict] for v in verdicts}
     lines = []
     for scope, cells in scopes.items():
         shown = [_cell(cells.get(letter)) for letter in letters.values()]
@@ -139,7 +140,7 @@ def _missing(claim: Claim, findings: Sequence[Finding]) -> list[str]:
     for finding in findings:
         if finding.verdict is Verdict.NOT_TESTABLE and not finding.overall:
             letter = letters[finding.statement, finding.statistic]
-            scope = (finding.model, finding.dataset, finding.reason)
+            scope = (*_scope(finding), finding.reason)
             found.setdefault(scope, []).append(f"({letter})")
     if not found:
         untested = [f for f in findings if f.verdict is Verdict.NOT_TESTABLE]
@@ -153,15 +154,18 @@ def _missing(claim: Claim, findings: Sequence[Finding]) -> list[str]:
 def _points(findings: Sequence[Finding]) -> str:
     used: dict[tuple[str, str], dict[str, None]] = {}
     for finding in findings:
-        used.setdefault((finding.model, finding.dataset), {}).update(
-            dict.fromkeys(finding.point_ids)
-        )
+        used.setdefault(_scope(finding), {}).update(dict.fromkeys(finding.point_ids))
     lines = [[*scope, " ".join(f"`{name}`" for name in ids)] for scope, ids in used.items()]
     return _table(["model", "dataset", "points"], lines)
 
 
+def _scope(found: Finding | ClaimVerdict) -> tuple[str, str]:
+    """Model and dataset as a reader sees them."""
+    return model_label(found.model, found.variant), found.dataset
+
+
 def _letters(claim: Claim) -> dict[tuple[str, str], str]:
-    """By which the tables of a claim name its statistics."""
+    """Letters by which the tables of a claim name its statistics."""
     statistics = [(statement.text, statement.statistic) for statement in claim.statements]
     return dict(zip(statistics, ascii_lowercase, strict=False))
 

@@ -47,14 +47,14 @@ FORMATS: dict[str, Callable[[TableFile], str]] = {}
 
 
 def csv(table: TableFile) -> str:
-    """Full precision, one heading line, empty cells where there is no value."""
+    """Write full precision, one heading line, empty cells where there is no value."""
     columns = [*table.keys, *(c for group in table.groups for c in group.columns)]
     numbers = [name for name, kind in table.frame.schema.items() if kind.is_float()]
     return table.frame.select(columns).with_columns(pl.col(numbers).fill_nan(None)).write_csv()
 
 
 def markdown(table: TableFile) -> str:
-    """A pipe table under its caption; numbers to the right."""
+    """Write a pipe table under its caption; numbers to the right."""
     groups = table.groups
     names = [
         f"{name}<br>{_markdown_text(group.heading)}" if len(groups) > 1 else name
@@ -70,7 +70,7 @@ def markdown(table: TableFile) -> str:
 
 
 def latex(table: TableFile) -> str:
-    r"""A floating `tabular` that needs only `\usepackage{booktabs}`, whatever the names are."""
+    r"""Write a floating `tabular` that needs only `\usepackage{booktabs}`, for any names."""
     n_values = sum(len(group.columns) for group in table.groups)
     lines = [
         r"% \usepackage{booktabs}",
@@ -94,7 +94,7 @@ FORMATS.update({"csv": csv, "md": markdown, "tex": latex})
 
 
 def latex_text(text: str) -> str:
-    """`text` with every character that LaTeX reads as a command, or lacks, spelled out."""
+    """Spell out every character of `text` that LaTeX reads as a command, or lacks."""
     in_mathematics = re.sub(
         f"[{''.join(_MATHEMATICS)}]+",
         lambda run: f"\0{''.join(_MATHEMATICS[sign] for sign in run[0])}\0",
@@ -183,7 +183,7 @@ def _markdown_text(text: str) -> str:
 
 
 def cell_texts(table: TableFile) -> list[list[str]]:
-    """Cells as a reader sees them: numbers of the same quantity have the same decimals."""
+    """Write cells as a reader sees them: numbers of the same quantity have the same decimals."""
     columns = {
         column: name
         for group in table.groups

@@ -1,8 +1,13 @@
-"""How metrics, projections and conditions are spelled for a reader."""
+"""How metrics, projections, conditions and the files about them are named for a reader."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+import polars as pl
+
+from gradsweep.store.variants import model_label
 
 _METRICS = {
     "nuclear_norm": ("nuclear norm", "Σσ"),
@@ -21,17 +26,17 @@ _METRICS = {
 
 
 def metric_words(metric: str) -> str:
-    """`nuclear norm` for nuclear_norm; an unknown metric is its own name."""
+    """Give a metric in words: `nuclear norm` for nuclear_norm; an unknown one is its own name."""
     return _METRICS.get(metric, (metric.replace("_", " "), ""))[0]
 
 
 def metric_label(metric: str) -> str:
-    """Words with symbol or unit, for a heading or an axis: `nuclear norm Σσ`."""
+    """Give words with symbol or unit, for a heading or an axis: `nuclear norm Σσ`."""
     return " ".join(_METRICS.get(metric, (metric.replace("_", " "), ""))).strip()
 
 
 def projection_label(projection: str) -> str:
-    """`Q` for q; longer names (gate, up, down) stay as they are."""
+    """Give a projection's short name: `Q` for q; longer names (gate, up, down) stay as they are."""
     return projection.upper() if len(projection) == 1 else projection
 
 
@@ -40,10 +45,26 @@ def projection_list(projections: Sequence[str]) -> str:
 
 
 def level_label(cot: str) -> str:
-    """`no CoT` for none, `detailed CoT` for detailed."""
+    """Name a level: `no CoT` for none, `detailed CoT` for detailed."""
     return "no CoT" if cot == "none" else f"{cot} CoT"
 
 
 def level_phrase(cot: str) -> str:
-    """`without CoT` for none, `with detailed CoT` for detailed."""
+    """Name a level in a sentence: `without CoT` for none, `with detailed CoT` for detailed."""
     return "without CoT" if cot == "none" else f"with {cot} CoT"
+
+
+def model_of(frame: pl.DataFrame) -> str:
+    """Name the one model of a frame, with its variant: `qwen2_1.5b seed=1`."""
+    first = frame.row(0, named=True)
+    return model_label(first["model"], first.get("variant", ""))
+
+
+def figure_title(frame: pl.DataFrame) -> str:
+    """Name the one model and dataset of a frame: `qwen2_1.5b seed=1 · gsm8k`."""
+    return f"{model_of(frame)} · {frame['dataset'][0]}"
+
+
+def file_stem(*names: str) -> str:
+    """Join `names` by two underscores, with nothing that a file name must not have."""
+    return re.sub(r"[^\w.+=-]+", "-", "__".join(names))

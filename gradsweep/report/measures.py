@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import polars as pl
 
@@ -13,7 +14,8 @@ from gradsweep.analysis import (
     relative_difference,
     relative_difference_means,
 )
-from gradsweep.analysis.conditions import rows_with_values
+from gradsweep.analysis.rows import rows_with_values
+from gradsweep.store.variants import with_model_labels
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Measures:
 
     metric: str
     curves: pl.DataFrame
-    """With bootstrap intervals (`gradsweep.analysis.curves`)."""
+    """By layer (`gradsweep.analysis.curves`), with bootstrap intervals unless left out."""
     means: pl.DataFrame
     """By part (`part_means`)."""
     mads: pl.DataFrame
@@ -31,16 +33,37 @@ class Measures:
     """RD by layer (`relative_difference`)."""
     differences_over_layers: pl.DataFrame
     """RD averaged, with the five layers where it is largest (`relative_difference_means`)."""
+    samples: pl.DataFrame
+    """point_id, n_samples: how many samples of a point have rows."""
+
+    def labelled(self) -> Measures:
+        """Name models for a reader in every frame: `qwen2_1.5b seed=1`, without a variant."""
+        frames: dict[str, Any] = {
+            f.name: with_model_labels(frame)
+            for f in fields(self)
+            if isinstance(frame := getattr(self, f.name), pl.DataFrame)
+            and "variant" in frame.columns
+        }
+        return replace(self, **frames)
 
 
-def measures(rows: pl.DataFrame, metric: str) -> Measures:
-    """Raises `ConfigError` for an unknown metric, one without any value in `rows`, or when two
-    points share all four axes.
+def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True) -> Measures:
+    """Compute one metric's curves, means, MAD and RD of all points together.
+
+    Args:
+        rows: as `load_rows` gives them.
+        metric: one that the rows have.
+        intervals: whether curves have bootstrap intervals, which take most of the time.
+
+    Raises:
+        ConfigError: an unknown metric, one without any value in `rows`, or two points with the
+            same axes and variant.
+        DataError: a projection with rows of single heads only.
     """
     rows = rows_with_values(rows, metric)
     # First, because it checks that every condition is one point.
     differences = relative_difference(rows, metric)
-    by_layer = curves(rows, metric)
+    by_layer = curves(rows, metric) if intervals else curves(rows, metric, resamples=0)
     return Measures(
         metric=metric,
         curves=by_layer,
@@ -48,4 +71,5 @@ def measures(rows: pl.DataFrame, metric: str) -> Measures:
         mads=mean_absolute_difference(by_layer),
         differences=differences,
         differences_over_layers=relative_difference_means(differences),
+        samples=rows.group_by("point_id").agg(n_samples=pl.col("sample_id").n_unique()),
     )

@@ -9,7 +9,7 @@ MISSING = "–"
 
 
 def aligned(values: Sequence[float]) -> list[str]:
-    """All with the same decimals: two digits of the smallest, between one and four decimals.
+    """Write all with the same decimals: two digits of the smallest, between one and four decimals.
 
     Switches to powers of ten for all when one is 100,000 or more, or all are below 0.001. A
     value that is not finite is a dash.
@@ -23,7 +23,7 @@ def aligned(values: Sequence[float]) -> list[str]:
 
 
 def distinct(values: Sequence[float]) -> list[str]:
-    """Two significant digits, more where different values would read the same."""
+    """Write two significant digits, more where different values would read the same."""
     texts: list[str] = []
     for digits in range(2, 7):
         texts = [_significant(value, digits) for value in values]

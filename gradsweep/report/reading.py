@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from gradsweep.analysis.conditions import CORRECT
+from gradsweep.analysis.rows import CORRECT
 from gradsweep.report.comparison import Comparison
 from gradsweep.report.labels import (
     level_phrase,
@@ -18,14 +18,14 @@ from gradsweep.report.numerals import distinct
 
 
 def sentences(comparison: Comparison) -> list[str]:
-    """One sentence for each thing the comparison has the conditions to show, then its caveats."""
+    """Write a sentence for each thing the comparison has the conditions to show, then caveats."""
     projections = comparison.common_projections
-    found = _findings(comparison) if projections else []
-    if not found:
-        found = [_NOTHING_TO_COMPARE]
+    shown = _findings(comparison) if projections else []
+    if not shown:
+        shown = [_NOTHING_TO_COMPARE]
     elif len(projections) > 1:
-        found.append(f"These sentences average over {projection_list(projections)}.")
-    return found + caveats(comparison)
+        shown.append(f"These sentences average over {projection_list(projections)}.")
+    return shown + caveats(comparison)
 
 
 _NOTHING_TO_COMPARE = (
@@ -48,7 +48,7 @@ def _findings(comparison: Comparison) -> list[str]:
 def level_sentence(
     comparison: Comparison, quantity: str, values: Mapping[tuple[str, str, str], float]
 ) -> str | None:
-    """Whether `values` fall or rise from fast to slow thinking, and in which projections.
+    """Say whether `values` fall or rise from fast to slow thinking, and in which projections.
 
     Looks at correct responses only; None with fewer than two levels of them.
     """
@@ -62,8 +62,8 @@ def level_sentence(
     averages = [_average(column) for column in zip(*by_projection.values(), strict=True)]
     trends = {name: _trend(column) for name, column in by_projection.items()}
     start = "Fast vs slow thinking" if levels[0] == "none" else "CoT levels"
-    found = set(trends.values())
-    sign = {"falls": " > ", "rises": " < "}.get(found.pop() if len(found) == 1 else "", ", ")
+    kinds = set(trends.values())
+    sign = {"falls": " > ", "rises": " < "}.get(kinds.pop() if len(kinds) == 1 else "", ", ")
     numbers = sign.join(
         f"{level} {text}" for level, text in zip(levels, distinct(averages), strict=True)
     )
@@ -71,7 +71,7 @@ def level_sentence(
 
 
 def relative_difference_sentence(comparison: Comparison) -> str | None:
-    """RD by CoT level, and whether the slowest thinking tells responses apart better.
+    """Say RD by CoT level, and whether the slowest thinking tells responses apart better.
 
     None when no level has both correct and irrelevant responses.
     """
@@ -101,13 +101,13 @@ def relative_difference_sentence(comparison: Comparison) -> str | None:
 
 
 def direction_sentence(comparison: Comparison) -> str | None:
-    """Whether irrelevant responses give larger or smaller values than correct ones, by level."""
+    """Say whether irrelevant responses give larger values than correct ones, by level."""
     ratios: dict[str, float] = {}
     for level in comparison.paired_levels:
         pairs = [comparison.pairs[level, name] for name in comparison.common_projections]
         correct = _average([pair.correct for pair in pairs])
         irrelevant = _average([pair.irrelevant for pair in pairs])
-        # Of negative values (cosines) "so many times as large" says nothing.
+        # For negative values (cosines) "so many times as large" says nothing.
         ratios[level] = irrelevant / correct if correct > 0 and irrelevant >= 0 else math.nan
     if not any(math.isfinite(ratio) for ratio in ratios.values()):
         return None
@@ -117,7 +117,7 @@ def direction_sentence(comparison: Comparison) -> str | None:
 
 
 def top_layers_sentence(comparison: Comparison) -> str | None:
-    """The layers with the largest RD at the slowest thinking that has both kinds of responses.
+    """Name the layers with the largest RD at the slowest thinking that has both kinds of responses.
 
     None when there is no such level, or when the model has no more layers than would be named.
     """
@@ -135,19 +135,19 @@ def top_layers_sentence(comparison: Comparison) -> str | None:
 
 
 def caveats(comparison: Comparison) -> list[str]:
-    """What a reader must know before trusting the numbers: left out, unpaired."""
+    """Say what a reader must know before trusting the numbers: left out, unpaired."""
     words = metric_words(comparison.metric)
-    found = [
+    left = [
         f"{condition.cot} {condition.correctness}: {left_out} of {condition.n_samples} samples "
         f"left out, {words} not finite or not trusted in some layer."
         for condition in comparison.conditions
         if (left_out := condition.n_samples - condition.n_complete)
     ]
-    found += [
+    left += [
         f"{level}: no RD, correct and irrelevant responses have no question in common."
         for level in comparison.unpaired_levels
     ]
-    return found
+    return left
 
 
 def _trend(values: Sequence[float]) -> str:

@@ -9,11 +9,13 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
-from gradsweep.analysis.conditions import rows_with_values
+from gradsweep.analysis.rows import rows_with_values
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import step_bar
-from gradsweep.report import comparison_table, save_figures, write_report
-from gradsweep.report.page import stored_points
+from gradsweep.report import save_figures, write_report
+from gradsweep.report.measures import Measures, compute_measures
+from gradsweep.report.page import report_points
+from gradsweep.report.table import measures_table
 from gradsweep.store import SweepPaths, load_rows, load_samples_table
 from gradsweep.store.selection import Selection
 
@@ -36,7 +38,7 @@ def show_results(
     """
     rows = load_rows(results, point_ids)
     out = _output()
-    _show_comparison(out, rows, metric)
+    _show_comparison(out, rows, compute_measures(rows, metric, intervals=False))
     folder = SweepPaths(results, name).report / "figures"
     for path in save_figures(rows_with_values(rows, metric), folder, metric):
         out.print(f"figure   {path}", soft_wrap=True)
@@ -58,18 +60,19 @@ def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean"
     """
     rows = report_rows(selection, loss)
     out = _output()
-    for metric in metrics:
-        _show_comparison(out, rows, metric)
+    computed = [compute_measures(rows, metric) for metric in metrics]
+    for measures in computed:
+        _show_comparison(out, rows, measures)
     folder = report_folder(selection, loss)
-    stored = stored_points(selection, rows)
-    written = write_report(rows, folder, metrics, track=_progress, stored=stored)
+    stored = report_points(selection, rows)
+    written = write_report(rows, folder, metrics, track=_progress, stored=stored, computed=computed)
     for line in _listed(written, folder):
         out.print(line, soft_wrap=True)
     _show_place(out, selection.results, rows)
 
 
 def report_rows(selection: Selection, loss: str = "mean") -> pl.DataFrame:
-    """The stored rows that a report is about; arguments and errors as `show_report`."""
+    """Read the stored rows that a report is about; arguments and errors as `show_report`."""
     rows = selection.of(load_rows(selection.results, selection.point_ids))
     return _of_summed_loss(selection, rows) if loss == "sum" else rows
 
@@ -80,17 +83,18 @@ def report_folder(selection: Selection, loss: str = "mean") -> Path:
 
 
 def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
-    """As if the loss were the sum over response tokens; the model's name says so everywhere."""
+    """Scale rows as if the loss were the sum over response tokens; their variant says so."""
     from gradsweep.analysis.reduction import sum_reduced
 
     samples = selection.of(load_samples_table(selection.results, selection.point_ids))
-    return sum_reduced(rows, samples).with_columns(model=pl.col("model") + " loss=sum")
+    variant = (pl.col("variant") + " loss=sum").str.strip_chars_start()
+    return sum_reduced(rows, samples).with_columns(variant=variant)
 
 
-def _show_comparison(out: Console, rows: pl.DataFrame, metric: str) -> None:
+def _show_comparison(out: Console, rows: pl.DataFrame, measures: Measures) -> None:
     flagged = len(rows) - int(rows["finite"].sum())
     out.print()
-    out.print(comparison_table(rows_with_values(rows, metric), metric))
+    out.print(measures_table(measures))
     if flagged:
         out.print(f"{flagged} rows failed their checksum and are left out of these numbers.")
 

@@ -12,28 +12,40 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from gradsweep.report.comparison import Comparison, Condition, comparisons
+from gradsweep.report.comparison import Comparison, Condition, comparisons, comparisons_of
 from gradsweep.report.labels import metric_label, projection_label
+from gradsweep.report.measures import Measures
 from gradsweep.report.numerals import MISSING, aligned
 from gradsweep.report.reading import sentences
 
 
 def comparison_table(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Group:
-    """The tables of every model and dataset in `rows`, for `rich.console.Console().print`.
+    """Draw the tables of every model and dataset in `rows`, for `rich.console.Console().print`.
 
     Each has a column for every condition and, for every projection, the curve's mean over
     layers, its MAD, and the RD between correct and irrelevant responses (paper section 3);
     below it, what the numbers show. Where the terminal is too narrow for all conditions, the
     columns go on in a second table. Empty for empty `rows`.
 
-    Raises `ConfigError` for an unknown metric, or when two points share all four axes.
+    Raises:
+        ConfigError: an unknown metric, one without a value, or two points with the same axes and
+            variant.
     """
-    return Group(*(ComparisonView(comparison) for comparison in comparisons(rows, metric)))
+    return _drawn(comparisons(rows, metric))
+
+
+def measures_table(measures: Measures) -> Group:
+    """Draw the tables of `comparison_table` from what is computed already."""
+    return _drawn(comparisons_of(measures))
+
+
+def _drawn(found: Sequence[Comparison]) -> Group:
+    return Group(*map(ComparisonView, found))
 
 
 @dataclass(frozen=True)
 class ComparisonView:
-    """Draws one comparison to the width it is given."""
+    """Draw one comparison to the width it is given."""
 
     comparison: Comparison
 

@@ -2,56 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from gradsweep.analysis.conditions import in_reading_order, values_in_reading_order
 from gradsweep.analysis.layers import PARTS, layer_parts
 from gradsweep.analysis.pairs import base_and_instruct_models, is_instruct
-from gradsweep.report.file_names import file_stem
+from gradsweep.analysis.rows import in_reading_order, values_in_reading_order
 from gradsweep.report.formats import FORMATS, ColumnGroup, TableFile
-from gradsweep.report.labels import metric_label, projection_label
+from gradsweep.report.labels import file_stem, metric_label, projection_label
 from gradsweep.report.measures import Measures
 from gradsweep.store.atomic import write_text
+from gradsweep.store.variants import model_label
 
 _STATISTICS = ("mean", "MAD")
 
 
-def side_by_side(models: Collection[str]) -> list[tuple[str, ...]]:
-    """Models that share a table: a base model with its instruct model.
+Named = tuple[str, str]
+"""A model and its variant."""
+
+
+def side_by_side(models: Collection[Named]) -> list[tuple[Named, ...]]:
+    """Choose which models share a table: a base model with its instruct model, of one variant.
 
     Where exactly two models are left without their counterpart, they share one too, a base
     model first; of more than two, each has a table of its own.
     """
-    pairs = base_and_instruct_models(models)
-    groups = [(base, instruct) for base, instruct in pairs.items()]
-    paired = {*pairs, *pairs.values()}
-    rest = sorted(set(models) - paired, key=lambda model: (is_instruct(model), model))
-    alone = [tuple(rest)] if len(rest) == 2 else [(model,) for model in rest]
-    return sorted(groups + alone)
+    pairs = [
+        ((base, variant), (instruct, variant))
+        for variant in {variant for _, variant in models}
+        for base, instruct in base_and_instruct_models(
+            [model for model, own in models if own == variant]
+        ).items()
+    ]
+    paired = {name for pair in pairs for name in pair}
+    rest = sorted(set(models) - paired, key=lambda name: (is_instruct(name[0]), name))
+    alone = [tuple(rest)] if len(rest) == 2 else [(name,) for name in rest]
+    return sorted([*pairs, *alone])
 
 
 def tables(measures: Measures) -> Iterator[TableFile]:
-    """For every dataset and its `side_by_side` models: means and MAD, then RD where there is any.
+    """Make, for every dataset and its `side_by_side` models, means and MAD, then RD if any.
 
     A condition, projection or whole model that is missing in the dataset leaves a gap.
     """
-    for models in side_by_side(measures.curves["model"].unique().to_list()):
-        of_models = pl.col("model").is_in(models)
-        datasets = measures.curves.filter(of_models)["dataset"].unique().sort()
+    named = measures.curves.select("model", "variant").unique().rows()
+    shown = measures.labelled()
+    for names in side_by_side(named):
+        models = {model_label(*name): name[0] for name in names}
+        of_models = pl.col("model").is_in(list(models))
+        datasets = shown.curves.filter(of_models)["dataset"].unique().sort()
         for dataset in datasets:
             chosen = of_models & (pl.col("dataset") == dataset)
-            yield _statistics_table(measures, models, dataset, chosen)
-            if not measures.differences_over_layers.filter(chosen).is_empty():
-                yield _differences_table(measures, models, dataset, chosen)
+            yield _statistics_table(shown, models, dataset, chosen)
+            if not shown.differences_over_layers.filter(chosen).is_empty():
+                yield _differences_table(shown, models, dataset, chosen)
 
 
 def statistics(measures: Measures) -> pl.DataFrame:
-    """All means and MADs, one line per condition, projection and part.
+    """Join all means and MADs, one line per condition, projection and part.
 
-    Columns: metric, the axes, point_id, projection, part, mean, mad, n_layers, n_samples.
+    Columns: metric, the axes, variant, point_id, projection, part, mean, mad, n_layers, n_samples.
     """
     keys = [name for name in measures.mads.columns if name not in ("mad", "n_differences")]
     joined = measures.means.join(
@@ -65,10 +77,12 @@ def statistics(measures: Measures) -> pl.DataFrame:
 def save_tables(
     measures: Sequence[Measures], folder: Path, advance: Callable[[], None] = lambda: None
 ) -> list[Path]:
-    """Writes every table as CSV, LaTeX and Markdown, and `statistics.csv` with all numbers.
+    """Write every table as CSV, LaTeX and Markdown, and `statistics.csv` with all numbers.
 
-    Files are named models__dataset__metric (and __rd). Raises `StoreError` when a file cannot be
-    written. `advance` is called after each metric.
+    Files are named models__dataset__metric (and __rd). `advance` is called after each metric.
+
+    Raises:
+        StoreError: a file cannot be written.
     """
     everything = pl.concat([statistics(one) for one in measures])
     written = [folder / "statistics.csv"]
@@ -84,11 +98,11 @@ def save_tables(
 
 
 def _statistics_table(
-    measures: Measures, models: tuple[str, ...], dataset: str, chosen: pl.Expr
+    measures: Measures, models: Mapping[str, str], dataset: str, chosen: pl.Expr
 ) -> TableFile:
-    found = statistics(measures).filter(chosen)
-    projections = values_in_reading_order(found, "projection")
-    lines = found.rename({"mad": "MAD"}).unpivot(
+    shown = statistics(measures).filter(chosen)
+    projections = values_in_reading_order(shown, "projection")
+    lines = shown.rename({"mad": "MAD"}).unpivot(
         _STATISTICS,
         index=["model", "cot", "correctness", "projection", "part"],
         variable_name="statistic",
@@ -96,8 +110,8 @@ def _statistics_table(
     keys = {
         "statistic": _STATISTICS,
         "part": ("all", *PARTS),
-        "cot": values_in_reading_order(found, "cot"),
-        "correctness": values_in_reading_order(found, "correctness"),
+        "cot": values_in_reading_order(shown, "cot"),
+        "correctness": values_in_reading_order(shown, "correctness"),
     }
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric),
@@ -108,22 +122,22 @@ def _statistics_table(
         keys=tuple(keys),
         groups=tuple(
             ColumnGroup(
-                heading(model),
+                heading(model, models[model]),
                 tuple(f"{model} {name}" for name in projections),
                 tuple(projection_label(name) for name in projections),
             )
             for model in models
         ),
-        frame=_wide(lines, keys, models, projections),
+        frame=_wide(lines, keys, list(models), projections),
         quantity="statistic",
         blocks=2,
     )
 
 
 def _differences_table(
-    measures: Measures, models: tuple[str, ...], dataset: str, chosen: pl.Expr
+    measures: Measures, models: Mapping[str, str], dataset: str, chosen: pl.Expr
 ) -> TableFile:
-    found = measures.differences_over_layers.filter(chosen).with_columns(
+    shown = measures.differences_over_layers.filter(chosen).with_columns(
         ratio=pl.col("irrelevant") / pl.col("correct"),
         top_layers=pl.col("top_layers").cast(pl.List(pl.String)).list.join(" "),
     )
@@ -133,11 +147,11 @@ def _differences_table(
         "top_layers": "layers",
         "n_questions": "questions",
     }
-    frame = in_reading_order(found.select("cot", "projection").unique())
+    frame = in_reading_order(shown.select("cot", "projection").unique())
     labels = {name: projection_label(name) for name in frame["projection"]}
     for model in models:
         named = {column: f"{model} {name}" for column, name in columns.items()}
-        of_model = found.filter(pl.col("model") == model).rename(named)
+        of_model = shown.filter(pl.col("model") == model).rename(named)
         frame = frame.join(
             of_model.select("cot", "projection", *named.values()),
             on=("cot", "projection"),
@@ -154,7 +168,7 @@ def _differences_table(
         keys=("cot", "projection"),
         groups=tuple(
             ColumnGroup(
-                heading(model),
+                heading(model, models[model]),
                 tuple(f"{model} {name}" for name in columns.values()),
                 tuple(columns.values()),
             )
@@ -164,9 +178,9 @@ def _differences_table(
     )
 
 
-def heading(model: str) -> str:
-    """`qwen2_1.5b (base)`."""
-    return f"{model} ({'instruct' if is_instruct(model) else 'base'})"
+def heading(label: str, model: str) -> str:
+    """Say of a label which kind of model it is: `qwen2_1.5b seed=1 (base)`."""
+    return f"{label} ({'instruct' if is_instruct(model) else 'base'})"
 
 
 def _wide(
@@ -185,7 +199,7 @@ def _wide(
     return wide.with_columns(absent).select(*keys, *columns)
 
 
-def _about(measures: Measures, models: tuple[str, ...], chosen: pl.Expr) -> str:
+def _about(measures: Measures, models: Collection[str], chosen: pl.Expr) -> str:
     """How the layers are cut into parts, and over how many samples the curves are means."""
     cuts = []
     for model in models:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import polars as pl
 
-from gradsweep.analysis import test_claims
+from gradsweep.analysis import evaluate_claims
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.progress import console
-from gradsweep.records import AXES
+from gradsweep.records import POINT_LABELS
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.measures import measures
-from gradsweep.report.page import StoredPoints, stored_points, write_page
+from gradsweep.report.measures import compute_measures
+from gradsweep.report.page import ReportPoints, report_points, write_page
 from gradsweep.report.show import report_folder, report_rows, show_report
 from gradsweep.store import PointPaths, PointState
 from gradsweep.store.frames import ROW_SCHEMA
@@ -56,22 +56,22 @@ def watch_report(
     show_report(selection, metrics, loss)
 
 
-def _so_far(selection: Selection, loss: str) -> tuple[pl.DataFrame, StoredPoints]:
+def _so_far(selection: Selection, loss: str) -> tuple[pl.DataFrame, ReportPoints]:
     """What is stored, with no rows where the points that `selection` means have none yet."""
     try:
         rows = report_rows(selection, loss)
-        return rows, stored_points(selection, rows)
+        return rows, report_points(selection, rows)
     except (ConfigError, DataError):
         rows = pl.DataFrame(
-            schema={**dict.fromkeys(("point_id", *AXES), pl.String()), **ROW_SCHEMA}
+            schema={**dict.fromkeys(("point_id", *POINT_LABELS), pl.String()), **ROW_SCHEMA}
         )
-        stored = stored_points(selection, rows)
+        stored = report_points(selection, rows)
         if not any(point.state in _PENDING for point in stored.points):
             raise  # none will come
         return rows, stored
 
 
-def _marks(stored: StoredPoints) -> object:
+def _marks(stored: ReportPoints) -> object:
     """What changes when there is something new to show."""
     return [
         (point.point_id, point.state, point.n_stored, _n_parts(stored.results, point.point_id))
@@ -86,10 +86,10 @@ def _n_parts(results: Path, point_id: str) -> int:
 def _write(
     folder: Path,
     rows: pl.DataFrame,
-    stored: StoredPoints,
+    stored: ReportPoints,
     metrics: Sequence[str],
     seconds: float,
 ) -> None:
-    computed = [] if rows.is_empty() else [measures(rows, metric) for metric in metrics]
-    findings = findings_markdown([] if rows.is_empty() else test_claims(rows, metrics[0]))
+    computed = [] if rows.is_empty() else [compute_measures(rows, metric) for metric in metrics]
+    findings = findings_markdown([] if rows.is_empty() else evaluate_claims(rows, metrics[0]))
     write_page(folder, rows, computed, findings, stored, refresh=seconds)

@@ -1,4 +1,4 @@
-"""The two tables of a point: samples (one line each) and rows (sample × layer × projection)."""
+"""The two tables of a point: samples (one line each) and rows (sample × `ROW_KEY`)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import fields
 
 import polars as pl
 
-from gradsweep.records import SampleResult, SpectrumRow
+from gradsweep.errors import DataError
+from gradsweep.records import METRICS, POINT_LABELS, ROW_KEY, SampleResult, SpectrumRow
 
 _POLARS_TYPES: dict[str, pl.DataType] = {
     "int": pl.Int32(),
@@ -28,6 +29,50 @@ ROW_SCHEMA = {"sample_id": pl.String(), "question_id": pl.String()} | {
 """Columns are the fields of the records, so the records document the files."""
 
 
+def metric_columns(rows: pl.DataFrame) -> tuple[str, ...]:
+    """Name the metrics that `rows` have: those of `METRICS` in their order, then the user's own.
+
+    A metric of the user's own is a float column that the schema does not know.
+    """
+    known = [name for name in METRICS if name in rows.columns]
+    return (*known, *own_metric_columns(rows))
+
+
+def own_metric_columns(rows: pl.DataFrame) -> list[str]:
+    """Name the user's own metrics among the columns of `rows`, in alphabetical order."""
+    return sorted(
+        name for name, kind in rows.schema.items() if kind.is_float() and name not in ROW_SCHEMA
+    )
+
+
+def require_known_keys(rows: pl.DataFrame, sample: Sequence[str] = ("sample_id",)) -> None:
+    """Refuse rows that only an unknown column tells apart: they would be counted as one.
+
+    Args:
+        rows: rows as the store writes them.
+        sample: columns that name a sample.
+
+    Raises:
+        DataError: such a column has several values among the rows of a sample that share
+            `ROW_KEY`; names the column and what to do.
+    """
+    labels = (*POINT_LABELS, "point_id", *ROW_SCHEMA)
+    unknown = [n for n, kind in rows.schema.items() if n not in labels and not kind.is_float()]
+    if not unknown:
+        return
+    key = [*sample, *(name for name in ROW_KEY if name in rows.columns)]
+    n_values = rows.group_by(key).agg(pl.col(unknown).n_unique())
+    for name in unknown:
+        if (n_values[name] > 1).any():
+            values = ", ".join(map(str, rows[name].unique().sort().to_list()[:4]))
+            raise DataError(
+                f"rows: {name} ({values}) tells rows of the same sample, {', '.join(ROW_KEY)} "
+                "apart, and this version of gradsweep does not know it; keep the rows with one "
+                f"value of {name} (rows.filter(pl.col({name!r}) == …)), or read the results with "
+                "the version that wrote them"
+            )
+
+
 def samples_frame(results: Sequence[SampleResult]) -> pl.DataFrame:
     return pl.DataFrame(
         [
@@ -40,7 +85,7 @@ def samples_frame(results: Sequence[SampleResult]) -> pl.DataFrame:
 
 
 def rows_frame(results: Sequence[SampleResult]) -> pl.DataFrame:
-    """Columns: `ROW_SCHEMA`, then the user's own metrics in alphabetical order."""
+    """Make the table of rows: `ROW_SCHEMA`, then the user's own metrics in alphabetical order."""
     own = sorted({name for result in results for row in result.rows for name in row.own_metrics})
     columns = [name for name in ROW_SCHEMA if name not in ("sample_id", "question_id")]
     lines = [

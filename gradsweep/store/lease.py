@@ -33,7 +33,7 @@ HEARTBEAT_SECONDS = 10.0
 EXPIRY_SECONDS = 90.0
 """Age of a heartbeat after which a holder on another host counts as dead."""
 ASIDE_SUFFIX = ".lease"
-"""Of a lease on its way in or out; there for an instant, unless its process is killed just then."""
+"""Suffix of a lease on its way in or out: there for an instant, unless its process is killed."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Lease:
     inode: int
 
     def check(self) -> None:
-        """Call before writing what the lease protects.
+        """Check, before writing what the lease protects, that it is still ours.
 
         Raises:
             PointBusyError: another process has taken over, believing this one dead.
@@ -92,7 +92,7 @@ def hold_lease(path: Path) -> Iterator[Lease]:
 
 
 def holder(path: Path) -> dict[str, Any] | None:
-    """Who holds this lease now, or None when nobody alive does."""
+    """Read who holds this lease now; None when nobody alive does."""
     try:
         with path.open("r+", encoding="utf-8") as handle:
             return _read(handle) if _is_alive(handle, time.time()) else None
@@ -105,7 +105,7 @@ def holder(path: Path) -> dict[str, Any] | None:
 
 
 def held(path: Path, record: dict[str, Any]) -> PointBusyError:
-    """The refusal to whoever wants what a live process has."""
+    """Make the refusal to whoever asks for what a live process has."""
     return PointBusyError(
         f"{path.parent} is being written by process {record.get('pid', '?')} on "
         f"{record.get('host', '?')} since {record.get('since', '?')}: wait for it, stop it, "
@@ -169,7 +169,7 @@ def _aside(path: Path) -> Path:
 
 
 def _is_dead_for_a_while(handle: TextIO, now: float) -> bool:
-    """Tried for half a second: somebody asking for the holder locks for an instant."""
+    """Try for half a second: somebody asking for the holder locks for an instant."""
     for _ in range(10):
         if not _is_alive(handle, now):
             return True

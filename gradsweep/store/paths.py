@@ -41,7 +41,7 @@ class PointPaths:
         return self.folder / "parts"
 
     def part(self, kind: str, number: int, writer: str) -> Path:
-        """`writer` tells apart processes that measure shares of the same point."""
+        """Name a part; `writer` tells apart processes that measure shares of the same point."""
         return self.parts / f"{kind}-{number:06d}-{writer}.parquet"
 
     @property
@@ -102,6 +102,6 @@ class SweepPaths:
 
 
 def point_folders(results: Path) -> list[PointPaths]:
-    """Every point that has ever been started below `results`, by id."""
+    """List every point that has ever been started below `results`, by id."""
     folders = sorted((results / "points").glob("*/config.yaml"))
     return [PointPaths(results, path.parent.name) for path in folders]

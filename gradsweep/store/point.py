@@ -74,11 +74,11 @@ class PointStore:
         return self.paths.part(kind, self._next_part, self._writer)
 
     def samples(self) -> pl.DataFrame:
-        """Every stored sample, in the point's sample order."""
+        """Read every stored sample, in the point's sample order."""
         return read_parts(self.paths, "samples").sort("index")
 
     def rows(self) -> pl.DataFrame:
-        """Every stored row, by sample order, layer and projection as measured."""
+        """Read every stored row, by sample order, layer and projection as measured."""
         order = self.samples().select("sample_id", "index")
         rows = read_parts(self.paths, "rows").join(order, on="sample_id", how="left")
         return rows.sort("index", "layer", maintain_order=True).drop("index")
@@ -96,9 +96,9 @@ class PointStore:
 
 
 def read_parts(paths: PointPaths, kind: str) -> pl.DataFrame:
-    """All committed parts of `kind` ("rows" or "samples"); rows without their samples are not.
+    """Read all committed parts of `kind` ("rows" or "samples"); rows without samples are not.
 
-    Of a sample that was measured again, only the last outcome and its rows count.
+    Only the last outcome and its rows count where a sample was measured again.
     """
     committed = sorted(paths.parts.glob("samples-*.parquet"), key=lambda p: (_part_number(p), p))
     samples = _joined(committed, SAMPLE_SCHEMA).unique("sample_id", keep="last")
@@ -115,7 +115,7 @@ _PART = "part"
 
 
 def _joined(files: Sequence[Path], schema: dict[str, pl.DataType]) -> pl.DataFrame:
-    """The tables one below the other, with the place of each one's file."""
+    """Put tables one below the other, with the place of each one's file."""
     empty = pl.DataFrame(schema=schema | {_PART: pl.UInt32()})
     frames = [
         pl.read_parquet(file).with_columns(pl.lit(place, pl.UInt32()).alias(_PART))
@@ -154,7 +154,7 @@ def open_point(
 
 
 def rivals(paths: PointPaths, shard: Shard) -> list[Path]:
-    """Leases, other than its own, whose holders must not be alive while this share is written.
+    """Find leases, other than its own, whose holders must not be alive while this share is written.
 
     Shares of one splitting do not overlap; everything else does.
     """
@@ -173,7 +173,7 @@ def _prepare(paths: PointPaths, config: dict[str, Any], shard: Shard) -> None:
 
 
 def _remove_leftovers(paths: PointPaths) -> None:
-    """Of writers that were killed in the middle."""
+    """Remove what writers that were killed in the middle have left."""
     for leftover in paths.folder.rglob("*.tmp"):
         leftover.unlink()
     for aside in paths.folder.glob(f".*{ASIDE_SUFFIX}"):
@@ -183,12 +183,12 @@ def _remove_leftovers(paths: PointPaths) -> None:
 
 
 def _part_number(path: Path) -> int:
-    """Of `samples-000012-<writer>.parquet`; early files have no writer."""
+    """Read the number in `samples-000012-<writer>.parquet`; early files have no writer."""
     return int(path.stem.split("-")[1])
 
 
 def _record_failure(file: Path, error: Exception) -> None:
-    """FAILED.json, as far as the disk lets us: a full disk must not hide the first error."""
+    """Write FAILED.json, if the disk lets us: a full disk must not hide the first error."""
     record = {
         "error": type(error).__name__,
         "message": str(error),

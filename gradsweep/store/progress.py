@@ -22,7 +22,7 @@ class Part:
     """Some samples that were stored together."""
 
     stored: float
-    """When, in seconds since the epoch."""
+    """Time of storing, in seconds since the epoch."""
     outcomes: dict[str, tuple[bool, float]]
     """sample_id -> whether it could be measured, and the seconds that it took."""
 
@@ -35,7 +35,7 @@ class Progress:
 
     @property
     def outcomes(self) -> dict[str, tuple[bool, float]]:
-        """Of a sample that was tried again, the last one."""
+        """The outcome of every sample; the last one where it was tried again."""
         merged: dict[str, tuple[bool, float]] = {}
         for part in self.parts:
             merged |= part.outcomes
@@ -43,11 +43,11 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Spent on measuring what is stored."""
+        """Time spent on measuring what is stored."""
         return sum(seconds for part in self.parts for _, seconds in part.outcomes.values())
 
     def rate(self, since: float, now: float) -> float | None:
-        """Samples per second of late.
+        """Compute the samples per second of late.
 
         Args:
             since: when the process that measures now has begun; what is older is another's.
@@ -74,7 +74,7 @@ class ProgressReader:
         self._known: dict[Path, Part] = {}
 
     def read(self, points: Iterable[PointPaths]) -> dict[str, Progress]:
-        """The progress of each point, by id.
+        """Read the progress of each point, by id.
 
         Raises:
             FileNotFoundError: a point was finished, and its parts joined, just now: ask again.
@@ -97,7 +97,7 @@ def _files(parts: Path) -> list[Path]:
 
 
 def _read(files: Sequence[Path]) -> dict[Path, Part]:
-    """In one go: one by one, thousands of small files take ten times as long."""
+    """Read files in one go: one by one, thousands of small files take ten times as long."""
     if not files:
         return {}
     scan = pl.scan_parquet(list(files), include_file_paths="file")

@@ -1,8 +1,7 @@
-"""Which stored points a command means: a results folder or a sweep, and filters on the axes."""
+"""Which stored points a command means: a results folder or a sweep, and filters."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +9,9 @@ from pathlib import Path
 import polars as pl
 
 from gradsweep.errors import ConfigError, DataError
-from gradsweep.records import AXES
-from gradsweep.store import SweepPaths
-from gradsweep.store.manifest import read_manifest
-
-_FILTER = re.compile(r"(\w+)=(.*)")
+from gradsweep.store.choice import filtered, is_filter, read_filters
+from gradsweep.store.paths import SweepPaths
+from gradsweep.store.read import read_manifest
 
 
 @dataclass(frozen=True)
@@ -25,64 +22,50 @@ class Selection:
     sweep: str | None = None
     """Only the points of this sweep; all when None."""
     filters: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Axis -> the values to keep."""
+    """Axis, or setting that tells variants apart -> the values to keep."""
 
     @property
     def name(self) -> str:
-        """The folder of its report: `all`, `my-sweep`, `all__dataset=gsm8k,aqua`."""
+        """Name of its report's folder: `all`, `my-sweep`, `all__dataset=gsm8k,aqua`."""
         chosen = [f"{axis}={','.join(values)}" for axis, values in self.filters.items()]
         return "__".join([self.sweep or "all", *chosen])
 
     @property
     def point_ids(self) -> list[str] | None:
-        """Raises DataError for a sweep that is not there, naming those that are."""
+        """Ids of the sweep's points; None when no sweep is named.
+
+        Raises:
+            DataError: there is no such sweep; names those there are.
+        """
         if self.sweep is None:
             return None
         manifest = read_manifest(SweepPaths(self.results, self.sweep))
         return [point["point_id"] for point in manifest["points"]]
 
     def of(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The lines that the filters keep.
+        """Keep the lines of points that the filters keep (`filtered`).
 
-        `model=qwen2_1.5b` also keeps "qwen2_1.5b seed=1". Raises ConfigError for a value that
-        no line has, or when the filters together keep nothing.
+        Raises:
+            ConfigError: a value that no line has, or filters that together keep nothing.
         """
-        kept = frame
-        for axis, values in self.filters.items():
-            present = frame[axis].unique().sort().to_list()
-            names = {name: {name, name.split(" ")[0]} for name in present}
-            for value in values:
-                if not any(value in spellings for spellings in names.values()):
-                    raise ConfigError(
-                        f"{axis}={value} is not among these results; "
-                        f"there are: {', '.join(present)}"
-                    )
-            chosen = [name for name in present if names[name] & set(values)]
-            kept = kept.filter(pl.col(axis).is_in(chosen))
-        if kept.is_empty() and not frame.is_empty():
-            raise ConfigError(f"no point of these results is {self.name}")
-        return kept
+        return filtered(frame, self.filters)
 
 
 def selection(words: Sequence[str], sweep: str | None = None) -> Selection:
-    """What `[results or sweep] [axis=value,value ...]` means.
+    """Read `[results or sweep] [axis=value,value ...]`.
 
     A place is a results folder, the folder of a sweep (`results/sweeps/<name>`), or the name of
-    a sweep in `results`. Raises ConfigError for more than one place or a filter on something
-    that is no axis, DataError for a place that is none of these.
+    a sweep in `results`.
+
+    Raises:
+        ConfigError: more than one place, or a filter without a value.
+        DataError: a place that is none of these.
     """
     filters: dict[str, tuple[str, ...]] = {}
-    places = []
-    for word in words:
-        matched = _FILTER.fullmatch(word)
-        if matched is None:
-            places.append(word)
-        elif matched[1] in AXES and matched[2]:
-            filters[matched[1]] = tuple(matched[2].split(","))
-        else:
-            raise ConfigError(
-                f"{word}: a filter is axis=value or axis=value,value with one of {', '.join(AXES)}"
-            )
+    for word in filter(is_filter, words):
+        for name, values in read_filters(word).items():
+            filters[name] = (*filters.get(name, ()), *values)
+    places = [word for word in words if not is_filter(word)]
     if len(places) > 1:
         raise ConfigError(f"one results folder or sweep at a time, not {' '.join(places)}")
     results, named = _place(places[0]) if places else (Path("results"), None)

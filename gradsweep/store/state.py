@@ -1,13 +1,21 @@
-"""The state of a point, told by its files alone."""
+"""Where points stand, told by their files alone."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from gradsweep.errors import DataError
+from gradsweep.records import Axes, SampleStatus
 from gradsweep.store.lease import holder
-from gradsweep.store.paths import PointPaths
+from gradsweep.store.paths import PointPaths, point_folders
+from gradsweep.store.point import read_parts
+from gradsweep.store.read import read_config
 
 
 class PointState(str, Enum):
@@ -21,7 +29,7 @@ class PointState(str, Enum):
 
 
 def point_state(paths: PointPaths) -> PointState:
-    """DONE wins over everything; RUNNING only counts while a holder is alive."""
+    """Tell a point's state: DONE wins over everything, RUNNING only counts with a live holder."""
     if paths.done.exists():
         return PointState.DONE
     if holders(paths):
@@ -32,14 +40,58 @@ def point_state(paths: PointPaths) -> PointState:
 
 
 def holders(paths: PointPaths) -> list[dict[str, Any]]:
-    """The live processes that work on a point; several when its samples are shared out."""
+    """Find the live processes that work on a point; several when its samples are shared out."""
     return [record for path in paths.leases() if (record := holder(path)) is not None]
 
 
 def failure(paths: PointPaths) -> dict[str, Any] | None:
-    """What FAILED.json says, the first of several; None when nothing failed."""
+    """Read FAILED.json, the first of several; None when nothing failed."""
     for path in paths.failures():
         record = json.loads(path.read_text(encoding="utf-8"))
         assert isinstance(record, dict)
         return record | {"file": str(path)}
     return None
+
+
+@dataclass(frozen=True)
+class PointStatus:
+    """Where one point stands, and how many of its samples are stored."""
+
+    point_id: str
+    axes: str
+    state: PointState
+    n_stored: int
+    """Samples with an outcome on disk."""
+    n_bad: int
+    """Stored samples that could not be measured."""
+    note: str
+    """Who is running it, or why it failed."""
+
+
+def point_statuses(results: str | Path) -> list[PointStatus]:
+    """List every point that was started in the results folder (`store.root`), by its axes.
+
+    Raises:
+        DataError: none was.
+    """
+    points = point_folders(Path(results))
+    if not points:
+        raise DataError(f"no points in {results}: pass the folder that store.root named")
+    return sorted((_status(paths) for paths in points), key=lambda status: status.axes)
+
+
+def _status(paths: PointPaths) -> PointStatus:
+    state = point_state(paths)
+    done = state is PointState.DONE
+    samples = pl.read_parquet(paths.samples) if done else read_parts(paths, "samples")
+    bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
+    axes = str(Axes(**read_config(paths)["axes"]))
+    return PointStatus(paths.point_id, axes, state, len(samples), len(bad), _note(paths, state))
+
+
+def _note(paths: PointPaths, state: PointState) -> str:
+    failed = failure(paths) if state is PointState.FAILED else None
+    if failed:
+        return str(failed["message"])
+    alive = holders(paths) if state is PointState.RUNNING else []
+    return ", ".join(f"process {held['pid']} on {held['host']}" for held in alive)

@@ -17,7 +17,7 @@ UNDECIDED, UNTESTABLE = Verdict.UNDECIDED, Verdict.NOT_TESTABLE
 
 
 def found(rows, **settings):
-    return claims.test_claims(rows, **({"resamples": 200} | settings))
+    return claims.evaluate_claims(rows, **({"resamples": 200} | settings))
 
 
 def verdict(findings, claim, model="all", dataset="all"):

@@ -30,7 +30,7 @@ def tiny(saved_model: Path) -> list[str]:
 
 
 def line_of(text: str, name: str) -> str:
-    """The line of the check of this name, from its verdict on."""
+    """The line of the check of this name, from its state on."""
     return next(line for line in text.splitlines() if name in line[:40])
 
 

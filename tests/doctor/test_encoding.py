@@ -9,7 +9,7 @@ import pytest
 from transformers import PreTrainedTokenizerBase
 
 from gradsweep.config import ModelConfig, ModelSource, Prompt, SourceKind
-from gradsweep.doctor.check import Check, Verdict
+from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.encoding import (
     check_bos,
     check_mask,
@@ -38,30 +38,30 @@ def encoded(
 
 
 @pytest.mark.parametrize(
-    ("around", "template", "verdict"),
+    ("around", "template", "state"),
     [
-        ("$A", None, Verdict.OK),
-        ("<s> $A", None, Verdict.OK),
-        ("<s> $A", "{{ bos_token }}" + CHAT, Verdict.OK),
-        ("<s> <s> $A", None, Verdict.PROBLEM),
-        ("$A", "{{ bos_token }}{{ bos_token }}" + CHAT, Verdict.PROBLEM),
-        ("<s> $A", CHAT, Verdict.PROBLEM),
+        ("$A", None, CheckState.OK),
+        ("<s> $A", None, CheckState.OK),
+        ("<s> $A", "{{ bos_token }}" + CHAT, CheckState.OK),
+        ("<s> <s> $A", None, CheckState.PROBLEM),
+        ("$A", "{{ bos_token }}{{ bos_token }}" + CHAT, CheckState.PROBLEM),
+        ("<s> $A", CHAT, CheckState.PROBLEM),
     ],
     ids=["none", "one", "chat", "doubled", "doubled_by_template", "missing_in_template"],
 )
-def test_bos(around: str, template: str | None, verdict: Verdict, make_tokenizer: MakeTokenizer):
+def test_bos(around: str, template: str | None, state: CheckState, make_tokenizer: MakeTokenizer):
     tokenizer = make_tokenizer(around, template)
     prompt = Prompt.chat if template else Prompt.plain
     found = check_bos([encoded(tokenizer, prompt)], tokenizer)
-    assert found.verdict is verdict, found
-    assert bool(found.remedy) == (verdict is Verdict.PROBLEM)
+    assert found.state is state, found
+    assert bool(found.remedy) == (state is CheckState.PROBLEM)
 
 
 def test_a_prompt_that_brings_its_own_bos_doubles_it(make_tokenizer: MakeTokenizer):
     tokenizer = make_tokenizer("<s> $A")
     again = replace(SAMPLE, prompt="<s>How many?")
     found = check_bos([encoded(tokenizer), encoded(tokenizer, sample=again)], tokenizer)
-    assert found.verdict is Verdict.PROBLEM
+    assert found.state is CheckState.PROBLEM
     assert "1 of 2 (50 %)" in found.finding
 
 
@@ -74,10 +74,10 @@ def shifted(sample: EncodedSample, by: int) -> EncodedSample:
 def test_the_mask_is_the_response(around: str, prompt: Prompt, make_tokenizer: MakeTokenizer):
     tokenizer = make_tokenizer(around, CHAT)
     right = encoded(tokenizer, prompt)
-    assert check_mask([right], tokenizer).verdict is Verdict.OK
+    assert check_mask([right], tokenizer).state is CheckState.OK
     for by in (-3, 1):
         found = check_mask([right, shifted(right, by)], tokenizer)
-        assert found.verdict is Verdict.PROBLEM
+        assert found.state is CheckState.PROBLEM
         assert "1 of 2 (50 %)" in found.finding
 
 
@@ -88,8 +88,8 @@ def test_a_mask_over_a_truncated_or_repeated_response(make_tokenizer: MakeTokeni
     assert cut.truncated
     long = replace(SAMPLE, response="15", same_length_as=SAMPLE.response)
     repeated = encoded(tokenizer, sample=long)
-    assert check_mask([cut, repeated], tokenizer).verdict is Verdict.OK
-    assert check_mask([shifted(cut, 1)], tokenizer).verdict is Verdict.PROBLEM
+    assert check_mask([cut, repeated], tokenizer).state is CheckState.OK
+    assert check_mask([shifted(cut, 1)], tokenizer).state is CheckState.PROBLEM
 
 
 def test_a_first_token_that_holds_the_end_of_the_prompt_is_the_responses(
@@ -97,7 +97,7 @@ def test_a_first_token_that_holds_the_end_of_the_prompt_is_the_responses(
 ):
     tokenizer = make_tokenizer()
     blank = replace(SAMPLE, response="\n 15 apples")  # its line breaks join the prompt's
-    assert check_mask([encoded(tokenizer, sample=blank)], tokenizer).verdict is Verdict.OK
+    assert check_mask([encoded(tokenizer, sample=blank)], tokenizer).state is CheckState.OK
 
 
 def model(name: str, prompt: Prompt, path: str = "/models/tiny") -> ModelConfig:
@@ -105,19 +105,19 @@ def model(name: str, prompt: Prompt, path: str = "/models/tiny") -> ModelConfig:
 
 
 @pytest.mark.parametrize(
-    ("config", "verdict"),
+    ("config", "state"),
     [
-        (model("qwen2_1.5b_instruct", Prompt.plain), Verdict.WARNING),
-        (model("mine", Prompt.plain, "/models/SmolLM2-135M-Instruct"), Verdict.WARNING),
-        (model("mine", Prompt.plain, "/it-department/tiny"), Verdict.OK),
-        (model("qwen2_1.5b_instruct", Prompt.chat), Verdict.OK),
-        (model("qwen2_1.5b", Prompt.plain), Verdict.OK),
+        (model("qwen2_1.5b_instruct", Prompt.plain), CheckState.WARNING),
+        (model("mine", Prompt.plain, "/models/SmolLM2-135M-Instruct"), CheckState.WARNING),
+        (model("mine", Prompt.plain, "/it-department/tiny"), CheckState.OK),
+        (model("qwen2_1.5b_instruct", Prompt.chat), CheckState.OK),
+        (model("qwen2_1.5b", Prompt.plain), CheckState.OK),
     ],
 )
-def test_an_instruct_model_without_its_template(config: ModelConfig, verdict: Verdict):
+def test_an_instruct_model_without_its_template(config: ModelConfig, state: CheckState):
     found = check_prompt(config)
-    assert found.verdict is verdict
-    assert ("model.prompt=chat" in found.remedy) == (verdict is Verdict.WARNING)
+    assert found.state is state
+    assert ("model.prompt=chat" in found.remedy) == (state is CheckState.WARNING)
 
 
 @pytest.mark.parametrize(("template", "words"), [(CHAT, "with the"), (NO_SYSTEM, "without a")])
@@ -129,12 +129,12 @@ def test_what_became_of_the_system_turn_is_said(
 
 
 @pytest.mark.parametrize(
-    ("n", "verdict"),
-    [(0, Verdict.OK), (1, Verdict.OK), (5, Verdict.WARNING), (60, Verdict.PROBLEM)],
+    ("n", "state"),
+    [(0, CheckState.OK), (1, CheckState.OK), (5, CheckState.WARNING), (60, CheckState.PROBLEM)],
 )
-def test_truncation(n: int, verdict: Verdict):
+def test_truncation(n: int, state: CheckState):
     found = check_truncation(n, 100, 1024)
-    assert found.verdict is verdict
+    assert found.state is state
     assert f"{n} of 100" in found.finding
 
 
@@ -144,9 +144,9 @@ def outcomes(n_bad: int) -> Check:
 
 
 @pytest.mark.parametrize(
-    ("n_bad", "verdict"), [(0, Verdict.OK), (2, Verdict.WARNING), (9, Verdict.PROBLEM)]
+    ("n_bad", "state"), [(0, CheckState.OK), (2, CheckState.WARNING), (9, CheckState.PROBLEM)]
 )
-def test_samples_that_cannot_be_measured(n_bad: int, verdict: Verdict):
+def test_samples_that_cannot_be_measured(n_bad: int, state: CheckState):
     found = outcomes(n_bad)
-    assert found.verdict is verdict
+    assert found.state is state
     assert ("the response is empty" in found.finding) == bool(n_bad)

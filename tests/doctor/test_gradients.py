@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from helpers.stored_points import spectrum_row
 
-from gradsweep.doctor.check import Verdict
+from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.gradients import check_loss, check_norms, check_projections, check_spectra
 from gradsweep.records import SampleResult, SampleStatus
 from gradsweep.store.frames import rows_frame
@@ -31,14 +31,14 @@ def rows(changed: Places | None = None, level: float = 1.0, **of_first: object) 
 
 def test_complete_gradients_are_fine_and_the_coverage_is_said():
     found = check_projections(rows(), ["v", "q"], 3, "measuring q v")
-    assert found.verdict is Verdict.OK
+    assert found.state is CheckState.OK
     assert "measuring q v" in found.finding
 
 
 @pytest.mark.parametrize("norm", [0.0, math.nan, math.inf])
 def test_a_zero_or_infinite_gradient_is_located(norm: float):
     found = check_projections(rows({(1, "v"): norm, (2, "v"): norm}), ["q", "v"], 3)
-    assert found.verdict is Verdict.PROBLEM
+    assert found.state is CheckState.PROBLEM
     assert "layers V 1-2" in found.finding
     assert "Q" not in found.finding
 
@@ -47,38 +47,38 @@ def test_a_projection_or_layer_that_was_not_captured_is_located():
     assert "K 0-2" in check_projections(rows(), ["q", "k", "v"], 3).finding
     assert "Q 3; V 3" in check_projections(rows(), ["q", "v"], 4).finding
     nothing = check_projections(rows().clear(), ["q"], 3)
-    assert nothing.verdict is Verdict.PROBLEM
+    assert nothing.state is CheckState.PROBLEM
 
 
 @pytest.mark.parametrize(
-    ("losses", "verdict"),
+    ("losses", "state"),
     [
-        ([1.5, 2.0], Verdict.OK),
-        ([1.5, math.nan], Verdict.WARNING),
-        ([math.nan, math.inf], Verdict.PROBLEM),
-        ([9.0, 9.2], Verdict.WARNING),
-        ([12.0, 12.0], Verdict.PROBLEM),
-        ([1e-6, 1e-5], Verdict.WARNING),
+        ([1.5, 2.0], CheckState.OK),
+        ([1.5, math.nan], CheckState.WARNING),
+        ([math.nan, math.inf], CheckState.PROBLEM),
+        ([9.0, 9.2], CheckState.WARNING),
+        ([12.0, 12.0], CheckState.PROBLEM),
+        ([1e-6, 1e-5], CheckState.WARNING),
     ],
 )
-def test_losses_against_that_of_a_guess(losses: list[float], verdict: Verdict):
+def test_losses_against_that_of_a_guess(losses: list[float], state: CheckState):
     found = check_loss(losses, 49_152)  # ln is 10.8
-    assert found.verdict is verdict
-    assert bool(found.remedy) == (verdict is not Verdict.OK)
+    assert found.state is state
+    assert bool(found.remedy) == (state is not CheckState.OK)
 
 
 @pytest.mark.parametrize(
-    ("frame", "verdict", "words"),
+    ("frame", "state", "words"),
     [
-        (rows(), Verdict.OK, "median nuclear norm 1"),
-        (rows(level=1e-7), Verdict.PROBLEM, "vanish"),
-        (rows(level=1e7), Verdict.PROBLEM, "explode"),
-        (rows().clear(), Verdict.PROBLEM, "none"),
+        (rows(), CheckState.OK, "median nuclear norm 1"),
+        (rows(level=1e-7), CheckState.PROBLEM, "vanish"),
+        (rows(level=1e7), CheckState.PROBLEM, "explode"),
+        (rows().clear(), CheckState.PROBLEM, "none"),
     ],
 )
-def test_norms(frame: pl.DataFrame, verdict: Verdict, words: str):
+def test_norms(frame: pl.DataFrame, state: CheckState, words: str):
     found = check_norms(frame)
-    assert found.verdict is verdict
+    assert found.state is state
     assert words in found.finding
 
 
@@ -87,15 +87,15 @@ def test_one_dead_layer_is_located():
         nuclear_norm=pl.when(pl.col("layer") == 1).then(1e-9).otherwise(pl.col("nuclear_norm"))
     )
     found = check_norms(dead)
-    assert found.verdict is Verdict.PROBLEM
+    assert found.state is CheckState.PROBLEM
     assert "nothing in layers 1" in found.finding
 
 
 def test_flagged_spectra():
-    assert check_spectra(rows()).verdict is Verdict.OK
+    assert check_spectra(rows()).state is CheckState.OK
     flagged = rows(finite=False, checksum_error=0.5)
     found = check_spectra(flagged)
-    assert found.verdict is Verdict.PROBLEM
+    assert found.state is CheckState.PROBLEM
     assert "1 of 12 (8 %)" in found.finding
     few = pl.concat([flagged, *[rows()] * 3])
-    assert check_spectra(few).verdict is Verdict.WARNING
+    assert check_spectra(few).state is CheckState.WARNING

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from helpers.stored_points import store_point
 
-from gradsweep.doctor.check import Check, Verdict
-from gradsweep.doctor.siblings import check_conditions, siblings
+from gradsweep.doctor.check import Check, CheckState
+from gradsweep.doctor.siblings import check_siblings
 from gradsweep.records import Axes
+from gradsweep.store.points import comparable_points
 from gradsweep.store.read import read_config
 
 QUESTIONS = [f"question{i}" for i in range(10)]
@@ -27,13 +28,13 @@ def checked(results: Path, cot: str, correctness: str = "correct") -> Check:
     from gradsweep.store import PointPaths
 
     science = read_config(PointPaths(results, f"{cot}-{correctness}"))["science"]
-    return check_conditions(results, siblings(results, science), cot, correctness)
+    return check_siblings(results, comparable_points(results, science), cot, correctness)
 
 
 def test_levels_that_differ_are_fine(tmp_path: Path):
     stored(tmp_path, {("none", "correct"): 4.0, ("detailed", "correct"): 1.0})
     found = checked(tmp_path, "none")
-    assert found.verdict is Verdict.OK
+    assert found.state is CheckState.OK
     assert "detailed correct: 0.25 times" in found.finding
     assert "4 of 4 projections" in found.finding
 
@@ -41,16 +42,18 @@ def test_levels_that_differ_are_fine(tmp_path: Path):
 def test_levels_that_do_not_differ_are_a_problem(tmp_path: Path):
     stored(tmp_path, {("none", "correct"): 1.0, ("detailed", "correct"): 1.0})
     found = checked(tmp_path, "detailed")
-    assert found.verdict is Verdict.PROBLEM
+    assert found.state is CheckState.PROBLEM
     assert found.remedy
 
 
-@pytest.mark.parametrize(("cot", "verdict"), [("none", Verdict.OK), ("detailed", Verdict.PROBLEM)])
+@pytest.mark.parametrize(
+    ("cot", "state"), [("none", CheckState.OK), ("detailed", CheckState.PROBLEM)]
+)
 def test_irrelevant_answers_may_be_alike_only_without_reasoning(
-    cot: str, verdict: Verdict, tmp_path: Path
+    cot: str, state: CheckState, tmp_path: Path
 ):
     stored(tmp_path, {(cot, "correct"): 1.0, (cot, "irrelevant"): 1.0})
-    assert checked(tmp_path, cot).verdict is verdict
+    assert checked(tmp_path, cot).state is state
 
 
 def test_the_same_numbers_are_a_problem_even_without_reasoning(tmp_path: Path):
@@ -60,18 +63,18 @@ def test_the_same_numbers_are_a_problem_even_without_reasoning(tmp_path: Path):
     )
     second.rows.write_bytes(first.rows.read_bytes())
     found = checked(tmp_path, "none")
-    assert found.verdict is Verdict.PROBLEM
+    assert found.state is CheckState.PROBLEM
     assert "exactly the same numbers" in found.finding
 
 
 def test_too_little_to_compare_is_said_with_what_to_run(tmp_path: Path):
     stored(tmp_path, {("none", "correct"): 4.0}, QUESTIONS[:3])
     alone = checked(tmp_path, "none")
-    assert alone.verdict is Verdict.NOT_CHECKED
+    assert alone.state is CheckState.NOT_CHECKED
     assert "cot=detailed" in alone.remedy
     stored(tmp_path, {("detailed", "correct"): 1.0}, QUESTIONS[:3])
     few = checked(tmp_path, "none")
-    assert few.verdict is Verdict.NOT_CHECKED
+    assert few.state is CheckState.NOT_CHECKED
     assert "n_samples" in few.remedy
 
 
@@ -80,4 +83,4 @@ def test_other_models_data_and_seeds_are_no_siblings(tmp_path: Path):
     axes = Axes("other", "sums", "detailed", "correct")
     store_point(tmp_path, "other", axes, 1.0)
     store_point(tmp_path, "seed", Axes("tiny", "sums", "detailed", "correct"), 1.0, seed=1)
-    assert checked(tmp_path, "none").verdict is Verdict.NOT_CHECKED
+    assert checked(tmp_path, "none").state is CheckState.NOT_CHECKED

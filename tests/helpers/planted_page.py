@@ -8,20 +8,21 @@ from typing import Any
 import polars as pl
 
 from gradsweep.records import AXES
-from gradsweep.report.page.points import StoredPoint, StoredPoints
+from gradsweep.report.page.points import ReportPoint, ReportPoints
 from gradsweep.store import PointState
 
 
-def stored_of(rows: pl.DataFrame, **changes: Any) -> StoredPoints:
+def stored_of(rows: pl.DataFrame, **changes: Any) -> ReportPoints:
     """As if the points of `rows` were done, with one sample each that could not be measured."""
     points = []
     for line in rows.select("point_id", *AXES).unique(maintain_order=True).to_dicts():
         record = {
+            "point_id": line["point_id"],
             "versions": {"gradsweep": "0.1.0", "git_commit": "abc"},
             "config": {"cot": {"level": line["cot"]}, "seed": 0},
         }
         points.append(
-            StoredPoint(
+            ReportPoint(
                 point_id=line["point_id"],
                 axes={axis: line[axis] for axis in AXES},
                 state=PointState.DONE,
@@ -34,7 +35,7 @@ def stored_of(rows: pl.DataFrame, **changes: Any) -> StoredPoints:
     sweep = {"name": "night", "command": ["python", "-m", "gradsweep"], "points": []}
     sweep |= {"written": "2026-01-01", "excluded": ["no such level"]}
     fields = {"results": Path("results"), "points": tuple(points), "samples": samples_of(rows)}
-    return StoredPoints(**(fields | {"sweeps": (sweep,)} | changes))
+    return ReportPoints(**(fields | {"sweeps": (sweep,)} | changes))
 
 
 def samples_of(rows: pl.DataFrame) -> pl.DataFrame:

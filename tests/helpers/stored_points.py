@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +42,13 @@ def store_point(
     projections: str = "qkvo",
     first_layer: float = 1.0,
     seed: int = 0,
+    own_metrics: Mapping[str, float] | None = None,
+    heads: int = 0,
 ) -> PointPaths:
     """Norms of about `level` (5 % noise of the point's own), `first_layer` times that in layer 0.
 
-    `seed` is part of what tells points with the same axes apart.
+    `seed` is part of what tells points with the same axes apart. Rows have `own_metrics`, and as
+    many rows of single heads, ten times as large, as `heads` says.
     """
     paths = PointPaths(results, point_id)
     noise = np.random.default_rng(sum(point_id.encode()))
@@ -68,8 +71,18 @@ def store_point(
             n_prompt_tokens=9,
             n_response_tokens=5,
             rows=tuple(
-                spectrum_row(layer, name, level * (first_layer if layer == 0 else 1.0) * factor)
+                spectrum_row(
+                    layer,
+                    name,
+                    level
+                    * (first_layer if layer == 0 else 1.0)
+                    * factor
+                    * (1 if head is None else 10),
+                    head=head,
+                    own_metrics=own_metrics or {},
+                )
                 for layer in range(N_LAYERS)
+                for head in (None, *range(heads))
                 for name, factor in zip(
                     projections, noise.normal(1, 0.05, len(projections)), strict=True
                 )

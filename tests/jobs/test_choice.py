@@ -12,16 +12,17 @@ from gradsweep.jobs.status.points import KnownPoint
 from gradsweep.store import PointPaths
 
 
-def point(identity: str, model: str, cot: str) -> KnownPoint:
+def point(identity: str, model: str, cot: str, variant: str = "") -> KnownPoint:
     axes = {"model": model, "dataset": "gsm8k", "cot": cot, "correctness": "correct"}
-    return KnownPoint(PointPaths(Path("results"), identity), axes, 5, None)
+    return KnownPoint(PointPaths(Path("results"), identity), axes, 5, None, variant=variant)
 
 
 POINTS = [
-    point("aab0", "qwen seed=0", "none"),
-    point("aac1", "qwen seed=1", "none"),
+    point("aab0", "qwen", "none", "seed=0"),
+    point("aac1", "qwen", "none", "seed=1"),
     point("b2", "llama", "none"),
     point("c3", "llama", "detailed"),
+    point("d4", "my model", "simplified"),
 ]
 
 
@@ -35,6 +36,8 @@ POINTS = [
         (["model=qwen,seed=1"], ["aac1"]),
         (["model=qwen seed=1"], ["aac1"]),
         (["cot=detailed", "cot=none,model=llama"], ["b2", "c3"]),
+        (["cot=simplified,detailed"], ["c3", "d4"]),
+        (["model=my model"], ["d4"]),
     ],
 )
 def test_words_mean_points(words: list[str], ids: list[str]) -> None:
@@ -46,8 +49,10 @@ def test_words_mean_points(words: list[str], ids: list[str]) -> None:
     [
         ("aa", "several points: aab0.*aac1"),
         ("zz", "no point 'zz' here; there are aab0"),
-        ("cot=slow", "cot=slow is not among these points; detailed, none are"),
-        ("colour=red", "one of model, dataset, cot, correctness"),
+        ("cot=slow", "cot=slow is not among these points; there are: detailed, none, simplified"),
+        ("colour=red", "one of model, dataset, cot, correctness, .*: seed=0, seed=1"),
+        ("seed=7", "seed=7 is not among these points; there are: seed=0, seed=1"),
+        ("model=my", "model=my is not among these points; there are: llama, my model"),
         ("cot=detailed,model=qwen", "no point is cot=detailed,model=qwen"),
     ],
 )

@@ -26,6 +26,7 @@ def condition_rows(
     projections: str = "qkvo",
     model: str = "tiny",
     dataset: str = "sums",
+    variant: str = "",
 ) -> pl.DataFrame:
     """Curves that alternate by ±50 % around each condition's level, so MAD equals the level.
 
@@ -46,7 +47,8 @@ def condition_rows(
                         "dataset": dataset,
                         "cot": cot,
                         "correctness": correctness,
-                        "point_id": f"{model}-{dataset}-{cot}-{correctness}",
+                        "variant": variant,
+                        "point_id": f"{model}-{dataset}-{cot}-{correctness}{variant}",
                         "sample_id": [f"{cot}-{correctness}-{sample}" for sample in samples],
                         "question_id": [f"question{sample}" for sample in samples],
                         "projection": projection,

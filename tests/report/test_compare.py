@@ -17,7 +17,7 @@ from gradsweep.records import Axes
 from gradsweep.report.contrast import sentence
 from gradsweep.report.figures.contrast import draw_contrast
 from gradsweep.store import load_rows
-from gradsweep.store.lookup import stored_points
+from gradsweep.store.points import point_table
 
 Captured = pytest.CaptureFixture[str]
 
@@ -46,7 +46,7 @@ def cells(text: str, label: str) -> list[str]:
 
 
 def test_numbers_are_those_that_were_planted(stored: Path):
-    pair = pair_of(stored_points(stored), "sn00", "sd00")
+    pair = pair_of(point_table(stored), "sn00", "sd00")
     found = contrast(load_rows(stored, ["sn00", "sd00"]), pair)
     assert found.n_questions == 10
     for line in found.tests.to_dicts():
@@ -120,7 +120,7 @@ def test_no_difference_is_not_called_one(stored: Path, capsys: Captured):
 
 
 def test_a_figure_has_both_curves_and_their_difference(stored: Path):
-    pair = pair_of(stored_points(stored), "sn00", "sd00")
+    pair = pair_of(point_table(stored), "sn00", "sd00")
     found = contrast(load_rows(stored, ["sn00", "sd00"]), pair)
     figure = draw_contrast(found)
     assert [panel.get_title() for panel in figure.axes[:4]] == ["Q", "K", "V", "O"]
@@ -192,6 +192,6 @@ def test_torch_is_not_needed(stored: Path):
 def test_layers_that_only_one_point_has_do_not_count(stored: Path):
     rows = load_rows(stored, ["sn00", "sd00"])
     fewer = rows.filter((pl.col("point_id") != "sd00") | (pl.col("layer") < N_LAYERS - 1))
-    found = contrast(fewer, pair_of(stored_points(stored), "sn00", "sd00"))
+    found = contrast(fewer, pair_of(point_table(stored), "sn00", "sd00"))
     assert found.differences["layer"].max() == N_LAYERS - 2
     assert found.curves["layer"].max() == N_LAYERS - 2

@@ -9,7 +9,7 @@ from gradsweep.report.findings import findings_markdown
 
 
 def page(rows):
-    return findings_markdown(claims.test_claims(rows, resamples=200))
+    return findings_markdown(claims.evaluate_claims(rows, resamples=200))
 
 
 def section(text, number):
@@ -34,7 +34,7 @@ def test_every_claim_has_its_sentence_and_its_verdict(text):
 
 
 def test_statistics_stand_with_intervals_for_every_model_and_dataset(text):
-    findings = claims.test_claims(reasoning(model="x"), resamples=200)
+    findings = claims.evaluate_claims(reasoning(model="x"), resamples=200)
     one = next(f for f in findings if f.model == "x" and f.statistic == "mean, none / detailed")
     cell = f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}] ✓"
     part = section(text, 1)

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from gradsweep.errors import StoreError
-from gradsweep.report.measures import measures
+from gradsweep.report.measures import compute_measures
 from gradsweep.report.tables import save_tables, side_by_side
 
 CORRECT = {("none", "correct"): 4.0, ("detailed", "correct"): 0.5}
@@ -27,20 +27,26 @@ def noisy(rows: pl.DataFrame) -> pl.DataFrame:
 
 def written(rows: pl.DataFrame, folder, metric: str = "nuclear_norm") -> dict[str, pl.DataFrame]:
     """The CSV files, by name."""
-    paths = save_tables([measures(rows, metric)], folder)
+    paths = save_tables([compute_measures(rows, metric)], folder)
     assert sorted(paths) == sorted(folder.iterdir())
     return {path.stem: pl.read_csv(path) for path in paths if path.suffix == ".csv"}
+
+
+A, B, A_INSTRUCT = ("a", ""), ("b", ""), ("a_instruct", "")
 
 
 @pytest.mark.parametrize(
     ("models", "groups"),
     [
-        (["b", "a"], [("a", "b")]),
-        (["a", "a_instruct"], [("a", "a_instruct")]),
-        (["a_instruct", "b"], [("b", "a_instruct")]),
-        (["a", "b", "c"], [("a",), ("b",), ("c",)]),
-        (["a", "a_instruct", "b"], [("a", "a_instruct"), ("b",)]),
-        (["a seed=1", "a_instruct seed=1", "a"], [("a",), ("a seed=1", "a_instruct seed=1")]),
+        ([B, A], [(A, B)]),
+        ([A, A_INSTRUCT], [(A, A_INSTRUCT)]),
+        ([A_INSTRUCT, B], [(B, A_INSTRUCT)]),
+        ([A, B, ("c", "")], [(A,), (B,), (("c", ""),)]),
+        ([A, A_INSTRUCT, B], [(A, A_INSTRUCT), (B,)]),
+        (
+            [("a", "seed=1"), ("a_instruct", "seed=1"), A],
+            [(A,), (("a", "seed=1"), ("a_instruct", "seed=1"))],
+        ),
     ],
 )
 def test_a_base_model_stands_beside_its_instruct_model(models, groups):
@@ -155,4 +161,4 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(plant, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(StoreError, match="cannot write"):
-        save_tables([measures(plant(CORRECT), "nuclear_norm")], blocked)
+        save_tables([compute_measures(plant(CORRECT), "nuclear_norm")], blocked)

@@ -22,7 +22,7 @@ from gradsweep.store import (
     point_state,
 )
 from gradsweep.store.point import open_point
-from gradsweep.store.status import point_statuses
+from gradsweep.store.state import point_statuses
 
 CONFIG = {
     "axes": {"model": "m", "dataset": "d", "cot": "none", "correctness": "correct"},
@@ -237,5 +237,6 @@ def test_points_that_share_their_axes_are_told_apart(tmp_path: Path) -> None:
     with open_point(PointPaths(tmp_path, "p2"), other) as store:
         store.append([result(0)])
         store.finish({})
-    assert set(load_rows(tmp_path)["model"]) == {"m seed=0", "m seed=1", "m"}
-    assert set(load_rows(tmp_path, ["p0", "p2"])["model"]) == {"m"}
+    assert set(load_rows(tmp_path)["model"]) == {"m"}
+    assert set(load_rows(tmp_path)["variant"]) == {"seed=0", "seed=1", ""}
+    assert set(load_rows(tmp_path, ["p0", "p2"])["variant"]) == {""}

@@ -6,9 +6,12 @@ import polars as pl
 import pytest
 
 from gradsweep.errors import ConfigError, DataError
+from gradsweep.records import POINT_LABELS
 from gradsweep.store import SweepPaths
 from gradsweep.store.atomic import write_json
 from gradsweep.store.selection import Selection, selection
+
+LABELS = (("small one", ""), ("large", "seed=0"), ("large", "seed=1"))
 
 
 @pytest.fixture
@@ -23,13 +26,12 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepPaths:
 @pytest.fixture
 def points() -> pl.DataFrame:
     lines = [
-        (model, dataset, cot, "correct", f"{model}-{dataset}-{cot}")
-        for model in ("small", "large seed=0", "large seed=1")
+        (model, dataset, cot, "correct", variant, f"{model}-{variant}-{dataset}-{cot}")
+        for model, variant in LABELS
         for dataset in ("gsm8k", "aqua")
         for cot in ("none", "detailed")
     ]
-    names = ["model", "dataset", "cot", "correctness", "point_id"]
-    return pl.DataFrame(lines, names, orient="row")
+    return pl.DataFrame(lines, [*POINT_LABELS, "point_id"], orient="row")
 
 
 def test_no_words_mean_everything_in_results():
@@ -77,10 +79,26 @@ def test_filters_keep_what_they_name(points):
     assert len(kept) == len(points) // 2
 
 
-def test_a_model_keeps_its_variants_and_a_variant_only_itself(points):
-    assert selection(["model=large"]).of(points)["model"].n_unique() == 2
-    kept = selection(["model=large seed=1"]).of(points)
-    assert kept["model"].unique().to_list() == ["large seed=1"]
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        (["model=large"], {("large", "seed=0"), ("large", "seed=1")}),
+        (["model=large", "seed=1"], {("large", "seed=1")}),
+        (["seed=0,1"], {("large", "seed=0"), ("large", "seed=1")}),
+        (["model=large seed=1"], {("large", "seed=1")}),
+        (["variant=seed=0"], {("large", "seed=0")}),
+        (["model=small one"], {("small one", "")}),
+        (["model=small one,large", "cot=none"], set(LABELS)),
+    ],
+)
+def test_filters_on_models_and_variants(points, words, kept):
+    found = selection(words).of(points)
+    assert set(found.select("model", "variant").rows()) == kept
+
+
+def test_half_of_a_models_name_is_no_filter(points):
+    with pytest.raises(ConfigError, match=r"model=small .*large seed=0, large seed=1, small one"):
+        selection(["model=small"]).of(points)
 
 
 def test_filters_are_in_the_name_of_the_report(sweep):
@@ -88,9 +106,9 @@ def test_filters_are_in_the_name_of_the_report(sweep):
 
 
 @pytest.mark.parametrize("word", ["datasets=gsm8k", "metric=rank", "dataset="])
-def test_a_filter_on_no_axis_lists_the_axes(word):
+def test_a_filter_on_no_axis_lists_the_axes(word, points):
     with pytest.raises(ConfigError, match="model, dataset, cot, correctness"):
-        selection([word])
+        selection([word]).of(points)
 
 
 def test_a_value_that_is_not_there_lists_those_that_are(points):
@@ -100,7 +118,7 @@ def test_a_value_that_is_not_there_lists_those_that_are(points):
 
 def test_filters_that_keep_nothing_together(points):
     missing = points.filter(~((pl.col("dataset") == "aqua") & (pl.col("cot") == "none")))
-    with pytest.raises(ConfigError, match="dataset=aqua__cot=none"):
+    with pytest.raises(ConfigError, match="dataset=aqua,cot=none"):
         selection(["dataset=aqua", "cot=none"]).of(missing)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from gradsweep.analysis.summary import summary_scalars
+from gradsweep.analysis.mad import summary_scalars
 from gradsweep.records import METRICS, SampleResult
 from gradsweep.store.frames import rows_frame, samples_frame
 from gradsweep.tracking.wandb import schema as wandb_schema

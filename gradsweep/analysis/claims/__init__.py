@@ -7,7 +7,7 @@ How to read them: docs/findings.md.
 """
 
 from gradsweep.analysis.claims.evaluate import CLAIMS as CLAIMS
-from gradsweep.analysis.claims.evaluate import test_claims as test_claims
+from gradsweep.analysis.claims.evaluate import evaluate_claims as evaluate_claims
 from gradsweep.analysis.claims.finding import Claim as Claim
 from gradsweep.analysis.claims.finding import ClaimVerdict as ClaimVerdict
 from gradsweep.analysis.claims.finding import Expected as Expected

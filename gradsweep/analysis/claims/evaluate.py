@@ -1,7 +1,5 @@
 """Runs every claim over every model and dataset, then over all of them together."""
 
-# ruff: noqa: PT028 -- `test_claims` tests the paper's claims; pytest does not collect this file.
-
 from __future__ import annotations
 
 from collections import Counter
@@ -20,7 +18,7 @@ from gradsweep.analysis.claims import (
     slow_thinking,
 )
 from gradsweep.analysis.claims.finding import OVERALL, Claim, Finding, Statement, Verdict
-from gradsweep.analysis.claims.matched import Matched, Study
+from gradsweep.analysis.claims.matched import Matched, Study, studies
 from gradsweep.analysis.claims.trials import Scope, Trial
 from gradsweep.analysis.claims.verdicts import decide
 from gradsweep.analysis.effect_sizes import quantiles
@@ -45,7 +43,7 @@ class _Result:
     """(1 + resamples,); None where it is not testable."""
 
 
-def test_claims(
+def evaluate_claims(
     rows: pl.DataFrame,
     metric: str = "nuclear_norm",
     *,
@@ -53,7 +51,7 @@ def test_claims(
     resamples: int = 1000,
     seed: int = 0,
 ) -> list[Finding]:
-    """Every statistic of every claim (`CLAIMS`), by model and dataset and over all of them.
+    """Test every statistic of every claim (`CLAIMS`), by scope and over all of them.
 
     `rows` is the frame of the store's reader; results depend on neither its order nor on what
     other models and datasets are in it (but for the findings over all). Statistics are means
@@ -64,19 +62,23 @@ def test_claims(
 
     A scope that lacks points, or has fewer than 10 common questions, is not testable, and its
     reason says what to run. Findings of a claim stand together, the overall ones first.
-    Raises `ConfigError` for an unknown metric, for two points that share all four axes, a
-    confidence outside (0, 1), or fewer than 100 resamples.
+    A scope is a model and dataset in one variant (seed, say).
+
+    Raises:
+        ConfigError: an unknown metric, two points with the same axes and variant, a confidence
+            outside (0, 1), or fewer than 100 resamples.
     """
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
     if resamples < 100:
         raise ConfigError(f"resamples must be at least 100, got {resamples}")
-    study = Study(rows, metric, resamples, seed)
+    of_variants = studies(rows, metric, resamples, seed)
     findings: list[Finding] = []
     for file in _CLAIM_FILES:
         results: list[_Result] = []
-        for scope in file.scopes(study):
-            results += _scope_results(study, file.CLAIM, scope, confidence)
+        for study in of_variants:
+            for scope in file.scopes(study):
+                results += _scope_results(study, file.CLAIM, scope, confidence)
         findings += [_overall(file.CLAIM, s, results, confidence) for s in file.CLAIM.statements]
         findings += [result.finding for result in results]
     return findings
@@ -90,7 +92,9 @@ def _scope_results(
     for trial in scope.trials:
         problem = trial.problem or _missing(study, trial)
         if problem:
-            yield _not_testable(claim, trial.statement, scope, problem, _points(study, trial))
+            yield _not_testable(
+                claim, trial.statement, study.variant, scope, problem, _points(study, trial)
+            )
             continue
         key = tuple(tuple(group.values()) for group in trial.groups)
         if key not in matched:
@@ -104,7 +108,7 @@ def _tried(
     points = _points(study, trial)
     if matched.n_questions < FEWEST_QUESTIONS:
         problem = _too_few(matched)
-        return _not_testable(claim, trial.statement, scope, problem, points)
+        return _not_testable(claim, trial.statement, study.variant, scope, problem, points)
     resampled = trial.compute(matched)
     undefined = 1 - float(np.isfinite(resampled).mean())
     if not np.isfinite(resampled[0]) or undefined > MOST_UNDEFINED:
@@ -112,11 +116,11 @@ def _tried(
             f"the statistic is undefined in {undefined:.0%} of the resamples (a mean that is not "
             "positive, no spread, or no layers in a part)"
         )
-        return _not_testable(claim, trial.statement, scope, problem, points)
+        return _not_testable(claim, trial.statement, study.variant, scope, problem, points)
     value, low, high = _interval(resampled, trial.statement, confidence)
     verdict, reason = decide(low, high, trial.statement)
     finding = _finding(
-        claim, trial.statement, scope, (value, low, high), verdict, reason,
+        claim, trial.statement, study.variant, scope, (value, low, high), verdict, reason,
         matched.n_questions, matched.n_left_out, points,
     )  # fmt: skip
     return _Result(finding, resampled)
@@ -135,7 +139,7 @@ def _overall(
         problem = next(iter(reasons), "no reasoning dataset in these points")
         if len(reasons) > 1:
             problem = f"in none of {len(of_statement)} models and datasets; the first: {problem}"
-        return _not_testable(claim, statement, scope, problem, points).finding
+        return _not_testable(claim, statement, "", scope, problem, points).finding
     resampled = np.mean([r.resampled for r in tested if r.resampled is not None], axis=0)
     value, low, high = _interval(resampled, statement, confidence)
     verdict, reason = decide(low, high, statement)
@@ -149,7 +153,7 @@ def _overall(
     n_questions = sum(r.finding.n_questions for r in tested)
     n_left_out = sum(r.finding.n_left_out for r in tested)
     return _finding(
-        claim, statement, scope, (value, low, high), verdict, reason,
+        claim, statement, "", scope, (value, low, high), verdict, reason,
         n_questions, n_left_out, points,
     )  # fmt: skip
 
@@ -169,24 +173,23 @@ def _interval(
 
 
 def _points(study: Study, trial: Trial) -> tuple[str, ...]:
-    """Those of the trial's points that are there."""
-    wanted = [axes for group in trial.groups for axes in group.values()]
-    return tuple(dict.fromkeys(study.points[axes] for axes in wanted if axes in study.points))
+    """The trial's points that are there."""
+    needed = [axes for group in trial.groups for axes in group.values()]
+    return tuple(dict.fromkeys(study.points[axes] for axes in needed if axes in study.points))
 
 
 def _missing(study: Study, trial: Trial) -> str:
     """What lacks and how to get it; empty when every point is there."""
-    wanted = [axes for group in trial.groups for axes in group.values()]
-    missing = [axes for axes in wanted if axes not in study.points]
+    needed = [axes for group in trial.groups for axes in group.values()]
+    missing = [axes for axes in needed if axes not in study.points]
     if not missing:
         return ""
     names = ", ".join(f"{m.model} {m.dataset} {m.cot} {m.correctness}" for m in missing)
     order = [level.name for level in CotLevel]
-    # What `load_rows` adds to tell variants apart (`seed=1`) is no part of an option's name.
     models, datasets, cots, kinds = (
         ",".join(dict.fromkeys(values))
         for values in (
-            (m.model.split()[0] for m in missing),
+            (m.model for m in missing),
             (m.dataset for m in missing),
             sorted((m.cot for m in missing), key=order.index),
             (m.correctness for m in missing),
@@ -205,18 +208,23 @@ def _too_few(matched: Matched) -> str:
 
 
 def _not_testable(
-    claim: Claim, statement: Statement, scope: Scope, problem: str, points: tuple[str, ...]
+    claim: Claim,
+    statement: Statement,
+    variant: str,
+    scope: Scope,
+    problem: str,
+    points: tuple[str, ...],
 ) -> _Result:
     nothing = (float("nan"),) * 3
-    return _Result(
-        _finding(claim, statement, scope, nothing, Verdict.NOT_TESTABLE, problem, 0, 0, points),
-        None,
-    )
+    untested = Verdict.NOT_TESTABLE
+    finding = _finding(claim, statement, variant, scope, nothing, untested, problem, 0, 0, points)
+    return _Result(finding, None)
 
 
 def _finding(
     claim: Claim,
     statement: Statement,
+    variant: str,
     scope: Scope,
     numbers: tuple[float, float, float],
     verdict: Verdict,
@@ -226,6 +234,7 @@ def _finding(
     points: tuple[str, ...],
 ) -> Finding:
     return Finding(
-        claim.number, statement.text, scope.model, scope.dataset, statement.statistic, *numbers,
-        statement.null, verdict, reason, statement.decides, n_questions, n_left_out, points,
+        claim.number, statement.text, scope.model, variant, scope.dataset,
+        statement.statistic, *numbers, statement.null, verdict, reason,
+        statement.decides, n_questions, n_left_out, points,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from gradsweep.analysis.claims.statistics import (
     log_ratio_of_means,
 )
 from gradsweep.analysis.claims.trials import Scope, Statistic, Trial, reasoning_scopes
-from gradsweep.analysis.conditions import CORRECT
+from gradsweep.analysis.rows import CORRECT
 from gradsweep.records import Axes
 
 

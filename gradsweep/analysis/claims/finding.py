@@ -70,6 +70,8 @@ class Finding:
     statement: str
     model: str
     """As in the rows; `base → instruct` where two are compared; `all` over all scopes."""
+    variant: str
+    """As in the rows; empty over all scopes."""
     dataset: str
     """As in the rows; `wiki` for the knowledge tasks; `all` over all scopes."""
     statistic: str
@@ -100,19 +102,21 @@ class ClaimVerdict:
 
     claim: int
     model: str
+    variant: str
     dataset: str
     verdict: Verdict
     reason: str
 
 
 def findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
-    """One line per finding; the columns are the fields of `Finding`, in its order.
+    """Make a table of a line per finding; the columns are the fields of `Finding`, in its order.
 
     Verdicts are their words, point_ids a list of strings.
     """
     number, text, whole, yes = pl.Float64(), pl.String(), pl.Int64(), pl.Boolean()
     schema: dict[str, pl.DataType] = {
-        "claim": whole, "statement": text, "model": text, "dataset": text, "statistic": text,
+        "claim": whole, "statement": text, "model": text, "variant": text,
+        "dataset": text, "statistic": text,
         "value": number, "low": number, "high": number, "null": number,
         "verdict": text, "reason": text, "decides": yes,
         "n_questions": whole, "n_left_out": whole, "point_ids": pl.List(pl.String()),

@@ -15,8 +15,8 @@ from gradsweep.analysis.claims.statistics import (
     separation,
 )
 from gradsweep.analysis.claims.trials import Scope, Trial, reasoning_scopes
-from gradsweep.analysis.conditions import CORRECT, IRRELEVANT
 from gradsweep.analysis.pairs import base_and_instruct_models
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.records import Axes
 
 NO_BETTER = Statement(

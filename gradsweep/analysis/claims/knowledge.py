@@ -15,7 +15,7 @@ from gradsweep.analysis.claims.statistics import (
     separation,
 )
 from gradsweep.analysis.claims.trials import KNOWLEDGE_PREFIX, Scope, Trial
-from gradsweep.analysis.conditions import CORRECT, IRRELEVANT
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.records import Axes
 
 POPULAR = {length: f"wiki_popular_{length}" for length in ("100", "500", "1000")}

@@ -12,8 +12,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.conditions import require_metric, require_one_point_per_condition
 from gradsweep.analysis.questions import QuestionValues, question_values
+from gradsweep.analysis.rows import (
+    require_metric,
+    require_one_point_per_condition,
+    whole_matrices,
+)
 from gradsweep.records import AXES, Axes
 
 Floats = NDArray[np.float64]
@@ -39,7 +43,7 @@ class Matched:
     _curves: dict[str, list[Floats]] = field(default_factory=dict, repr=False)
 
     def curves(self, name: str) -> list[Floats]:
-        """Mean curves of a condition: (1 + resamples, layers) for every projection."""
+        """Compute the mean curves of a condition: (1 + resamples, layers) for every projection."""
         if name not in self._curves:
             weights = self.weights[name]
             totals = weights.sum(axis=1, keepdims=True)
@@ -48,17 +52,38 @@ class Matched:
         return self._curves[name]
 
 
+def studies(rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> list[Study]:
+    """Make a study of each variant in `rows`, in alphabetical order.
+
+    Raises:
+        ConfigError: an unknown metric, or two points with the same axes and variant.
+        DataError: a projection with rows of single heads only.
+    """
+    require_metric(rows, metric)
+    require_one_point_per_condition(rows)
+    rows = whole_matrices(rows)
+    by_variant = rows.partition_by("variant", as_dict=True)
+    return [
+        Study(of_variant, metric, resamples, seed, str(variant))
+        for (variant,), of_variant in sorted(by_variant.items())
+    ]
+
+
 class Study:
-    """The points of a store's rows, and the resampling that all claims share.
+    """The points of one variant in a store's rows, and the resampling that all claims share.
+
+    Points of different variants (seeds, say) are never compared with each other: each variant is
+    a study of its own (`studies`).
 
     A question counts Poisson(1) times in a resample (the Poisson bootstrap; Hanley &
     MacGibbon, 2006), drawn from its own id: every condition, projection, layer and model draws
     the same questions together, and a scope's numbers do not depend on what else is stored.
     """
 
-    def __init__(self, rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> None:
-        require_metric(rows, metric)
-        require_one_point_per_condition(rows)
+    def __init__(
+        self, rows: pl.DataFrame, metric: str, resamples: int, seed: int, variant: str = ""
+    ) -> None:
+        self.variant = variant
         self._metric, self._resamples, self._seed = metric, resamples, seed
         self._rows = {str(key[0]): frame for key, frame in rows.group_by("point_id")}
         self._values: dict[str, dict[str, QuestionValues]] = {}
@@ -74,24 +99,28 @@ class Study:
         return tuple(dict.fromkeys(axes.dataset for axes in self.points if axes.model == model))
 
     def matched(self, groups: Sequence[Mapping[str, Axes]]) -> Matched:
-        """The conditions of `groups`; those of one group are paired question by question."""
+        """Match the conditions of `groups`; those of one group are paired question by question."""
         names = [name for group in groups for name in group]
         point_ids = {name: self.points[axes] for group in groups for name, axes in group.items()}
-        found = {name: self._of(point_ids[name]) for name in names}
-        projections = [p for p in found[names[0]] if all(p in found[name] for name in names)]
+        of_condition = {name: self._of(point_ids[name]) for name in names}
+        projections = [
+            p for p in of_condition[names[0]] if all(p in of_condition[name] for name in names)
+        ]
         values: dict[str, list[Floats]] = {}
         weights: dict[str, Floats] = {}
         counts, left_out = [], 0
-        layers = [_common(found[name][p].layers for name in names) for p in projections]
+        layers = [_common(of_condition[name][p].layers for name in names) for p in projections]
         for group in groups:
-            questions = _common(found[name][p].question_ids for name in group for p in projections)
+            questions = _common(
+                of_condition[name][p].question_ids for name in group for p in projections
+            )
             asked = _common(self._asked(point_ids[name]) for name in group)
             counts.append(len(questions))
             left_out += len(asked) - len(questions)
             for name in group:
                 weights[name] = self._weights_of(questions)
                 values[name] = [
-                    found[name][p].at(questions, of_layers)
+                    of_condition[name][p].at(questions, of_layers)
                     for p, of_layers in zip(projections, layers, strict=True)
                 ]
         return Matched(layers, values, weights, min(counts), left_out)
@@ -117,5 +146,5 @@ class Study:
 
 def _common(collections: Iterable[Iterable[_Member]]) -> tuple[_Member, ...]:
     """Members that all collections have, sorted."""
-    found = [set(collection) for collection in collections]
-    return tuple(sorted(set.intersection(*found))) if found else ()
+    sets = [set(collection) for collection in collections]
+    return tuple(sorted(set.intersection(*sets))) if sets else ()

@@ -16,7 +16,7 @@ from gradsweep.analysis.claims.statistics import (
     separation,
 )
 from gradsweep.analysis.claims.trials import Scope, Trial, reasoning_scopes
-from gradsweep.analysis.conditions import CORRECT, IRRELEVANT
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.records import Axes
 
 LARGER = Statement(
@@ -68,7 +68,7 @@ def _gain(matched: Matched) -> NDArray[np.float64]:
 
 
 def pair(model: str, dataset: str, cot: str) -> dict[str, Axes]:
-    """The correct and the irrelevant point of a CoT level, named after level and kind."""
+    """Name the correct and the irrelevant point of a CoT level after level and kind."""
     kinds = (CORRECT, IRRELEVANT)
     return {f"{cot} {kind}": Axes(model, dataset, cot, kind) for kind in kinds}
 

@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 def log_ratio_of_means(matched: Matched, above: str, below: str) -> Floats:
-    """log of the ratio of two curves' means over layers."""
+    """Compute the log of the ratio of two curves' means over layers."""
     return _mean(
         _log(one.mean(axis=1)) - _log(other.mean(axis=1))
         for one, other in zip(matched.curves(above), matched.curves(below), strict=True)
@@ -27,7 +27,7 @@ def log_ratio_of_means(matched: Matched, above: str, below: str) -> Floats:
 
 
 def log_ratio_of_mads(matched: Matched, above: str, below: str) -> Floats:
-    """log of the ratio of two curves' mean absolute differences (paper section 3)."""
+    """Compute the log of the ratio of two curves' MAD (paper section 3)."""
     return _mean(
         _log(_mad(one, layers)) - _log(_mad(other, layers))
         for one, other, layers in zip(
@@ -37,9 +37,9 @@ def log_ratio_of_mads(matched: Matched, above: str, below: str) -> Floats:
 
 
 def early_excess(matched: Matched, above: str, below: str) -> Floats:
-    """How much larger the gap of two curves is in early layers than in the others.
+    """Compute how much larger the gap of two curves is in early layers than in the others.
 
-    In units of the upper curve's mean over layers; `layer_parts` cuts the layers.
+    It is in units of the upper curve's mean over layers; `layer_parts` cuts the layers.
     """
     excess = []
     curves = zip(matched.curves(above), matched.curves(below), matched.layers, strict=True)
@@ -50,7 +50,7 @@ def early_excess(matched: Matched, above: str, below: str) -> Floats:
 
 
 def separation(matched: Matched, correct: str, irrelevant: str, part: str = "all") -> Floats:
-    """RD between correct and irrelevant responses, without what noise alone would give.
+    """Compute RD between correct and irrelevant responses, without what noise alone would give.
 
     RD (paper section 3) is positive for noise too, and the more so the fewer the questions, so
     that levels of different noise cannot be compared by it. Its square (s − s')²/s² is a sum
@@ -77,8 +77,11 @@ def separation(matched: Matched, correct: str, irrelevant: str, part: str = "all
 
 
 def paired_effect_size(matched: Matched, first: str, second: str) -> Floats:
-    """Cohen's d_z of second minus first: of each question's mean over layers and projections,
-    each projection in units of the first condition's mean."""
+    """Compute Cohen's d_z of second minus first over questions.
+
+    A question's value is its mean over layers and projections, each projection in units of the
+    first condition's mean.
+    """
     differences = _mean(
         (other - one).mean(axis=1) / one.mean()
         for one, other in zip(matched.values[first], matched.values[second], strict=True)
@@ -96,7 +99,7 @@ def _log(values: Floats) -> Floats:
 
 
 def _mad(curve: Floats, layers: tuple[int, ...]) -> Floats:
-    """Over the layers that are next to each other."""
+    """Mean absolute difference over the layers that are next to each other."""
     return _mean_of(np.abs(np.diff(curve, axis=1)), np.diff(layers) == 1)
 
 

@@ -39,7 +39,7 @@ class Scope:
 
 
 def reasoning_scopes(study: Study) -> Iterator[tuple[str, str]]:
-    """Model and dataset of the tasks that have CoT levels."""
+    """Give model and dataset of the tasks that have CoT levels."""
     for model in study.models:
         for dataset in study.datasets(model):
             if not dataset.startswith(KNOWLEDGE_PREFIX):

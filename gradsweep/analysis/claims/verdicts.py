@@ -20,7 +20,7 @@ _OPPOSITE = {
 
 
 def decide(low: float, high: float, statement: Statement) -> tuple[Verdict, str]:
-    """Verdict of an interval, and the reason in words.
+    """Decide what an interval says: a verdict, and the reason in words.
 
     An effect is ruled out by an interval that ends below the smallest effect that counts, and
     found by one that excludes the null value on the expected side. Neither means undecided.
@@ -57,23 +57,23 @@ def _apart(low: float, high: float, statement: Statement) -> tuple[Verdict, str]
 
 
 def claim_verdicts(findings: Sequence[Finding]) -> list[ClaimVerdict]:
-    """The verdict of every claim in every scope, in the order of the findings.
+    """Derive the verdict of every claim in every scope, in the order of the findings.
 
     Only statements that decide count. One that is not supported refutes the claim; it is
     supported when all of them are; otherwise it is not testable or undecided, in this order.
     """
-    scopes: dict[tuple[int, str, str], list[Finding]] = {}
+    scopes: dict[tuple[int, str, str, str], list[Finding]] = {}
     for finding in findings:
         if finding.decides:
-            scope = (finding.claim, finding.model, finding.dataset)
+            scope = (finding.claim, finding.model, finding.variant, finding.dataset)
             scopes.setdefault(scope, []).append(finding)
     return [ClaimVerdict(*scope, *_together(parts)) for scope, parts in scopes.items()]
 
 
 def _together(parts: Sequence[Finding]) -> tuple[Verdict, str]:
     for verdict in (Verdict.NOT_SUPPORTED, Verdict.NOT_TESTABLE, Verdict.UNDECIDED):
-        found = [part for part in parts if part.verdict is verdict]
-        if found:
-            reasons = dict.fromkeys(f"{part.statistic}: {part.reason}" for part in found)
+        alike = [part for part in parts if part.verdict is verdict]
+        if alike:
+            reasons = dict.fromkeys(f"{part.statistic}: {part.reason}" for part in alike)
             return verdict, "; ".join(reasons)
     return Verdict.SUPPORTED, "; ".join(f"{part.statistic}: {part.reason}" for part in parts)

@@ -15,6 +15,6 @@ def run(args: Sequence[str]) -> int:
 
     Prints a table for each pair and writes figures to results/reports/compare__<A>__<B>/.
     """
-    from gradsweep.report.compare import compare
+    from gradsweep.report.pairs import compare
 
     return compare(args, str(inspect.getdoc(run)))

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         type=metric_list,
         default=_METRICS,
         help=f"one or several, separated by commas, the main one first (default: "
-        f"{','.join(_METRICS)}), of {', '.join(METRICS)}",
+        f"{','.join(_METRICS)}), of {', '.join(METRICS)}, or your own",
     )
     parser.add_argument(
         "--dry-run",

@@ -14,7 +14,7 @@ from gradsweep.progress import console as progress_console
 from gradsweep.progress import step_bar
 from gradsweep.store import PointPaths
 from gradsweep.store.lease import hold_lease
-from gradsweep.store.lookup import find_point, stored_points
+from gradsweep.store.points import find_point, point_table
 from gradsweep.store.selection import Selection, selection
 from gradsweep.tracking.wandb.follow import follow
 from gradsweep.tracking.wandb.run import DEFAULTS, environment_defaults
@@ -100,7 +100,7 @@ def _to_rebuild(chosen: Selection, words: Sequence[str]) -> list[PointPaths]:
         return [find_point(chosen.results, word) for word in words]
     ids = _point_ids(chosen)
     if ids is None:
-        ids = stored_points(chosen.results)["point_id"].to_list()
+        ids = point_table(chosen.results)["point_id"].to_list()
     return [PointPaths(chosen.results, point_id) for point_id in ids]
 
 
@@ -109,7 +109,7 @@ def _point_ids(chosen: Selection) -> list[str] | None:
     ids = chosen.point_ids
     if not chosen.filters:
         return ids
-    kept: list[str] = chosen.of(stored_points(chosen.results))["point_id"].to_list()
+    kept: list[str] = chosen.of(point_table(chosen.results))["point_id"].to_list()
     return [point_id for point_id in kept if ids is None or point_id in ids]
 
 

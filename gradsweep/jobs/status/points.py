@@ -7,18 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from gradsweep.config import CorrectnessKind, cot_reading_key
 from gradsweep.config.composition import BUILT_IN, ConfigSource
 from gradsweep.errors import DataError
 from gradsweep.jobs.frozen import read_frozen
 from gradsweep.jobs.queue import Known
-from gradsweep.records import AXES
 from gradsweep.store import PointPaths, SweepPaths, point_folders
-from gradsweep.store.manifest import read_manifest
-from gradsweep.store.read import read_config
-from gradsweep.store.variants import with_variants
+from gradsweep.store.read import read_config, read_manifest
+from gradsweep.store.variants import model_label, variant_names
 
 
 @dataclass(frozen=True)
@@ -27,8 +23,7 @@ class KnownPoint:
 
     paths: PointPaths
     axes: dict[str, str]
-    """Value of every axis, as tables name it: where points share all four, `model` also says
-    what tells them apart ("qwen2_1.5b seed=1")."""
+    """Its value on every axis."""
     n_samples: int | None
     """Asked for; the data may have fewer. None when neither manifest nor config says."""
     sweep: str | None
@@ -39,6 +34,13 @@ class KnownPoint:
     """Where its sweep's command composed it from."""
     frozen: Path | None = None
     """Its config as the last submission has frozen it."""
+    variant: str = ""
+    """What tells it apart from points with the same axes (`seed=1`)."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Its axes as tables show them: the model with the variant (`qwen2_1.5b seed=1`)."""
+        return self.axes | {"model": model_label(self.axes["model"], self.variant)}
 
     @property
     def point_id(self) -> str:
@@ -64,7 +66,7 @@ def known_points(results: Path, sweep: str | None, known: Known) -> list[KnownPo
             f"no points in {results}: pass the folder that store.root named, or a sweep"
         )
     points = [planned.get(name) or _started(results, name, frozen.get(name)) for name in ids]
-    return sorted(_named(points), key=lambda point: _reading_key(point.axes))
+    return sorted(_named(points), key=lambda point: _reading_key(point.labels))
 
 
 def _frozen(known: Known) -> dict[str, Path]:
@@ -136,12 +138,9 @@ def _told_apart(points: Sequence[KnownPoint]) -> Iterator[KnownPoint]:
         science[point.point_id] = record.get("science") or dict(
             text.split("=", 1) for text in point.overrides if "=" in text
         )
-    lines = [[point.point_id, *(point.axes[axis] for axis in AXES)] for point in points]
-    schema = dict.fromkeys(("point_id", *AXES), pl.String())
-    named = with_variants(pl.DataFrame(lines, schema=schema, orient="row"), science)
-    models = dict(named.select("point_id", "model").rows())
+    variants = variant_names({point.point_id: point.axes for point in points}, science)
     for point in points:
-        yield replace(point, axes=point.axes | {"model": models[point.point_id]})
+        yield replace(point, variant=variants[point.point_id])
 
 
 def _reading_key(axes: Mapping[str, str]) -> tuple[object, ...]:

@@ -97,7 +97,7 @@ def wide_console() -> Console:
 
 
 def _varying(status: SweepStatus) -> list[str]:
-    values = {axis: {line.point.axes[axis] for line in status.lines} for axis in AXES}
+    values = {axis: {line.point.labels[axis] for line in status.lines} for axis in AXES}
     return [axis for axis in AXES if len(values[axis]) > 1]
 
 
@@ -107,7 +107,7 @@ def _first_axis(status: SweepStatus) -> str:
 
 def _constants(status: SweepStatus) -> Iterator[Text]:
     """Say once what all points share."""
-    axes = status.lines[0].point.axes
+    axes = status.lines[0].point.labels
     constant = [axes[axis] for axis in AXES if axis not in _varying(status)]
     if constant:
         yield Text(" · ".join(constant), style="bold")
@@ -147,8 +147,8 @@ def _groups(status: SweepStatus) -> Table:
     for state in status.counts:
         table.add_column(Text(state.value, style=STYLES[state]), justify="right")
     table.add_column("samples", justify="right")
-    for value in dict.fromkeys(line.point.axes[axis] for line in status.lines):
-        lines = [line for line in status.lines if line.point.axes[axis] == value]
+    for value in dict.fromkeys(line.point.labels[axis] for line in status.lines):
+        lines = [line for line in status.lines if line.point.labels[axis] == value]
         counts = [sum(line.state is state for line in lines) for state in status.counts]
         table.add_row(value, *(str(n) if n else "" for n in counts), total_text(lines))
     return table
@@ -176,7 +176,7 @@ def _columns(
     """Name -> cells; without those that would be empty."""
     columns = {"point": [Text(names[line.point_id]) for line in lines]}
     for axis in axes:
-        columns[axis] = [Text(line.point.axes[axis]) for line in lines]
+        columns[axis] = [Text(line.point.labels[axis]) for line in lines]
     columns["state"] = [Text(line.state.value, style=STYLES[line.state]) for line in lines]
     optional = {
         "samples": _samples,

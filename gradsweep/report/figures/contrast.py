@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gradsweep.analysis.conditions import IRRELEVANT
 from gradsweep.analysis.contrast import Contrast
+from gradsweep.analysis.rows import IRRELEVANT
 from gradsweep.report.contrast import names
 from gradsweep.report.figures import style
 from gradsweep.report.figures.layer_curves import bottom
@@ -19,34 +19,34 @@ _FIRST, _SECOND = "#0072B2", "#D55E00"
 """Where the CoT level does not tell the two points apart."""
 
 
-def draw_contrast(found: Contrast) -> Figure:
-    """Curves of both points with 95 % bands in the first row, RD by layer in the second.
+def draw_contrast(contrast: Contrast) -> Figure:
+    """Draw curves of both points with 95 % bands in the first row, RD by layer in the second.
 
     A column for each projection; dots mark the layers where RD is largest.
     """
-    line = found.tests.row(0, named=True)
-    projections = found.tests["projection"].to_list()
+    line = contrast.tests.row(0, named=True)
+    projections = contrast.tests["projection"].to_list()
     looks = _looks(line)
     figure, axes = style.panel_grid(2, len(projections), row_inches=style.ROW_INCHES)
-    last = int(found.curves["layer"].to_numpy().max())
+    last = int(contrast.curves["layer"].to_numpy().max())
     for column, projection in enumerate(projections):
         above, below = axes[0, column], axes[1, column]
         for key, look in zip(("first_point_id", "second_point_id"), looks, strict=True):
             is_curve = (pl.col("point_id") == line[key]) & (pl.col("projection") == projection)
-            _draw_curve(above, found.curves.filter(is_curve), look)
-        _draw_difference(below, found, projection)
+            _draw_curve(above, contrast.curves.filter(is_curve), look)
+        _draw_difference(below, contrast, projection)
         for panel in (above, below):
             style.layer_axis(panel, last)
             style.dress(panel)
-    axes[0, 0].set_ylim(bottom=bottom(found.curves))
+    axes[0, 0].set_ylim(bottom=bottom(contrast.curves))
     axes[1, 0].set_ylim(bottom=0)
-    style.name_row(axes[0, 0], metric_label(found.metric), style.ROW_INCHES)
+    style.name_row(axes[0, 0], metric_label(contrast.metric), style.ROW_INCHES)
     style.name_row(axes[1, 0], "RD", style.ROW_INCHES)
     style.name_columns(axes[0], [projection_label(name) for name in projections])
     figure.align_ylabels(axes[:, 0])
     figure.supxlabel("layer", fontsize=style.LABEL_POINTS, color=style.INK)
-    called = names(found)
-    title = f"{called.shared} · {found.n_questions} questions".removeprefix(" · ")
+    called = names(contrast)
+    title = f"{called.shared} · {contrast.n_questions} questions".removeprefix(" · ")
     style.add_legend(figure, title, _handles((called.first, called.second), looks))
     return figure
 
@@ -79,11 +79,11 @@ def _draw_curve(panel: Axes, curve: pl.DataFrame, look: dict[str, object]) -> No
     panel.fill_between(layers, low, high, color=str(look["color"]), alpha=0.16, linewidth=0)
 
 
-def _draw_difference(panel: Axes, found: Contrast, projection: str) -> None:
-    curve = found.differences.filter(pl.col("projection") == projection)
+def _draw_difference(panel: Axes, contrast: Contrast, projection: str) -> None:
+    curve = contrast.differences.filter(pl.col("projection") == projection)
     values = curve["relative_difference"].to_numpy()
     panel.plot(curve["layer"].to_numpy(), values, color=style.INK, linewidth=style.LINE_POINTS)
-    top = curve.filter(pl.col("layer").is_in(found.top_layers(projection)))
+    top = curve.filter(pl.col("layer").is_in(contrast.top_layers(projection)))
     panel.plot(
         top["layer"].to_numpy(),
         top["relative_difference"].to_numpy(),

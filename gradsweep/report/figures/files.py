@@ -12,9 +12,8 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 
-from gradsweep.report.figures.layer_curves import draw_layer_curves
+from gradsweep.report.figures.layer_curves import draw_layer_curves, draw_overview
 from gradsweep.report.figures.mad_bars import draw_mad_bars
-from gradsweep.report.figures.overview import draw_overview
 from gradsweep.report.figures.relative_difference import draw_relative_differences
 from gradsweep.report.figures.style import save
 from gradsweep.report.measures import Measures
@@ -33,44 +32,48 @@ class Drawing:
     metric: str
 
     def save(self, folder: Path) -> list[Path]:
-        """PNG and PDF; no files where the frame has nothing to show."""
+        """Write PNG and PDF; no files where the frame has nothing to show."""
         figure = self.draw(self.frame, self.metric)
         return [] if figure is None else save(figure, folder, *self.names)
 
 
 def drawings(measures: Sequence[Measures]) -> list[Drawing]:
-    """For every metric, model and dataset: layer curves, MAD bars and RD by layer; for every
-    model with several datasets an overview of its curves and one of its RD.
+    """List the figures of a report.
+
+    Every metric, model and dataset has layer curves, MAD bars and RD by layer; every model with
+    several datasets an overview of its curves and one of its RD.
 
     They are named model__dataset__metric (and __mad, __rd), or model__overview__metric.
     """
-    found: list[Drawing] = []
-    for one in measures:
+    figures: list[Drawing] = []
+    for one in (each.labelled() for each in measures):
         for model in one.curves["model"].unique(maintain_order=True):
             of_model = one.curves.filter(pl.col("model") == model)
             datasets = of_model["dataset"].unique(maintain_order=True).to_list()
             for dataset in datasets:
-                found += _of_dataset(one, model, dataset)
+                figures += _of_dataset(one, model, dataset)
             if len(datasets) > 1:
-                found += _overviews(one, model, datasets)
-    return found
+                figures += _overviews(one, model, datasets)
+    return figures
 
 
 def save_all_figures(
-    found: Sequence[Drawing],
+    figures: Sequence[Drawing],
     folder: Path,
     advance: Callable[[], None] = lambda: None,
     processes: int = 1,
 ) -> list[Path]:
-    """Writes PNG and PDF of each drawing, in their order; `advance` is called after each.
+    """Write PNG and PDF of each drawing, in their order; `advance` is called after each.
 
     What the points cannot show (RD without irrelevant responses) has no file. More than one
     process takes a main module that can be imported, as the command line's can.
-    Raises `StoreError` when a file cannot be written.
+
+    Raises:
+        StoreError: a file cannot be written.
     """
     written: list[Path] = []
-    with _mapped(min(processes, len(found))) as over:
-        for paths in over(found, folder):
+    with _mapped(min(processes, len(figures))) as over:
+        for paths in over(figures, folder):
             written += paths
             advance()
     return written
@@ -83,11 +86,11 @@ _Map = Callable[[Sequence[Drawing], Path], Iterable[list[Path]]]
 def _mapped(processes: int) -> Iterator[_Map]:
     """`Drawing.save` over many, here or in processes of their own."""
     if processes < 2:
-        yield lambda found, folder: (drawing.save(folder) for drawing in found)
+        yield lambda figures, folder: (figure.save(folder) for figure in figures)
         return
     # A fork would copy the threads' locks of Polars, and could wait for them for ever.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield lambda found, folder: pool.map(Drawing.save, found, [folder] * len(found))
+        yield lambda figures, folder: pool.map(Drawing.save, figures, [folder] * len(figures))
 
 
 def _of_dataset(one: Measures, model: str, dataset: str) -> list[Drawing]:
@@ -102,15 +105,15 @@ def _of_dataset(one: Measures, model: str, dataset: str) -> list[Drawing]:
 
 
 def _overviews(one: Measures, model: str, datasets: list[str]) -> list[Drawing]:
-    found = []
+    figures = []
     pages = range(0, len(datasets), DATASETS_PER_PAGE)
     for page, start in enumerate(pages, start=1):
         shown = datasets[start : start + DATASETS_PER_PAGE]
         chosen = (pl.col("model") == model) & pl.col("dataset").is_in(shown)
         names = (model, "overview", one.metric, *([str(page)] if len(pages) > 1 else []))
         differences = one.differences.filter(chosen)
-        found += [
+        figures += [
             Drawing(names, draw_overview, one.curves.filter(chosen), one.metric),
             Drawing((*names, "rd"), draw_relative_differences, differences, one.metric),
         ]
-    return found
+    return figures

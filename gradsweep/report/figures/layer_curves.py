@@ -1,4 +1,4 @@
-"""Layer curves as small multiples, like the paper's figures (section 4)."""
+"""Layer curves as small multiples, like the paper's figures (section 4), of one dataset or all."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gradsweep.analysis import curves
-from gradsweep.analysis.conditions import (
+from gradsweep.analysis.rows import (
     CORRECT,
     IRRELEVANT,
     in_reading_order,
@@ -20,7 +20,16 @@ from gradsweep.analysis.conditions import (
 )
 from gradsweep.errors import DataError
 from gradsweep.report.figures import style
-from gradsweep.report.labels import level_label, metric_label, projection_label
+from gradsweep.report.labels import (
+    figure_title,
+    level_label,
+    metric_label,
+    model_of,
+    projection_label,
+)
+from gradsweep.store.variants import model_label, with_model_labels
+
+_GROUP = ("model", "dataset")
 
 
 @dataclass(frozen=True)
@@ -32,7 +41,7 @@ class _PanelRow:
 
 
 def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Figure:
-    """Curves of one model and dataset: a column for every projection, four in 6.9 inches.
+    """Draw curves of one model and dataset: a column for every projection, four in 6.9 inches.
 
     The first row lays the CoT levels over each other, correct responses only; then each level
     has a row with correct (solid) against irrelevant responses (dashed, darker). Bands are 95 %
@@ -40,13 +49,14 @@ def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Fig
     levels can differ by a factor of ten. The first row is left out when fewer than two levels
     have correct responses, a level's row when it would only repeat the first one.
 
-    Raises `DataError` when `rows` is empty or has more than one model and dataset, and
-    `ConfigError` for an unknown metric or when two points share all four axes.
+    Raises:
+        DataError: `rows` is empty or has more than one model and dataset.
+        ConfigError: an unknown metric, or two points with the same axes and variant.
     """
-    named = rows.select("model", "dataset").unique().sort("model", "dataset")
-    if len(named) != 1:
-        found = ", ".join(" · ".join(pair) for pair in named.iter_rows()) or "no rows"
-        raise DataError(f"rows: a figure shows exactly one model and dataset, got {found}")
+    shown = with_model_labels(rows.select(*_GROUP, "variant").unique()).sort(_GROUP)
+    if len(shown) != 1:
+        names = ", ".join(" · ".join(pair) for pair in shown.iter_rows()) or "no rows"
+        raise DataError(f"rows: a figure shows exactly one model and dataset, got {names}")
     require_one_point_per_condition(rows)
     return draw_layer_curves(curves(rows, metric), metric)
 
@@ -54,21 +64,24 @@ def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Fig
 def save_figures(
     rows: pl.DataFrame, folder: str | Path, metric: str = "nuclear_norm"
 ) -> list[Path]:
-    """Writes one figure of layer curves for every model and dataset: a PNG, then a PDF.
+    """Write one figure of layer curves for every model and dataset: a PNG, then a PDF.
 
-    Files are named model__dataset__metric. Raises `StoreError` when a file cannot be written,
-    and what `layer_curves_figure` raises.
+    Files are named model__dataset__metric.
+
+    Raises:
+        StoreError: a file cannot be written; and what `layer_curves_figure` raises.
     """
     written = []
-    groups = in_reading_order(rows).group_by("model", "dataset", maintain_order=True)
-    for (model, dataset), group in groups:
+    groups = in_reading_order(rows).group_by("model", "variant", "dataset", maintain_order=True)
+    for (model, variant, dataset), group in groups:
         figure = layer_curves_figure(group, metric)
-        written += style.save(figure, Path(folder), str(model), str(dataset), metric)
+        label = model_label(str(model), str(variant))
+        written += style.save(figure, Path(folder), label, str(dataset), metric)
     return written
 
 
 def draw_layer_curves(by_layer: pl.DataFrame, metric: str) -> Figure:
-    """The figure of one model and dataset from its `gradsweep.analysis.curves`."""
+    """Draw one model and dataset from its `gradsweep.analysis.curves`."""
     projections = values_in_reading_order(by_layer, "projection")
     panel_rows = _panel_rows(by_layer)
     colours = style.level_colours(values_in_reading_order(by_layer, "cot"))
@@ -81,14 +94,38 @@ def draw_layer_curves(by_layer: pl.DataFrame, metric: str) -> Figure:
     style.name_columns(axes[0], [projection_label(name) for name in projections])
     figure.align_ylabels(axes[:, 0])
     style.name_axes(figure, "layer", metric_label(metric))
-    title = " · ".join(by_layer.row(0, named=True)[name] for name in ("model", "dataset"))
+    title = figure_title(by_layer)
     conditions = [condition for row in panel_rows for condition in row.conditions]
     style.add_legend(figure, title, style.line_handles(conditions, colours))
     return figure
 
 
+def draw_overview(by_layer: pl.DataFrame, metric: str) -> Figure:
+    """Draw datasets × projections of one model: levels by colour, irrelevant responses dashed.
+
+    `by_layer` is `gradsweep.analysis.curves` of one model. The datasets have y axes of their
+    own; a condition that is missing in one of them has no line there.
+    """
+    datasets = by_layer["dataset"].unique(maintain_order=True).to_list()
+    projections = values_in_reading_order(by_layer, "projection")
+    conditions = in_reading_order(by_layer.select("cot", "correctness").unique()).rows()
+    colours = style.level_colours(values_in_reading_order(by_layer, "cot"))
+    figure, axes = style.panel_grid(
+        len(datasets), len(projections), row_inches=style.LOW_ROW_INCHES
+    )
+    for dataset, panels in zip(datasets, axes, strict=True):
+        shown = by_layer.filter(pl.col("dataset") == dataset)
+        draw_row(panels, shown, projections, colours, bottom=bottom(by_layer))
+        style.name_row(panels[0], dataset, style.LOW_ROW_INCHES)
+    style.name_columns(axes[0], [projection_label(name) for name in projections])
+    figure.align_ylabels(axes[:, 0])
+    style.name_axes(figure, "layer", metric_label(metric))
+    style.add_legend(figure, model_of(by_layer), style.line_handles(conditions, colours))
+    return figure
+
+
 def bottom(by_layer: pl.DataFrame) -> float | None:
-    """Where y axes begin: at zero, or at None, below the lowest value, when some are negative."""
+    """Choose where y axes begin: at zero; at None, below the lowest value, if some are negative."""
     negative = any((by_layer[name] < 0).any() for name in ("mean", "ci_low"))
     return None if negative else 0.0
 
@@ -102,7 +139,7 @@ def draw_row(
     bottom: float | None,
     draw: Callable[[Axes, pl.DataFrame, str], None] | None = None,
 ) -> None:
-    """One row of panels, a projection each, with every condition of `by_layer`."""
+    """Draw one row of panels, a projection each, with every condition of `by_layer`."""
     last = int(by_layer["layer"].to_numpy().max())
     for projection, panel in zip(projections, panels, strict=True):
         of_panel = by_layer.filter(pl.col("projection") == projection)
@@ -115,7 +152,7 @@ def draw_row(
 
 
 def draw_curve(panel: Axes, curve: pl.DataFrame, colour: str) -> None:
-    """The mean of one condition with its band; a layer without a value leaves a gap."""
+    """Draw the mean of one condition with its band; a layer without a value leaves a gap."""
     layers = curve["layer"].to_numpy()
     irrelevant = curve["correctness"][0] == IRRELEVANT
     colour = style.darker(colour) if irrelevant else colour

@@ -10,17 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from gradsweep.analysis.conditions import CORRECT, IRRELEVANT, values_in_reading_order
 from gradsweep.analysis.layers import PARTS
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
 from gradsweep.report.figures import style
-from gradsweep.report.labels import level_label, metric_words, projection_label
+from gradsweep.report.labels import figure_title, level_label, metric_words, projection_label
 
 _GROUP = 0.8
 """Width of a projection's bars together; the rest of 1 is the gap to the next."""
 
 
 def draw_mad_bars(mads: pl.DataFrame, metric: str) -> Figure | None:
-    """A panel each for all, early, middle and late layers, with a group of bars per projection.
+    """Draw a panel each for all, early, middle and late layers; a group of bars per projection.
 
     `mads` is `gradsweep.analysis.mean_absolute_difference` of one model and dataset. Correct
     responses are filled, irrelevant ones outlined. A part too small to have a MAD is left out;
@@ -39,8 +39,7 @@ def draw_mad_bars(mads: pl.DataFrame, metric: str) -> Figure | None:
     axes[0, 0].set_ylim(bottom=0)
     style.name_columns(axes[0], [f"{part} layers" for part in parts])
     style.name_axes(figure, "projection", f"MAD of the {metric_words(metric)}")
-    title = " · ".join(mads.row(0, named=True)[name] for name in ("model", "dataset"))
-    style.add_legend(figure, title, _handles(conditions, colours))
+    style.add_legend(figure, figure_title(mads), _handles(conditions, colours))
     return figure
 
 

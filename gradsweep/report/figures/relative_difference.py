@@ -8,17 +8,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from gradsweep.analysis.conditions import values_in_reading_order
+from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.report.figures import style
 from gradsweep.report.figures.layer_curves import draw_row
-from gradsweep.report.labels import level_label, metric_words, projection_label
+from gradsweep.report.labels import level_label, metric_words, model_of, projection_label
 
 TOP = 5
 """Layers marked in each curve, as many as the paper names."""
 
 
 def draw_relative_differences(differences: pl.DataFrame, metric: str) -> Figure | None:
-    """RD_i of one model by layer: a row of panels for each dataset, all levels in one panel.
+    """Draw RD_i of one model by layer: a row of panels for each dataset, all levels in one panel.
 
     `differences` is `gradsweep.analysis.relative_difference` of one model. Dots mark the five
     layers where RD is largest. None when no level of any dataset has a value.
@@ -44,22 +44,22 @@ def draw_relative_differences(differences: pl.DataFrame, metric: str) -> Figure 
     style.name_columns(axes[0], [projection_label(name) for name in projections])
     figure.align_ylabels(axes[:, 0])
     style.name_axes(figure, "layer", f"RD of the {metric_words(metric)}")
-    title = " · ".join([differences["model"][0], *(datasets if len(datasets) == 1 else [])])
+    title = " · ".join([model_of(differences), *(datasets if len(datasets) == 1 else [])])
     style.add_legend(figure, f"{title} · correct vs irrelevant", _handles(levels, colours))
     return figure
 
 
 def _draw(panel: Axes, curve: pl.DataFrame, colour: str) -> None:
-    found = curve["relative_difference"].to_numpy()
+    values = curve["relative_difference"].to_numpy()
     panel.plot(
         curve["layer"].to_numpy(),
-        found,
+        values,
         color=colour,
         linewidth=style.LINE_POINTS,
         label=curve["cot"][0],
     )
     defined = curve.filter(pl.col("relative_difference").is_finite())
-    # Of equals the earlier layers, as in the tables.
+    # Among equals the earlier layers, as in the tables.
     top = defined.sort("relative_difference", descending=True, maintain_order=True).head(TOP)
     panel.plot(
         top["layer"].to_numpy(),

@@ -20,9 +20,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gradsweep.analysis.conditions import CORRECT, IRRELEVANT
-from gradsweep.report.file_names import file_stem
-from gradsweep.report.labels import level_label
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT
+from gradsweep.report.labels import file_stem, level_label
 from gradsweep.store.atomic import write_bytes
 
 COLUMN_WIDTH = 3.3
@@ -31,7 +30,7 @@ PAGE_WIDTH = 6.9
 
 ROW_INCHES = 1.3
 LOW_ROW_INCHES = 1.1
-"""Of figures with a row for each dataset."""
+"""Height of a row in figures with a row for each dataset."""
 
 INK = "#222222"
 IRRELEVANT_DASHES = (0, (3, 1.2))
@@ -47,7 +46,7 @@ PALETTE = (*_LEVEL_COLOURS.values(), *_OTHER_COLOURS)
 
 
 def level_colours(levels: Sequence[str]) -> dict[str, str]:
-    """The three levels of the study keep their colours; others take those that are left over."""
+    """Choose colours: the study's three levels keep theirs, others take those left over."""
     used = [_LEVEL_COLOURS[level] for level in levels if level in _LEVEL_COLOURS]
     free = [c for c in (*_LEVEL_COLOURS.values(), *_OTHER_COLOURS) if c not in used]
     others = [level for level in levels if level not in _LEVEL_COLOURS]
@@ -55,7 +54,7 @@ def level_colours(levels: Sequence[str]) -> dict[str, str]:
 
 
 def darker(colour: str) -> str:
-    """The same hue at half the brightness: still seen where it lies over `colour`."""
+    """Halve a colour's brightness: it is still seen where it lies over `colour`."""
     red, green, blue = to_rgb(colour)
     return to_hex((0.5 * red, 0.5 * green, 0.5 * blue))
 
@@ -63,7 +62,7 @@ def darker(colour: str) -> str:
 def panel_grid(
     n_rows: int, n_columns: int, *, row_inches: float, share_all: bool = False
 ) -> tuple[Figure, NDArray[np.object_]]:
-    """Empty panels that share x axes, and y axes within a row (or all of them).
+    """Make empty panels that share x axes, and y axes within a row (or all of them).
 
     Four columns are as wide as a page, one as a column of text.
     """
@@ -78,7 +77,7 @@ def panel_grid(
 
 
 def dress(panel: Axes) -> None:
-    """Few ticks, a quiet grid, no box."""
+    """Give a panel few ticks, a quiet grid and no box."""
     panel.yaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     panel.grid(axis="y", color=_GRID, linewidth=0.5)
     panel.set_axisbelow(True)
@@ -88,7 +87,7 @@ def dress(panel: Axes) -> None:
 
 
 def layer_axis(panel: Axes, last: int) -> None:
-    """An x axis of the layers 0 to `last`, with ticks at layers only."""
+    """Make an x axis of the layers 0 to `last`, with ticks at layers only."""
     margin = max(0.5, 0.03 * last)
     panel.set_xlim(-margin, last + margin)
     ticks = MaxNLocator(nbins=4, steps=[1, 2, 5, 10], integer=True).tick_values(0, last)
@@ -101,13 +100,13 @@ def name_columns(panels: Sequence[Axes], names: Sequence[str]) -> None:
 
 
 def name_row(panel: Axes, name: str, row_inches: float) -> None:
-    """The name of a row, beside its first panel and no longer than the row is high."""
+    """Write the name of a row beside its first panel and no longer than the row is high."""
     label = _wrapped(name, row_inches - 0.05)
     panel.set_ylabel(label, fontsize=LABEL_POINTS, color=INK, parse_math=False)
 
 
 def name_axes(figure: Figure, x: str, y: str) -> None:
-    """Names for all panels together; `y` in as many lines as the height of the figure takes."""
+    """Name the axes of all panels together; `y` in as many lines as the figure's height takes."""
     y = _wrapped(y, figure.get_figheight())
     figure.supxlabel(x, fontsize=LABEL_POINTS, color=INK)
     figure.supylabel(y, fontsize=LABEL_POINTS, color=INK)
@@ -116,7 +115,7 @@ def name_axes(figure: Figure, x: str, y: str) -> None:
 def line_handles(
     conditions: Sequence[tuple[str, str]], colours: dict[str, str]
 ) -> list[Line2D | Patch]:
-    """Legend entries of (cot, correctness) curves: levels by colour, irrelevant by dashes."""
+    """Make legend entries of (cot, correctness) curves: levels by colour, irrelevant by dashes."""
     handles: list[Line2D | Patch] = [
         Line2D(
             [], [], color=colours[cot], linewidth=LINE_POINTS, label=f"{level_label(cot)}, correct"
@@ -134,7 +133,7 @@ def line_handles(
 
 
 def add_legend(figure: Figure, title: str, handles: Sequence[Line2D | Patch]) -> None:
-    """One legend above the panels, below the title: the two share a box, so never overlap."""
+    """Put one legend above the panels, below the title: the two share a box, so never overlap."""
     legend = figure.legend(
         handles=handles,
         loc="outside upper center",
@@ -165,10 +164,13 @@ def _wrapped(title: str, width_inches: float) -> str:
 
 
 def save(figure: Figure, folder: Path, *names: str) -> list[Path]:
-    """Writes a PNG (200 dpi) and a PDF named after `names`, and gives their paths.
+    """Write a PNG (200 dpi) and a PDF named after `names`, and give their paths.
 
     An older file of the same name is replaced once the new one is complete; the folder is made
-    when it is missing. Raises `StoreError` when a file cannot be written.
+    when it is missing.
+
+    Raises:
+        StoreError: a file cannot be written.
     """
     stem = file_stem(*names)
     # Laid out once instead of at every drawing, which would take most of the time.

@@ -1,4 +1,4 @@
-"""Puts a page together: numbers as JSON, texts as HTML, styles and scripts inline."""
+"""Put a page together: numbers as JSON, texts as HTML, styles and scripts inline."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import polars as pl
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from gradsweep.analysis.conditions import rows_with_values, values_in_reading_order
+from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.records import AXES
-from gradsweep.report.comparison import comparisons
+from gradsweep.report.comparison import comparisons_of
 from gradsweep.report.figures.style import PALETTE, level_colours
+from gradsweep.report.formats import TableFile, cell_texts, csv
 from gradsweep.report.labels import level_label, projection_label
 from gradsweep.report.measures import Measures
 from gradsweep.report.page.curves import (
@@ -28,8 +29,8 @@ from gradsweep.report.page.curves import (
     with_other_metrics,
 )
 from gradsweep.report.page.findings import findings_html
-from gradsweep.report.page.overview import overview
-from gradsweep.report.page.points import StoredPoints
+from gradsweep.report.page.grid import point_grid
+from gradsweep.report.page.points import ReportPoints
 from gradsweep.report.page.samples import samples_by_point
 from gradsweep.report.page.settings import (
     command_of_each,
@@ -37,9 +38,10 @@ from gradsweep.report.page.settings import (
     settings_of,
     versions_of,
 )
-from gradsweep.report.page.tables import table_texts
 from gradsweep.report.reading import sentences
+from gradsweep.report.tables import tables
 from gradsweep.store.atomic import write_text
+from gradsweep.store.variants import with_model_labels
 
 _SCRIPTS = (
     "plotly-basic.min.js",
@@ -60,10 +62,10 @@ def write_page(
     rows: pl.DataFrame,
     computed: Sequence[Measures],
     findings: str,
-    stored: StoredPoints,
+    stored: ReportPoints,
     refresh: float | None = None,
 ) -> Path:
-    """Writes `folder/index.html`, whole or not at all, and gives its path.
+    """Write `folder/index.html`, whole or not at all, and give its path.
 
     Args:
         folder: of the report; its name is the title.
@@ -73,7 +75,8 @@ def write_page(
         stored: states, settings and samples of the points.
         refresh: seconds after which the page loads itself again; None: never.
 
-    Raises `StoreError` when the file cannot be written.
+    Raises:
+        StoreError: the file cannot be written.
     """
     data = _data(rows, computed, stored, refresh)
     text = _template().render(
@@ -81,8 +84,8 @@ def write_page(
         written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
         results=str(stored.results),
         stored=stored,
-        overview=overview(stored),
-        comparisons=_in_short(rows, computed),
+        grid=point_grid(stored),
+        comparisons=_in_short(computed),
         has_curves=bool(data["metrics"]),
         findings=Markup(findings_html(findings)),
         versions=versions_of(stored.points),
@@ -101,7 +104,7 @@ def write_page(
 def _data(
     rows: pl.DataFrame,
     computed: Sequence[Measures],
-    stored: StoredPoints,
+    stored: ReportPoints,
     refresh: float | None,
 ) -> dict[str, Any]:
     """What the scripts read. Numbers of the charts have five digits, the tables' CSV has all."""
@@ -111,12 +114,13 @@ def _data(
     commands = command_of_each(stored)
     samples = {} if rows.is_empty() else samples_by_point(stored, rows, computed[0].metric)
     levels = values_in_reading_order(rows, "cot")
+    labels = with_model_labels(rows.select("model", "variant", "dataset", "cot", "correctness"))
     return {
         "metrics": metric_names(drawn),
         "projections": {
             name: projection_label(name) for name in values_in_reading_order(rows, "projection")
         },
-        "axes": {axis: values_in_reading_order(rows, axis) for axis in AXES},
+        "axes": {axis: values_in_reading_order(labels, axis) for axis in AXES},
         "levels": {level: level_label(level) for level in levels},
         "levelColours": {level: level_colours(levels)[level] for level in levels},
         "palette": PALETTE,
@@ -144,12 +148,27 @@ def _data(
     }
 
 
-def _in_short(rows: pl.DataFrame, computed: Sequence[Measures]) -> list[tuple[str, str, list[str]]]:
+def _in_short(computed: Sequence[Measures]) -> list[tuple[str, str, list[str]]]:
     """Model, dataset, and what its numbers say: the sentences of the terminal."""
-    if rows.is_empty() or not computed:
-        return []
-    found = comparisons(rows_with_values(rows, computed[0].metric), computed[0].metric)
+    found = comparisons_of(computed[0]) if computed else []
     return [(one.model, one.dataset, sentences(one)) for one in found]
+
+
+def table_texts(computed: Sequence[Measures]) -> list[dict[str, Any]]:
+    """List, for each table, name, caption, keys, groups (heading and names), lines and CSV."""
+    return [_table_texts(table) for measures in computed for table in tables(measures)]
+
+
+def _table_texts(table: TableFile) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "caption": table.caption,
+        "keys": table.keys,
+        "groups": [{"heading": one.heading, "names": one.names} for one in table.groups],
+        "blocks": table.blocks,
+        "lines": cell_texts(table),
+        "csv": csv(table),
+    }
 
 
 def _json(data: dict[str, Any]) -> Markup:

@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.records import AXES, METRICS
 from gradsweep.report.labels import metric_label, metric_words
-from gradsweep.report.measures import Measures, measures
+from gradsweep.report.measures import Measures, compute_measures
+from gradsweep.store.frames import metric_columns
 
 DIGITS = 5
 """Significant digits of a drawn number; tables keep all."""
@@ -28,13 +28,13 @@ _DIFFERENCE = ("model", "dataset", "cot", "projection")
 def with_other_metrics(
     rows: pl.DataFrame, computed: Sequence[Measures], most_rows: int = ROWS_FOR_EVERY_METRIC
 ) -> list[Measures]:
-    """`computed`, and every other metric that has values where `rows` are at most `most_rows`."""
+    """Add to `computed` every other metric that has values where `rows` are at most `most_rows`."""
     present = {one.metric for one in computed}
-    others = [name for name in METRICS if name in rows.columns and name not in present]
+    others = [name for name in metric_columns(rows) if name not in present]
     if len(rows) > most_rows:
         others = []
     with_values = [name for name in others if rows[name].cast(pl.Float64).is_finite().any()]
-    return [*computed, *(measures(rows, name) for name in with_values)]
+    return [*computed, *(compute_measures(rows, name) for name in with_values)]
 
 
 def metric_names(computed: Sequence[Measures]) -> list[dict[str, str]]:
@@ -45,7 +45,7 @@ def metric_names(computed: Sequence[Measures]) -> list[dict[str, str]]:
 
 
 def curve_numbers(one: Measures) -> list[dict[str, Any]]:
-    """For each point and projection: layers, mean, low and high (lists), n samples."""
+    """List, for each point and projection, layers, mean, low and high (lists), n samples."""
     return [
         {
             **dict(zip(("point", "projection"), names, strict=True)),
@@ -60,7 +60,7 @@ def curve_numbers(one: Measures) -> list[dict[str, Any]]:
 
 
 def difference_numbers(one: Measures) -> list[dict[str, Any]]:
-    """For each model, dataset, CoT level and projection: RD by layer, and the two curves."""
+    """List, for each model, dataset, CoT level and projection, RD by layer and both curves."""
     return [
         {
             **dict(zip(_DIFFERENCE, names, strict=True)),
@@ -70,15 +70,9 @@ def difference_numbers(one: Measures) -> list[dict[str, Any]]:
             "irrelevant": _numbers(curve["irrelevant"]),
             "n": curve["n_questions"].max(),
         }
-        for names, curve in _grouped(one.differences, _DIFFERENCE)
+        for names, curve in _grouped(one.labelled().differences, _DIFFERENCE)
         if curve["relative_difference"].is_finite().any()
     ]
-
-
-def axes_of(rows: pl.DataFrame) -> dict[str, list[str]]:
-    """Point -> its values on the axes, in their order."""
-    points = rows.select("point_id", *AXES).unique()
-    return {name: list(values) for name, *values in points.iter_rows()}
 
 
 def _grouped(

@@ -9,7 +9,7 @@ _DEEPER = {"h1": "h2", "h2": "h3", "h3": "h4"}
 
 
 def findings_html(markdown: str) -> str:
-    """HTML of `findings_markdown`: its overview open, every section below folded.
+    """Render `findings_markdown` as HTML: its overview open, every section below folded.
 
     HTML in the text (the name of a model, say) stays text.
     """
@@ -25,18 +25,18 @@ def findings_html(markdown: str) -> str:
 
 def _folded(tokens: list[Token]) -> list[Token]:
     """Sections (now `h3`) as `details`, with their heading as the summary."""
-    found: list[Token] = []
+    folded: list[Token] = []
     inside = False
     for token in tokens:
         if token.tag == "h3" and token.nesting == 1:
             if inside:
-                found.append(_tag("</details>"))
-            found.append(_tag("<details><summary>"))
+                folded.append(_tag("</details>"))
+            folded.append(_tag("<details><summary>"))
             inside = True
-        found.append(token)
+        folded.append(token)
         if token.tag == "h3" and token.nesting == -1:
-            found.append(_tag("</summary>"))
-    return [*found, _tag("</details>")] if inside else found
+            folded.append(_tag("</summary>"))
+    return [*folded, _tag("</details>")] if inside else folded
 
 
 def _tag(html: str) -> Token:

@@ -1,4 +1,4 @@
-"""What is stored of the points of a report beyond their rows."""
+"""The points of a report beyond their rows: states, settings and samples."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.analysis.conditions import in_reading_order
-from gradsweep.records import AXES
+from gradsweep.analysis.rows import in_reading_order
+from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.store import (
     PointPaths,
     PointState,
@@ -18,24 +18,27 @@ from gradsweep.store import (
     load_samples_table,
     point_folders,
 )
+from gradsweep.store.choice import filtered
 from gradsweep.store.frames import SAMPLE_SCHEMA
-from gradsweep.store.manifest import read_manifest
-from gradsweep.store.read import read_config
+from gradsweep.store.points import label_frame
+from gradsweep.store.read import read_config, read_manifest
 from gradsweep.store.selection import Selection
-from gradsweep.store.status import point_statuses
-from gradsweep.store.variants import with_variants
+from gradsweep.store.state import point_statuses
+from gradsweep.store.variants import variant_names, with_model_labels
 
 
 @dataclass(frozen=True)
-class StoredPoint:
+class ReportPoint:
+    """One point as a report knows it, started or not."""
+
     point_id: str
     axes: dict[str, str]
-    """As in the rows, where the point has any."""
+    """Its choice on every axis, with the variant in the model's label as a reader sees it."""
     state: PointState
     n_stored: int
     """Samples with an outcome on disk."""
     n_bad: int
-    """Of these, the ones that could not be measured."""
+    """Stored samples that could not be measured."""
     note: str
     """Who is running it, or why it failed."""
     record: dict[str, Any]
@@ -43,41 +46,44 @@ class StoredPoint:
 
 
 @dataclass(frozen=True)
-class StoredPoints:
+class ReportPoints:
     """The points of a report, in reading order."""
 
     results: Path
-    points: tuple[StoredPoint, ...]
+    points: tuple[ReportPoint, ...]
     samples: pl.DataFrame
-    """As `load_samples_table` gives them."""
+    """Every sample of the points (`load_samples_table`)."""
     sweeps: tuple[dict[str, Any], ...]
     """Manifests of the sweeps that have any of the points."""
 
 
-def stored_points(selection: Selection, rows: pl.DataFrame) -> StoredPoints:
-    """Every point that `selection` means: those of `rows`, and those without any row yet.
+def report_points(selection: Selection, rows: pl.DataFrame) -> ReportPoints:
+    """List every point that `selection` means: those of `rows`, and those without any row yet.
 
-    No points where nothing was started or planned. Raises `DataError` for a sweep that is not
-    there.
+    There are no points where nothing was started or planned.
+
+    Raises:
+        DataError: there is no such sweep.
     """
     manifests = [read_manifest(paths) for paths in _sweeps(selection.results)]
     planned = _planned(manifests, selection.sweep)
-    wanted = selection.point_ids
+    of_sweep = selection.point_ids
     started = bool(point_folders(selection.results))
     statuses = {
         status.point_id: status
         for status in (point_statuses(selection.results) if started else [])
-        if wanted is None or status.point_id in wanted
+        if of_sweep is None or status.point_id in of_sweep
     }
     records = {name: read_config(PointPaths(selection.results, name)) for name in statuses}
     axes = {name: point["axes"] for name, point in planned.items()}
     axes |= {name: record["axes"] for name, record in records.items()}
     points = []
-    for line in _named(axes, records, rows, selection).iter_rows(named=True):
+    labels = with_model_labels(_named(axes, records, rows, selection))
+    for line in labels.iter_rows(named=True):
         name = line["point_id"]
         status = statuses.get(name)
         points.append(
-            StoredPoint(
+            ReportPoint(
                 point_id=name,
                 axes={axis: line[axis] for axis in AXES},
                 state=status.state if status else PointState.NEW,
@@ -88,18 +94,18 @@ def stored_points(selection: Selection, rows: pl.DataFrame) -> StoredPoints:
             )
         )
     names = {point.point_id for point in points}
-    return StoredPoints(
+    return ReportPoints(
         results=selection.results,
         points=tuple(points),
         samples=_samples(selection.results, names & set(statuses)),
-        sweeps=tuple(one for one in manifests if names & {p["point_id"] for p in one["points"]}),
+        sweeps=tuple(m for m in manifests if names & {p["point_id"] for p in m["points"]}),
     )
 
 
 def _samples(results: Path, point_ids: Collection[str]) -> pl.DataFrame:
     if point_ids:
         return load_samples_table(results, point_ids)
-    names = dict.fromkeys(("point_id", *AXES), pl.String())
+    names = dict.fromkeys(("point_id", *POINT_LABELS), pl.String())
     return pl.DataFrame(schema={**names, **SAMPLE_SCHEMA})
 
 
@@ -124,26 +130,14 @@ def _named(
     rows: pl.DataFrame,
     selection: Selection,
 ) -> pl.DataFrame:
-    """point_id and axes of the points that the filters keep, named as in `rows`."""
-    with_rows = rows.select("point_id", *AXES).unique()
-    others = [
-        {"point_id": name, **chosen}
-        for name, chosen in axes.items()
-        if name not in set(with_rows["point_id"])
-    ]
-    schema = {name: pl.String() for name in ("point_id", *AXES)}
-    science = {name: record["science"] for name, record in records.items()}
-    frame = with_variants(pl.DataFrame(others, schema=schema), science | _none_yet(axes, science))
-    kept = _kept(frame, selection)
+    """point_id, axes and variant of the points that the filters keep, as `rows` have them."""
+    with_rows = rows.select("point_id", *POINT_LABELS).unique()
+    started = set(with_rows["point_id"])
+    others = {name: chosen for name, chosen in axes.items() if name not in started}
+    # A point that was only planned has no config yet.
+    science = {name: records.get(name, {}).get("science", {}) for name in others}
+    variants = variant_names(others, science)
+    frame = label_frame({name: {**others[name], "variant": variants[name]} for name in others})
+    # Here a value that no point has is no mistake: it may come.
+    kept = filtered(frame, selection.filters, strict=False)
     return in_reading_order(pl.concat([with_rows, kept]))
-
-
-def _none_yet(axes: Mapping[str, Any], science: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    return {name: {} for name in axes if name not in science}
-
-
-def _kept(frame: pl.DataFrame, selection: Selection) -> pl.DataFrame:
-    """What the filters keep; here a value that no point has is no mistake."""
-    for axis, values in selection.filters.items():
-        frame = frame.filter(pl.col(axis).str.split(" ").list.first().is_in(values))
-    return frame

@@ -7,16 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from gradsweep.analysis.outliers import sample_outliers
-from gradsweep.config import Config
 from gradsweep.data import load_samples
 from gradsweep.data.network import no_downloads
 from gradsweep.errors import GradsweepError
 from gradsweep.records import Sample, SampleStatus
-from gradsweep.report.page.points import StoredPoints
+from gradsweep.report.page.points import ReportPoints
+from gradsweep.store.read import stored_config
 
 LONGEST_TEXT = 1200
 """Characters of a prompt or response on the page."""
@@ -27,9 +25,9 @@ _NOT_THE_DATA = ("model", "gradients", "store", "tracking", "sweep")
 
 
 def samples_by_point(
-    stored: StoredPoints, rows: pl.DataFrame, metric: str
+    stored: ReportPoints, rows: pl.DataFrame, metric: str
 ) -> dict[str, dict[str, Any]]:
-    """Point -> `outliers` and `bad_samples` (lists of plain dicts), and `without_text`, a reason.
+    """Collect, for each point, `outliers`, `bad_samples` (lists of dicts) and `without_text`, why.
 
     Results hold no text: it is read again from the data and taken only where the sample's hash
     is the same. Nothing is downloaded for it.
@@ -43,11 +41,11 @@ def samples_by_point(
         maintain_order="left",
     )
     bad = table.filter(pl.col("status") != SampleStatus.OK.value).sort("point_id", "index")
-    found = {}
+    by_point = {}
     for point in stored.points:
         texts, why_not = _texts(point.record)
         of_point = pl.col("point_id") == point.point_id
-        found[point.point_id] = {
+        by_point[point.point_id] = {
             "outliers": [
                 {**_plain(line), **_text(texts.get(line["sample_id"]))}
                 for line in outliers.filter(of_point).drop("point_id").iter_rows(named=True)
@@ -58,7 +56,7 @@ def samples_by_point(
             ],
             "without_text": why_not,
         }
-    return found
+    return by_point
 
 
 def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +83,7 @@ def _texts(record: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
     of_data = {name: part for name, part in record["config"].items() if name not in _NOT_THE_DATA}
     key = json.dumps(of_data, sort_keys=True, default=str)
     if key not in _texts_of_data:
-        _texts_of_data[key] = _read(record["config"])
+        _texts_of_data[key] = _read(record)
     return _texts_of_data[key]
 
 
@@ -93,11 +91,11 @@ _texts_of_data: dict[str, tuple[dict[str, Sample], str]] = {}
 """Points of several models share their data, and a page that is refreshed reads them once."""
 
 
-def _read(config: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
+def _read(record: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
     try:
-        known = OmegaConf.merge(OmegaConf.structured(Config), config)
+        config = stored_config(record)
         with no_downloads():
-            samples = load_samples(OmegaConf.to_object(known)).samples  # type: ignore[arg-type]
-    except (GradsweepError, OmegaConfBaseException, OSError) as error:
+            samples = load_samples(config).samples
+    except (GradsweepError, OSError) as error:
         return {}, " ".join(str(error).split())[:300]
     return {sample.sample_id: sample for sample in samples}, ""

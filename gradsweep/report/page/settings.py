@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gradsweep.report.page.points import StoredPoint, StoredPoints
+from gradsweep.report.page.points import ReportPoint, ReportPoints
 
 
-def versions_of(points: Sequence[StoredPoint]) -> list[tuple[str, str]]:
-    """Package (or git_commit) -> version; with the number of points where there are several."""
+def versions_of(points: Sequence[ReportPoint]) -> list[tuple[str, str]]:
+    """List packages (and git_commit) with versions, and how many points where there are several."""
     recorded = [point.record["versions"] for point in points if "versions" in point.record]
     lines = []
     for name in dict.fromkeys(name for one in recorded for name in one):
@@ -22,7 +22,7 @@ def versions_of(points: Sequence[StoredPoint]) -> list[tuple[str, str]]:
     return lines
 
 
-def commands_of(stored: StoredPoints) -> list[dict[str, str]]:
+def commands_of(stored: ReportPoints) -> list[dict[str, str]]:
     """Name, command and time of each sweep."""
     return [
         {
@@ -36,9 +36,9 @@ def commands_of(stored: StoredPoints) -> list[dict[str, str]]:
 
 
 def settings_of(
-    points: Sequence[StoredPoint],
+    points: Sequence[ReportPoint],
 ) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Settings that all points share, and those of each point (by id) that they do not.
+    """Split settings into those that all points share, and those of each point (by id).
 
     Names are those of the overrides on the command line, `gradients.solver`, and
     `versions.<package>`.
@@ -59,8 +59,8 @@ def settings_of(
     return shared, own
 
 
-def command_of_each(stored: StoredPoints) -> dict[str, str]:
-    """Point -> the command that runs it alone, where a sweep has it."""
+def command_of_each(stored: ReportPoints) -> dict[str, str]:
+    """Map each point to the command that runs it alone, where a sweep has it."""
     return {
         point["point_id"]: shlex.join(["python", "-m", "gradsweep", *point["overrides"]])
         for sweep in stored.sweeps

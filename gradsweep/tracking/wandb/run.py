@@ -21,11 +21,12 @@ import wandb
 from wandb.sdk.mailbox import MailboxClosedError
 
 from gradsweep.records import METRICS
+from gradsweep.store.frames import own_metric_columns
 from gradsweep.tracking.wandb import schema as wandb_schema
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.ledger import server_name
 from gradsweep.tracking.wandb.mode import require_route
-from gradsweep.tracking.wandb.partner import Difference
+from gradsweep.tracking.wandb.pair_difference import Difference
 from gradsweep.tracking.wandb.run_log import logged, segments
 
 INIT_SECONDS = 15.0
@@ -71,11 +72,7 @@ class PointRun:
         self._run.define_metric(wandb_schema.SAMPLE, hidden=True, summary="none")
         self._run.define_metric("s_*", step_metric=wandb_schema.SAMPLE, summary="mean")
         self._run.define_metric(wandb_schema.LAYER, hidden=True, summary="none")
-        for metric in METRICS:  # `layer_*` would catch the table `layer_stats` too
-            for name in (wandb_schema.curve_name, wandb_schema.rd_curve_name):
-                self._run.define_metric(
-                    name(metric, "*"), step_metric=wandb_schema.LAYER, summary="none"
-                )
+        self._define_layers(METRICS)
 
     @property
     def folder(self) -> Path:
@@ -106,6 +103,7 @@ class PointRun:
         """
         stats = wandb_schema.layer_stats(rows)
         try:
+            self._define_layers(own_metric_columns(rows))
             added = self.log_samples(samples, rows)
             self._log(wandb_schema.LAYER, wandb_schema.layer_values(stats, rd.layers))
             # A failure of an earlier start is over.
@@ -121,6 +119,14 @@ class PointRun:
         """End a run that is not complete, with the reason in its summary."""
         self._run.summary[wandb_schema.FAILURE] = reason
         self._run.finish(exit_code=1)
+
+    def _define_layers(self, metrics: Iterable[str]) -> None:
+        """Give layer curves their x axis; `layer_*` would catch the table `layer_stats` too."""
+        for metric in metrics:
+            for name in (wandb_schema.curve_name, wandb_schema.rd_curve_name):
+                self._run.define_metric(
+                    name(metric, "*"), step_metric=wandb_schema.LAYER, summary="none"
+                )
 
     def _log(self, key: str, lines: Iterable[Mapping[str, float]]) -> int:
         if key not in self._has:

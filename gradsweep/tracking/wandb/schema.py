@@ -9,13 +9,14 @@ History of a run, in this order:
   of a pair that is done last, `layer_rd_<metric>_<projection>`.
 
 Summary (columns of the run table): the scalars of the whole point that the caller gives, named
-`<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.summary_scalars`;
-`rd_<metric>_<projection>` (`partner.difference`); and `failure`, why the last start of the point
-stopped early, empty when it is complete.
+`<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.mad.summary_scalars`;
+`rd_<metric>_<projection>` (`pair_difference.difference`); and `failure`, why the last start of the
+point stopped early, empty when it is complete.
 Table `layer_stats`: mean, quantiles and count over samples by layer, projection and metric.
 
-Metrics and projections are the names of `records.METRICS` and of the rows. Layer curves and table
-leave out what every curve of `gradsweep.analysis` leaves out, so both show the same numbers.
+Metrics and projections are those that the rows have, the user's own metrics among them. Layer
+curves and table leave out what every curve of `gradsweep.analysis` leaves out, so both show the
+same numbers.
 Per-layer keys per sample are avoided: they would pass W&B's limits on metrics per run.
 """
 
@@ -27,7 +28,9 @@ from collections.abc import Mapping
 import polars as pl
 
 from gradsweep.analysis.curves import complete_values
-from gradsweep.records import METRICS, SampleStatus
+from gradsweep.analysis.rows import whole_matrices
+from gradsweep.records import SampleStatus
+from gradsweep.store.frames import metric_columns
 
 LAYER = "layer"
 """The x axis of layer curves."""
@@ -49,7 +52,7 @@ def curve_name(metric: str, projection: str) -> str:
 
 
 def rd_curve_name(metric: str, projection: str) -> str:
-    """RD of correct and irrelevant curve, by layer; only runs whose partner point was done."""
+    """RD of correct and irrelevant curve, by layer; only where the other point was done."""
     return f"layer_rd_{metric}_{projection}"
 
 
@@ -69,22 +72,24 @@ def rd_name(metric: str, projection: str) -> str:
 
 
 def sample_values(samples: pl.DataFrame, rows: pl.DataFrame) -> list[dict[str, float]]:
-    """One history row per sample that has rows, in the order of `samples`.
+    """Make one history row per sample that has rows, in the order of `samples`.
 
     A mean is over the layers whose row is trusted and finite.
 
     Args:
         samples: one line per sample, as the store gives them.
-        rows: one line per (sample, layer, projection) of at least these samples.
+        rows: one line per (sample, layer, projection, head) of at least these samples.
     """
-    values = [pl.col(metric).cast(pl.Float64) for metric in METRICS]
-    of_projection = rows.filter("finite").group_by("sample_id", "projection", maintain_order=True)
+    metrics = metric_columns(rows)
+    values = [pl.col(metric).cast(pl.Float64) for metric in metrics]
+    trusted = whole_matrices(rows, strict=False).filter("finite")
+    of_projection = trusted.group_by("sample_id", "projection", maintain_order=True)
     means = of_projection.agg(value.filter(value.is_finite()).mean() for value in values)
     by_sample: dict[str, dict[str, float]] = {}
     for sample_id, projection, *of_metrics in means.iter_rows():
         named = {
             live_name(metric, projection): mean
-            for metric, mean in zip(METRICS, of_metrics, strict=True)
+            for metric, mean in zip(metrics, of_metrics, strict=True)
             if mean is not None
         }
         by_sample.setdefault(sample_id, {}).update(named)
@@ -98,11 +103,11 @@ def sample_values(samples: pl.DataFrame, rows: pl.DataFrame) -> list[dict[str, f
 def layer_values(
     stats: pl.DataFrame, rd: Mapping[int, Mapping[str, float]]
 ) -> list[dict[str, float]]:
-    """One history row per layer, in the order of the layers.
+    """Make one history row per layer, in the order of the layers.
 
     Args:
         stats: from `layer_stats`.
-        rd: layer -> RD by name (`partner.Difference.layers`).
+        rd: layer -> RD by name (`pair_difference.Difference.layers`).
     """
     by_layer: dict[int, dict[str, float]] = {}
     for layer, projection, metric, mean in stats.select(TABLE_COLUMNS[:4]).iter_rows():
@@ -111,18 +116,20 @@ def layer_values(
 
 
 def layer_stats(rows: pl.DataFrame) -> pl.DataFrame:
-    """Statistics over samples, one line per (layer, projection, metric) that has a value.
+    """Compute statistics over samples, one line per (layer, projection, metric) that has a value.
 
     Args:
-        rows: one line per (sample, layer, projection), as the store gives them.
+        rows: one line per (sample, layer, projection, head), as the store gives them.
 
     Returns:
         The columns of `TABLE_COLUMNS`, sorted by layer; some 3,000 lines at 80 layers, of the
         10,000 that W&B shows.
     """
-    trusted = rows.filter("finite").with_columns(point_id=pl.lit(""))
+    whole = whole_matrices(rows, strict=False)
+    trusted = whole.filter("finite").with_columns(point_id=pl.lit(""))
     values = pl.concat(
-        complete_values(trusted, metric).with_columns(metric=pl.lit(metric)) for metric in METRICS
+        complete_values(trusted, metric).with_columns(metric=pl.lit(metric))
+        for metric in metric_columns(rows)
     )
     value = pl.col("value")
     stats = values.group_by("layer", "projection", "metric", maintain_order=True).agg(

@@ -30,7 +30,7 @@ from gradsweep.store import (
 from gradsweep.store.read import read_config
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.ledger import UPLOADED, UPLOADING, Entry, Ledger, server_name
-from gradsweep.tracking.wandb.partner import difference
+from gradsweep.tracking.wandb.pair_difference import difference
 from gradsweep.tracking.wandb.run import FINISH_SECONDS, PointRun
 from gradsweep.tracking.wandb.run_log import Segment, segments
 

@@ -31,7 +31,7 @@ from gradsweep.store.frames import rows_frame, samples_frame
 from gradsweep.tracking.tracker import THREAD_PREFIX
 from gradsweep.tracking.wandb import mode as wandb_mode
 from gradsweep.tracking.wandb.description import RunDescription
-from gradsweep.tracking.wandb.partner import difference
+from gradsweep.tracking.wandb.pair_difference import difference
 from gradsweep.tracking.wandb.run import DEFAULTS, PointRun, environment_defaults
 
 ABANDONED_SECONDS = 1.0

@@ -21,7 +21,7 @@ class PlannedSweeper(BasicSweeper):
     ) -> list[list[list[str]]]:
         """Batches of cells, from the manifest that was written just before Hydra started."""
         from gradsweep.store import SweepPaths
-        from gradsweep.store.manifest import read_manifest
+        from gradsweep.store.read import read_manifest
 
         assert self.config is not None
         paths = SweepPaths(Path(self.config.store.root), self.config.sweep)

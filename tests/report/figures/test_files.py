@@ -5,7 +5,7 @@ import pytest
 
 from gradsweep.errors import StoreError
 from gradsweep.report.figures.files import DATASETS_PER_PAGE, drawings, save_all_figures
-from gradsweep.report.measures import measures
+from gradsweep.report.measures import compute_measures
 
 ONE_LEVEL = {("none", "correct"): 4.0, ("none", "irrelevant"): 4.2}
 
@@ -15,7 +15,7 @@ def small(plant, **axes) -> pl.DataFrame:
 
 
 def found(rows: pl.DataFrame, *metrics: str):
-    return drawings([measures(rows, metric) for metric in metrics or ("nuclear_norm",)])
+    return drawings([compute_measures(rows, metric) for metric in metrics or ("nuclear_norm",)])
 
 
 def test_every_model_and_dataset_has_curves_mad_and_rd(plant, tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from gradsweep.analysis import curves
-from gradsweep.report.figures.overview import draw_overview
+from gradsweep.report.figures.layer_curves import draw_overview
 
 
 def grid(figure, n_columns: int = 4) -> np.ndarray:

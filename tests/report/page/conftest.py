@@ -14,9 +14,9 @@ from helpers.planted_page import stored_of
 
 from benchmarks.chromium import NoChromium
 from benchmarks.chromium import chromium as started_chromium
-from gradsweep.analysis import test_claims as claims_of
+from gradsweep.analysis import evaluate_claims as claims_of
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.measures import Measures, measures
+from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.report.page import write_page
 
 
@@ -31,7 +31,7 @@ def page_of() -> Callable[..., Path]:
         refresh: float | None = None,
         **changes: Any,
     ) -> Path:
-        computed: list[Measures] = [measures(rows, metric) for metric in metrics]
+        computed: list[Measures] = [compute_measures(rows, metric) for metric in metrics]
         findings = findings_markdown(claims_of(rows, metrics[0], resamples=100))
         stored = stored_of(rows, **changes)
         return write_page(folder, rows, computed, findings, stored, refresh=refresh)

@@ -11,7 +11,7 @@ from helpers.page_reader import addresses, choose, downloaded, drawn, element, s
 
 from gradsweep.analysis import curves
 from gradsweep.report.formats import csv
-from gradsweep.report.measures import measures
+from gradsweep.report.measures import compute_measures
 from gradsweep.report.tables import tables
 
 PLACE = """
@@ -144,7 +144,7 @@ def test_an_rd_tells_both_values_and_questions(browser):
 
 
 def test_downloads_have_the_numbers(browser, rows):
-    table = next(tables(measures(rows, "nuclear_norm")))
+    table = next(tables(compute_measures(rows, "nuclear_norm")))
     path = downloaded(browser, f"{table.name}.csv", "save-table")
     assert path.read_text(encoding="utf-8") == csv(table)
     found = pl.read_csv(downloaded(browser, "curves-nuclear_norm.csv", "save-curves"))

@@ -12,7 +12,7 @@ from gradsweep.analysis import curves, relative_difference
 from gradsweep.report.comparison import comparisons
 from gradsweep.report.page import write_page
 from gradsweep.report.page.curves import with_other_metrics
-from gradsweep.report.page.overview import overview
+from gradsweep.report.page.grid import point_grid
 from gradsweep.report.reading import sentences
 from gradsweep.store import PointState
 
@@ -104,7 +104,7 @@ def test_what_failed_or_was_not_measured_is_named_with_its_reason(rows, page_of,
         replace(second, state=PointState.STOPPED),
         *(replace(point, n_bad=0) for point in others),
     )
-    troubles = overview(stored_of(rows, points=points)).troubles
+    troubles = point_grid(stored_of(rows, points=points)).troubles
     assert [point.state.value for point, _ in troubles] == ["failed", "stopped", "stopped"]
     assert troubles[0][1] == "the disk was full"
     assert troubles[2][1] == "1 of 5 samples not measured: 1 × empty_response (nothing to read)"

@@ -20,7 +20,7 @@ CODE = """
 import os, sys
 from pathlib import Path
 {first}
-from gradsweep.report.page.points import stored_points
+from gradsweep.report.page.points import report_points
 from gradsweep.report.page.samples import samples_by_point
 from gradsweep.store import load_rows
 from gradsweep.store.selection import Selection
@@ -28,7 +28,7 @@ from gradsweep.store.selection import Selection
 results = Path(sys.argv[1])
 before = dict(os.environ)
 rows = load_rows(results)
-(point,) = samples_by_point(stored_points(Selection(results), rows), rows, "nuclear_norm").values()
+(point,) = samples_by_point(report_points(Selection(results), rows), rows, "nuclear_norm").values()
 print(point["without_text"])
 assert dict(os.environ) == before
 import huggingface_hub

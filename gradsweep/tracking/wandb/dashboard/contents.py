@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from gradsweep.analysis.conditions import CORRECT, IRRELEVANT, values_in_reading_order
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
 from gradsweep.errors import ConfigError, DataError
-from gradsweep.records import ALL_PROJECTIONS, AXES, OPTIONAL_METRICS
-from gradsweep.store.lookup import stored_points
+from gradsweep.records import ALL_PROJECTIONS, AXES, METRICS, OPTIONAL_METRICS
 from gradsweep.store.paths import PointPaths
-from gradsweep.store.read import read_config
+from gradsweep.store.points import point_table
+from gradsweep.store.read import read_config, stored_metrics
 from gradsweep.store.selection import Selection
 
 _NAME = re.compile(r"[\w .,:-]{1,128}")
@@ -46,7 +46,7 @@ class Contents:
     chosen: tuple[str, ...] = ()
     """Axes that the selection narrows; the others show whatever the project has."""
     run_ids: tuple[str, ...] = ()
-    """The runs of a sweep; empty is every run of the project."""
+    """The runs of a sweep or of some variants; empty is every run of the project."""
 
     @property
     def has_pairs(self) -> bool:
@@ -55,26 +55,32 @@ class Contents:
 
 
 def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
-    """Read from the points' config files; rows are not needed.
+    """Read the points' config files; of rows only the names of their columns are needed.
 
     Raises:
         DataError: nothing is stored, or there is no such sweep.
         ConfigError: a filter keeps nothing, or a metric was not measured.
     """
     records = _records(selection)
-    science = [record["science"]["gradients"] for record in records]
-    _require_measured(metrics, science)
-    measured = {name for settings in science for name in settings["projections"]}
-    # As in the runs' configs, where a variant ("qwen2_1.5b seed=1") has the plain name.
+    _require_measured(metrics, selection, records)
+    measured = {n for record in records for n in record["science"]["gradients"]["projections"]}
+    # As in the runs' configs, which know no variants.
     axes = pl.DataFrame([record["axes"] for record in records])
     values = {axis: tuple(values_in_reading_order(axes, axis)) for axis in AXES}
     return Contents(
         **values,
         projections=tuple(name for name in ALL_PROJECTIONS if name in measured),
         metrics=tuple(metrics),
-        chosen=tuple(selection.filters),
-        run_ids=tuple(selection.point_ids or ()),
+        chosen=tuple(name for name in selection.filters if name in AXES),
+        run_ids=tuple(_run_ids(selection, records)),
     )
+
+
+def _run_ids(selection: Selection, records: Sequence[dict[str, Any]]) -> Sequence[str]:
+    """Runs that no filter on axes tells apart: those of a sweep, or of a variant."""
+    if set(selection.filters) <= set(AXES):
+        return selection.point_ids or ()
+    return [record["point_id"] for record in records]
 
 
 def place_of(
@@ -114,7 +120,7 @@ def _default_name(selection: Selection) -> str:
 
 def _records(selection: Selection) -> list[dict[str, Any]]:
     """The config.yaml of every point that the selection keeps; raises as `contents`."""
-    points = stored_points(selection.results)
+    points = point_table(selection.results)
     if (chosen := selection.point_ids) is not None:
         points = points.filter(pl.col("point_id").is_in(chosen))
         if points.is_empty():
@@ -126,10 +132,28 @@ def _records(selection: Selection) -> list[dict[str, Any]]:
     return [read_config(PointPaths(selection.results, name)) for name in kept]
 
 
-def _require_measured(metrics: Sequence[str], science: Sequence[dict[str, Any]]) -> None:
+def _require_measured(
+    metrics: Sequence[str], selection: Selection, records: Sequence[dict[str, Any]]
+) -> None:
+    """Refuse metrics without a value: of an option that was not set, or that are not stored."""
+    own: set[str] = set()
+    if not set(metrics) <= set(METRICS):
+        own = stored_metrics(selection.results, [record["point_id"] for record in records])
     for metric in metrics:
-        option = OPTIONAL_METRICS.get(metric)
-        if option and not any(settings.get("similarities") for settings in science):
+        option = OPTIONAL_METRICS.get(metric, "")
+        if option and not any(_is_set(option, record["science"]) for record in records):
             raise ConfigError(
                 f"metric={metric} has no value in these results: it is measured with {option}"
             )
+        if metric not in METRICS and metric not in own:
+            there = ", ".join([*METRICS, *sorted(own)])
+            raise ConfigError(f"metric={metric} is not in these results; allowed are {there}")
+
+
+def _is_set(option: str, science: Mapping[str, Any]) -> bool:
+    """Tell whether a point was measured with `gradients.similarities=true`."""
+    name, _, value = option.partition("=")
+    found: Any = science
+    for part in name.split("."):
+        found = found.get(part, "") if isinstance(found, Mapping) else ""
+    return str(found).lower() == value

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from matplotlib.colors import to_hex, to_rgb
 
-from gradsweep.analysis.conditions import IRRELEVANT
+from gradsweep.analysis.rows import IRRELEVANT
 from gradsweep.errors import ConfigError
 from gradsweep.records import AXES
 from gradsweep.report.figures.style import level_colours

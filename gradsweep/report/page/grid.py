@@ -11,7 +11,7 @@ import polars as pl
 from gradsweep.config import cot_reading_key
 from gradsweep.records import SampleStatus
 from gradsweep.report.labels import level_label
-from gradsweep.report.page.points import StoredPoint, StoredPoints
+from gradsweep.report.page.points import ReportPoint, ReportPoints
 from gradsweep.store import PointState
 
 MOST_REASONS = 3
@@ -19,28 +19,31 @@ MOST_REASONS = 3
 
 
 @dataclass(frozen=True)
-class Overview:
+class PointGrid:
+    """States of all points, and what needs a look."""
+
     columns: tuple[tuple[str, str], ...]
     """CoT level as a reader sees it, and correctness."""
-    lines: tuple[tuple[str, str, tuple[tuple[StoredPoint, ...], ...]], ...]
+    lines: tuple[tuple[str, str, tuple[tuple[ReportPoint, ...], ...]], ...]
     """Model, dataset, and the points of each column: one, or none."""
     states: dict[str, int]
     """State -> number of points."""
     contents: str
     """How many models, datasets and samples there are."""
-    troubles: tuple[tuple[StoredPoint, str], ...]
+    troubles: tuple[tuple[ReportPoint, str], ...]
     """Points that failed, were stopped or have samples without numbers; and what happened."""
 
 
-def overview(stored: StoredPoints) -> Overview:
+def point_grid(stored: ReportPoints) -> PointGrid:
+    """Lay the points of a report out by model and dataset, CoT level and correctness."""
     points = stored.points
     columns = list(dict.fromkeys((p.axes["cot"], p.axes["correctness"]) for p in _by_level(points)))
-    places: dict[tuple[str, str], dict[tuple[str, str], list[StoredPoint]]] = {}
+    places: dict[tuple[str, str], dict[tuple[str, str], list[ReportPoint]]] = {}
     for point in points:
         axes = point.axes
         line = places.setdefault((axes["model"], axes["dataset"]), {})
         line.setdefault((axes["cot"], axes["correctness"]), []).append(point)
-    return Overview(
+    return PointGrid(
         columns=tuple((level_label(cot), correctness) for cot, correctness in columns),
         lines=tuple(
             (*names, tuple(tuple(line.get(column, ())) for column in columns))
@@ -52,7 +55,7 @@ def overview(stored: StoredPoints) -> Overview:
     )
 
 
-def _contents(points: Sequence[StoredPoint]) -> str:
+def _contents(points: Sequence[ReportPoint]) -> str:
     numbers = {
         "model": len({point.axes["model"] for point in points}),
         "dataset": len({point.axes["dataset"] for point in points}),
@@ -61,7 +64,7 @@ def _contents(points: Sequence[StoredPoint]) -> str:
     return ", ".join(f"{n:,} {word}{'' if n == 1 else 's'}" for word, n in numbers.items())
 
 
-def _troubles(stored: StoredPoints) -> Iterator[tuple[StoredPoint, str]]:
+def _troubles(stored: ReportPoints) -> Iterator[tuple[ReportPoint, str]]:
     reasons = _reasons(stored.samples) if any(point.n_bad for point in stored.points) else {}
     for point in stored.points:
         if point.state is PointState.FAILED:
@@ -81,13 +84,13 @@ def _reasons(samples: pl.DataFrame) -> dict[str, list[str]]:
         .len()
         .sort("len", descending=True, maintain_order=True)
     )
-    found: dict[str, list[str]] = {}
+    reasons: dict[str, list[str]] = {}
     for line in counted.iter_rows(named=True):
         text = f"{line['len']} × {line['status']}" + (
             f" ({line['reason']})" if line["reason"] else ""
         )
-        found.setdefault(line["point_id"], []).append(text)
-    return {name: _first(texts) for name, texts in found.items()}
+        reasons.setdefault(line["point_id"], []).append(text)
+    return {name: _first(texts) for name, texts in reasons.items()}
 
 
 def _first(texts: list[str]) -> list[str]:
@@ -95,13 +98,13 @@ def _first(texts: list[str]) -> list[str]:
     return [*texts[:MOST_REASONS], *([f"and {more} more"] if more > 0 else [])]
 
 
-def _by_level(points: Sequence[StoredPoint]) -> list[StoredPoint]:
+def _by_level(points: Sequence[ReportPoint]) -> list[ReportPoint]:
     """Levels from fast to slow over all models, whichever model has which."""
     levels = levels_of(points)
     rank = {level: place for place, level in enumerate(levels)}
     return sorted(points, key=lambda p: (rank[p.axes["cot"]], p.axes["correctness"]))
 
 
-def levels_of(points: Sequence[StoredPoint]) -> list[str]:
-    """CoT levels in reading order."""
+def levels_of(points: Sequence[ReportPoint]) -> list[str]:
+    """List CoT levels in reading order."""
     return sorted({point.axes["cot"] for point in points}, key=cot_reading_key)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
-import yaml
 
 from gradsweep.analysis.relative_difference import relative_difference, relative_difference_means
+from gradsweep.analysis.rows import whole_matrices
 from gradsweep.config import CorrectnessKind
-from gradsweep.records import METRICS
-from gradsweep.store import PointPaths, load_rows, point_folders
+from gradsweep.store import PointPaths, load_rows
+from gradsweep.store.frames import metric_columns
+from gradsweep.store.points import comparable_points
 from gradsweep.store.read import read_config
 from gradsweep.tracking.wandb.schema import rd_curve_name, rd_name
 
@@ -28,18 +29,18 @@ class Difference:
 
 
 def difference(paths: PointPaths) -> Difference:
-    """RD of a point and its partner, both DONE.
+    """Compute RD of a point and its counterpart of the other correctness, both DONE.
 
-    Empty while there is no such partner in the same results folder, and where there are several
-    (irrelevant responses from different sources). The partner's own run is not touched.
+    It is empty while there is no such counterpart in the same results folder, and where there are
+    several (irrelevant responses from different sources). The counterpart's run is not touched.
     """
-    partner = find_partner(paths)
-    if partner is None:
+    counterpart = _counterpart(paths)
+    if counterpart is None:
         return Difference()
-    rows = load_rows(paths.results, [paths.point_id, partner.point_id])
+    rows = whole_matrices(load_rows(paths.results, [paths.point_id, counterpart]), strict=False)
     scalars: dict[str, float] = {}
     layers: dict[int, dict[str, float]] = {}
-    for metric in METRICS:
+    for metric in metric_columns(rows):
         if rows.filter(pl.col(metric).cast(pl.Float64).is_finite()).is_empty():
             continue
         differences = relative_difference(rows, metric)
@@ -55,30 +56,10 @@ def _defined(differences: pl.DataFrame, *names: str) -> Iterator[tuple[Any, ...]
     yield from defined.select(*names, "relative_difference").iter_rows()
 
 
-def find_partner(paths: PointPaths) -> PointPaths | None:
+def _counterpart(paths: PointPaths) -> str | None:
     """The one DONE point with the other correctness and otherwise the same science."""
     record = read_config(paths)
-    other = next(kind.name for kind in CorrectnessKind if kind.name != _correctness(record))
-    # Most configs are another point's: text is compared in a hundredth of the time of parsing.
-    axes = yaml.safe_dump(
-        {"axes": record["axes"] | {"correctness": other}}, sort_keys=False, allow_unicode=True
-    )
-    found = [
-        point
-        for point in point_folders(paths.results)
-        if point.done.exists()
-        and axes in point.config.read_text(encoding="utf-8")
-        and _apart_from_correctness(read_config(point)) == _apart_from_correctness(record)
-    ]
-    return found[0] if len(found) == 1 else None
-
-
-def _correctness(record: Mapping[str, Any]) -> str:
-    return str(record["axes"]["correctness"])
-
-
-def _apart_from_correctness(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Science without the irrelevant responses: their source, and the file they come from."""
-    science = {name: value for name, value in record["science"].items() if name != "correctness"}
-    data = {name: value for name, value in science["dataset"].items() if name != "data"}
-    return science | {"dataset": data}
+    points = comparable_points(paths.results, record["science"], only_done=True)
+    axes = record["axes"]
+    (other,) = (kind.name for kind in CorrectnessKind if kind.name != axes["correctness"])
+    return points.get((axes["cot"], other))

@@ -1,0 +1,131 @@
+"""What every analysis asks of its rows: reading order, a known metric, whole matrices."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from gradsweep.config import CorrectnessKind, cot_reading_key
+from gradsweep.errors import ConfigError, DataError
+from gradsweep.records import ALL_PROJECTIONS, METRICS, OPTIONAL_METRICS, POINT_LABELS
+from gradsweep.store.frames import metric_columns
+
+CORRECT = CorrectnessKind.correct.name
+IRRELEVANT = CorrectnessKind.irrelevant.name
+
+_SORTED_BY = (
+    "model", "variant", "dataset", "cot", "correctness", "point_id", "projection", "part", "layer",
+)  # fmt: skip
+
+_ORDER = {
+    "correctness": tuple(kind.name for kind in CorrectnessKind),
+    "projection": ALL_PROJECTIONS,
+    "part": ("all", "early", "middle", "late"),
+}
+
+
+def in_reading_order(frame: pl.DataFrame) -> pl.DataFrame:
+    """Sort `frame` by its axes, point, projection, part and layer, as far as it has them.
+
+    CoT levels go from fast to slow thinking (none, partial_0, partial_1, …, simplified,
+    detailed, then the user's own), correct comes before irrelevant, projections
+    follow the paper's tables (q k v o); names unknown here come last, alphabetically. Variants
+    of a model stand together.
+    """
+    keys: list[pl.Expr] = []
+    for column in _SORTED_BY:
+        if column not in frame.columns:
+            continue
+        order = _ORDER.get(column, ())
+        if column == "cot":
+            order = tuple(sorted(frame[column].unique(), key=cot_reading_key))
+        if order:
+            ranks = {name: rank for rank, name in enumerate(order)}
+            keys.append(pl.col(column).replace_strict(ranks, default=len(ranks)))
+        keys.append(pl.col(column))
+    return frame.sort(keys)
+
+
+def values_in_reading_order(frame: pl.DataFrame, column: str) -> list[str]:
+    """List what `column` has, each value once."""
+    return in_reading_order(frame.select(column).unique())[column].to_list()
+
+
+def require_metric(rows: pl.DataFrame, metric: str) -> None:
+    """Refuse a metric that is no column of `rows`.
+
+    Raises:
+        ConfigError: lists the metrics that the rows have, the user's own among them.
+    """
+    known = metric_columns(rows)
+    if metric not in known:
+        raise ConfigError(f"metric={metric} is not in the rows; allowed are {', '.join(known)}")
+
+
+def whole_matrices(rows: pl.DataFrame, *, strict: bool = True) -> pl.DataFrame:
+    """Keep the rows of whole weight matrices: those of single attention heads are left out.
+
+    Raises:
+        DataError: when `strict`, a projection of a point has rows of heads only; a
+            mean over heads is not a metric of the matrix.
+    """
+    if "head" not in rows.columns or rows["head"].null_count() == len(rows):
+        return rows
+    whole = rows.filter(pl.col("head").is_null())
+    if not strict:
+        return whole
+    matrix = ["point_id", "projection"]
+    lacking = rows.select(matrix).unique().join(whole, on=matrix, how="anti").sort(matrix)
+    for point_id, projection in lacking.iter_rows():
+        raise DataError(
+            f"rows: projection {projection} of point {point_id} has rows of single heads only "
+            "(column head), and this analysis is of whole matrices; measure the whole matrix "
+            f"too, or leave it out (rows.filter(pl.col('projection') != {projection!r}))"
+        )
+    return whole
+
+
+def rows_with_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
+    """Keep, for a metric that not every point has, the projections of a model that have a value.
+
+    Such are metrics that take an option, and the user's own; all rows are kept for the others.
+
+    Raises:
+        ConfigError: the rows do not have the metric, or no value of it: the option was not set.
+    """
+    require_metric(rows, metric)
+    if metric in METRICS and metric not in OPTIONAL_METRICS:
+        return rows
+    has_value = pl.col(metric).is_finite()
+    kept = rows.filter(has_value.any().over("model", "variant", "dataset", "projection"))
+    if kept.is_empty():
+        option = OPTIONAL_METRICS.get(metric)
+        remedy = f": it is measured with {option}" if option else ""
+        raise ConfigError(f"metric={metric} has no value in these results{remedy}")
+    return kept
+
+
+def require_one_point_per_condition(rows: pl.DataFrame) -> None:
+    """Refuse points with the same axes and variant.
+
+    Such points differ in something that these do not name, so putting them side by side, or
+    pairing them, would compare unlike with like.
+
+    Raises:
+        ConfigError: names the points.
+    """
+    points = rows.select(*POINT_LABELS, "point_id").unique()
+    shared = (
+        points.group_by(*POINT_LABELS)
+        .agg(pl.col("point_id").sort())
+        .filter(pl.col("point_id").list.len() > 1)
+    )
+    for *labels, point_ids in (
+        in_reading_order(shared).select(*POINT_LABELS, "point_id").iter_rows()
+    ):
+        named = " ".join(
+            f"{name}={value}" for name, value in zip(POINT_LABELS, labels, strict=True) if value
+        )
+        raise ConfigError(
+            f"point_ids: {', '.join(point_ids)} all are {named}, with other settings that differ "
+            "(prompt, dtype, seed or n_samples, say); choose one point for each condition"
+        )

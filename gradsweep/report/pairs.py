@@ -1,0 +1,193 @@
+"""`python -m gradsweep compare`: which stored points are paired, and what their pairs show."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.text import Text
+
+from gradsweep.analysis.contrast import Contrast, contrast, pair_of
+from gradsweep.analysis.pairs import paired_points
+from gradsweep.analysis.rows import in_reading_order, rows_with_values
+from gradsweep.errors import ConfigError, DataError
+from gradsweep.records import AXES, METRICS, POINT_LABELS
+from gradsweep.report.labels import file_stem
+from gradsweep.store import SweepPaths, load_rows
+from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
+from gradsweep.store.points import point_table
+from gradsweep.store.variants import with_model_labels
+
+_SIDE = "a stored point's id or filters axis=value,axis=value"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What is compared: points of the one side with points of the other."""
+
+    points: pl.DataFrame
+    """A line for each pair (`gradsweep.analysis.pairs.paired_points`)."""
+    matched: tuple[str, ...]
+    """Axes on which the points of a pair agree because nothing was said of them."""
+    alone: tuple[str, ...]
+    """Points of one side without a counterpart, in words."""
+
+
+def compare(args: Sequence[str], description: str) -> int:
+    """Print the comparison of two points, or of every matched pair, and write its figures.
+
+    Raises:
+        ConfigError: an unknown id, axis, value or metric; an axis that has to be fixed.
+        DataError: nothing is stored there, nothing matches, or no question is common.
+    """
+    given = _parser(description).parse_args(args)
+    points = point_table(given.results)
+    pairs = pairs_of(points, given.first, given.second)
+    lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
+    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
+    rows = rows_with_values(load_rows(given.results, ids), given.metric)
+    # Points alone on their axes here may have variants among all that are stored.
+    rows = rows.drop(*POINT_LABELS).join(points, on="point_id")
+    contrasts = [contrast(rows, line, given.metric) for line in lines]
+    common = [each for each in contrasts if each.n_questions]
+    if not common:
+        raise DataError(
+            f"{given.first} and {given.second} have no question in common: points pair by the "
+            "questions that they measured, so take the same dataset, seed and enough samples"
+        )
+    out = Console(highlight=False, markup=False)
+    for line in _matching(pairs, len(contrasts) - len(common)):
+        out.print(Text(line, style="dim", overflow="fold"))
+    _show(out, common)
+    name = file_stem("compare", given.first, given.second)
+    for path in _figures(common, SweepPaths(given.results, name).report):
+        out.print(f"figure   {path}.{{png,pdf}}", soft_wrap=True)
+    return 0
+
+
+def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
+    """Find the pairs that two words mean.
+
+    Two ids are one pair. Of filters, points pair when they agree on every axis that is not
+    named on both sides: the same model, dataset and correctness for `cot=none` and
+    `cot=detailed`. They are of the same variant, too, unless models or variants are named on
+    both sides.
+
+    Raises:
+        ConfigError: an id on one side and filters on the other; an unknown id, axis or value;
+            several points on one side of a pair.
+        DataError: no point of the one side has a counterpart on the other.
+    """
+    if is_filter(first) != is_filter(second):
+        raise ConfigError(f"{first} and {second} are of two kinds: give twice {_SIDE}")
+    if not is_filter(first):
+        one_id, other_id = (chosen_one(points, word) for word in (first, second))
+        if one_id == other_id:
+            raise ConfigError(f"{first} and {second} are the same point, {one_id}")
+        return Pairs(pair_of(points, one_id, other_id), (), ())
+    filters = [read_filters(word) for word in (first, second)]
+    sides = [filtered(points, of_side) for of_side in filters]
+    same = _same(*filters)
+    for word, side in zip((first, second), sides, strict=True):
+        _require_one_point_per_key(word, side, same)
+    pairs = paired_points(sides[0], sides[1], same)
+    pairs = pairs.filter(pl.col("first_point_id") != pl.col("second_point_id"))
+    matched = tuple(axis for axis in AXES if axis in same)
+    if pairs.is_empty():
+        there = " and ".join("; ".join(list(_keys(side, same))[:4]) for side in sides)
+        raise DataError(
+            f"no point that is {first} has a counterpart that is {second} with the same "
+            f"{', '.join(matched)}; there are {there}"
+        )
+    return Pairs(pairs, matched, tuple(_alone(sides, same)))
+
+
+def _same(first: Filters, second: Filters) -> list[str]:
+    """What the points of a pair must agree on: `POINT_LABELS` not named on both sides."""
+    named = set(first) & set(second)
+    # Other models have variants of their own; a name that is no axis is of a variant.
+    if "model" in named or not named <= set(AXES):
+        named.add("variant")
+    return [name for name in POINT_LABELS if name not in named]
+
+
+def _require_one_point_per_key(word: str, side: pl.DataFrame, same: Sequence[str]) -> None:
+    if not side.select(pl.struct(*same).is_duplicated().any() if same else pl.len() > 1).item():
+        return
+    shown = with_model_labels(side)
+    open_axes = [axis for axis in AXES if axis not in same and shown[axis].n_unique() > 1]
+    values = "; ".join(f"{axis}: {', '.join(shown[axis].unique().sort())}" for axis in open_axes)
+    raise ConfigError(
+        f"{word} is several points of a pair; name one of {values}, or give point ids"
+    )
+
+
+def _keys(side: pl.DataFrame, same: Sequence[str]) -> dict[str, None]:
+    """What the points of a side must have in common with their counterparts, in words."""
+    ordered = in_reading_order(side).iter_rows(named=True)
+    return dict.fromkeys(" · ".join(line[name] for name in same if line[name]) for line in ordered)
+
+
+def _alone(sides: Sequence[pl.DataFrame], same: Sequence[str]) -> Iterator[str]:
+    """Points of one side without a counterpart, in words."""
+    keys = [_keys(side, same) for side in sides]
+    for own, others in (keys, keys[::-1]):
+        yield from (key for key in own if key and key not in others)
+
+
+def _matching(pairs: Pairs, without_questions: int) -> Iterator[str]:
+    if pairs.matched and len(pairs.points) > 1:
+        yield f"{len(pairs.points)} pairs, each with the same {', '.join(pairs.matched)}"
+    if pairs.alone:
+        yield f"without a counterpart: {'; '.join(pairs.alone)}"
+    if without_questions:
+        yield f"{without_questions} pairs have no question in common and are left out"
+
+
+def _show(out: Console, contrasts: Sequence[Contrast]) -> None:
+    from gradsweep.report.contrast import contrast_table, names, sentence
+
+    for each in contrasts:
+        out.print(contrast_table(each))
+    if len(contrasts) > 1:
+        out.print(Text("\nall pairs", style="bold"))
+        for each in contrasts:
+            out.print(Text(f"• {names(each).shared}: {sentence(each)}", overflow="fold"))
+
+
+def _figures(contrasts: Sequence[Contrast], folder: Path) -> Iterator[Path]:
+    """Write figures one by one, and give their paths without the two suffixes."""
+    from gradsweep.report.contrast import names
+    from gradsweep.report.figures import style
+    from gradsweep.report.figures.contrast import draw_contrast
+
+    for each in contrasts:
+        called = names(each)
+        shared = [part for part in (called.shared.replace(" · ", "__"),) if part]
+        sides = f"{called.first}-vs-{called.second}".replace(" · ", "-")
+        png, _ = style.save(draw_contrast(each), folder, *shared, sides, each.metric)
+        yield png.with_suffix("")
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m gradsweep compare",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("first", metavar="A", help=_SIDE)
+    parser.add_argument("second", metavar="B", help="the same of what it is compared with")
+    parser.add_argument(
+        "results", nargs="?", type=Path, default=Path("results"), help="default: results"
+    )
+    parser.add_argument(
+        "--metric",
+        default="nuclear_norm",
+        metavar="METRIC",
+        help=f"{', '.join(METRICS)}, or a metric of your own that is stored",
+    )
+    return parser

@@ -1,0 +1,156 @@
+"""What a person types for points, read in one place: an id, its beginning, or axis=value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from gradsweep.errors import ConfigError
+from gradsweep.records import AXES, POINT_LABELS
+from gradsweep.store.variants import model_label, variant_parts
+
+Filters = Mapping[str, Sequence[str]]
+"""Axis, or setting that tells variants apart -> the values to keep."""
+
+_FILTER = re.compile(r"(\w+)=(.*)", re.DOTALL)
+_SHOWN = 8
+"""Points that a message lists."""
+
+
+def is_filter(word: str) -> bool:
+    """Tell filters (`cot=none`) from ids and places."""
+    return _FILTER.fullmatch(word) is not None
+
+
+def read_filters(word: str) -> dict[str, tuple[str, ...]]:
+    """Read `axis=value`, `axis=value,value` and `axis=value,axis=value`.
+
+    Beside the axes, a setting that tells variants apart (`seed=1`) can be named; whether there is
+    such a setting is known to the points alone (`filtered`).
+
+    Raises:
+        ConfigError: a name without a value, or a value without a name.
+    """
+    filters: dict[str, tuple[str, ...]] = {}
+    name = ""
+    for part in word.split(","):
+        matched = _FILTER.fullmatch(part)
+        name, value = matched.groups() if matched else (name, part)
+        if not name or not value:
+            raise ConfigError(f"{word}: a filter is axis=value or axis=value,value {_names()}")
+        filters[name] = (*filters.get(name, ()), value)
+    return filters
+
+
+def filtered(points: pl.DataFrame, filters: Filters, *, strict: bool = True) -> pl.DataFrame:
+    """Keep the points that have one of the values of every filter.
+
+    `model=qwen2_1.5b` keeps all variants of the model, `seed=1` those that have it in their
+    variant, and a label as tables show it (`model=qwen2_1.5b seed=1`) that variant alone.
+
+    Args:
+        points: columns point_id, the axes and variant, any number of lines per point.
+        filters: what to keep.
+        strict: whether a value that no point has, or filters that keep nothing, are mistakes.
+
+    Raises:
+        ConfigError: when `strict`; says what there is.
+    """
+    labels = points.select("point_id", *POINT_LABELS).unique().to_dicts()
+    kept = labels
+    for name, values in filters.items():
+        for value in values:
+            if strict and labels and not any(_has(line, name, value) for line in labels):
+                raise ConfigError(
+                    f"{name}={value} is not among these points; {_there(labels, name)}"
+                )
+        kept = [line for line in kept if any(_has(line, name, value) for value in values)]
+    if strict and labels and not kept:
+        words = ",".join(f"{name}={','.join(values)}" for name, values in filters.items())
+        raise ConfigError(f"no point is {words}: each of these is there, but not together")
+    return points.filter(pl.col("point_id").is_in([line["point_id"] for line in kept]))
+
+
+def chosen(points: pl.DataFrame, words: Iterable[str]) -> list[str]:
+    """Find every point that one of the words means, in the order of `points`.
+
+    A word is an id, the beginning of one, or filters (`read_filters`) that hold together.
+
+    Args:
+        points: columns point_id, the axes and variant, a line for each point.
+        words: as they were typed.
+
+    Returns:
+        Ids of points.
+
+    Raises:
+        ConfigError: a word that means no point, or the beginning of several ids.
+    """
+    meant: set[str] = set()
+    for word in words:
+        if is_filter(word):
+            meant |= set(filtered(points, read_filters(word))["point_id"])
+        else:
+            meant.add(_beginning(points, word))
+    return [point_id for point_id in points["point_id"] if point_id in meant]
+
+
+def chosen_one(points: pl.DataFrame, word: str) -> str:
+    """Find the one point that a word means; raises ConfigError, too, when filters mean several."""
+    found = chosen(points, [word])
+    if len(found) > 1:
+        several = points.filter(pl.col("point_id").is_in(found))
+        raise ConfigError(f"{word} is {len(found)} points, name one: {_listed(several)}")
+    return found[0]
+
+
+def _beginning(points: pl.DataFrame, word: str) -> str:
+    found = points.filter(pl.col("point_id").str.starts_with(word))
+    if len(found) > 1:
+        raise ConfigError(f"{word} is the beginning of several points: {_listed(found)}")
+    if found.is_empty():
+        raise ConfigError(
+            f"no point {word!r} here; there are {_listed(points)} "
+            "(python -m gradsweep status shows what they are)"
+        )
+    return str(found["point_id"][0])
+
+
+def _has(labels: Mapping[str, Any], name: str, value: str) -> bool:
+    if name == "model":
+        return value in (labels["model"], model_label(labels["model"], labels["variant"]))
+    if name in POINT_LABELS:
+        return bool(labels[name] == value)
+    return f"{name}={value}" in variant_parts(labels["variant"])
+
+
+def _there(labels: Sequence[Mapping[str, Any]], name: str) -> str:
+    """What could have been typed instead."""
+    parts = sorted({part for line in labels for part in variant_parts(line["variant"]) if part})
+    if name == "model":
+        models = {model_label(line["model"], line["variant"]) for line in labels}
+        return f"there are: {', '.join(sorted(models))}"
+    if name in POINT_LABELS:
+        return f"there are: {', '.join(sorted({line[name] for line in labels}))}"
+    same = [part for part in parts if part.startswith(f"{name}=")]
+    return f"there are: {', '.join(same)}" if same else f"a filter is axis=value {_names(parts)}"
+
+
+def _names(parts: Sequence[str] = ()) -> str:
+    axes = f"with one of {', '.join(AXES)}"
+    return f"{axes}, or what tells points apart: {', '.join(parts)}" if parts else axes
+
+
+def _listed(points: pl.DataFrame) -> str:
+    lines = points.head(_SHOWN).iter_rows(named=True)
+    names = [f"{line['point_id'][:8]} ({_words(line)})" for line in lines]
+    more = len(points) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def _words(labels: Mapping[str, Any]) -> str:
+    shown = {**labels, "model": model_label(labels["model"], labels["variant"])}
+    return " · ".join(shown[axis] for axis in AXES)
