@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from typing import Any
 
 PROJECTIONS = ("q", "k", "v", "o")
 """Attention projections measured by default, in the order of the paper's tables."""
@@ -111,6 +112,14 @@ class SampleStatus(str, Enum):
     OUT_OF_MEMORY = "out_of_memory"
 
 
+_OPTION = "option"
+
+
+def _only_with(option: str) -> Any:
+    """A metric that is NaN in every row unless its option is set."""
+    return field(default=float("nan"), metadata={_OPTION: option})
+
+
 @dataclass(frozen=True)
 class SpectrumRow:
     """Metrics of one sample's weight gradient G (m×n) in one layer and projection.
@@ -145,11 +154,11 @@ class SpectrumRow:
     """Whether the norms are finite and the checksum holds: filter on it before averaging."""
     solver: str
     """Route that gave the spectrum: token_gram, weight_gram or svd."""
-    cosine_next_layer: float = float("nan")
+    cosine_next_layer: float = _only_with("gradients.similarities=true")
     """cos(G, G') with the same projection's gradient in layer i + 1 (arXiv 2504.10766); only when
     `gradients.similarities` is set. NaN in the last layer, where the next one has another shape
     or was not measured, and for a zero gradient."""
-    cosine_partner: float = float("nan")
+    cosine_partner: float = _only_with("gradients.similarities=true")
     """cos(G, G') of q with o, of k with v, in both rows (arXiv 2504.10766); only when
     `gradients.similarities` is set. NaN where the two have different shapes, without the partner,
     and for a zero gradient."""
@@ -181,8 +190,9 @@ METRICS = (
 """Metric columns of a row, in the order in which tables show them."""
 
 OPTIONAL_METRICS = {
-    "cosine_next_layer": "gradients.similarities=true",
-    "cosine_partner": "gradients.similarities=true",
+    declared.name: declared.metadata[_OPTION]
+    for declared in fields(SpectrumRow)
+    if _OPTION in declared.metadata
 }
 """What measures them; without it they are NaN in every row, and no table or summary has them."""
 
