@@ -128,8 +128,9 @@ def _records(selection: Selection) -> list[dict[str, Any]]:
 
 def _require_measured(metrics: Sequence[str], science: Sequence[dict[str, Any]]) -> None:
     for metric in metrics:
-        option = OPTIONAL_METRICS.get(metric)
-        if option and not any(settings.get("similarities") for settings in science):
+        option = OPTIONAL_METRICS.get(metric)  # as on the command line: gradients.<field>=<value>
+        field = option.partition("=")[0].rpartition(".")[2] if option else ""
+        if option and not any(settings.get(field) for settings in science):
             raise ConfigError(
                 f"metric={metric} has no value in these results: it is measured with {option}"
             )
