@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from math import nan
 from typing import Any
 
 PROJECTIONS = ("q", "k", "v", "o")
@@ -112,12 +113,23 @@ class SampleStatus(str, Enum):
     OUT_OF_MEMORY = "out_of_memory"
 
 
-_OPTION = "option"
+_METRIC = "metric"
 
 
-def _only_with(option: str) -> Any:
-    """A metric that is NaN in every row unless its option is set."""
-    return field(default=float("nan"), metadata={_OPTION: option})
+@dataclass(frozen=True)
+class MetricName:
+    """How a metric is called for a reader."""
+
+    words: str
+    symbol: str = ""
+    """Or unit; singular values of a gradient have no named unit."""
+    option: str | None = None
+    """What measures it, as typed; without that it is NaN in every row, and no table has it."""
+
+
+def _metric(words: str, symbol: str = "", option: str | None = None) -> Any:
+    metadata = {_METRIC: MetricName(words, symbol, option)}
+    return field(metadata=metadata) if option is None else field(default=nan, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -130,23 +142,23 @@ class SpectrumRow:
 
     layer: int
     projection: str
-    nuclear_norm: float
+    nuclear_norm: float = _metric("nuclear norm", "Σσ")
     """Σσ (paper eq. for s_X)."""
-    sigma_max: float
+    sigma_max: float = _metric("largest singular value", "σ₁")
     """σ₁, the spectral norm."""
-    sigma_ratio: float
+    sigma_ratio: float = _metric("largest share of the spectrum", "σ₁/Σσ")
     """σ₁/Σσ (paper's r_X), in (0, 1]."""
-    frobenius_norm: float
+    frobenius_norm: float = _metric("Frobenius norm", "√Σσ²")
     """‖G‖_F computed from the factors, not from the spectrum."""
-    effective_rank: float
+    effective_rank: float = _metric("effective rank")
     """exp(−Σ p log p) (arXiv 2504.10766)."""
-    stable_rank: float
+    stable_rank: float = _metric("stable rank", "Σσ²/σ₁²")
     """‖G‖²_F/σ₁²."""
-    spectral_entropy: float
+    spectral_entropy: float = _metric("spectral entropy", "(nats)")
     """−Σ p log p, in nats."""
-    condition_number: float
+    condition_number: float = _metric("condition number")
     """σ₁ over the smallest singular value above the rank tolerance."""
-    rank: int
+    rank: int = _metric("numerical rank")
     """Number of singular values above `rank_tolerance`·σ₁."""
     checksum_error: float
     """|Σσ² − ‖G‖²_F| / ‖G‖²_F: the spectrum against the factors."""
@@ -154,11 +166,15 @@ class SpectrumRow:
     """Whether the norms are finite and the checksum holds: filter on it before averaging."""
     solver: str
     """Route that gave the spectrum: token_gram, weight_gram or svd."""
-    cosine_next_layer: float = _only_with("gradients.similarities=true")
+    cosine_next_layer: float = _metric(
+        "cosine with the next layer's gradient", option="gradients.similarities=true"
+    )
     """cos(G, G') with the same projection's gradient in layer i + 1 (arXiv 2504.10766); only when
     `gradients.similarities` is set. NaN in the last layer, where the next one has another shape
     or was not measured, and for a zero gradient."""
-    cosine_partner: float = _only_with("gradients.similarities=true")
+    cosine_partner: float = _metric(
+        "cosine with the partner's gradient", "(Q·O, K·V)", option="gradients.similarities=true"
+    )
     """cos(G, G') of q with o, of k with v, in both rows (arXiv 2504.10766); only when
     `gradients.similarities` is set. NaN where the two have different shapes, without the partner,
     and for a zero gradient."""
@@ -174,26 +190,15 @@ ROW_KEY = ("layer", "projection", "head")
 """What tells the rows of one sample apart. The store and the analysis read it here."""
 
 
-METRICS = (
-    "nuclear_norm",
-    "sigma_max",
-    "sigma_ratio",
-    "frobenius_norm",
-    "effective_rank",
-    "stable_rank",
-    "spectral_entropy",
-    "condition_number",
-    "rank",
-    "cosine_next_layer",
-    "cosine_partner",
-)
+METRIC_NAMES: dict[str, MetricName] = {
+    declared.name: declared.metadata[_METRIC]
+    for declared in fields(SpectrumRow)
+    if _METRIC in declared.metadata
+}
+METRICS = tuple(METRIC_NAMES)
 """Metric columns of a row, in the order in which tables show them."""
 
-OPTIONAL_METRICS = {
-    declared.name: declared.metadata[_OPTION]
-    for declared in fields(SpectrumRow)
-    if _OPTION in declared.metadata
-}
+OPTIONAL_METRICS = {name: m.option for name, m in METRIC_NAMES.items() if m.option is not None}
 """What measures them; without it they are NaN in every row, and no table or summary has them."""
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from gradsweep.config import SpectraOptions
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
-from gradsweep.engine.spectra import Backend, RowMaker, UnitCosines, backend_for
+from gradsweep.engine.spectra import Backend, RowMaker, backend_for, unit_cosines
 from gradsweep.records import ALL_PROJECTIONS, SpectrumRow
 
 
@@ -30,7 +30,7 @@ class RowSink:
         self._make_rows = make_rows
         self._solvers = solvers
         self.by_unit: list[list[SpectrumRow]] = [[] for _ in layout.rows_of_unit]
-        self._cosines = [UnitCosines() for _ in self.by_unit if options.similarities]
+        self._cosines = unit_cosines(options, len(self.by_unit))
 
     def add_layer(self, layer: list[Factors]) -> None:
         """Solve a layer's spectra before the backward pass goes on."""

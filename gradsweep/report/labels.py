@@ -7,32 +7,22 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from gradsweep.records import METRIC_NAMES, MetricName
 from gradsweep.store.variants import model_label
-
-_METRICS = {
-    "nuclear_norm": ("nuclear norm", "Σσ"),
-    "sigma_max": ("largest singular value", "σ₁"),
-    "sigma_ratio": ("largest share of the spectrum", "σ₁/Σσ"),
-    "frobenius_norm": ("Frobenius norm", "√Σσ²"),
-    "effective_rank": ("effective rank", ""),
-    "stable_rank": ("stable rank", "Σσ²/σ₁²"),
-    "spectral_entropy": ("spectral entropy", "(nats)"),
-    "condition_number": ("condition number", ""),
-    "rank": ("numerical rank", ""),
-    "cosine_next_layer": ("cosine with the next layer's gradient", ""),
-    "cosine_partner": ("cosine with the partner's gradient", "(Q·O, K·V)"),
-}
-"""Words, and symbol or unit. Singular values of a gradient have no named unit."""
 
 
 def metric_words(metric: str) -> str:
     """Give a metric in words: `nuclear norm` for nuclear_norm; an unknown one is its own name."""
-    return _METRICS.get(metric, (metric.replace("_", " "), ""))[0]
+    return _name(metric).words
 
 
 def metric_label(metric: str) -> str:
     """Give words with symbol or unit, for a heading or an axis: `nuclear norm Σσ`."""
-    return " ".join(_METRICS.get(metric, (metric.replace("_", " "), ""))).strip()
+    return f"{_name(metric).words} {_name(metric).symbol}".strip()
+
+
+def _name(metric: str) -> MetricName:
+    return METRIC_NAMES.get(metric, MetricName(metric.replace("_", " ")))
 
 
 def projection_label(projection: str) -> str:

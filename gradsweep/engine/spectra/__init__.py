@@ -12,4 +12,5 @@ from gradsweep.engine.spectra.metrics import spectrum_row as spectrum_row
 from gradsweep.engine.spectra.routes import gram_size as gram_size
 from gradsweep.engine.spectra.routes import many_spectra as many_spectra
 from gradsweep.engine.spectra.similarity import UnitCosines as UnitCosines
+from gradsweep.engine.spectra.similarity import unit_cosines as unit_cosines
 from gradsweep.engine.spectra.spectrum import Spectrum as Spectrum

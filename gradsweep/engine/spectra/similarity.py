@@ -17,7 +17,7 @@ from functools import cached_property
 
 import torch
 
-from gradsweep.config import Solver
+from gradsweep.config import Solver, SpectraOptions
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.spectra.backend import Array
 from gradsweep.engine.spectra.backends import backend_for
@@ -94,6 +94,11 @@ class UnitCosines:
             )
             for row in rows
         ]
+
+
+def unit_cosines(options: SpectraOptions, n_units: int) -> list[UnitCosines]:
+    """Return one for each unit of a batch; none where the options ask for no cosines."""
+    return [UnitCosines() for _ in range(n_units) if options.similarities]
 
 
 class _InputProducts:
