@@ -157,7 +157,7 @@ def _config(line: Line, results: Path) -> Config:
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"{error}; {_run_again(line)}") from error
     if point_id(config) != line.point_id:
-        raise DataError(f"its YAML or data have changed: it is another point now; "
+        raise DataError(f"its YAML, data or model have changed: it is another point now; "
                         f"{_run_again(line)}")  # fmt: skip
     return config
 
