@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 import wandb_workspaces.reports.v2.interface as wr
 
-from gradsweep.records import AXES, OPTIONAL_METRICS
+from gradsweep.records import AXES, METRICS, OPTIONAL_METRICS
 from gradsweep.report.labels import metric_label, metric_words, projection_label
 from gradsweep.tracking.wandb import schema
 from gradsweep.tracking.wandb.dashboard.contents import Contents
@@ -70,8 +70,8 @@ def rd_bars(shown: Contents, metric: str) -> list[Panel]:
 def parallel_coordinates(shown: Contents) -> Panel:
     """Axes, then mean and MAD of the first metric: which choice makes gradients large, uneven."""
     metric = shown.metrics[0]
-    # A cosine may be negative.
-    log = None if metric in OPTIONAL_METRICS else True
+    # A cosine may be negative, and so may a metric of the user's own.
+    log = True if metric in METRICS and metric not in OPTIONAL_METRICS else None
     columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(axis), axis) for axis in AXES]
     for words, name in (("mean", schema.mean_name), ("MAD", schema.mad_name)):
         columns += [
