@@ -125,7 +125,7 @@ def test_help_teaches_and_nothing_imports_torch(shell: Shell, verb: str) -> None
     code = (
         "import sys; from gradsweep.cli import main\n"
         f"try: main(['{verb}', '--help'])\nexcept SystemExit: pass\n"
-        f"import gradsweep.jobs.{'status.overview' if verb == 'status' else verb}\n"
+        f"import gradsweep.jobs.{'status.observer' if verb == 'status' else verb}\n"
         "import gradsweep.jobs.status.table\n"
         "assert 'torch' not in sys.modules"
     )
