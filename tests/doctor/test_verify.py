@@ -204,7 +204,7 @@ def test_samples_without_a_response_are_named(
     mine = [*tiny, "dataset=jsonl", f"dataset.path={data}", "dataset.shuffle=false", "cot=none"]
     assert main(mine) == 0
     shown = capsys.readouterr().out
-    assert "sample 0 left out" in shown
+    assert "sample 0 left out: the response is empty" in shown
     assert "verify: 1 samples, within" in shown
     assert main([*mine, "n_samples=1"]) == 1
     assert "none of the 1 samples" in capsys.readouterr().err

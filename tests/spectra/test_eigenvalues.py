@@ -5,12 +5,18 @@ Torch's calls are the same on both, so that all but the trial's outcome can be t
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from helpers.plain_gradients import mask, tokens
 
+from gradsweep.engine import Batch, make_batch
+from gradsweep.engine.passes import Engine
 from gradsweep.engine.spectra import CudaBackend, factor_spectra, many_spectra
 from gradsweep.engine.spectra.backends import cuda as eigenvalues
+from gradsweep.models.projections import find_projections, projection_shapes
 
 WAYS = [eigenvalues.batched, eigenvalues.one_by_one, eigenvalues.on_host]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
@@ -105,3 +111,41 @@ def test_the_device_backend_gives_the_spectra_of_the_cpu_backend(device: str) ->
             np.testing.assert_allclose(
                 spectrum.sigma, wanted[name].sigma, atol=1e-7 * wanted[name].sigma[0]
             )
+
+
+def test_the_ways_are_timed_before_the_pass_that_brings_a_size(
+    tiny_model: Callable[[str], torch.nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On tensors of the CPU that are treated as a device's: no trial waits in a backward pass."""
+    events: list[str] = []
+    trial, one_pass = eigenvalues._seconds, Engine._pass
+
+    def noted_trial(way: eigenvalues.Way, matrices: list[torch.Tensor]) -> float:
+        events.append("trial")
+        return trial(way, matrices)
+
+    def noted_pass(engine: Engine, batch: Batch, scale: object = None) -> object:
+        events.append("pass")
+        return one_pass(engine, batch, scale)  # type: ignore[arg-type]
+
+    def on_device(device: torch.device, solvers: object = None) -> CudaBackend:
+        return CudaBackend(device)
+
+    monkeypatch.setattr(eigenvalues, "_seconds", noted_trial)
+    monkeypatch.setattr(Engine, "_pass", noted_pass)
+    for room in ("passes", "rows"):
+        monkeypatch.setattr(f"gradsweep.engine.{room}.backend_for", on_device)
+    model = tiny_model("llama_gqa")
+    sites = find_projections(model, "qkvo")
+    shapes = {shape for site in sites for shape in projection_shapes(site).values()}
+    with Engine(model, sites, workers=1) as engine:
+        engine._shapes = {torch.device("cpu"): shapes}
+        for length in (6, 7, 14):
+            ids = tokens(length)[None]
+            (result,) = engine.measure(make_batch(ids, mask(length, 2)[None], None))
+            assert len(result.rows) == 3 * 4
+    first = events.index("pass")
+    assert set(events[:first]) == {"trial"}
+    assert events[first + 1] == "pass", "lengths 6 and 7 are of one class"
+    assert events[-1] == "pass"
+    assert "trial" in events[first + 2 : -1]

@@ -100,6 +100,25 @@ def test_a_spectrum_that_is_wrong_on_every_route_is_flagged(
     assert row.checksum_error > CHECKSUM_TOLERANCE
 
 
+@pytest.mark.parametrize("error", [np.linalg.LinAlgError, torch.linalg.LinAlgError])
+def test_what_converges_on_no_route_is_a_flagged_row(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*args: object) -> np.ndarray:
+        raise error("SVD did not converge")
+
+    x, dy = factors(5, 8, 12)
+    for solver in routes.GRAMS:
+        monkeypatch.setitem(routes.GRAMS, solver, fails)
+    monkeypatch.setattr(routes, "_singular_values", fails)
+    row = spectrum_row(factor_spectra(x, {"q": dy})["q"], 0, "q", 1e-6)
+    assert not row.finite
+    assert row.solver == "svd"
+    assert math.isnan(row.nuclear_norm)
+    assert math.isnan(row.effective_rank)
+    assert row.frobenius_norm == pytest.approx(float((dy.T @ x).norm()), rel=1e-6)
+
+
 def test_cancelling_factors_are_not_flagged() -> None:
     """A huge common part of X that dY sums away: the trace identity loses digits, G does not."""
     x, dy = factors(10, 16, 20)
