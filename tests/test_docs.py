@@ -59,6 +59,8 @@ def test_commands_name_verbs_axes_and_fields_that_exist(command: str) -> None:
     words = shlex.split(command)
     if "=" not in words[0] and not words[0].startswith("-"):
         assert words[0] in VERBS
+    if "--config-dir" in words:
+        return  # options of a user's own, which are tested with that user's files
     real = [word for word in words if "<" not in word]
     overrides = [word for word in real if "=" in word and not word.startswith("-")]
     for override in overrides:

@@ -237,19 +237,20 @@ def test_help_says_what_is_compared(capsys: Captured) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "expected"),
+    ("args", "status", "expected"),
     [
-        (["-m", "cot=none,detailed"], ["one point", "-m"]),
-        (["cot=none,detailed"], ["cot=none,detailed"]),
-        (["model=gpt17"], ["gpt17", "smollm2_135m_instruct"]),
-        (["n_samples=0"], ["n_samples", "at least 1"]),
-        (["detailed"], ["detailed"]),
+        (["-m", "cot=none,detailed"], 2, ["one point", "-m"]),
+        (["cot=none,detailed"], 1, ["cot=none,detailed"]),
+        (["model=gpt17"], 1, ["gpt17", "smollm2_135m_instruct"]),
+        (["n_samples=0"], 1, ["n_samples", "at least 1"]),
+        (["detailed"], 2, ["detailed"]),
     ],
 )
 def test_bad_overrides_are_one_error(
-    args: list[str], expected: list[str], capsys: Captured
+    args: list[str], status: int, expected: list[str], capsys: Captured
 ) -> None:
-    assert main(["verify", *args]) == 1
+    """Status 2 where the command line cannot be read, 1 where what it says cannot be run."""
+    assert main(["verify", *args]) == status
     message = capsys.readouterr().err
     assert message.count("error:") == 1
     assert "Traceback" not in message

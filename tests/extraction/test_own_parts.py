@@ -104,7 +104,7 @@ def test_a_point_runs_resumes_verifies_and_reports(
     assert rows.filter(pl.col("rank") > 2)["top_share"].max() < 1  # type: ignore[operator]
 
     capsys.readouterr()
-    assert main(["report", "--metrics", "top_share"]) == 0
+    assert main(["report", "--metric", "top_share"]) == 0
     capsys.readouterr()
     assert list(Path("results/reports").rglob("*top_share*")), "tables and figures of the metric"
     assert main(["verify", *lab, *flags, "n_samples=4"]) == 0

@@ -132,7 +132,7 @@ def test_kill_9_in_the_middle_then_again_equals_an_undisturbed_run(
     assert point_state(paths) is PointState.STOPPED
 
     seen: list[int] = []
-    import gradsweep.extraction as module
+    import gradsweep.engine.passes as module
 
     measure = module.Engine.measure
 
@@ -302,7 +302,7 @@ def test_a_point_with_cosines_goes_on_where_it_was_stopped(
     run: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped in its third batch, on two workers; cosines are a sample's own."""
-    import gradsweep.extraction as module
+    import gradsweep.engine.passes as module
 
     options = ["gradients.similarities=true", "gradients.top_k=2", "gradients.batch_tokens=1"]
     measure, calls = module.Engine.measure, 0

@@ -19,7 +19,7 @@ from gradsweep.engine import dealt
 from gradsweep.errors import PointBusyError, StopRequested
 from gradsweep.extraction import PointResult
 from gradsweep.models.cache import ModelCache
-from gradsweep.records import EncodedSample, Sample, Shard
+from gradsweep.records import EncodedSample, EncodedUnit, Sample, Shard, Unit
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.lease import hold_lease
 from gradsweep.store.point import read_parts
@@ -207,10 +207,14 @@ def test_of_a_sample_measured_twice_one_outcome_counts(overrides: list[str]) -> 
 
 def test_batches_are_dealt_whole_evenly_and_the_same_way_each_time() -> None:
     sample = Sample("s", "q", "p", "r", 0)
-    batches = [[EncodedSample(sample, [0] * length, 1, False)] * 2 for length in range(3, 60)]
+
+    def unit(length: int) -> EncodedUnit:
+        return EncodedUnit(Unit((sample,)), (EncodedSample(sample, [0] * length, 1, False),))
+
+    batches = [[unit(length)] * 2 for length in range(3, 60)]
     hands = [dealt(batches, Shard(i, 4)) for i in range(4)]
-    assert sorted((b for hand in hands for b in hand), key=lambda b: len(b[0].input_ids)) == batches
-    work = [sum(len(s.input_ids) for b in hand for s in b) for hand in hands]
+    assert sorted((b for hand in hands for b in hand), key=lambda b: b[0].n_tokens) == batches
+    work = [sum(unit.n_tokens for b in hand for unit in b) for hand in hands]
     assert max(work) - min(work) <= 2 * 59
     assert dealt(batches, Shard()) == batches
     assert pl.Series(work).sum() == sum(2 * n for n in range(3, 60))

@@ -18,7 +18,8 @@ from gradsweep.records import SpectrumRow
 
 NOISE = 16 * torch.finfo(torch.float32).eps
 """Of a layer's largest `token_norm`: a gradient whose norm is no more is rounding noise, which
-another CPU rounds to something else or to zero. In 16 bits it is their eps, which is larger."""
+another CPU rounds to something else or to zero. In 16 bits, too: attention computes in float32
+inside, and gradients of a hundredth of the largest are still measured well there."""
 
 OwnMetric = Callable[[Spectrum], float]
 
@@ -35,7 +36,8 @@ def noise_norm(spectra: Mapping[str, Spectrum], dtype: torch.dtype) -> float:
     so the scale is the largest of the layer's, not a gradient's own (docs/numerics.md).
     """
     norms = [s.token_norm for s in spectra.values() if math.isfinite(s.token_norm)]
-    return max(NOISE, torch.finfo(dtype).eps) * max(norms, default=0.0)
+    finer = torch.finfo(dtype).eps / torch.finfo(torch.float32).eps
+    return NOISE * min(finer, 1.0) * max(norms, default=0.0)
 
 
 class RowMaker:
