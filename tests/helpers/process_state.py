@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import random
 import sys
@@ -52,9 +53,15 @@ def fresh_process() -> Iterator[None]:
     torch.manual_seed(0)
     np.random.seed(0)
     random.seed(0)
+    root = logging.getLogger()
+    level, handlers = root.level, set(root.handlers)
     try:
         yield
     finally:
+        root.setLevel(level)
+        for handler in set(root.handlers) - handlers:
+            if type(handler) is logging.StreamHandler:  # Hydra's, to a stream of this test
+                root.removeHandler(handler)
         for name in os.environ.keys() - environment.keys():
             del os.environ[name]
         os.environ.update(environment)
