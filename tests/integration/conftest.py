@@ -9,13 +9,18 @@ from pathlib import Path
 
 import pytest
 from helpers.slurm_grid import Grid, squeue
+from safetensors.torch import load_file, save_file
 
 
 @pytest.fixture(scope="session")
 def two_models(saved_model: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Overrides of an axis with two models: the tiny one and a copy of it elsewhere."""
+    """Overrides of an axis with two models: the tiny one, and one with other weights."""
     copy = tmp_path_factory.mktemp("models") / "another-llama"
     shutil.copytree(saved_model, copy)
+    weights = copy / "model.safetensors"
+    tensors = load_file(weights)
+    last_norm = "model.norm.weight"
+    save_file(tensors | {last_norm: 2 * tensors[last_norm]}, weights, {"format": "pt"})
     return ["model=folder", f"model.source.path={saved_model},{copy}"]
 
 
