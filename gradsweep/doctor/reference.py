@@ -15,10 +15,9 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from gradsweep.config import SpectraOptions
-from gradsweep.config.named_objects import make_named_object
 from gradsweep.engine import ResponseTokens, collate, trainable
 from gradsweep.engine.objectives import Objective
-from gradsweep.engine.spectra import Spectrum
+from gradsweep.engine.spectra import Spectrum, make_own_metrics
 from gradsweep.models.projections import ProjectionSite
 from gradsweep.records import EncodedUnit
 
@@ -43,10 +42,7 @@ class Reference:
         self._model = model
         self._sites = sites
         self._objective = objective
-        self._own = {
-            name: make_named_object(node, f"gradients.own_metrics.{name}")
-            for name, node in options.own_metrics.items()
-        }
+        self._own = make_own_metrics(options)
 
     def values(self, unit: EncodedUnit, advance: Advance) -> Values:
         """Return the unit's loss and metrics (paper section 3); `advance` counts gradients."""

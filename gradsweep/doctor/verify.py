@@ -119,11 +119,11 @@ def verify(config: Config, start: Callable[[int], Advance]) -> Verification:
     objective = make_objective(config.objective)
     _check_differentiable(find_projections(loaded.model, config.gradients.projections))
 
+    run = Run(loaded, config.model, config.gradients, objective, samples)
+
     def measured() -> dict[int, SampleResult]:
-        run = Run(loaded, config.model, config.gradients, objective, samples)
         return {result.index: result for results in run.outcomes() for result in results}
 
-    run = Run(loaded, config.model, config.gradients, objective, samples)
     units = {unit.unit.index: unit for batch in run.batches for unit in batch}
     half = {} if config.model.dtype is Dtype.float32 else measured()
     to_float32(loaded.model)

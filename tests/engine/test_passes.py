@@ -183,6 +183,7 @@ def test_only_the_projections_asked_for_in_reading_order(
     frame = found.to_polars()
     assert frame.shape[0] == 6
     assert {"sample", "loss", "layer", "projection", *NORMS} <= set(frame.columns)
+    assert "own_metrics" not in frame.columns, "each is a column of its own"
 
 
 @pytest.mark.parametrize(

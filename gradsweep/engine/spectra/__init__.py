@@ -7,6 +7,7 @@ from gradsweep.engine.spectra.backends import backend_for as backend_for
 from gradsweep.engine.spectra.backends import factor_spectra as factor_spectra
 from gradsweep.engine.spectra.metrics import NOISE as NOISE
 from gradsweep.engine.spectra.metrics import RowMaker as RowMaker
+from gradsweep.engine.spectra.metrics import make_own_metrics as make_own_metrics
 from gradsweep.engine.spectra.metrics import rank_tolerance as rank_tolerance
 from gradsweep.engine.spectra.metrics import spectrum_row as spectrum_row
 from gradsweep.engine.spectra.routes import gram_size as gram_size

@@ -40,15 +40,20 @@ def noise_norm(spectra: Mapping[str, Spectrum], dtype: torch.dtype) -> float:
     return NOISE * min(finer, 1.0) * max(norms, default=0.0)
 
 
+def make_own_metrics(options: SpectraOptions) -> dict[str, OwnMetric]:
+    """Return the user's own metrics by name; raises ConfigError as `make_named_object`."""
+    return {
+        name: make_named_object(node, f"gradients.own_metrics.{name}")
+        for name, node in options.own_metrics.items()
+    }
+
+
 class RowMaker:
     """Makes the rows of a unit's gradients, as the options say."""
 
     def __init__(self, options: SpectraOptions) -> None:
         self._options = options
-        self._own: dict[str, OwnMetric] = {
-            name: make_named_object(node, f"gradients.own_metrics.{name}")
-            for name, node in options.own_metrics.items()
-        }
+        self._own = make_own_metrics(options)
 
     def layer_rows(
         self, spectra: Mapping[str, Spectrum], layer: Sequence[Factors]
