@@ -190,6 +190,7 @@ class GradientSpectra:
         for i, sample in enumerate(self.samples):
             for row in sample.rows:
                 values = asdict(row)
+                own_metrics = values.pop("own_metrics")
                 lines.append({"sample": i, "loss": sample.loss} | values | own_metrics)
         return pl.DataFrame(lines, infer_schema_length=None)
 
