@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from math import nan
-from typing import Any
 
 PROJECTIONS = ("q", "k", "v", "o")
 """Attention projections measured by default, in the order of the paper's tables."""
@@ -127,9 +126,8 @@ class MetricName:
     """What measures it, as typed; without that it is NaN in every row, and no table has it."""
 
 
-def _metric(words: str, symbol: str = "", option: str | None = None) -> Any:
-    metadata = {_METRIC: MetricName(words, symbol, option)}
-    return field(metadata=metadata) if option is None else field(default=nan, metadata=metadata)
+def _metric(words: str, symbol: str = "", option: str | None = None) -> dict[str, MetricName]:
+    return {_METRIC: MetricName(words, symbol, option)}
 
 
 @dataclass(frozen=True)
@@ -142,23 +140,23 @@ class SpectrumRow:
 
     layer: int
     projection: str
-    nuclear_norm: float = _metric("nuclear norm", "Σσ")
+    nuclear_norm: float = field(metadata=_metric("nuclear norm", "Σσ"))
     """Σσ (paper eq. for s_X)."""
-    sigma_max: float = _metric("largest singular value", "σ₁")
+    sigma_max: float = field(metadata=_metric("largest singular value", "σ₁"))
     """σ₁, the spectral norm."""
-    sigma_ratio: float = _metric("largest share of the spectrum", "σ₁/Σσ")
+    sigma_ratio: float = field(metadata=_metric("largest share of the spectrum", "σ₁/Σσ"))
     """σ₁/Σσ (paper's r_X), in (0, 1]."""
-    frobenius_norm: float = _metric("Frobenius norm", "√Σσ²")
+    frobenius_norm: float = field(metadata=_metric("Frobenius norm", "√Σσ²"))
     """‖G‖_F computed from the factors, not from the spectrum."""
-    effective_rank: float = _metric("effective rank")
+    effective_rank: float = field(metadata=_metric("effective rank"))
     """exp(−Σ p log p) (arXiv 2504.10766)."""
-    stable_rank: float = _metric("stable rank", "Σσ²/σ₁²")
+    stable_rank: float = field(metadata=_metric("stable rank", "Σσ²/σ₁²"))
     """‖G‖²_F/σ₁²."""
-    spectral_entropy: float = _metric("spectral entropy", "(nats)")
+    spectral_entropy: float = field(metadata=_metric("spectral entropy", "(nats)"))
     """−Σ p log p, in nats."""
-    condition_number: float = _metric("condition number")
+    condition_number: float = field(metadata=_metric("condition number"))
     """σ₁ over the smallest singular value above the rank tolerance."""
-    rank: int = _metric("numerical rank")
+    rank: int = field(metadata=_metric("numerical rank"))
     """Number of singular values above `rank_tolerance`·σ₁."""
     checksum_error: float
     """|Σσ² − ‖G‖²_F| / ‖G‖²_F: the spectrum against the factors."""
@@ -166,14 +164,20 @@ class SpectrumRow:
     """Whether the norms are finite and the checksum holds: filter on it before averaging."""
     solver: str
     """Route that gave the spectrum: token_gram, weight_gram or svd."""
-    cosine_next_layer: float = _metric(
-        "cosine with the next layer's gradient", option="gradients.similarities=true"
+    cosine_next_layer: float = field(
+        default=nan,
+        metadata=_metric(
+            "cosine with the next layer's gradient", option="gradients.similarities=true"
+        ),
     )
     """cos(G, G') with the same projection's gradient in layer i + 1 (arXiv 2504.10766); only when
     `gradients.similarities` is set. NaN in the last layer, where the next one has another shape
     or was not measured, and for a zero gradient."""
-    cosine_partner: float = _metric(
-        "cosine with the partner's gradient", "(Q·O, K·V)", option="gradients.similarities=true"
+    cosine_partner: float = field(
+        default=nan,
+        metadata=_metric(
+            "cosine with the partner's gradient", "(Q·O, K·V)", option="gradients.similarities=true"
+        ),
     )
     """cos(G, G') of q with o, of k with v, in both rows (arXiv 2504.10766); only when
     `gradients.similarities` is set. NaN where the two have different shapes, without the partner,
