@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.shapes import checked
 from jaxtyping import install_import_hook
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
@@ -22,7 +23,7 @@ from transformers import (
 )
 
 # Every array that crosses a function border of the numerical rooms has the annotated shape.
-with install_import_hook(["gradsweep.engine", "gradsweep.engine.spectra"], "beartype.beartype"):
+with install_import_hook(["gradsweep.engine", "gradsweep.engine.spectra"], f"{checked.__module__}.{checked.__name__}"):
     import gradsweep.engine
     import gradsweep.engine.spectra  # noqa: F401
 
