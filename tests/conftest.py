@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -10,9 +11,10 @@ from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+import helpers.shapes  # noqa: F401  (the hook below looks it up)
 import pytest
 import torch
-from helpers.shapes import checked
+from filelock import FileLock
 from jaxtyping import install_import_hook
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
@@ -23,7 +25,9 @@ from transformers import (
 )
 
 # Every array that crosses a function border of the numerical rooms has the annotated shape.
-with install_import_hook(["gradsweep.engine", "gradsweep.engine.spectra"], f"{checked.__module__}.{checked.__name__}"):
+with install_import_hook(
+    ["gradsweep.engine"], "helpers.shapes.checked"
+):
     import gradsweep.engine
     import gradsweep.engine.spectra  # noqa: F401
 
@@ -32,6 +36,7 @@ from helpers.rounding_noise import ROUNDED_OTHERWISE, RoundingNoise
 from helpers.tiny_models import FAMILIES
 from wandb_receiver import Receiver
 
+from gradsweep import compose, extract
 from gradsweep.models.cache import ModelCache
 
 forget_developer()
@@ -147,6 +152,26 @@ def one_load(loaded_once: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
     Loading the embedded model takes seconds; such a test leaves its weights as they are.
     """
     monkeypatch.setattr("gradsweep.extraction._models", loaded_once)
+
+
+@pytest.fixture(scope="session")
+def demo_points(
+    tmp_path_factory: pytest.TempPathFactory, embedded_model: Distribution, loaded_once: ModelCache
+) -> Path:
+    """Results with the six points of `make demo`, of two samples each (an interval takes two).
+
+    Half a minute's work, so the processes of a test run share them; they are read only.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    settings = ("n_samples=2", f"store.root={folder / 'demo'}", "tracking=none")
+    with FileLock(folder / "demo.lock"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradsweep.extraction._models", loaded_once)
+        for cot in ("none", "simplified", "detailed"):
+            for correctness in ("correct", "irrelevant"):
+                extract(compose(f"cot={cot}", f"correctness={correctness}", *settings))
+    return folder / "demo"
 
 
 @pytest.fixture(scope="session")

@@ -11,14 +11,11 @@ from typing import Any
 import pytest
 from helpers.places import NOTEBOOKS
 
-from gradsweep import compose, extract
-from gradsweep.models.cache import ModelCache
-
 ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
 FEWEST_SAMPLES = 2
-"""An interval takes two."""
-HAVE_POINTS = ("02_read_results", "03_paper_figures")
-"""They begin with points that may be there; `01_first_look` computes the same ones itself."""
+"""As many as `demo_points` have; an interval takes two."""
+OWN_POINTS = "04_your_own_model_and_data"
+"""The others begin with the demo's points, and go on at once where a folder has them."""
 
 
 def cells(notebook: Path) -> list[dict[str, Any]]:
@@ -38,22 +35,6 @@ def code(notebook: Path) -> str:
     return few
 
 
-@pytest.fixture(scope="module")
-def six_points(tmp_path_factory: pytest.TempPathFactory, loaded_once: ModelCache) -> Path:
-    """Results with the six points of the demo, which several notebooks ask for first.
-
-    In a folder that has them a notebook goes on at once, as it does in a user's.
-    """
-    results = tmp_path_factory.mktemp("notebooks") / "results"
-    settings = (f"n_samples={FEWEST_SAMPLES}", f"store.root={results}", "tracking=none")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gradsweep.extraction._models", loaded_once)
-        for cot in ("none", "simplified", "detailed"):
-            for kind in ("correct", "irrelevant"):
-                extract(compose(f"cot={cot}", f"correctness={kind}", *settings))
-    return results
-
-
 def test_all_of_them_are_there() -> None:
     names = ["01_first_look", "02_read_results", "03_paper_figures", "04_your_own_model_and_data"]
     assert [notebook.stem for notebook in ALL] == names
@@ -67,13 +48,13 @@ def test_outputs_are_stripped(notebook: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("embedded_model", "one_load")
+@pytest.mark.usefixtures("one_load")
 @pytest.mark.parametrize("notebook", ALL, ids=lambda path: path.stem)
 def test_cells_run_in_order_and_need_no_other_notebook(
-    notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+    notebook: Path, demo_points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if notebook.stem in HAVE_POINTS:
-        shutil.copytree(request.getfixturevalue("six_points"), tmp_path / "results")
+    if notebook.stem != OWN_POINTS:
+        shutil.copytree(demo_points, tmp_path / "results")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "agg")
     exec(compile(code(notebook), str(notebook), "exec"), {"__name__": "notebook"})
