@@ -7,7 +7,7 @@ CLUSTER := launchers/dev_cluster/cluster.sh
 
 WORKERS ?= 2
 
-.PHONY: demo test test-numerics test-slurm test-browser bench check format clean help
+.PHONY: demo test test-long test-numerics test-slurm test-browser bench check format clean help
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -16,8 +16,11 @@ help: ## what each target does
 demo: $(VENV)/run.stamp ## the study's main comparison on the embedded model and data
 	$(BIN)/python -m gradsweep -m cot=none,simplified,detailed correctness=correct,irrelevant
 
-test: $(VENV)/dev.stamp ## every test that needs neither a cluster nor a network
+test: $(VENV)/dev.stamp ## every test that needs neither a cluster nor a network nor long
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+test-long: $(VENV)/dev.stamp ## those that take long: real processes, launchers, notebooks, the paper's numbers
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long
 
 test-numerics: $(VENV)/dev.stamp ## the numbers under other instruction sets, threads and rounding
 	PYTHON=$(BIN)/python WORKERS=$(WORKERS) .ci/numerics

@@ -25,9 +25,7 @@ from transformers import (
 )
 
 # Every array that crosses a function border of the numerical rooms has the annotated shape.
-with install_import_hook(
-    ["gradsweep.engine"], "helpers.shapes.checked"
-):
+with install_import_hook(["gradsweep.engine"], "helpers.shapes.checked"):
     import gradsweep.engine
     import gradsweep.engine.spectra  # noqa: F401
 

@@ -110,7 +110,7 @@ def test_peak_memory_is_what_a_method_takes_at_most(
     assert peak / 2**20 == pytest.approx(mebibytes, rel=0.2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_samples_of_the_small_model_have_the_length_they_claim(embedded_model: object) -> None:
     for batch in MAIN["smollm2_none_batched"].build().batches:
         assert batch.input_ids.shape == (5, 100)

@@ -211,6 +211,7 @@ def test_plan_shows_the_grid_and_starts_nothing(
     assert len(list((tmp_path / "results" / "points").iterdir())) == 1
 
 
+@pytest.mark.long
 def test_the_stock_local_launcher_works_because_a_point_is_idempotent(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:

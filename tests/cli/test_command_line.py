@@ -194,6 +194,7 @@ def test_a_planned_point_is_composed_again_from_the_same_folder(
     assert point_id(compose(*point.overrides, source=point.source)) == point.point_id
 
 
+@pytest.mark.long
 def test_jobs_of_a_launcher_of_ones_own(own: Path, capsys: Captured) -> None:
     grid = ["-m", *mine(own), "hydra/launcher=here"]
     assert main(["plan", *grid]) == 0

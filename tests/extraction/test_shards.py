@@ -75,7 +75,7 @@ def assert_identical(ours: PointResult, theirs: PointResult) -> None:
     assert_frame_equal(ours.samples().drop("seconds"), theirs.samples().drop("seconds"))
 
 
-@pytest.mark.parametrize("count", [2, 3, 50])
+@pytest.mark.parametrize("count", [2, 3, 12])
 def test_shares_one_after_the_other_equal_the_whole(
     overrides: list[str], tmp_path: Path, count: int
 ) -> None:
@@ -87,6 +87,7 @@ def test_shares_one_after_the_other_equal_the_whole(
     assert not list(point.paths.folder.glob("RUNNING*"))
 
 
+@pytest.mark.long
 def test_processes_at_the_same_time_with_one_killed_equal_the_whole(
     overrides: list[str], tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from helpers.slurm_grid import Grid
 MakeGrid = Callable[..., Grid]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "launcher",
     [

@@ -69,6 +69,7 @@ def grid(model: Path, *more: str) -> list[str]:
     return ["-m", *tiny, *slow, *local, *more]
 
 
+@pytest.mark.long
 def test_a_sweep_with_a_failure_and_a_killed_job_is_understood_and_completed(
     shell: Shell, saved_model: Path
 ) -> None:
@@ -96,6 +97,7 @@ def test_a_sweep_with_a_failure_and_a_killed_job_is_understood_and_completed(
     assert "nothing to submit" in shell("retry", "--missing")
 
 
+@pytest.mark.long
 def test_cancelling_keeps_what_is_stored_and_retry_goes_on_there(
     shell: Shell, saved_model: Path
 ) -> None:

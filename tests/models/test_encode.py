@@ -233,7 +233,6 @@ def test_empty_response_is_recorded_with_the_samples_identity(
 # --- the real tokenizer
 
 
-@pytest.mark.slow
 def test_chat_of_the_default_model(smollm2_tokenizer: PreTrainedTokenizerBase) -> None:
     result = encoded(smollm2_tokenizer, ("How many?", "15"), Prompt.chat)
     assert smollm2_tokenizer.decode(result.input_ids) == (
@@ -254,7 +253,6 @@ DATASETS = (
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("prompt", list(Prompt))
 @pytest.mark.parametrize("name", DATASETS)
 def test_agrees_with_the_papers_count_where_that_is_right(

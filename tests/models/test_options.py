@@ -45,7 +45,6 @@ def test_option_composes_under_its_own_name(option: str) -> None:
     assert compose(option, kind="hub").source.hub_id, "every model has a hub alternative"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("option", ["smollm2_135m_instruct", "gemma3_270m"])
 def test_embedded_model_is_found_in_its_package(
     option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -39,7 +39,9 @@ def log_run(tmp_path: Path, rows: range) -> None:
     run.finish()
 
 
-@pytest.mark.parametrize("fault", [None, 500, 429])
+@pytest.mark.parametrize(
+    "fault", [None, *(pytest.param(fault, marks=pytest.mark.long) for fault in (500, 429))]
+)
 def test_a_run_reads_back_as_it_was_logged(
     fault: int | None, receiver: Receiver, tmp_path: Path
 ) -> None:

@@ -97,6 +97,7 @@ def test_what_the_server_has_already_is_not_sent_again(
     assert_holds(receiver.run(POINT), done, receiver.artifact(f"rows-{POINT}"))
 
 
+@pytest.mark.long
 def test_a_server_that_goes_away_in_the_middle_gets_the_rest_later(
     done: PointPaths, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
