@@ -4,13 +4,17 @@ for `verify` and for `doctor`, which so measure exactly what a run would.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from gradsweep.config import Dtype, GradientsConfig, ModelConfig
 from gradsweep.engine.batch import collate, dealt, token_batches
+from gradsweep.engine.independence import Independence, check_independence
 from gradsweep.engine.objectives import Objective
 from gradsweep.engine.passes import Engine
+from gradsweep.engine.schedule import default_workers
+from gradsweep.errors import ModelError
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import find_projections
@@ -24,6 +28,8 @@ from gradsweep.records import (
     Shard,
     Unit,
 )
+
+log = logging.getLogger("gradsweep")
 
 
 class Run:
@@ -61,9 +67,11 @@ class Run:
         outcomes = [_encoded(unit, loaded, model) for unit in objective.units(samples)]
         rejected = [outcome for outcome in outcomes if isinstance(outcome, SampleResult)]
         encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedUnit)]
+        self._units = encoded
         batches = list(token_batches(encoded, gradients.batch_tokens))
         self.rejected = rejected if shard.index == 0 else []
         """Outcomes of the share's units that cannot run."""
+        self._all_batches = batches
         self.batches = dealt(batches, shard)
         """The units of the share that can, as they run together."""
 
@@ -97,14 +105,33 @@ class Run:
             return
         model, gradients = self._loaded.model, self._gradients
         sites = find_projections(model, gradients.projections)
-        tensors = (collate(batch, model.device) for batch in batches)
         workers, checkpointing = gradients.workers, gradients.checkpointing
+        independence = self._independence(workers or default_workers(model))
+        if not independence.of_batch:
+            batches = [[unit] for batch in batches for unit in batch]
+        if not independence.of_threads:
+            workers = 1
+        tensors = (collate(batch, model.device) for batch in batches)
         with Engine(model, sites, gradients, workers, checkpointing, self._objective) as engine:
             for place, results in engine.measure_all(tensors):
                 yield [
                     self._identified(result, unit)
                     for unit, result in zip(batches[place], results, strict=True)
                 ]
+
+    def _independence(self, workers: int) -> Independence:
+        """Of the point's units; where nothing runs beside anything, there is nothing to try."""
+        if workers == 1 and all(len(batch) == 1 for batch in self._all_batches):
+            return Independence()
+        independence = check_independence(self._loaded, self._units)
+        if not independence.of_batch and any(len(unit.rows) > 1 for unit in self._units):
+            raise ModelError(
+                f"model={self._model.name}: {independence}, and the units of this objective have "
+                "several rows, none of which would have a gradient of its own"
+            )
+        if independence != Independence():
+            log.warning("model=%s: %s", self._model.name, independence)
+        return independence
 
     def _identified(self, result: SampleResult, unit: EncodedUnit) -> SampleResult:
         """The engine's result, with what only the unit and the options tell."""
