@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from gradsweep.engine.factors import Factors
+from gradsweep.errors import ModelError
 from gradsweep.models.projections import ProjectionSite
 
 OnLayer = Callable[[list[Factors]], None]
@@ -66,7 +67,7 @@ class Taps:
         `Factors` are (rows, tokens, n or m), in the model's dtype and on the layer's device.
 
         Raises:
-            RuntimeError: after a backward pass in which a projection never got a gradient.
+            ModelError: after a backward pass in which a projection never got a gradient.
         """
         collector = _LayerCollector(self._sites, on_layer)
         self._of_thread.collector = collector
@@ -165,7 +166,7 @@ class _LayerCollector:
         }
         if incomplete and self._any_reported:
             layer, names = next(iter(incomplete.items()))
-            raise RuntimeError(
+            raise ModelError(
                 f"no gradient reached {sorted(names)} of layer {layer} "
                 f"({len(incomplete)} layers incomplete): the model skips these modules in its "
                 "forward"

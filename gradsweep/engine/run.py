@@ -13,6 +13,7 @@ from gradsweep.engine.batch import collate, dealt, token_batches
 from gradsweep.engine.independence import Independence, check_independence
 from gradsweep.engine.objectives import Objective
 from gradsweep.engine.passes import Engine
+from gradsweep.engine.paths import check_paths
 from gradsweep.engine.schedule import default_workers
 from gradsweep.errors import ModelError
 from gradsweep.models.encode import encode
@@ -106,6 +107,7 @@ class Run:
         model, gradients = self._loaded.model, self._gradients
         sites = find_projections(model, gradients.projections)
         workers, checkpointing = gradients.workers, gradients.checkpointing
+        check_paths(self._loaded, sites, self._objective, self._units)
         independence = self._independence(workers or default_workers(model))
         if not independence.of_batch:
             batches = [[unit] for batch in batches for unit in batch]

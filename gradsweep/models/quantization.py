@@ -55,11 +55,12 @@ def check_quantised(model: PreTrainedModel, config: ModelConfig) -> None:
     """Check that the loaded model is quantised as `model.quantization` says and computes rightly.
 
     Raises:
-        ModelError: the source was quantised already, no module could be, or the CPU would compute
-            with wrong weights.
+        ModelError: the source was quantised already, or for inference only; no module could be
+            quantised; or the CPU would compute with wrong weights.
     """
     asked = f"model={config.name}: model.quantization={config.quantization.name}"
     is_quantised = config.quantization is not Quantization.none
+    _check_trainable(model, config.name)
     if is_quantised and getattr(model.hf_quantizer, "pre_quantized", False):
         kind = model.config.quantization_config.quant_method
         raise ModelError(
@@ -80,6 +81,20 @@ def check_quantised(model: PreTrainedModel, config: ModelConfig) -> None:
                 f"dequantises rows that are not whole blocks of {BLOCK} wrongly there; use a GPU "
                 "or model.quantization=none"
             )
+
+
+def _check_trainable(model: PreTrainedModel, name: str) -> None:
+    """Ask the quantizer of the weights whether a backward pass goes through its modules."""
+    quantizer = getattr(model, "hf_quantizer", None)
+    if quantizer is None or getattr(quantizer.quantization_config, "dequantize", False):
+        return
+    if not quantizer.is_trainable:
+        raise ModelError(
+            f"model={name}: its weights are quantised for inference only "
+            f"({model.config.quantization_config.quant_method}), and no gradient passes through "
+            "them; take its weights in full precision, with model.quantization=nf4 where memory "
+            "is short"
+        )
 
 
 def four_bit_modules(model: nn.Module) -> list[Any]:
