@@ -135,6 +135,9 @@ class ModelConfig:
     puts the whole model on `gradients.device`. Does not change results."""
     max_length: int = 1024
     """Tokens of prompt and response together; longer samples lose response tokens at the end."""
+    allow_unused_weights: bool = False
+    """Measure although the checkpoint holds tensors that the model has no place for: a layer, bias
+    or head that is left out. They are listed either way."""
     parameters: Optional[int] = None
     """All of the model's parameters, tied ones once: for estimates of memory. None is unknown."""
 

@@ -152,7 +152,9 @@ def _encoded(unit: Unit, loaded: LoadedModel, model: ModelConfig) -> EncodedUnit
     """The unit as the model reads it, or the outcome of the first member that it cannot read."""
     rows: list[EncodedSample] = []
     for sample in unit.samples:
-        outcome = encode(sample, loaded.tokenizer, model.prompt, model.max_length)
+        outcome = _with_embeddings(
+            encode(sample, loaded.tokenizer, model.prompt, model.max_length), loaded
+        )
         if isinstance(outcome, SampleResult):
             return replace(
                 outcome,
@@ -163,6 +165,32 @@ def _encoded(unit: Unit, loaded: LoadedModel, model: ModelConfig) -> EncodedUnit
             )
         rows.append(outcome)
     return EncodedUnit(unit, tuple(rows))
+
+
+def _with_embeddings(
+    outcome: EncodedSample | SampleResult, loaded: LoadedModel
+) -> EncodedSample | SampleResult:
+    """The outcome, unless a token of it lies beyond the rows of the model's embedding."""
+    if isinstance(outcome, SampleResult):
+        return outcome
+    n_rows = loaded.model.get_input_embeddings().weight.shape[0]
+    largest = max(outcome.input_ids)
+    if largest < n_rows:
+        return outcome
+    sample = outcome.sample
+    return SampleResult(
+        sample_id=sample.sample_id,
+        question_id=sample.question_id,
+        index=sample.index,
+        status=SampleStatus.TOKEN_WITHOUT_EMBEDDING,
+        reason=(
+            f"the tokenizer gives token {largest} ({loaded.tokenizer.decode([largest])!r}) and the "
+            f"model's embedding has {n_rows} rows: the tokenizer is another model's, or tokens "
+            "were added to it alone"
+        ),
+        n_prompt_tokens=outcome.response_start,
+        truncated=outcome.truncated,
+    )
 
 
 def _of_member(reason: str, sample: Sample, unit: Unit) -> str:

@@ -18,7 +18,7 @@ from gradsweep.errors import ModelError
 from gradsweep.records import EncodedSample, Sample, SampleResult, SampleStatus
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+    from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 SYSTEM_PROMPT = "You are a helpful assistant."
 TODAY = "26 Jul 2024"
@@ -125,18 +125,35 @@ def _tokens(
 
     Special tokens that the tokenizer puts behind the text (EOS, SEP) are dropped again.
     """
-    encoding = tokenizer(
-        text,
-        add_special_tokens=add_special_tokens,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-        verbose=False,
-    )
+    encoding = token_offsets(tokenizer, text, add_special_tokens)
     length = len(encoding["input_ids"])
     while length and encoding["special_tokens_mask"][length - 1]:
         length -= 1
     ends = [end for _, end in encoding["offset_mapping"][:length]]
     return list(encoding["input_ids"][:length]), ends
+
+
+def token_offsets(
+    tokenizer: PreTrainedTokenizerBase, text: str, add_special_tokens: bool
+) -> BatchEncoding:
+    """Tokenise, with character offsets and a mask of special tokens.
+
+    Raises:
+        ModelError: the tokenizer's class has no way to write a character of the text.
+    """
+    try:
+        return tokenizer(
+            text,
+            add_special_tokens=add_special_tokens,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            verbose=False,
+        )
+    except Exception as error:  # tokenizers raises nothing more special
+        raise ModelError(
+            f"the tokenizer of {tokenizer.name_or_path or 'this model'} "
+            f"({type(tokenizer).__name__}) cannot encode {text[:60]!r}: {error}"
+        ) from error
 
 
 def _same_length_tokens(

@@ -43,8 +43,6 @@ TOKENIZER_PATTERNS = (
     "word_*.json",
 )
 """Every file that a tokenizer of transformers reads, and none that a training writes beside."""
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-"""An adapter beside whole weights is put on them where peft is installed."""
 _WEIGHTS = "model.safetensors"
 
 
@@ -87,8 +85,6 @@ def content_fingerprint(source: ModelSource) -> str:
 def _model_files(folder: Path) -> Iterator[str]:
     """Config and weights, named relative to the folder."""
     yield from _matching(folder, CONFIG_FILES)
-    if (folder / ADAPTER_FILES[0]).is_file():
-        yield from (name for name in ADAPTER_FILES if (folder / name).is_file())
     chosen = _chosen_weights(folder)
     if chosen is None:
         yield from _matching(folder, ("*.safetensors",))

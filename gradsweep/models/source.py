@@ -106,6 +106,12 @@ def _model_folder(folder: Path) -> Path:
             f"model.source.path: {folder} lacks {' and '.join(missing)}; it has: {_listing(folder)}"
             f"{_folder_hint(names, missing)}"
         )
+    if "adapter_config.json" in names:
+        raise ModelError(
+            f"model.source.path: {folder} has an adapter (adapter_config.json) beside whole "
+            "weights, and whether it is applied would depend on whether peft is installed: merge "
+            "it (merge_and_unload) and save that, or move adapter_config.json out of the folder"
+        )
     if SHARD_INDEX in names:
         _check_shards(folder / SHARD_INDEX, names)
     return folder

@@ -175,14 +175,6 @@ def test_weights_that_the_config_names_count_instead_of_others(folder: Path) -> 
     assert fingerprint(folder) != before
 
 
-def test_an_adapter_that_is_put_on_the_weights_counts(folder: Path) -> None:
-    (folder / "adapter_config.json").write_text("{}")
-    (folder / "adapter_model.safetensors").write_bytes(b"adapter")
-    before = fingerprint(folder)
-    (folder / "adapter_model.safetensors").write_bytes(b"another")
-    assert fingerprint(folder) != before
-
-
 def test_a_tokenizer_beside_a_gguf_file_counts(tmp_path: Path) -> None:
     """transformers prefers it to the one in the file."""
     file = tmp_path / "m.gguf"

@@ -1,0 +1,93 @@
+"""Loads a model's weights, all of them and no others, or says which are too many or too few."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from gradsweep.config import ModelConfig, Quantization
+from gradsweep.errors import ModelError
+from gradsweep.models.placement import Placement
+from gradsweep.models.pretrained import from_pretrained
+from gradsweep.models.quantization import quantization_config
+from gradsweep.models.source import ResolvedSource
+
+DERIVED = re.compile(r"rotary_emb\.inv_freq$|\.masked_bias$|attn\.bias$|attention\.bias$")
+"""Tables and masks that older releases saved beside the weights, and every model makes anew."""
+
+log = logging.getLogger("gradsweep")
+
+
+def load_weights(
+    config: ModelConfig,
+    source: ResolvedSource,
+    arguments: dict[str, Any],
+    device_map: Placement | None,
+) -> PreTrainedModel:
+    arguments = arguments | {
+        "device_map": device_map,
+        "dtype": dtype_of(config),
+        "output_loading_info": True,
+        "ignore_mismatched_sizes": True,  # reported below, with names
+    }
+    if not source.gguf_file:
+        arguments["use_safetensors"] = True
+    elif hasattr(transformers, "GgufConfig"):  # releases without it always dequantise
+        arguments["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    if config.quantization is not Quantization.none:
+        arguments["quantization_config"] = quantization_config(config)
+    model, report = from_pretrained(
+        AutoModelForCausalLM.from_pretrained, "weights", config, source, arguments
+    )
+    _check_report(config, source, report)
+    _check_no_adapter(config, source, model)
+    return model
+
+
+def _check_report(
+    config: ModelConfig, source: ResolvedSource, report: Mapping[str, Iterable[Any]]
+) -> None:
+    """Every tensor of the model comes from the source, and every tensor of the source is used."""
+    wrong = sorted(str(key) for key in [*report["missing_keys"], *report["mismatched_keys"]])
+    if wrong:
+        raise ModelError(
+            f"model={config.name}: {source.location} lacks {len(wrong)} weights of the model its "
+            f"config describes, or has them in another shape, and random values would stand in "
+            f"for them: {_few(wrong)}"
+        )
+    unused = sorted(str(key) for key in report["unexpected_keys"] if not DERIVED.search(str(key)))
+    if not unused:
+        return
+    what = (
+        f"model={config.name}: {source.location} has {len(unused)} tensors that the model its "
+        f"config describes does not use: {_few(unused)}"
+    )
+    if not config.allow_unused_weights:
+        raise ModelError(
+            f"{what}. Layers, biases or heads that are left out make another model: mend its "
+            "config.json, or measure without them by model.allow_unused_weights=true"
+        )
+    log.warning("%s (model.allow_unused_weights=true)", what)
+
+
+def _check_no_adapter(config: ModelConfig, source: ResolvedSource, model: PreTrainedModel) -> None:
+    """A repository on the hub may be an adapter, which peft, where it is installed, applies."""
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ModelError(
+            f"model={config.name}: {source.location} is an adapter of another model: merge it into "
+            "its base model (merge_and_unload), save that, and give it as model=folder"
+        )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def dtype_of(config: ModelConfig) -> torch.dtype:
+    return getattr(torch, config.dtype.value)

@@ -1,0 +1,112 @@
+"""The weights of a checkpoint are those of its model: none is left out in silence."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
+
+from gradsweep.config import ModelConfig, ModelSource, SourceKind
+from gradsweep.errors import ModelError
+from gradsweep.models import load_model
+
+Tensors = dict[str, torch.Tensor]
+
+
+@pytest.fixture
+def folder(
+    tmp_path: Path,
+    tiny_llama: LlamaForCausalLM,
+    make_tokenizer: Callable[..., PreTrainedTokenizerBase],
+) -> Path:
+    tiny_llama.save_pretrained(tmp_path)
+    make_tokenizer().save_pretrained(tmp_path)
+    return tmp_path
+
+
+def change(folder: Path, added: Tensors | None = None, **config: object) -> ModelConfig:
+    """The model with these tensors besides its own, and these fields in its config."""
+    file = folder / "model.safetensors"
+    save_file(load_file(file) | (added or {}), file, metadata={"format": "pt"})
+    described = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(described | config))
+    source = ModelSource(kind=SourceKind.folder, path=str(folder))
+    return ModelConfig(name="tiny", source=source, max_length=64)
+
+
+BIAS = {"model.layers.0.self_attn.q_proj.bias": torch.ones(16)}
+VALUE_HEAD = {"v_head.summary.weight": torch.ones(1, 16)}
+
+
+@pytest.mark.parametrize(
+    ("added", "config", "named"),
+    [
+        ({}, {"num_hidden_layers": 1}, r"9 tensors .*model\.layers\.1\."),
+        (BIAS, {}, r"1 tensors .*self_attn\.q_proj\.bias"),
+        (VALUE_HEAD, {}, r"v_head\.summary\.weight"),
+    ],
+)
+def test_what_the_model_has_no_place_for_is_an_error_that_names_it(
+    added: Tensors, config: dict[str, object], named: str, folder: Path
+) -> None:
+    with pytest.raises(ModelError, match=named) as error:
+        load_model(change(folder, added, **config), "cpu")
+    assert "model.allow_unused_weights=true" in str(error.value)
+
+
+def test_it_is_measured_without_them_where_that_is_asked_for(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = change(folder, BIAS | VALUE_HEAD)
+    config.allow_unused_weights = True
+    with caplog.at_level(logging.WARNING, logger="gradsweep"):
+        loaded = load_model(config, "cpu")
+    assert loaded.model.model.layers[0].self_attn.q_proj.bias is None
+    assert "2 tensors" in caplog.text
+    assert "v_head.summary.weight" in caplog.text
+
+
+def test_tables_that_older_releases_saved_do_not_count(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(2)}
+    load_model(change(folder, old), "cpu")
+    assert not caplog.records
+
+
+def test_an_adapter_beside_the_weights_is_refused(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"merge it .*or move adapter_config\.json out"):
+        load_model(change(folder), "cpu")
+
+
+class Quantizer:
+    """Of weights that only run forward, as loaders leave it on the model."""
+
+    quantization_config = None
+    is_trainable = False
+    pre_quantized = True
+
+
+def test_weights_that_are_quantised_for_inference_only_are_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gradsweep.models import load
+
+    original = load.load_weights
+
+    def quantised(*args: object) -> LlamaForCausalLM:
+        model = original(*args)  # type: ignore[arg-type]
+        model.hf_quantizer = Quantizer()  # type: ignore[attr-defined]
+        model.config.quantization_config = type("Q", (), {"quant_method": "mxfp4"})()
+        return model  # type: ignore[return-value]
+
+    monkeypatch.setattr(load, "load_weights", quantised)
+    with pytest.raises(ModelError, match=r"quantised for inference only \(mxfp4\)"):
+        load_model(change(folder), "cpu")
