@@ -12,8 +12,10 @@ from omegaconf import OmegaConf
 
 from gradsweep.config import (
     DEFAULT_OBJECTIVE,
+    TEMPLATE_DATE,
     Config,
     CorrectnessKind,
+    Prompt,
     Quantization,
     SourceKind,
 )
@@ -46,7 +48,8 @@ def _science(config: Config, model: dict[str, Any]) -> dict[str, Any]:
             "dtype": config.model.dtype.name,
             "max_length": config.model.max_length,
         }
-        | _quantization(config),
+        | _quantization(config)
+        | _template_date(config),
         "dataset": {
             "name": config.dataset.name,
             "data": fingerprint(config),
@@ -72,6 +75,13 @@ def _quantization(config: Config) -> dict[str, Any]:
     """Nothing without quantization: such points keep the id they always had."""
     kind = config.model.quantization
     return {} if kind is Quantization.none else {"quantization": kind.name}
+
+
+def _template_date(config: Config) -> dict[str, Any]:
+    """Nothing for the default, nor where no template is used."""
+    day = config.model.template_date
+    counts = config.model.prompt is Prompt.chat and day != TEMPLATE_DATE
+    return {"template_date": day} if counts else {}
 
 
 def point_id(config: Config) -> str:

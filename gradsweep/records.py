@@ -108,6 +108,7 @@ class SampleStatus(str, Enum):
     OK = "ok"
     EMPTY_RESPONSE = "empty_response"
     PROMPT_FILLS_MAX_LENGTH = "prompt_fills_max_length"
+    ALTERED_BY_TEMPLATE = "altered_by_template"
     TOKEN_WITHOUT_EMBEDDING = "token_without_embedding"
     NON_FINITE_LOSS = "non_finite_loss"
     OUT_OF_MEMORY = "out_of_memory"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, field
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Optional
@@ -117,6 +118,11 @@ def _without_links(path: Path) -> Path:
     return real
 
 
+TEMPLATE_DATE = "2024-07-26"
+"""The date that Llama 3.1's template writes by itself. Those of later Llamas, Granite, gpt-oss and
+others write the day of the run, which would make the gradients of a point depend on it."""
+
+
 @dataclass
 class ModelConfig:
     name: str = MISSING
@@ -133,6 +139,8 @@ class ModelConfig:
     device_map: Optional[DeviceMap] = None
     """`auto` spreads the layers over all GPUs of the node, for models that one does not hold; None
     puts the whole model on `gradients.device`. Does not change results."""
+    template_date: str = TEMPLATE_DATE
+    """YYYY-MM-DD: what a chat template takes for today. It is part of what a point is."""
     max_length: int = 1024
     """Tokens of prompt and response together; longer samples lose response tokens at the end."""
     allow_unused_weights: bool = False
@@ -144,6 +152,12 @@ class ModelConfig:
     def __post_init__(self) -> None:
         if not self.name:
             self.name = self.source.label()
+        try:
+            date.fromisoformat(self.template_date)
+        except ValueError:
+            raise ConfigError(
+                f"model.template_date must be a date as {TEMPLATE_DATE}, got {self.template_date!r}"
+            ) from None
         if self.parameters is not None and self.parameters < 1:
             raise ConfigError(f"model.parameters must be at least 1, got {self.parameters}")
         if self.max_length < 2:

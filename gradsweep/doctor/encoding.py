@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from gradsweep.analysis.pairs import is_instruct
 from gradsweep.config import ModelConfig, Prompt
 from gradsweep.doctor.check import Check, CheckState, share
-from gradsweep.models.encode import SYSTEM_PROMPT, chat_prefix
+from gradsweep.models.chat import SYSTEM_PROMPT, chat_prefix, check_template
 from gradsweep.records import EncodedSample, SampleResult
 
 if TYPE_CHECKING:
@@ -48,9 +48,12 @@ def check_prompt(model: ModelConfig, tokenizer: PreTrainedTokenizerBase | None =
         )
     if model.prompt is Prompt.plain or tokenizer is None:
         return Check(PROMPT, CheckState.OK, f"model.prompt={model.prompt.name}")
-    if SYSTEM_PROMPT in chat_prefix(tokenizer, "Hello"):
-        return Check(PROMPT, CheckState.OK, f"chat template with the system turn {SYSTEM_PROMPT!r}")
-    return Check(PROMPT, CheckState.OK, "chat template without a system turn: it takes none")
+    if SYSTEM_PROMPT in chat_prefix(tokenizer, "Hello", model.template_date):
+        what = f"chat template with the system turn {SYSTEM_PROMPT!r}"
+    else:
+        what = "chat template without a system turn: it takes none"
+    remarks = check_template(tokenizer, model.template_date)
+    return Check(PROMPT, CheckState.OK, "; ".join([what, *remarks]))
 
 
 def check_bos(samples: Sequence[EncodedSample], tokenizer: PreTrainedTokenizerBase) -> Check:

@@ -104,7 +104,10 @@ def _encoding(
     from gradsweep.models.encode import encode
 
     model = config.model
-    encoded = [encode(one, tokenizer, model.prompt, model.max_length) for one in samples]
+    encoded = [
+        encode(one, tokenizer, model.prompt, model.max_length, model.template_date)
+        for one in samples
+    ]
     good, bad = outcomes_of(encoded)
     statuses = [SampleStatus.OK.value] * len(good) + [one.status.value for one in bad]
     truncated = sum(one.truncated for one in encoded)

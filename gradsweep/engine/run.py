@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gradsweep.config import Dtype, GradientsConfig, ModelConfig
 from gradsweep.engine.batch import collate, dealt, token_batches
@@ -153,7 +154,8 @@ def _encoded(unit: Unit, loaded: LoadedModel, model: ModelConfig) -> EncodedUnit
     rows: list[EncodedSample] = []
     for sample in unit.samples:
         outcome = _with_embeddings(
-            encode(sample, loaded.tokenizer, model.prompt, model.max_length), loaded
+            encode(sample, loaded.tokenizer, model.prompt, model.max_length, model.template_date),
+            loaded,
         )
         if isinstance(outcome, SampleResult):
             return replace(
@@ -173,7 +175,8 @@ def _with_embeddings(
     """The outcome, unless a token of it lies beyond the rows of the model's embedding."""
     if isinstance(outcome, SampleResult):
         return outcome
-    n_rows = loaded.model.get_input_embeddings().weight.shape[0]
+    embedding: Any = loaded.model.get_input_embeddings()
+    n_rows = len(embedding.weight)
     largest = max(outcome.input_ids)
     if largest < n_rows:
         return outcome

@@ -8,26 +8,23 @@ token belongs to the response as soon as it holds one of the response's characte
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from jinja2 import TemplateError
-
-from gradsweep.config import Prompt
+from gradsweep.config import TEMPLATE_DATE, Prompt
 from gradsweep.errors import ModelError
+from gradsweep.models.chat import alteration, chat_prefix
 from gradsweep.records import EncodedSample, Sample, SampleResult, SampleStatus
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-SYSTEM_PROMPT = "You are a helpful assistant."
-TODAY = "26 Jul 2024"
-"""The date that Llama 3.1's template writes by itself. Those of Llama 3.2 and 3.3 write the day
-of the run, which would make the gradients of a point depend on it."""
-
 
 def encode(
-    sample: Sample, tokenizer: PreTrainedTokenizerBase, prompt: Prompt, max_length: int
+    sample: Sample,
+    tokenizer: PreTrainedTokenizerBase,
+    prompt: Prompt,
+    max_length: int,
+    template_date: str = TEMPLATE_DATE,
 ) -> EncodedSample | SampleResult:
     """Encode `sample` as `prompt` says, keeping at most its first `max_length` tokens.
 
@@ -47,7 +44,10 @@ def encode(
     if not sample.response:
         return _rejected(sample, SampleStatus.EMPTY_RESPONSE, "the response is empty")
     if prompt is Prompt.chat:
-        prefix = chat_prefix(tokenizer, sample.prompt)
+        prefix = chat_prefix(tokenizer, sample.prompt, template_date)
+        altered = alteration(sample.prompt, prefix, sample.response)
+        if altered:
+            return _rejected(sample, SampleStatus.ALTERED_BY_TEMPLATE, altered)
     else:
         prefix = sample.prompt + "\n"
     add_special_tokens = prompt is Prompt.plain
@@ -72,50 +72,6 @@ def encode(
         )
     truncated = len(input_ids) > max_length
     return EncodedSample(sample, input_ids[:max_length], start, truncated)
-
-
-def chat_prefix(tokenizer: PreTrainedTokenizerBase, prompt: str) -> str:
-    """Return the text before a chat's response: system and user turn, and the generation prompt.
-
-    Raises:
-        ModelError: the tokenizer has no chat template, or its template refuses a user's turn.
-    """
-    user = {"role": "user", "content": prompt}
-    if _has_system_role(tokenizer, str(tokenizer.chat_template or "")):
-        return _rendered(tokenizer, [{"role": "system", "content": SYSTEM_PROMPT}, user])
-    return _rendered(tokenizer, [user])
-
-
-@lru_cache(maxsize=4)
-def _has_system_role(tokenizer: PreTrainedTokenizerBase, template: str) -> bool:
-    """Return whether the chat template takes a system turn: Gemma's raises an error on one.
-
-    `template` is the tokenizer's, so that the answer is asked for again when it is replaced.
-    """
-    if not template:
-        raise ModelError(
-            f"model.prompt=chat needs a chat template, and the tokenizer of "
-            f"{tokenizer.name_or_path or 'this model'} has none: use model.prompt=plain"
-        )
-    turns = [{"role": "system", "content": SYSTEM_PROMPT}, {"role": "user", "content": "Hello"}]
-    try:
-        tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-    except TemplateError:
-        return False
-    return True
-
-
-def _rendered(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]]) -> str:
-    try:
-        text = tokenizer.apply_chat_template(
-            turns, add_generation_prompt=True, tokenize=False, date_string=TODAY
-        )
-    except (TemplateError, ValueError) as error:
-        raise ModelError(
-            f"model.prompt=chat: the chat template of {tokenizer.name_or_path or 'this model'} "
-            f"cannot be used ({error}): use model.prompt=plain"
-        ) from error
-    return str(text)
 
 
 def _tokens(

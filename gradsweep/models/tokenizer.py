@@ -11,9 +11,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from gradsweep.config import ModelConfig, Prompt
 from gradsweep.errors import ModelError
-from gradsweep.models.encode import chat_prefix, token_offsets
+from gradsweep.models.chat import check_template
+from gradsweep.models.encode import token_offsets
 from gradsweep.models.pretrained import from_pretrained
 from gradsweep.models.source import ResolvedSource
+from gradsweep.progress import say_once
 
 PROBE = "Tom buys 3 apples,\n\tand eats 12.5 % of them. Größe: 三个苹果, x² ≤ 10"
 """Blanks, digits, a line break and letters of several scripts: where classes of one file part."""
@@ -48,7 +50,7 @@ def load_tokenizer(
 
 
 def check_prompt(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Try the chat template, where `config.prompt` is chat.
+    """Try the chat template, where `config.prompt` is chat, and say what it does.
 
     Raises:
         ModelError: there is none, or it cannot be used.
@@ -56,9 +58,11 @@ def check_prompt(config: ModelConfig, tokenizer: PreTrainedTokenizerBase) -> Non
     if config.prompt is not Prompt.chat:
         return
     try:
-        chat_prefix(tokenizer, "Hello")
+        remarks = check_template(tokenizer, config.template_date)
     except ModelError as error:
         raise ModelError(f"model={config.name}: {error}") from error
+    for remark in remarks:
+        say_once(f"note: model={config.name}: {remark}")
 
 
 def _compare_with_file(name: str, tokenizer: PreTrainedTokenizerBase, file: Path) -> None:

@@ -12,8 +12,8 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from gradsweep.config import Prompt
-from gradsweep.errors import ModelError
-from gradsweep.models.encode import SYSTEM_PROMPT, chat_prefix, encode
+from gradsweep.models.chat import SYSTEM_PROMPT, chat_prefix
+from gradsweep.models.encode import encode
 from gradsweep.records import EncodedSample, Sample, SampleResult, SampleStatus
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerBase]
@@ -166,32 +166,6 @@ def test_chat_leaves_special_tokens_to_the_template(make_tokenizer: MakeTokenize
     assert tokenizer.decode(result.input_ids) == (
         f"<|system|>{SYSTEM_PROMPT}</s>\n<|user|> answer </s>\n<|assistant|>15"
     )
-
-
-def test_chat_without_system_role_where_the_template_refuses_it(
-    make_tokenizer: MakeTokenizer,
-) -> None:
-    refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-    tokenizer = make_tokenizer(chat_template=refusing + CHAT_TEMPLATE)
-    assert chat_prefix(tokenizer, "answer") == "<|user|>answer</s>\n<|assistant|>"
-
-
-def test_chat_is_the_same_text_on_every_day(make_tokenizer: MakeTokenizer) -> None:
-    """As in the templates of Llama 3.2 and 3.3."""
-    dated = (
-        "{% if date_string is not defined %}{% set date_string = strftime_now('%d %b %Y') %}"
-        "{% endif %}{{ date_string }} "
-    )
-    tokenizer = make_tokenizer(chat_template=dated + CHAT_TEMPLATE)
-    assert chat_prefix(tokenizer, "answer").startswith("26 Jul 2024 ")
-
-
-@pytest.mark.parametrize("template", [None, "{{ raise_exception('nothing suits me') }}"])
-def test_chat_without_usable_template_offers_plain(
-    make_tokenizer: MakeTokenizer, template: str | None
-) -> None:
-    with pytest.raises(ModelError, match=r"model\.prompt=plain"):
-        encode(sample("answer", "15"), make_tokenizer(chat_template=template), Prompt.chat, 99)
 
 
 # --- truncation and samples without a loss
