@@ -22,7 +22,7 @@ from torch import Tensor
 from gradsweep.engine.batch import collate
 from gradsweep.engine.frozen import frozen
 from gradsweep.engine.response import ResponseHead, install_response_head
-from gradsweep.engine.schedule import is_out_of_memory
+from gradsweep.engine.schedule import suppress_out_of_memory
 from gradsweep.errors import ModelError
 from gradsweep.models.load import LoadedModel
 from gradsweep.records import EncodedUnit
@@ -68,11 +68,8 @@ def check_independence(loaded: LoadedModel, units: Sequence[EncodedUnit]) -> Ind
     by_length = sorted(units, key=lambda unit: unit.n_tokens)
     with frozen(loaded.model), install_response_head(loaded.model) as head:
         for long in (by_length[-1], by_length[len(by_length) // 2]):
-            try:
+            with suppress_out_of_memory():
                 return _Trial(loaded, head, by_length[0], long).result()
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
     return Independence()  # what does not fit without a graph is not measured at all
 
 

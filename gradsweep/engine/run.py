@@ -15,7 +15,7 @@ from gradsweep.engine.independence import Independence, check_independence
 from gradsweep.engine.objectives import Objective
 from gradsweep.engine.passes import Engine
 from gradsweep.engine.paths import check_paths
-from gradsweep.engine.schedule import default_workers
+from gradsweep.engine.schedule import default_workers, suppress_out_of_memory
 from gradsweep.errors import ModelError
 from gradsweep.models.encode import encode
 from gradsweep.models.load import LoadedModel
@@ -108,7 +108,8 @@ class Run:
         model, gradients = self._loaded.model, self._gradients
         sites = find_projections(model, gradients.projections)
         workers, checkpointing = gradients.workers, gradients.checkpointing
-        check_paths(self._loaded, sites, self._objective, self._units)
+        with suppress_out_of_memory():  # the run itself reports what does not fit
+            check_paths(self._loaded, sites, self._objective, self._units)
         independence = self._independence(workers or default_workers(model))
         if not independence.of_batch:
             batches = [[unit] for batch in batches for unit in batch]

@@ -67,6 +67,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(s in str(error) for s in ALLOCATION_FAILURES)
 
 
+@contextmanager
+def suppress_out_of_memory() -> Iterator[None]:
+    """Leave the block where memory runs out, and give back what it took."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+    else:
+        return
+    _free()
+
+
 class MemoryBudget:
     """How many padded tokens may be in memory at a time, over all workers.
 
