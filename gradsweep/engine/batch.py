@@ -110,9 +110,11 @@ def make_batch(
         units: what the units are of; empty where nobody asks.
 
     Raises:
-        ValueError: shapes differ, the mask has holes, a row has no response token, or the units
-            do not add up to the rows.
+        ValueError: shapes differ, there are no rows, ids are not whole numbers, a mask holds
+            something else than 0 and 1 or has holes, a row has no response token, or the units do
+            not add up to the rows.
     """
+    _check_values(input_ids, response_mask=response_mask, attention_mask=attention_mask)
     attention = torch.ones_like(input_ids) if attention_mask is None else attention_mask
     if not input_ids.shape == response_mask.shape == attention.shape or input_ids.dim() != 2:
         raise ValueError(
@@ -132,7 +134,22 @@ def make_batch(
     sizes = (1,) * len(input_ids) if rows_of_unit is None else tuple(rows_of_unit)
     if sum(sizes) != len(input_ids) or min(sizes) < 1:
         raise ValueError(f"rows_of_unit={sizes} does not divide {len(input_ids)} rows into units")
-    return Batch(input_ids, attention, response, sizes, tuple(units))
+    return Batch(input_ids.long(), attention, response, sizes, tuple(units))
+
+
+def _check_values(input_ids: Tensor, **masks: Tensor | None) -> None:
+    """Labels with -100 in the place of a mask would make every token of the prompt a response."""
+    if input_ids.is_floating_point() or input_ids.dtype is torch.bool:
+        raise ValueError(f"input_ids must be token ids, which are integers; got {input_ids.dtype}")
+    if input_ids.numel() == 0:
+        raise ValueError(f"input_ids holds no token: its shape is {tuple(input_ids.shape)}")
+    for name, mask in masks.items():
+        if mask is None or mask.dtype is torch.bool:
+            continue
+        other = mask[(mask != 0) & (mask != 1)]
+        if len(other):
+            hint = "; for labels pass labels != -100" if bool((other < 0).any()) else ""
+            raise ValueError(f"{name} must hold 0 and 1; got {other[0].item()}{hint}")
 
 
 def _has_real_token_before(attention: Tensor) -> Tensor:

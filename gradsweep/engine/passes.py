@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 import polars as pl
 import torch
@@ -27,6 +29,7 @@ from gradsweep.engine.scaling import LossScale, needs_scaling, with_loss_scale
 from gradsweep.engine.schedule import Schedule, default_workers, on_cpu, return_free_memory
 from gradsweep.engine.spectra import RowMaker, backend_for, gram_size
 from gradsweep.models.projections import ProjectionSite, find_projections, projection_shapes
+from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import PROJECTIONS, SampleResult, SampleStatus
 
 
@@ -215,7 +218,9 @@ def gradient_spectra(
     batch changes nothing: every unit is measured as if it were alone.
 
     Args:
-        model: a causal LM of a family in `gradsweep.models.projections.ADAPTERS`.
+        model: a causal LM of a family in `gradsweep.models.projections.ADAPTERS`, bare or wrapped
+            by PEFT, `torch.compile` or DistributedDataParallel. Calls from several threads wait
+            for each other.
         input_ids: (rows, length) integers, on the device of the model's embedding.
         response_mask: (rows, length), true at the tokens that carry loss.
         attention_mask: (rows, length), true at real tokens; padding on either side. None
@@ -227,8 +232,26 @@ def gradient_spectra(
 
     Raises:
         ModelError: an unknown family, or a projection that the model does not have.
-        ValueError: shapes differ, a row without a response token, or units that are not whole.
+        ValueError: shapes differ, something that is no mask, a row without a response token, units
+            that are not whole, or a call inside `torch.autocast`.
     """
+    if torch.is_autocast_enabled(input_ids.device.type):
+        raise ValueError(
+            "gradient_spectra inside torch.autocast would measure in another precision than the "
+            "model's own: leave the block, or load the model in that dtype"
+        )
+    model = unwrapped(model)
     sites = find_projections(model, projections)
     batch = make_batch(input_ids, response_mask, attention_mask, rows_of_unit)
-    return GradientSpectra(tuple(measure_batch(model, sites, batch, options, objective)))
+    with _one_at_a_time(model):
+        return GradientSpectra(tuple(measure_batch(model, sites, batch, options, objective)))
+
+
+def _one_at_a_time(model: nn.Module) -> Lock:
+    """Freezing and thawing the weights is the model's, not a thread's."""
+    with _LOCKS_CHANGE:
+        return _LOCKS.setdefault(model, Lock())
+
+
+_LOCKS: WeakKeyDictionary[nn.Module, Lock] = WeakKeyDictionary()
+_LOCKS_CHANGE = Lock()

@@ -27,6 +27,7 @@ from gradsweep.engine.rows import RowSink
 from gradsweep.engine.spectra import RowMaker
 from gradsweep.errors import ModelError
 from gradsweep.models.projections import find_projections
+from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import PROJECTIONS, SpectrumRow
 
 
@@ -66,7 +67,7 @@ class Probe:
         _check_can_be_watched(model)
         self._options = options or SpectraOptions()
         self._make_rows = RowMaker(self._options)
-        self._sites = find_projections(model, projections)
+        self._sites = find_projections(unwrapped(model), projections)
         self._taps: Taps | None = None
 
     def __enter__(self) -> Probe:
@@ -96,7 +97,8 @@ class Probe:
                 row of the batch a gradient of its own, as if the loss were summed over rows.
 
         Raises:
-            RuntimeError: outside of `with probe`; or a watched module got no gradient.
+            RuntimeError: outside of `with probe`.
+            ModelError: a watched module got no gradient.
         """
         if self._taps is None:
             raise RuntimeError("Probe.collect works inside `with probe:` only")
