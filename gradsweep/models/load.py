@@ -10,6 +10,7 @@ import functools
 import logging
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from transformers import (
 
 from gradsweep.config import ModelConfig, Prompt, Quantization, SourceKind
 from gradsweep.errors import ConfigError
+from gradsweep.models.file_content import check_folder
 from gradsweep.models.placement import (
     Placement,
     does_not_fit,
@@ -92,6 +94,8 @@ def load_model(config: ModelConfig, device: str = "auto", commit: str | None = N
     source = resolve(config.source)
     if config.source.terms:
         _show_terms(config.name, config.source.terms)
+    if config.source.kind is SourceKind.folder:
+        check_folder(Path(source.location))
     arguments = loading_arguments(config, source, commit)
     parsing = gguf_parsed_once() if source.gguf_file else nullcontext()
     with quiet(bars=config.source.kind is SourceKind.hub), parsing:

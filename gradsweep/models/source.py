@@ -19,6 +19,7 @@ from pathlib import Path
 
 from gradsweep.config import ModelSource, SourceKind
 from gradsweep.errors import ConfigError, ModelError
+from gradsweep.models.file_content import check_content, check_gguf_is_whole
 
 GGUF_MAGIC = b"GGUF"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
@@ -79,6 +80,8 @@ def _gguf(path: Path, field: str) -> Path:
         )
     if not path.is_file():
         raise ModelError(f"{field}: there is no file {path}")
+    check_content([path])
+    check_gguf_is_whole(path)
     with path.open("rb") as file:
         magic = file.read(len(GGUF_MAGIC))
     if magic != GGUF_MAGIC:
