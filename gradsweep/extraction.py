@@ -150,6 +150,7 @@ def _measure_pending(
         sites = find_projections(model.model, config.gradients.projections)
         say_once(str(coverage(model.model, sites)))
     run = Run(model, config.model, config.gradients, objective, loaded.samples, shard)
+    _say_cut(run, config.model.max_length, show_progress)
     stored = run.n_stored(store.stored_ids)
     meter = Meter()
     name = label or str(config.axes)
@@ -163,6 +164,28 @@ def _measure_pending(
             if stop():
                 raise StopRequested("stopped between two batches")
     return meter.cost(config, hardware_under(model.model.device))
+
+
+def _say_cut(run: Run, max_length: int, shown: bool) -> None:
+    """Say how many responses lose their end.
+
+    Raises:
+        DataError: all of them do, so that nothing of the data would be measured as it is.
+    """
+    lengths = run.cut_lengths
+    if not lengths:
+        return
+    what = (
+        f"{len(lengths)} of {run.n_responses} responses are cut at model.max_length={max_length} "
+        "and lose their end, where the answer stands"
+    )
+    if len(lengths) == run.n_responses and len(lengths) > 1:
+        raise DataError(
+            f"{what}: model.max_length={min(lengths)} holds the shortest of them, and "
+            f"model.max_length={max(lengths)} all"
+        )
+    if shown:
+        _say([f"{what} (model.max_length={max(lengths)} holds all)"])
 
 
 def _model(config: Config, paths: PointPaths, show_progress: bool) -> LoadedModel:

@@ -53,6 +53,8 @@ class EncodedSample:
     """Index of the first response token (>= 1: position 0 has no prediction)."""
     truncated: bool
     """Whether response tokens were cut off at `model.max_length`."""
+    n_tokens_uncut: int = 0
+    """What `model.max_length` would have to be for the whole response."""
 
     @property
     def n_response_tokens(self) -> int:

@@ -82,6 +82,17 @@ class Run:
         """Units of this share, those that cannot run too."""
         return len(self.rejected) + sum(map(len, self.batches))
 
+    @property
+    def cut_lengths(self) -> list[int]:
+        """Tokens that each response of the point that is cut would need."""
+        rows = [row for unit in self._units for row in unit.rows]
+        return [row.n_tokens_uncut for row in rows if row.truncated]
+
+    @property
+    def n_responses(self) -> int:
+        """Responses of the point that can run, over all shares."""
+        return sum(len(unit.rows) for unit in self._units)
+
     def n_stored(self, stored_ids: Collection[str]) -> int:
         """How many of this share's units are among these ids."""
         ids = [outcome.sample_id for outcome in self.rejected]

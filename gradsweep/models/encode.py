@@ -71,7 +71,7 @@ def encode(
             sample, SampleStatus.PROMPT_FILLS_MAX_LENGTH, reason, start, truncated=True
         )
     truncated = len(input_ids) > max_length
-    return EncodedSample(sample, input_ids[:max_length], start, truncated)
+    return EncodedSample(sample, input_ids[:max_length], start, truncated, len(input_ids))
 
 
 def _tokens(

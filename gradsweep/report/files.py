@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from gradsweep.analysis import evaluate_claims
+from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import drawings, save_all_figures
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import Measures, compute_measures
@@ -59,7 +60,8 @@ def write_report(
         for metric in in_tables:
             every.append(ready.get(metric) or compute_measures(rows, metric))
             advance()
-        findings = findings_markdown(evaluate_claims(rows, metrics[0]))
+        caveats = [] if stored is None else cut_sentences(stored.samples)
+        findings = findings_markdown(evaluate_claims(rows, metrics[0]), caveats)
         advance()
     written = [folder / "findings.md"]
     write_text(written[0], findings)

@@ -44,16 +44,20 @@ the projections that were measured, ratios as geometric means. *all* averages th
 datasets that could be tested, and speaks of these only."""
 
 
-def findings_markdown(findings: Sequence[Finding]) -> str:
+def findings_markdown(findings: Sequence[Finding], caveats: Sequence[str] = ()) -> str:
     """Write a Markdown page (UTF-8, ends with a newline) of the result of `evaluate_claims`.
 
+    `caveats` are sentences about the samples that every number rests on.
     An overview, then a section for each claim: what it says, its verdict, its statistics over
     all models and datasets, the same by model and dataset, what is missing, and the points used.
     """
     verdicts = claim_verdicts(findings)
     present = {finding.claim for finding in findings}
     claims = [claim for claim in CLAIMS if claim.number in present]
-    parts = ["# Findings", *_overview(claims, verdicts), "## How to read this page", _HOW_TO_READ]
+    parts = ["# Findings", *_overview(claims, verdicts)]
+    if caveats:
+        parts += ["## The samples", "\n".join(f"- {caveat}." for caveat in caveats)]
+    parts += ["## How to read this page", _HOW_TO_READ]
     for claim in claims:
         of_claim = [finding for finding in findings if finding.claim == claim.number]
         parts += _section(claim, of_claim, [v for v in verdicts if v.claim == claim.number])

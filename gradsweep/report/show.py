@@ -13,6 +13,7 @@ from gradsweep.analysis.rows import rows_with_values
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import step_bar
 from gradsweep.report import save_figures, write_report
+from gradsweep.report.cut import cut_sentences
 from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.report.page import report_points
 from gradsweep.report.table import measures_table
@@ -39,6 +40,7 @@ def show_results(
     rows = load_rows(results, point_ids)
     out = _output()
     _show_comparison(out, rows, compute_measures(rows, metric, intervals=False))
+    _show_cut(out, load_samples_table(results, rows["point_id"].unique()))
     folder = SweepPaths(results, name).report / "figures"
     for path in save_figures(rows_with_values(rows, metric), folder, metric):
         out.print(f"figure   {path}", soft_wrap=True)
@@ -65,6 +67,7 @@ def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean"
         _show_comparison(out, rows, measures)
     folder = report_folder(selection, loss)
     stored = report_points(selection, rows)
+    _show_cut(out, stored.samples)
     written = write_report(rows, folder, metrics, track=_progress, stored=stored, computed=computed)
     for line in _listed(written, folder):
         out.print(line, soft_wrap=True)
@@ -97,6 +100,11 @@ def _show_comparison(out: Console, rows: pl.DataFrame, measures: Measures) -> No
     out.print(measures_table(measures))
     if flagged:
         out.print(f"{flagged} rows failed their checksum and are left out of these numbers.")
+
+
+def _show_cut(out: Console, samples: pl.DataFrame) -> None:
+    for sentence in cut_sentences(samples):
+        out.print(f"note: {sentence}", soft_wrap=True)
 
 
 def _show_place(out: Console, results: Path, rows: pl.DataFrame) -> None:

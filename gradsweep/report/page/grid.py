@@ -10,6 +10,7 @@ import polars as pl
 
 from gradsweep.config import cot_reading_key
 from gradsweep.records import SampleStatus
+from gradsweep.report.cut import cut_responses, cut_sentence
 from gradsweep.report.labels import level_label
 from gradsweep.report.page.points import ReportPoint, ReportPoints
 from gradsweep.store import PointState
@@ -66,6 +67,8 @@ def _contents(points: Sequence[ReportPoint]) -> str:
 
 def _troubles(stored: ReportPoints) -> Iterator[tuple[ReportPoint, str]]:
     reasons = _reasons(stored.samples) if any(point.n_bad for point in stored.points) else {}
+    counts = cut_responses(stored.samples).select("point_id", "n_cut", "n_measured")
+    cut = {point_id: numbers for point_id, *numbers in counts.iter_rows()}
     for point in stored.points:
         if point.state is PointState.FAILED:
             yield point, point.note
@@ -74,6 +77,8 @@ def _troubles(stored: ReportPoints) -> Iterator[tuple[ReportPoint, str]]:
         if point.n_bad:
             of_point = "; ".join(reasons.get(point.point_id, []))
             yield point, f"{point.n_bad} of {point.n_stored} samples not measured: {of_point}"
+        if point.point_id in cut:
+            yield point, cut_sentence(*cut[point.point_id])
 
 
 def _reasons(samples: pl.DataFrame) -> dict[str, list[str]]:

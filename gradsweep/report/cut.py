@@ -1,0 +1,38 @@
+"""Responses that were cut at `model.max_length`: their gradients are of a beginning."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from gradsweep.records import POINT_LABELS, SampleStatus
+
+
+def cut_responses(samples: pl.DataFrame) -> pl.DataFrame:
+    """Count them by point: `point_id`, its labels, `n_cut` and `n_measured`; points with any.
+
+    Args:
+        samples: of `load_samples_table`.
+    """
+    labels = [name for name in POINT_LABELS if name in samples.columns]
+    measured = samples.filter(status=SampleStatus.OK.value)
+    counts = measured.group_by("point_id", *labels, maintain_order=True).agg(
+        n_cut=pl.col("truncated").sum(), n_measured=pl.len()
+    )
+    return counts.filter(pl.col("n_cut") > 0)
+
+
+def cut_sentence(n_cut: int, n_measured: int) -> str:
+    """Say what is missing from a point's responses."""
+    return (
+        f"{n_cut} of {n_measured} responses are cut at model.max_length and lose their end, where "
+        "the answer stands"
+    )
+
+
+def cut_sentences(samples: pl.DataFrame) -> list[str]:
+    """Return a sentence for each point with such responses."""
+    sentences = []
+    for line in cut_responses(samples).iter_rows(named=True):
+        name = " · ".join(str(line[label]) for label in POINT_LABELS if line.get(label))
+        sentences.append(f"{name}: {cut_sentence(line['n_cut'], line['n_measured'])}")
+    return sentences
