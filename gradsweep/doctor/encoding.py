@@ -140,7 +140,7 @@ def _covers_response(sample: EncodedSample, tokenizer: PreTrainedTokenizerBase) 
     start = sample.response_start
     masked = _squeezed(str(tokenizer.decode(sample.input_ids[start:])))
     after_first = _squeezed(str(tokenizer.decode(sample.input_ids[start + 1 :])))
-    response = _squeezed(sample.sample.response)
+    response = _squeezed(_as_written(sample.sample.response, tokenizer))
     if sample.sample.same_length_as is not None:
         # Repeated or cut to another length: one of the two is the start of the other.
         longest = max(len(masked), len(response))
@@ -151,6 +151,11 @@ def _covers_response(sample: EncodedSample, tokenizer: PreTrainedTokenizerBase) 
         return True
     # The first token begins inside the prompt: without it, what is left ends the response.
     return masked.endswith(response) and len(after_first) < len(response)
+
+
+def _as_written(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text as this tokenizer writes it back: normalised, and with its unknown characters."""
+    return str(tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]))
 
 
 def _squeezed(text: str) -> str:

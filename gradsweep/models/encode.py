@@ -8,7 +8,7 @@ token belongs to the response as soon as it holds one of the response's characte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradsweep.config import TEMPLATE_DATE, Prompt
 from gradsweep.errors import ModelError
@@ -97,6 +97,7 @@ def token_offsets(
     Raises:
         ModelError: the tokenizer's class has no way to write a character of the text.
     """
+    _keep_blanks_in_offsets(tokenizer)
     try:
         return tokenizer(
             text,
@@ -110,6 +111,20 @@ def token_offsets(
             f"the tokenizer of {tokenizer.name_or_path or 'this model'} "
             f"({type(tokenizer).__name__}) cannot encode {text[:60]!r}: {error}"
         ) from error
+
+
+def _keep_blanks_in_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Let a token's offsets hold the blanks that the token holds.
+
+    Many post-processors of byte-level tokenizers (GPT-2's, Llama 3's) trim them off, and with
+    them the beginning of a response that begins with blanks. Ids do not change.
+    """
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    processor: Any = getattr(backend, "post_processor", None)
+    parts: list[Any] = list(processor) if hasattr(processor, "__getitem__") else [processor]
+    for part in parts:
+        if getattr(part, "trim_offsets", False):
+            part.trim_offsets = False
 
 
 def _same_length_tokens(
