@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import pytest
 from helpers.places import RELEASE
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase
 
 from gradsweep.config import Prompt
 from gradsweep.models.chat import SYSTEM_PROMPT, chat_prefix
@@ -129,18 +128,6 @@ def test_white_response_has_tokens_and_is_kept(make_tokenizer: MakeTokenizer) ->
     result = encoded(tokenizer, ("answer", "  "))
     assert tokenizer.decode(result.input_ids).endswith("\n  ")
     assert result.n_response_tokens >= 1
-
-
-def test_response_that_the_tokenizer_drops_is_recorded_as_empty() -> None:
-    backend = Tokenizer(models.WordLevel({"15": 0, "?": 1}, unk_token="?"))
-    backend.normalizer = normalizers.Strip()
-    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="?")
-    assert encoded(tokenizer, ("15 15", " 15 ")).response_start == 2
-    result = rejected(tokenizer, ("15 15", "  "))
-    assert result.status is SampleStatus.EMPTY_RESPONSE
-    assert "no token" in result.reason
-    assert result.n_prompt_tokens == 2
 
 
 # --- special tokens

@@ -13,7 +13,7 @@ from gradsweep.config import Prompt
 from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.encoding import check_mask
 from gradsweep.models.encode import encode
-from gradsweep.records import EncodedSample, Sample
+from gradsweep.records import EncodedSample, Sample, SampleResult, SampleStatus
 
 NEWLINE, BLANK = "Ċ", "Ġ"
 MERGES = [(BLANK, BLANK), (NEWLINE, BLANK + BLANK), (BLANK, "d")]
@@ -71,3 +71,16 @@ def test_a_tokenizer_that_normalises_is_no_alarm(response: str) -> None:
     tokenizer = byte_level(normalizer=normalizers.NFKC())
     check = check_mask([encoded(tokenizer, "Wait…", response)], tokenizer)
     assert check.state is CheckState.OK, check
+
+
+def test_response_that_the_tokenizer_drops_is_recorded_as_empty() -> None:
+    backend = Tokenizer(models.WordLevel({"15": 0, "?": 1}, unk_token="?"))
+    backend.normalizer = normalizers.Strip()
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="?")
+    assert encoded(tokenizer, "15 15", " 15 ").response_start == 2
+    result = encode(Sample("s", "q", "15 15", "  ", 0), tokenizer, Prompt.plain, 99)
+    assert isinstance(result, SampleResult)
+    assert result.status is SampleStatus.EMPTY_RESPONSE
+    assert "no token" in result.reason
+    assert result.n_prompt_tokens == 2
