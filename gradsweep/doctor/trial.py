@@ -16,14 +16,16 @@ from gradsweep.doctor.gradients import (
     check_projections,
     check_spectra,
 )
+from gradsweep.engine.independence import INDEPENDENT, Independence
 from gradsweep.engine.objectives import make_objective
 from gradsweep.engine.run import Run
+from gradsweep.errors import ModelError
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import coverage, find_projections
-from gradsweep.records import Sample, SampleResult
+from gradsweep.records import Sample, SampleResult, Unit
 from gradsweep.store.frames import rows_frame
 
-TRIAL_UNITS = 2
+INDEPENDENCE = "independence of samples"
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class Trial:
     vocabulary: int
     refusal: str = ""
     """Why the engine refused to give rows, when it did."""
+    independence: Independence = INDEPENDENT
+    """Whether the two samples depended on each other."""
 
 
 def check_trial(config: Config, trial: Trial) -> list[Check]:
@@ -49,10 +53,18 @@ def check_trial(config: Config, trial: Trial) -> list[Check]:
     wanted = config.gradients.projections
     return [
         check_projections(trial.rows, wanted, trial.n_layers, trial.covered),
+        check_independence(trial.independence),
         check_loss(trial.losses, trial.vocabulary),
         check_norms(trial.rows),
         check_spectra(trial.rows),
     ]
+
+
+def check_independence(independence: Independence) -> Check:
+    """Say whether a sample's forward pass depends on others; a run works around it by itself."""
+    alone = independence == INDEPENDENT
+    state = CheckState.OK if alone else CheckState.WARNING
+    return Check(INDEPENDENCE, state, str(independence))
 
 
 def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[Sample]) -> Trial:
@@ -70,14 +82,14 @@ def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[Sample]) -
     sites = find_projections(loaded.model, config.gradients.projections)
     covered = str(coverage(loaded.model, sites))
     objective = make_objective(config.objective)
-    units = objective.units(samples)[:TRIAL_UNITS]
-    tried = [sample for unit in units for sample in unit.samples]
+    tried = _shortest_and_longest(objective.units(samples))
     results: list[SampleResult] = []
-    refusal = ""
+    refusal, independence = "", INDEPENDENT
     try:
         run = Run(loaded, config.model, config.gradients, objective, tried)
         results += [result for batch in run.outcomes() for result in batch]
-    except RuntimeError as error:  # a watched module that the model does not use
+        independence = run.independence
+    except ModelError as error:  # a part without a backward, a watched module that is not used
         refusal = str(error)
     results.sort(key=lambda result: result.index)
     return Trial(
@@ -87,4 +99,14 @@ def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[Sample]) -
         covered=covered,
         vocabulary=int(loaded.model.config.get_text_config().vocab_size),
         refusal=refusal,
+        independence=independence,
     )
+
+
+def _shortest_and_longest(units: Sequence[Unit]) -> list[Sample]:
+    """The samples of two units between whose lengths a model's regime may change."""
+    by_length = sorted(
+        units, key=lambda unit: sum(len(s.prompt) + len(s.response) for s in unit.samples)
+    )
+    tried = {unit.unit_id: unit for unit in (by_length[:1] + by_length[-1:])}
+    return [sample for unit in tried.values() for sample in unit.samples]

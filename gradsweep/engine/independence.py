@@ -53,6 +53,9 @@ class Independence:
         return "a forward pass " + (" and ".join(dependences) or "depends on its own unit alone")
 
 
+INDEPENDENT = Independence()
+
+
 def check_independence(loaded: LoadedModel, units: Sequence[EncodedUnit]) -> Independence:
     """Run the shortest and the longest of these units alone, together, and in two threads.
 
@@ -70,7 +73,7 @@ def check_independence(loaded: LoadedModel, units: Sequence[EncodedUnit]) -> Ind
         for long in (by_length[-1], by_length[len(by_length) // 2]):
             with suppress_out_of_memory():
                 return _Trial(loaded, head, by_length[0], long).result()
-    return Independence()  # what does not fit without a graph is not measured at all
+    return INDEPENDENT  # what does not fit without a graph is not measured at all
 
 
 class _Trial:

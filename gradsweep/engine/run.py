@@ -11,7 +11,7 @@ from typing import Any
 
 from gradsweep.config import Dtype, GradientsConfig, ModelConfig
 from gradsweep.engine.batch import collate, dealt, token_batches
-from gradsweep.engine.independence import Independence, check_independence
+from gradsweep.engine.independence import INDEPENDENT, Independence, check_independence
 from gradsweep.engine.objectives import Objective
 from gradsweep.engine.passes import Engine
 from gradsweep.engine.paths import check_paths
@@ -74,6 +74,8 @@ class Run:
         self.rejected = rejected if shard.index == 0 else []
         """Outcomes of the share's units that cannot run."""
         self._all_batches = batches
+        self.independence = INDEPENDENT
+        """What was found when measuring began; before that, nothing."""
         self.batches = dealt(batches, shard)
         """The units of the share that can, as they run together."""
 
@@ -122,6 +124,7 @@ class Run:
         with suppress_out_of_memory():  # the run itself reports what does not fit
             check_paths(self._loaded, sites, self._objective, self._units)
         independence = self._independence(workers or default_workers(model))
+        self.independence = independence
         if not independence.of_batch:
             batches = [[unit] for batch in batches for unit in batch]
         if not independence.of_threads:
@@ -137,14 +140,14 @@ class Run:
     def _independence(self, workers: int) -> Independence:
         """Of the point's units; where nothing runs beside anything, there is nothing to try."""
         if workers == 1 and all(len(batch) == 1 for batch in self._all_batches):
-            return Independence()
+            return INDEPENDENT
         independence = check_independence(self._loaded, self._units)
         if not independence.of_batch and any(len(unit.rows) > 1 for unit in self._units):
             raise ModelError(
                 f"model={self._model.name}: {independence}, and the units of this objective have "
                 "several rows, none of which would have a gradient of its own"
             )
-        if independence != Independence():
+        if independence != INDEPENDENT:
             log.warning("model=%s: %s", self._model.name, independence)
         return independence
 

@@ -90,6 +90,50 @@ def test_a_layer_without_gradients_is_a_problem(
     assert "Q 1; K 1; V 1; O 1" in line
 
 
+def with_mlp(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
+    """Every model is loaded with the output of one feed-forward part changed."""
+
+    class Changed(torch.nn.Module):
+        def __init__(self, inner: torch.nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return change(self.inner(x))
+
+    def changed(*args: Any) -> LoadedModel:
+        loaded = load_model(*args)
+        layer: Any = loaded.model.get_submodule("model.layers.1")
+        layer.mlp = Changed(layer.mlp)
+        return loaded
+
+    monkeypatch.setattr("gradsweep.models.load.load_model", changed)
+
+
+def test_samples_that_depend_on_each_other_are_a_warning(
+    tiny: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(["doctor", *tiny])
+    assert line_of(capsys.readouterr().out, "independence of samples").startswith("ok")
+    with_mlp(monkeypatch, lambda y: y + y.mean(dim=(0, 1)))
+    main(["doctor", *tiny])
+    line = line_of(capsys.readouterr().out, "independence of samples")
+    assert line.startswith("warning")
+    assert "depends on what else is in its batch" in line
+
+
+def test_a_part_without_a_backward_is_a_problem(
+    tiny: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_mlp(monkeypatch, lambda y: y.detach())
+    assert main(["doctor", *tiny]) == 1
+    line = line_of(capsys.readouterr().out, "projections")
+    assert line.startswith("problem")
+    assert "no gradient passes through model.layers.1.mlp" in line
+
+
 def test_weights_that_are_no_numbers_are_a_problem(
     tiny: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
