@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import inf
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -54,6 +55,10 @@ class Independence:
 
 
 INDEPENDENT = Independence()
+_FOUND: WeakKeyDictionary[torch.nn.Module, dict[tuple[torch.dtype, int, int], Independence]] = (
+    WeakKeyDictionary()
+)
+"""Points of a grid share a loaded model; of the same lengths, they need not be tried again."""
 
 
 def check_independence(loaded: LoadedModel, units: Sequence[EncodedUnit]) -> Independence:
@@ -69,6 +74,14 @@ def check_independence(loaded: LoadedModel, units: Sequence[EncodedUnit]) -> Ind
         ModelError: a unit alone gives something else after another one ran.
     """
     by_length = sorted(units, key=lambda unit: unit.n_tokens)
+    lengths = (loaded.model.dtype, by_length[0].n_tokens, by_length[-1].n_tokens)
+    found = _FOUND.setdefault(loaded.model, {})
+    if lengths not in found:
+        found[lengths] = _tried(loaded, by_length)
+    return found[lengths]
+
+
+def _tried(loaded: LoadedModel, by_length: Sequence[EncodedUnit]) -> Independence:
     with frozen(loaded.model), install_response_head(loaded.model) as head:
         for long in (by_length[-1], by_length[len(by_length) // 2]):
             with suppress_out_of_memory():

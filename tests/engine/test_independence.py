@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -241,13 +242,19 @@ def longrope_folder(tmp_path: Path, make_tokenizer: Callable[..., PreTrainedToke
 
 
 def test_batch_size_changes_no_number_of_a_point(longrope_folder: Path, tmp_path: Path) -> None:
+    """Its samples lie on both sides of the border."""
+    data = tmp_path / "mine.jsonl"
+    lines = [{"prompt": f"{n}+2?", "responses": {"none": "It is. " * n}} for n in (1, 40, 2, 30)]
+    data.write_text("\n".join(map(json.dumps, lines)))
+
     def rows(batch_tokens: int) -> Any:
         config = compose(
             "model=folder",
             f"model.source.path={longrope_folder}",
             "model.max_length=512",
-            "cot=detailed",
-            "n_samples=6",
+            "dataset=jsonl",
+            f"dataset.path={data}",
+            "cot=none",
             "tracking=none",
             f"gradients.batch_tokens={batch_tokens}",
             f"store.root={tmp_path / str(batch_tokens)}",
