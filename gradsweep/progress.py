@@ -23,8 +23,22 @@ LOG_LINE_SECONDS = 15.0
 
 Advance = Callable[[int], None]
 
-console = Console(stderr=True, highlight=False, markup=False)
+
+class _Console(Console):
+    """Asks the stream of the moment for its encoding: where it is not UTF-8, lines are of ASCII."""
+
+    @property
+    def encoding(self) -> str:
+        return (getattr(self.file, "encoding", None) or "utf-8").lower()
+
+
+console = _Console(stderr=True, highlight=False, markup=False)
 """Everything that is not a result goes to stderr, so that stdout can be piped."""
+
+
+def output_console() -> Console:
+    """Make a console for results: stdout, where brackets in paths and values are no markup."""
+    return _Console(highlight=False, markup=False)
 
 
 def step_bar(*, transient: bool = False, disable: bool = False) -> Progress:

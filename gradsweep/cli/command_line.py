@@ -10,6 +10,7 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 
 from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, source_of
+from gradsweep.config.overrides import readable
 from gradsweep.errors import UsageError
 from gradsweep.plan.grid import hydra_settings
 
@@ -40,10 +41,10 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
     parser = _Parser(parents=[get_args_parser()], add_help=False)
     given = parser.parse_intermixed_args(list(args))
     _require_one_command(given)
-    overrides = tuple(given.overrides)
     prints = any(getattr(given, name) for name in PRINTING)
     if not prints:
-        _require_overrides(overrides)
+        _require_overrides(given.overrides)
+    overrides = tuple(readable(given.overrides))
     source = source_of(given)
     multirun = given.multirun or (not prints and _mode_is_multirun(overrides, source))
     return CommandLine(overrides, multirun, source, prints)
@@ -72,6 +73,11 @@ def _require_one_command(given: argparse.Namespace) -> None:
     for name in ("resolve", "package"):
         if getattr(given, name) and not given.cfg:
             raise UsageError(f"{_flag(name)} says how --cfg prints: add --cfg job, hydra or all")
+    if given.cfg == "hydra" and given.resolve:
+        raise UsageError(
+            "--cfg hydra --resolve cannot be shown: Hydra's folders lie in store.root, which "
+            "--cfg hydra leaves out; --cfg all --resolve shows both"
+        )
     if given.experimental_rerun is not None:
         raise UsageError(
             "--experimental-rerun would run a point past its plan; type the point's command "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gradsweep.cli.command_line import CommandLine, read_command_line
 from gradsweep.config.composition import checked
+from gradsweep.config.overrides import quoted
 from gradsweep.jobs.command import GridLauncher, grid_launcher, launched_lines
 from gradsweep.plan import Plan, checked_plan, freeze
 from gradsweep.progress import console, show_error
@@ -53,8 +54,8 @@ def _hydra_arguments(line: CommandLine, plan: Plan) -> list[str]:
     args = [*line.source.flags, *line.overrides]
     if not line.multirun:
         return args
-    name = plan.name.replace("\\", "\\\\").replace("'", "\\'")
-    return ["--multirun", *args, f"sweep='{name}'", f"hydra.sweeper._target_={SWEEPER}"]
+    sweep = f"sweep={quoted(plan.name)}"
+    return ["--multirun", *args, sweep, f"hydra.sweeper._target_={SWEEPER}"]
 
 
 def _hydra(args: Sequence[str]) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from gradsweep.config.named_objects import check_named_object, identity_of
 from gradsweep.config.options import Effect, Science, option
+from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError
 from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
 
@@ -129,8 +130,16 @@ class GradientsConfig(SpectraOptions):
 
 @dataclass
 class StoreConfig:
-    root: str = "results"
+    root: str = option("results", Effect(is_path=True))
     """Folder of all results; points and sweeps lie below it."""
+
+    def __post_init__(self) -> None:
+        if not self.root.strip():
+            raise ConfigError(
+                "store.root is empty: allowed is a folder for the results; store.root=. is the "
+                "current one"
+            )
+        read_typed_paths(self, "store")
 
 
 @dataclass

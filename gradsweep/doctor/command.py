@@ -6,17 +6,18 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from gradsweep.analysis.rows import in_reading_order
 from gradsweep.config.composition import BUILT_IN, ConfigSource, add_source_flags, source_of
+from gradsweep.config.overrides import readable
 from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
 from gradsweep.doctor.show import examination_view, summary_line
 from gradsweep.doctor.texts import Texts
 from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
+from gradsweep.progress import output_console
 from gradsweep.records import AXES
 from gradsweep.store import PointPaths
 from gradsweep.store.points import find_point, point_table
@@ -70,10 +71,11 @@ def _is_override(word: str) -> bool:
 
 def _composed(overrides: Sequence[str], source: ConfigSource) -> list[Examination]:
     from gradsweep.plan import checked_plan
-    from gradsweep.plan.grid import cells
+    from gradsweep.plan.grid import grid_of
 
+    overrides = readable(overrides)
     plan = checked_plan(overrides, True, source)  # a grid of any size, as long as it can be read
-    n_points = len(cells(overrides, source))
+    n_points = len(grid_of(overrides, source).cells)
     if n_points > 1:
         raise ConfigError(f"{_ALLOWED}; {' '.join(overrides)} is a grid of {n_points} points")
     config = plan.points[0].config
@@ -111,7 +113,7 @@ def _titles(results: Path, asked: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _show(found: Sequence[Examination]) -> int:
-    out = Console(highlight=False, markup=False)
+    out = output_console()
     for examination in found:
         out.print(examination_view(examination, every_check=len(found) == 1))
     unchecked = {c.name for one in found for c in one.checks if c.state is CheckState.NOT_CHECKED}

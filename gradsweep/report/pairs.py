@@ -15,6 +15,7 @@ from gradsweep.analysis.contrast import Contrast, contrast, pair_of
 from gradsweep.analysis.pairs import paired_points
 from gradsweep.analysis.rows import in_reading_order, rows_with_values
 from gradsweep.errors import ConfigError, DataError
+from gradsweep.progress import output_console
 from gradsweep.records import AXES, METRICS, POINT_LABELS
 from gradsweep.report.labels import file_stem
 from gradsweep.store import SweepPaths, load_rows
@@ -59,7 +60,7 @@ def compare(args: Sequence[str], description: str) -> int:
             f"{given.first} and {given.second} have no question in common: points pair by the "
             "questions that they measured, so take the same dataset, seed and enough samples"
         )
-    out = Console(highlight=False, markup=False)
+    out = output_console()
     for line in _matching(pairs, len(contrasts) - len(common)):
         out.print(Text(line, style="dim", overflow="fold"))
     _show(out, common)

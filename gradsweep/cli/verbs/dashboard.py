@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from gradsweep.cli.verbs.arguments import add_selection, metric_list, verb_parser
+from gradsweep.progress import output_console
 from gradsweep.records import METRICS
 from gradsweep.store import SweepPaths
 from gradsweep.store.selection import selection
@@ -36,7 +35,7 @@ def run(args: Sequence[str]) -> int:
 
     shown = contents(chosen, given.metric)
     place = place_of(chosen, given.project, given.entity, given.name)
-    console = Console(highlight=False, markup=False)
+    console = output_console()
     if given.dry_run is not None:
         from gradsweep.tracking.wandb.dashboard.spec import write_specs
 

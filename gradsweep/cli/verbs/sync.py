@@ -11,7 +11,7 @@ from rich.console import Console
 from gradsweep.cli.verbs.arguments import add_selection, verb_parser
 from gradsweep.errors import GradsweepError, TrackingError
 from gradsweep.progress import console as progress_console
-from gradsweep.progress import step_bar
+from gradsweep.progress import output_console, step_bar
 from gradsweep.store import PointPaths
 from gradsweep.store.lease import hold_lease
 from gradsweep.store.points import find_point, point_table
@@ -33,7 +33,7 @@ def run(args: Sequence[str]) -> int:
     """
     given = _parser().parse_args(args)
     chosen = selection(given.words)
-    console = Console(highlight=False, markup=False)
+    console = output_console()
     with environment_defaults(DEFAULTS):  # before the client reads its settings
         _require_server()
     with (
