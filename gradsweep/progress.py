@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -18,6 +20,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+NARROWEST = 20
+"""Columns of a terminal; fewer in COLUMNS are a mistake, and nothing could be read in them."""
 LOG_LINE_SECONDS = 15.0
 """Pause between progress lines where there is no terminal (a SLURM log, CI)."""
 
@@ -26,6 +30,12 @@ Advance = Callable[[int], None]
 
 class _Console(Console):
     """Asks the stream of the moment for its encoding: where it is not UTF-8, lines are of ASCII."""
+
+    def __init__(self, **options: Any) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        if columns.isdigit() and int(columns) < NARROWEST:
+            options["width"] = 80
+        super().__init__(**options)
 
     @property
     def encoding(self) -> str:

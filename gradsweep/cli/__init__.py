@@ -50,6 +50,11 @@ def _run(args: list[str]) -> int:
     except GradsweepError as error:
         show_error(str(error))
         return 2 if isinstance(error, UsageError) else 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        show_error(f"{error.filename}: {error.strerror}")
+        return 1
     except KeyboardInterrupt:
         console.print("stopped; what is stored is kept: the same command goes on from there")
         return 130

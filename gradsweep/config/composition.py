@@ -68,7 +68,7 @@ def to_config(composed: DictConfig) -> Config:
 def _unknown_fields(node: DictConfig, kind: type[Any], prefix: str) -> Iterator[str]:
     """Fields that only a `+` could add, which Hydra would keep for nobody to read."""
     known = {declared.name for declared in fields(kind)}
-    for name in node:
+    for name in map(str, node):
         if name not in known:
             yield f"{prefix}{name}"
         elif isinstance(child := node._get_node(name), DictConfig):
@@ -127,7 +127,7 @@ def source_of(flags: argparse.Namespace) -> ConfigSource:
 
 
 def _folder(flag: str, given: str) -> Path:
-    folder = Path(given).expanduser().absolute()
+    folder = Path(typed_path(given, flag)).absolute()
     if not folder.is_dir():
         raise ConfigError(
             f"{flag}={given} is not a folder; allowed is a folder of your own YAML, laid out as "

@@ -138,5 +138,5 @@ def _texts(kind: Any, prefix: str) -> Iterator[str]:
         hint = hints[declared.name]
         if is_dataclass(hint):
             yield from _texts(hint, f"{prefix}{declared.name}.")
-        elif hint is str or str in get_args(hint) and type(None) in get_args(hint):
+        elif hint is str or set(get_args(hint)) == {str, type(None)}:
             yield f"{prefix}{declared.name}"

@@ -11,6 +11,7 @@ from rich.text import Text
 from gradsweep.analysis.rows import in_reading_order
 from gradsweep.config.composition import BUILT_IN, ConfigSource, add_source_flags, source_of
 from gradsweep.config.overrides import readable
+from gradsweep.config.typed_paths import typed_place
 from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
 from gradsweep.doctor.show import examination_view, summary_line
@@ -20,6 +21,7 @@ from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console
 from gradsweep.records import AXES
 from gradsweep.store import PointPaths
+from gradsweep.store.place import is_results_folder
 from gradsweep.store.points import find_point, point_table
 from gradsweep.store.variants import with_model_labels
 
@@ -66,7 +68,8 @@ def doctor(args: Sequence[str], description: str) -> int:
 
 
 def _is_override(word: str) -> bool:
-    return "=" in word or word.startswith(("+", "~"))
+    named = "=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word)
+    return named and not is_results_folder(word)
 
 
 def _composed(overrides: Sequence[str], source: ConfigSource) -> list[Examination]:
@@ -84,11 +87,11 @@ def _composed(overrides: Sequence[str], source: ConfigSource) -> list[Examinatio
 
 
 def _stored(words: Sequence[str], load: bool) -> list[Examination]:
-    folders = [word for word in words if Path(word).is_dir()]
+    folders = [word for word in words if typed_place(word).is_dir()]
     names = [word for word in words if word not in folders]
     if len(folders) > 1 or len(names) > 1:
         raise ConfigError(f"{_ALLOWED}: one at a time; got {' '.join(words)}")
-    results = Path(folders[0]) if folders else Path("results")
+    results = typed_place(folders[0]) if folders else Path("results")
     if not names and load:
         raise ConfigError("doctor --load takes the id of one stored point")
     asked = find_point(results, names[0]).point_id if names else None

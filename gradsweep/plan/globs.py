@@ -23,40 +23,39 @@ def spelled_out(overrides: Sequence[str], source: ConfigSource) -> tuple[list[st
     Raises:
         ConfigError: nothing is left, or it is no config group.
     """
-    parsed = [override_of(text) for text in overrides]
-    if not any(isinstance(override.value(), Glob) for override in parsed):
+    parsed = [(text, override_of(text)) for text in overrides]
+    if not any(isinstance(override.value(), Glob) for _, override in parsed):
         return list(overrides), []
-    plain = [override.input_line for override in parsed if not override.is_sweep_override()]
-    left_out: dict[str, str] = {}
+    plain = [text for text, override in parsed if not override.is_sweep_override()]
+    left_out: list[str] = []
     written = []
-    for override in parsed:
+    for text, override in parsed:
         if not isinstance(override.value(), Glob):
-            written.append(override.input_line)
+            written.append(text)
             continue
         name = override.get_key_element()
-        there = _options(override, source)
-        lacking = {option: _lacks([*plain, f"{name}={option}"], source) for option in there}
-        left_out |= {f"{name}={option}": lack for option, lack in lacking.items() if lack}
-        kept = [option for option, lack in lacking.items() if not lack]
+        meant = [f"{name}={option}" for option in _options(text, override, source)]
+        lacking = {each: _lacks([*plain, each], source) for each in meant}
+        left_out += [f"{each}: {lack}" for each, lack in lacking.items() if lack]
+        kept = [each.partition("=")[2] for each, lack in lacking.items() if not lack]
         if not kept:
-            reasons = "; ".join(lack for lack in lacking.values() if lack)
-            raise ConfigError(f"{override.input_line}: no option can run like this: {reasons}")
+            raise ConfigError(f"{text}: none of these can run: {'; '.join(left_out)}")
         written.append(f"{name}={','.join(kept)}")
-    return written, [f"{option}: {lack}" for option, lack in left_out.items()]
+    return written, left_out
 
 
-def _options(override: Override, source: ConfigSource) -> list[str]:
+def _options(text: str, override: Override, source: ConfigSource) -> list[str]:
     group, pattern = override.get_key_element().lstrip("+"), override.value()
     assert isinstance(pattern, Glob)
     there = options_like(group, pattern, source)
     every = options_like(group, Glob(["*"]), source)
     if not every:
         raise ConfigError(
-            f"{override.input_line}: glob chooses among the options of {', '.join(AXIS_GROUPS)} "
+            f"{text}: glob chooses among the options of {', '.join(AXIS_GROUPS)} "
             "and other config groups; give the values themselves"
         )
     if not there:
-        raise ConfigError(f"{override.input_line} is none of {', '.join(every)}")
+        raise ConfigError(f"{text} is none of {', '.join(every)}")
     return there
 
 

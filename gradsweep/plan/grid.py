@@ -54,7 +54,7 @@ def grid_of(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> Grid:
                 f"{override.input_line}: a grid has values that can be counted; allowed are a,b,c, "
                 "choice(a,b,c), range(0,3) and glob(*)"
             )
-    deleted = [override.input_line for override in parsed if override.is_delete()]
+    deleted = [text for text, o in zip(spelled, parsed, strict=True) if o.is_delete()]
     spanned = [override for override in parsed if not override.is_delete()]
     cells = BasicSweeper.split_arguments(spanned, max_batch_size=None)[0]
     return Grid([[*cell, *deleted] for cell in cells], tuple(left_out))

@@ -28,8 +28,10 @@ def show_results(
     point_ids: Collection[str] | None,
     name: str,
     metric: str = "nuclear_norm",
+    *,
+    figures: bool = True,
 ) -> None:
-    """Print the comparison of these points (all when None) and where its figures are.
+    """Print the comparison of these points (all when None); draw `figures` and say where they are.
 
     Raises:
         ConfigError: `metric` has no value in these points.
@@ -40,7 +42,8 @@ def show_results(
     out = output_console()
     _show_comparison(out, rows, compute_measures(rows, metric, intervals=False))
     folder = SweepPaths(results, name).report / "figures"
-    for path in save_figures(rows_with_values(rows, metric), folder, metric):
+    drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
+    for path in drawn:
         out.print(f"figure   {path}", soft_wrap=True)
     _show_place(out, results, rows)
 
