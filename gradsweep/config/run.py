@@ -20,6 +20,10 @@ NO_TRACKER = "none"
 """`tracking.kind` of points that are only stored."""
 
 
+_NOT_IN_A_PROJECT, _LONGEST_PROJECT = "/\\#?%:", 128
+"""What W&B refuses in the name of a project."""
+
+
 class Solver(Enum):
     """`auto` routes every matrix by min(T, m, n); the others force one route."""
 
@@ -147,16 +151,32 @@ class TrackingConfig:
     kind: str = NO_TRACKER
     """`none`, or the name of a folder of gradsweep/tracking."""
     project: str = "gradsweep"
+    """W&B's project; WANDB_PROJECT where it is not given."""
     entity: Optional[str] = None
+    """User or team; WANDB_ENTITY where it is not given, else the API key's own."""
     mode: WandbMode = WandbMode.auto
     samples: bool = True
     """A history row per sample, live; false leaves curves, summary, table and rows at the end."""
 
     def __post_init__(self) -> None:
+        self.project = self.project or TrackingConfig.project
+        self.entity = self.entity or None
+        if self.kind != NO_TRACKER:
+            check_project(self.project, "tracking.project (or WANDB_PROJECT)")
         if self.kind not in tracker_kinds():
             raise ConfigError(
                 f"tracking.kind={self.kind}: allowed are {', '.join(tracker_kinds())}"
             )
+
+
+def check_project(project: str | None, field_name: str) -> None:
+    """Raise ConfigError where W&B would refuse the name when the first point is opened."""
+    refused = sorted(set(project or "") & set(_NOT_IN_A_PROJECT))
+    if refused or len(project or "") > _LONGEST_PROJECT:
+        raise ConfigError(
+            f"{field_name}={project!r}: allowed are at most {_LONGEST_PROJECT} characters, none of "
+            f"them {' '.join(_NOT_IN_A_PROJECT)}"
+        )
 
 
 def tracker_kinds() -> list[str]:

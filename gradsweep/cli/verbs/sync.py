@@ -9,6 +9,7 @@ from contextlib import suppress
 from rich.console import Console
 
 from gradsweep.cli.verbs.arguments import add_selection, verb_parser
+from gradsweep.config.run import check_project
 from gradsweep.errors import GradsweepError, TrackingError
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
@@ -17,7 +18,6 @@ from gradsweep.store.lease import hold_lease
 from gradsweep.store.points import find_point, point_table
 from gradsweep.store.selection import Selection, selection
 from gradsweep.tracking.wandb.follow import follow
-from gradsweep.tracking.wandb.run import DEFAULTS, environment_defaults
 from gradsweep.tracking.wandb.sync import Outcome, Uploader, outcome
 
 GIVE_UP_AFTER = 3
@@ -33,9 +33,9 @@ def run(args: Sequence[str]) -> int:
     """
     given = _parser().parse_args(args)
     chosen = selection(given.words)
+    check_project(given.project, "--project")
     console = output_console()
-    with environment_defaults(DEFAULTS):  # before the client reads its settings
-        _require_server()
+    _require_server()
     with (
         hold_lease(chosen.results / "wandb" / "SYNC"),
         Uploader(chosen.results.resolve(), given.project, given.entity) as uploader,

@@ -32,7 +32,7 @@ from gradsweep.tracking.tracker import THREAD_PREFIX
 from gradsweep.tracking.wandb import mode as wandb_mode
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.pair_difference import difference
-from gradsweep.tracking.wandb.run import DEFAULTS, PointRun, environment_defaults
+from gradsweep.tracking.wandb.run import PointRun
 
 ABANDONED_SECONDS = 1.0
 """How soon a thread sees that the process ends without having ended its point."""
@@ -132,7 +132,7 @@ class WandbTracker:
 
     def _choose_mode(self, configured: WandbMode) -> wandb_mode.Mode:
         mode = wandb_mode.Mode("disabled", "its settings cannot be used")
-        with self._reported("reading its settings"), environment_defaults(DEFAULTS):
+        with self._reported("reading its settings"):
             mode = wandb_mode.choose_mode(configured)
         return mode
 

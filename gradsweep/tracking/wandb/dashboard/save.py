@@ -122,14 +122,11 @@ def _save_report(
 
 def _require_server() -> str:
     """Address of the server; no request is tried where none can succeed."""
-    wandb.setup(settings=wandb.Settings(silent=True))  # what was saved is told by our own lines
-    try:
-        mode = choose_mode(WandbMode.auto)
-    except ValueError as error:
-        raise TrackingError(f"{error}; {REMEDY}") from error
+    mode = choose_mode(WandbMode.auto)
     if mode.name != "online":
         raise TrackingError(f"a dashboard is saved on a W&B server: {mode.reason}. {REMEDY}")
-    return str(wandb.setup().settings.base_url)
+    # What was saved is told by our own lines.
+    return str(wandb.setup(settings=wandb.Settings(silent=True)).settings.base_url)
 
 
 @contextmanager
