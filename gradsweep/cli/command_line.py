@@ -27,8 +27,8 @@ class CommandLine:
     overrides: tuple[str, ...]
     multirun: bool
     source: ConfigSource
-    prints: bool
-    """Whether Hydra prints something of its own instead of running points."""
+    prints: tuple[str, ...] | None
+    """All arguments, where Hydra prints something of its own instead of running points."""
 
 
 def read_command_line(args: Sequence[str]) -> CommandLine:
@@ -44,16 +44,20 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
     prints = any(getattr(given, name) for name in PRINTING)
     if not prints:
         _require_overrides(given.overrides)
-    overrides = tuple(readable(given.overrides))
+    overrides = readable(given.overrides)
     source = source_of(given)
-    multirun = given.multirun or (not prints and _mode_is_multirun(overrides, source))
-    return CommandLine(overrides, multirun, source, prints)
+    if prints:
+        read = dict(zip(given.overrides, overrides, strict=True))
+        words = tuple(read.get(word, word) for word in args)
+        return CommandLine(tuple(overrides), given.multirun, source, words)
+    multirun = given.multirun or _mode_is_multirun(overrides, source)
+    return CommandLine(tuple(overrides), multirun, source, None)
 
 
 def read_points(args: Sequence[str], verb: str) -> CommandLine:
     """Read the arguments of a verb that takes those of a run; raises as `read_command_line`."""
     line = read_command_line(args)
-    if line.prints:
+    if line.prints is not None:
         raise UsageError(f"{verb} takes no flags that make Hydra print: leave out the word {verb}")
     return line
 

@@ -33,8 +33,8 @@ def run(args: Sequence[str]) -> int:
         StoreError: there are points to run, and store.root cannot be written.
     """
     line = read_command_line(args)
-    if line.prints:
-        return checked(lambda: _hydra(args))
+    if (words := line.prints) is not None:
+        return checked(lambda: _hydra(words))
     launcher = checked(lambda: grid_launcher(line.overrides, line.multirun, line.source))
     plan = checked_plan(line.overrides, line.multirun, line.source)
     try:
