@@ -74,11 +74,11 @@ def _is_override(word: str) -> bool:
 
 def _composed(overrides: Sequence[str], source: ConfigSource) -> list[Examination]:
     from gradsweep.plan import checked_plan
-    from gradsweep.plan.grid import grid_of
+    from gradsweep.plan.grid import cells
 
     overrides = readable(overrides)
     plan = checked_plan(overrides, True, source)  # a grid of any size, as long as it can be read
-    n_points = len(grid_of(overrides, source).cells)
+    n_points = len(cells(overrides, source))
     if n_points > 1:
         raise ConfigError(f"{_ALLOWED}; {' '.join(overrides)} is a grid of {n_points} points")
     config = plan.points[0].config

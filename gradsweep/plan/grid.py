@@ -30,6 +30,11 @@ class Grid:
     """Why options that a `glob(…)` means are in none of them."""
 
 
+def cells(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> list[Cell]:
+    """The cells of `grid_of`; raises as it does."""
+    return grid_of(overrides, source).cells
+
+
 def grid_of(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> Grid:
     """Read the grid of a command line.
 
@@ -56,8 +61,8 @@ def grid_of(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> Grid:
             )
     deleted = [text for text, o in zip(spelled, parsed, strict=True) if o.is_delete()]
     spanned = [override for override in parsed if not override.is_delete()]
-    cells = BasicSweeper.split_arguments(spanned, max_batch_size=None)[0]
-    return Grid([[*cell, *deleted] for cell in cells], tuple(left_out))
+    combined = BasicSweeper.split_arguments(spanned, max_batch_size=None)[0]
+    return Grid([[*cell, *deleted] for cell in combined], tuple(left_out))
 
 
 def _require_one_experiment(overrides: Sequence[str]) -> None:

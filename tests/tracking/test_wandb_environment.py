@@ -13,11 +13,11 @@ from wandb_receiver import Receiver
 
 from gradsweep import compose
 from gradsweep.config import Config, WandbMode
-from gradsweep.errors import ConfigError
+from gradsweep.errors import ConfigError, TrackingError
 from gradsweep.records import SampleResult
 from gradsweep.tracking import make_tracker
 from gradsweep.tracking.wandb.environment import DEFAULTS, SET_ASIDE
-from gradsweep.tracking.wandb.mode import MODE_VARIABLE, OFF_VARIABLE, choose_mode
+from gradsweep.tracking.wandb.mode import MODE_VARIABLE, OFF_VARIABLE, choose_mode, upload_mode
 from gradsweep.tracking.wandb.run_log import segments
 
 KEY = "1234567890abcdef1234567890abcdef12345678"
@@ -55,9 +55,7 @@ def test_wandbs_other_modes_are_understood(
 @pytest.mark.parametrize(
     ("variables", "mode", "reason"),
     [
-        ({"WANDB_MODE": "onlin"}, "offline", "WANDB_MODE=onlin is none of online, run, shared"),
         ({"WANDB_DISABLED": "true"}, "disabled", "WANDB_DISABLED=true"),
-        ({"WANDB_BASE_URL": "nonsense"}, "disabled", "base_url .* valid URL.*sync --rebuild"),
         ({"WANDB_RUN_ID": ""}, "offline", "no API key"),
         (
             {"WANDB_API_KEY": KEY, "HTTPS_PROXY": "proxy:abc", "WANDB_BASE_URL": "https://w.test"},
@@ -74,6 +72,27 @@ def test_what_cannot_be_used_is_said_and_ends_nothing(
     chosen = choose_mode(WandbMode.auto)
     assert chosen.name == mode
     assert re.search(reason, chosen.reason)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("WANDB_MODE", "onlin"), ("WANDB_BASE_URL", "nonsense")]
+)
+def test_settings_that_cannot_be_used_are_said_once_for_all_points(
+    variable: str,
+    value: str,
+    make_config: Callable[..., Config],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    for point in ("point123", "point456"):
+        tracker = make_tracker(make_config(WandbMode.auto), point, "a-sweep", {})
+        assert tracker.description == "W&B is off (its settings cannot be used)"
+    (record,) = [r for r in caplog.records if r.name.startswith("gradsweep")]
+    assert value in record.message
+    assert f"sync {make_config().results} --rebuild" in record.message
+    with pytest.raises(TrackingError, match=value):
+        upload_mode()
 
 
 @pytest.mark.parametrize("online", [False, True])

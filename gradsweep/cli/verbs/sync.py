@@ -115,10 +115,9 @@ def _point_ids(chosen: Selection) -> list[str] | None:
 
 def _require_server() -> None:
     """Raises TrackingError where there is no key or no route to the server."""
-    from gradsweep.config import WandbMode
-    from gradsweep.tracking.wandb.mode import choose_mode
+    from gradsweep.tracking.wandb.mode import upload_mode
 
-    mode = choose_mode(WandbMode.auto)
+    mode = upload_mode()
     if mode.name != "online":
         raise TrackingError(f"nothing can be uploaded: {mode.reason}")
 

@@ -18,6 +18,7 @@ import wandb
 from wandb.sdk.lib import wbauth
 
 from gradsweep.config import WandbMode
+from gradsweep.errors import TrackingError
 from gradsweep.tracking.wandb.environment import client_environment, given
 
 CONNECT_SECONDS = 1.0
@@ -29,11 +30,11 @@ AGAIN_SECONDS = 300.0
 MODE_VARIABLE, OFF_VARIABLE = "WANDB_MODE", "WANDB_DISABLED"
 MODES = {
     "online": "online",
+    "offline": "offline",
+    "disabled": "disabled",
     "run": "online",
     "shared": "online",
-    "offline": "offline",
     "dryrun": "offline",
-    "disabled": "disabled",
 }
 """W&B's modes -> ours. `shared` is for several writers of one run, and a point has one."""
 
@@ -49,21 +50,16 @@ def choose_mode(configured: WandbMode) -> Mode:
 
     `auto` also needs a route: offline where the host does not accept a connection in
     `CONNECT_SECONDS`. An explicit `online` skips that check, for networks it cannot judge.
-    Whatever cannot be used as it is set keeps the run offline, or off, and is the reason.
+
+    Raises:
+        ValueError: `WANDB_MODE` is not one of `MODES`; and what the client raises of settings that
+            it cannot use, whose classes share no other base than `Exception`.
     """
     wish, origin = _wish(configured)
     if wish == "disabled":
         return Mode("disabled", origin)
-    try:
-        with client_environment():
-            base_url = str(wandb.setup().settings.base_url)
-    except Exception as error:  # pydantic's, and the client's own, share no other base
-        reason = " ".join(str(error).split())
-        return Mode(
-            "disabled",
-            f"its settings cannot be used: {reason}; mend them, and `python -m gradsweep sync "
-            "--rebuild` uploads what is stored",
-        )
+    with client_environment():
+        base_url = str(wandb.setup().settings.base_url)
     if wish == "offline":
         return Mode("offline", origin)
     if missing := _missing_key(base_url):
@@ -90,7 +86,16 @@ def _wish(configured: WandbMode) -> tuple[str, str]:
     origin = f"{MODE_VARIABLE}={variable}"
     if wish := MODES.get(variable.lower()):
         return wish, origin
-    return "offline", f"{origin} is none of {', '.join(MODES)}"
+    raise ValueError(f"{origin} is not one of {', '.join(MODES)}")
+
+
+def upload_mode() -> Mode:
+    """The mode of what uploads at once; raises TrackingError where settings cannot be used."""
+    try:
+        return choose_mode(WandbMode.auto)
+    except Exception as error:  # the client's classes share no other base
+        reason = " ".join(str(error).split())
+        raise TrackingError(f"W&B's settings cannot be used: {reason}") from error
 
 
 def require_route(base_url: str) -> None:
