@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -18,13 +20,35 @@ from rich.progress import (
 )
 from rich.text import Text
 
+NARROWEST = 20
+"""Columns of a terminal; fewer in COLUMNS are a mistake, and nothing could be read in them."""
 LOG_LINE_SECONDS = 15.0
 """Pause between progress lines where there is no terminal (a SLURM log, CI)."""
 
 Advance = Callable[[int], None]
 
-console = Console(stderr=True, highlight=False, markup=False)
+
+class _Console(Console):
+    """Asks the stream of the moment for its encoding: where it is not UTF-8, lines are of ASCII."""
+
+    def __init__(self, **options: Any) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        if columns.isdigit() and int(columns) < NARROWEST:
+            options["width"] = 80
+        super().__init__(**options)
+
+    @property
+    def encoding(self) -> str:
+        return (getattr(self.file, "encoding", None) or "utf-8").lower()
+
+
+console = _Console(stderr=True, highlight=False, markup=False)
 """Everything that is not a result goes to stderr, so that stdout can be piped."""
+
+
+def output_console() -> Console:
+    """Make a console for results: stdout, where brackets in paths and values are no markup."""
+    return _Console(highlight=False, markup=False)
 
 
 def step_bar(*, transient: bool = False, disable: bool = False) -> Progress:

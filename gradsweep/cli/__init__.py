@@ -7,17 +7,30 @@ from collections.abc import Sequence
 
 from gradsweep import __version__
 from gradsweep.cli.help import help_text
+from gradsweep.cli.streams import Streams
 
 HELP_FLAGS = {"-h", "--help"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run `argv` (the process's own arguments when None) and return the exit status.
+    """Run `argv` and return the exit status.
+
+    Without `argv` the arguments are those of the process, and its output may be closed, full or a
+    pipe that nobody reads any more: everything is done all the same.
 
     0: everything asked for is done. 1: something failed, and the last lines say what.
     2: the command line itself is wrong. 130: interrupted; stored samples are kept.
     """
-    args = list(sys.argv[1:] if argv is None else argv)
+    if argv is not None:
+        return _run(list(argv))
+    streams = Streams()
+    status = _run(sys.argv[1:])
+    if fault := streams.fault():
+        sys.stderr.write(f"error: standard output is cut ({fault}); files are written whole\n")
+    return status or int(bool(fault))
+
+
+def _run(args: list[str]) -> int:
     if args[:1] == ["help"] or (HELP_FLAGS & set(args) and not _is_verb(args[0])):
         print(help_text())
         return 0
@@ -37,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except GradsweepError as error:
         show_error(str(error))
         return 2 if isinstance(error, UsageError) else 1
+    except OSError as error:
+        if error.filename is None:
+            raise
+        show_error(f"{error.filename}: {error.strerror}")
+        return 1
     except KeyboardInterrupt:
         console.print("stopped; what is stored is kept: the same command goes on from there")
         return 130

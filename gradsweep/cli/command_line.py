@@ -10,6 +10,7 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 
 from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, source_of
+from gradsweep.config.overrides import readable
 from gradsweep.errors import UsageError
 from gradsweep.plan.grid import hydra_settings
 
@@ -26,8 +27,8 @@ class CommandLine:
     overrides: tuple[str, ...]
     multirun: bool
     source: ConfigSource
-    prints: bool
-    """Whether Hydra prints something of its own instead of running points."""
+    prints: tuple[str, ...] | None
+    """All arguments, where Hydra prints something of its own instead of running points."""
 
 
 def read_command_line(args: Sequence[str]) -> CommandLine:
@@ -40,19 +41,23 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
     parser = _Parser(parents=[get_args_parser()], add_help=False)
     given = parser.parse_intermixed_args(list(args))
     _require_one_command(given)
-    overrides = tuple(given.overrides)
     prints = any(getattr(given, name) for name in PRINTING)
     if not prints:
-        _require_overrides(overrides)
+        _require_overrides(given.overrides)
+    overrides = readable(given.overrides)
     source = source_of(given)
-    multirun = given.multirun or (not prints and _mode_is_multirun(overrides, source))
-    return CommandLine(overrides, multirun, source, prints)
+    if prints:
+        read = dict(zip(given.overrides, overrides, strict=True))
+        words = tuple(read.get(word, word) for word in args)
+        return CommandLine(tuple(overrides), given.multirun, source, words)
+    multirun = given.multirun or _mode_is_multirun(overrides, source)
+    return CommandLine(tuple(overrides), multirun, source, None)
 
 
 def read_points(args: Sequence[str], verb: str) -> CommandLine:
     """Read the arguments of a verb that takes those of a run; raises as `read_command_line`."""
     line = read_command_line(args)
-    if line.prints:
+    if line.prints is not None:
         raise UsageError(f"{verb} takes no flags that make Hydra print: leave out the word {verb}")
     return line
 
@@ -72,6 +77,11 @@ def _require_one_command(given: argparse.Namespace) -> None:
     for name in ("resolve", "package"):
         if getattr(given, name) and not given.cfg:
             raise UsageError(f"{_flag(name)} says how --cfg prints: add --cfg job, hydra or all")
+    if given.cfg == "hydra" and given.resolve:
+        raise UsageError(
+            "--cfg hydra --resolve cannot be shown: Hydra's folders lie in store.root, which "
+            "--cfg hydra leaves out; --cfg all --resolve shows both"
+        )
     if given.experimental_rerun is not None:
         raise UsageError(
             "--experimental-rerun would run a point past its plan; type the point's command "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -27,7 +29,9 @@ def main(composed: DictConfig) -> str:
     In a multirun a point's failure is printed and left in its FAILED.json, and the next
     point goes on; the command's exit status and summary come from the files.
     """
-    multirun = HydraConfig.get().mode is RunMode.MULTIRUN
+    hydra_config = HydraConfig.get()
+    multirun = hydra_config.mode is RunMode.MULTIRUN
+    os.chdir(hydra_config.runtime.cwd)  # which hydra.job.chdir left: paths are meant from there
     try:
         run_point(to_config(composed))
     except GradsweepError as error:

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from gradsweep.cli.command_line import CommandLine, read_command_line
 from gradsweep.config.composition import checked
+from gradsweep.config.overrides import quoted
+from gradsweep.errors import StoreError
 from gradsweep.jobs.command import GridLauncher, grid_launcher, launched_lines
 from gradsweep.plan import Plan, checked_plan, freeze
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, point_state
+from gradsweep.store.place import require_writable
 from gradsweep.store.read import read_manifest
 from gradsweep.tracking import uploads_left
 
@@ -27,12 +30,20 @@ def run(args: Sequence[str]) -> int:
     Raises:
         UsageError: the command line cannot be read.
         ConfigError, DataError: what no point could run with.
+        StoreError: there are points to run, and store.root cannot be written.
     """
     line = read_command_line(args)
-    if line.prints:
-        return checked(lambda: _hydra(args))
+    if (words := line.prints) is not None:
+        return checked(lambda: _hydra(words))
     launcher = checked(lambda: grid_launcher(line.overrides, line.multirun, line.source))
     plan = checked_plan(line.overrides, line.multirun, line.source)
+    try:
+        require_writable(Path(plan.results))
+    except StoreError as error:
+        if plan.count(PointState.DONE) < len(plan.points):
+            raise
+        console.print(f"note: no figures: {error}", soft_wrap=True)
+        return _conclude(plan, None, figures=False)
     sweep = None
     if line.multirun:
         command = ["python", "-m", "gradsweep", *args]
@@ -53,8 +64,8 @@ def _hydra_arguments(line: CommandLine, plan: Plan) -> list[str]:
     args = [*line.source.flags, *line.overrides]
     if not line.multirun:
         return args
-    name = plan.name.replace("\\", "\\\\").replace("'", "\\'")
-    return ["--multirun", *args, f"sweep='{name}'", f"hydra.sweeper._target_={SWEEPER}"]
+    sweep = f"sweep={quoted(plan.name)}"
+    return ["--multirun", *args, sweep, f"hydra.sweeper._target_={SWEEPER}"]
 
 
 def _hydra(args: Sequence[str]) -> int:
@@ -99,7 +110,7 @@ def _others_of_that_name(plan: Plan) -> int:
     return len({point["point_id"] for point in earlier} - {p.point_id for p in plan.points})
 
 
-def _conclude(plan: Plan, sweep: SweepPaths | None) -> int:
+def _conclude(plan: Plan, sweep: SweepPaths | None, figures: bool = True) -> int:
     """Show what is stored now, and say which points are not done and why."""
     from gradsweep.report.show import show_results
 
@@ -112,7 +123,7 @@ def _conclude(plan: Plan, sweep: SweepPaths | None) -> int:
     done = [p.point_id for p in paths if point_state(p) is PointState.DONE]
     if done:
         name = sweep.name if sweep else plan.name
-        show_results(Path(plan.results), done, name)
+        show_results(Path(plan.results), done, name, figures=figures)
     for point, p in unfinished:
         show_error(f"{plan.label(point)}: {_why(p)}", title="not done:")
     return int(bool(unfinished))

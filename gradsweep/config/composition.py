@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,12 +16,15 @@ from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradsweep.config import Config
 from gradsweep.config.files import config_dir
+from gradsweep.config.overrides import readable
+from gradsweep.config.typed_paths import typed_path
 from gradsweep.errors import ConfigError
 
 VERSION_BASE = "1.3"
@@ -31,8 +35,11 @@ Composed = TypeVar("Composed")
 
 
 def register_configs() -> None:
-    """Give Hydra the dataclasses as the schema of `conf/config.yaml`."""
+    """Give Hydra the dataclasses as the schema of `conf/config.yaml`, and what its text uses."""
     ConfigStore.instance().store(name="gradsweep_schema", node=Config)
+    OmegaConf.register_new_resolver(
+        "typed_path", lambda text: typed_path(text, "store.root"), replace=True
+    )
 
 
 def to_config(composed: DictConfig) -> Config:
@@ -43,13 +50,31 @@ def to_config(composed: DictConfig) -> Config:
             `--config-name` that does not build on gradsweep's own.
         ExcludedPointError: the dataset does not have this CoT level.
     """
-    config = OmegaConf.to_object(composed)
-    if not isinstance(config, Config):
+    if OmegaConf.get_type(composed) is not Config:
         raise ConfigError(
             "--config-name: the file is no configuration of gradsweep; its defaults list must "
             "begin with `config`, and end with `_self_`"
         )
+    for name in _unknown_fields(composed, Config, ""):
+        raise ConfigError(
+            f"{name}: there is no such field, and nothing would come of it; "
+            "--cfg job shows all fields"
+        )
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, Config)
     return config
+
+
+def _unknown_fields(node: DictConfig, kind: type[Any], prefix: str) -> Iterator[str]:
+    """Fields that only a `+` could add, which Hydra would keep for nobody to read."""
+    known = {declared.name for declared in fields(kind)}
+    for name in map(str, node):
+        if name not in known:
+            yield f"{prefix}{name}"
+        elif isinstance(child := node._get_node(name), DictConfig):
+            inner = OmegaConf.get_type(child)
+            if inner is not None and is_dataclass(inner):
+                yield from _unknown_fields(child, inner, f"{prefix}{name}.")
 
 
 @dataclass(frozen=True)
@@ -102,7 +127,7 @@ def source_of(flags: argparse.Namespace) -> ConfigSource:
 
 
 def _folder(flag: str, given: str) -> Path:
-    folder = Path(given).expanduser().absolute()
+    folder = Path(typed_path(given, flag)).absolute()
     if not folder.is_dir():
         raise ConfigError(
             f"{flag}={given} is not a folder; allowed is a folder of your own YAML, laid out as "
@@ -119,10 +144,10 @@ def compose(*overrides: str, source: ConfigSource = BUILT_IN) -> Config:
         source: a user's own YAML, as `--config-dir` gives it.
 
     Raises:
-        ConfigError: a value that a cross-field check refuses.
+        ConfigError: an override that cannot be read, or a value that a check refuses.
         hydra.errors.HydraException: an unknown option or field; the message lists what is there.
     """
-    return to_config(compose_raw(overrides, source))
+    return to_config(compose_raw(readable(overrides), source))
 
 
 def compose_raw(
@@ -131,16 +156,36 @@ def compose_raw(
     """Hydra's own result for `overrides`; safe to call inside a running Hydra job.
 
     Raises:
-        ConfigError: the source's folder does not exist.
+        ConfigError: the source's folder does not exist, or Hydra stumbles over these overrides.
         hydra.errors.HydraException: an unknown option, field or config name.
     """
+    with _hydra(source):
+        try:
+            return hydra_compose(source.config_name, overrides=list(overrides), **hydra_options)
+        except (HydraException, OmegaConfBaseException):
+            raise
+        except Exception as error:  # what Hydra has not thought of: ValueError, AttributeError, …
+            raise ConfigError(
+                f"Hydra cannot compose {' '.join(overrides)}: {type(error).__name__}: {error}"
+            ) from error
+
+
+def options_like(group: str, pattern: Glob, source: ConfigSource = BUILT_IN) -> list[str]:
+    """The options of a config group that `glob(…)` means, a user's own among them, by name."""
+    with _hydra(source) as hydra:
+        there = hydra.config_loader.get_group_options(group)
+        return sorted(str(name) for name in pattern.filter(there))
+
+
+@contextmanager
+def _hydra(source: ConfigSource) -> Iterator[Hydra]:
+    """A Hydra that composes from `source`; one that runs already is put aside and comes back."""
     register_configs()
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     version.setbase(VERSION_BASE)
     try:
-        Hydra.create_main_hydra2("gradsweep", _search_path(source))
-        return hydra_compose(source.config_name, overrides=list(overrides), **hydra_options)
+        yield Hydra.create_main_hydra2("gradsweep", _search_path(source))
     finally:
         GlobalHydra.instance().hydra = running
 

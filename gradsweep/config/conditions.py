@@ -9,6 +9,8 @@ from typing import Optional
 from omegaconf import MISSING
 
 from gradsweep.config.cot import CotLevel
+from gradsweep.config.options import Effect, option
+from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError, ExcludedPointError
 
 
@@ -67,15 +69,15 @@ class DatasetConfig:
     """Level -> file below `root`, in the layout of the paper's release (kind=paper)."""
     source: PaperSource = PaperSource.auto
     """Where the files are read from (kind=paper); `hub` takes the original dataset instead."""
-    root: Optional[str] = None
+    root: Optional[str] = option(None, Effect(is_path=True))
     """Local copy of the `data` folder of the paper's release (source=root)."""
     url: Optional[str] = None
     """Address of such a folder (source=url); None is the paper's release at a fixed commit."""
-    hub: Optional[str] = None
+    hub: Optional[str] = option(None, Effect(is_path=True))
     """The original dataset: a Hugging Face id, or a folder with its files (source=hub)."""
     hub_revision: Optional[str] = None
     """Branch, tag or commit of `hub`; None is its default branch."""
-    path: Optional[str] = None
+    path: Optional[str] = option(None, Effect(is_path=True))
     """The user's own .jsonl, or a .json list in the paper's form (kind=jsonl)."""
     size: int = 500
     """Questions that the arithmetic generator makes: the pool of irrelevant sentences."""
@@ -85,6 +87,7 @@ class DatasetConfig:
     """Take a seeded subset; false takes the first samples in file order."""
 
     def __post_init__(self) -> None:
+        read_typed_paths(self, "dataset")
         if self.n_samples < 1:
             raise ConfigError(f"dataset.n_samples must be at least 1, got {self.n_samples}")
         if self.size < 1:

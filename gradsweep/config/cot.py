@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Optional
 
+from gradsweep.config.options import Effect, option
+from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError
 
 
@@ -42,12 +44,13 @@ class CotConfig:
     """First steps of each response that stay before its final answer (kind=partial)."""
     match_length: Optional[CotLevel] = None
     """Repeat or cut each response to as many tokens as the same question's has at this level."""
-    path: Optional[str] = None
+    path: Optional[str] = option(None, Effect(is_path=True))
     """A .jsonl or .json file with {question_id or prompt, response} (kind=custom)."""
     name: str = "custom"
     """What the user's responses are called in tables (kind=custom)."""
 
     def __post_init__(self) -> None:
+        read_typed_paths(self, "cot")
         if self.steps_kept < 0:
             raise ConfigError(f"cot.steps_kept must be 0 or more, got {self.steps_kept}")
         if self.kind is CotKind.partial and self.level is CotLevel.none:

@@ -12,6 +12,8 @@ from typing import Optional
 
 from omegaconf import MISSING
 
+from gradsweep.config.options import Effect, option
+from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError
 
 
@@ -62,7 +64,7 @@ class ModelSource:
     the commit that this stood for, and is measured with no other."""
     gated: bool = False
     """The hub gives `hub_id` only to accounts that accepted its terms: a token is needed."""
-    path: Optional[str] = None
+    path: Optional[str] = option(None, Effect(is_path=True))
     """A folder written by `save_pretrained` (kind=folder) or one GGUF file (kind=gguf). Its content
     counts, and not how it is typed."""
     package: Optional[str] = None
@@ -79,6 +81,7 @@ class ModelSource:
     """Licence terms that a user must see before the weights are used."""
 
     def __post_init__(self) -> None:
+        read_typed_paths(self, "model.source")
         needed = {
             SourceKind.hub: "hub_id",
             SourceKind.folder: "path",
@@ -105,7 +108,7 @@ class ModelSource:
             return f"{self.hub_id}{revision}".replace("/", "--")
         if self.kind is SourceKind.package:
             return str(self.package)
-        path = _without_links(Path(str(self.path)).expanduser())
+        path = _without_links(Path(str(self.path)))
         digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
         return f"{path.name.removesuffix('.gguf')}-{digest}"
 

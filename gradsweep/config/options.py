@@ -37,6 +37,8 @@ class Effect:
     """Whether it makes rows larger on disk."""
     canonical: Callable[[Any], Any] | None = None
     """From a value to what the point id sees: the order of some lists does not count."""
+    is_path: bool = False
+    """Whether it names a file or folder: `~` and `$NAME` in it are read (`config.typed_paths`)."""
 
     @property
     def is_work(self) -> bool:
@@ -64,6 +66,11 @@ def science_of(options: Any) -> dict[str, Any]:
         if effect.science is Science.always
         or (effect.science is Science.when_set and value != _default(declared))
     }
+
+
+def path_fields(options: Any) -> list[str]:
+    """Names of the options that name a file or folder; of a dataclass or an instance of it."""
+    return [f.name for f in fields(options) if f.metadata.get(_KEY, Effect()).is_path]
 
 
 def _declared(options: Any) -> Iterator[tuple[Field[Any], Any, Effect]]:

@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from gradsweep.config.named_objects import check_named_object, identity_of
 from gradsweep.config.options import Effect, Science, option
+from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError
 from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
 
@@ -17,6 +18,10 @@ _ROW_COLUMNS = {f.name for f in fields(SpectrumRow)} | {"sample_id", "question_i
 
 NO_TRACKER = "none"
 """`tracking.kind` of points that are only stored."""
+
+
+_NOT_IN_A_PROJECT, _LONGEST_PROJECT = "/\\#?%:", 128
+"""What W&B refuses in the name of a project."""
 
 
 class Solver(Enum):
@@ -129,8 +134,16 @@ class GradientsConfig(SpectraOptions):
 
 @dataclass
 class StoreConfig:
-    root: str = "results"
+    root: str = option("results", Effect(is_path=True))
     """Folder of all results; points and sweeps lie below it."""
+
+    def __post_init__(self) -> None:
+        if not self.root.strip():
+            raise ConfigError(
+                "store.root is empty: allowed is a folder for the results; store.root=. is the "
+                "current one"
+            )
+        read_typed_paths(self, "store")
 
 
 @dataclass
@@ -138,16 +151,32 @@ class TrackingConfig:
     kind: str = NO_TRACKER
     """`none`, or the name of a folder of gradsweep/tracking."""
     project: str = "gradsweep"
+    """W&B's project; WANDB_PROJECT where it is not given."""
     entity: Optional[str] = None
+    """User or team; WANDB_ENTITY where it is not given, else the API key's own."""
     mode: WandbMode = WandbMode.auto
     samples: bool = True
     """A history row per sample, live; false leaves curves, summary, table and rows at the end."""
 
     def __post_init__(self) -> None:
+        self.project = self.project or TrackingConfig.project
+        self.entity = self.entity or None
+        if self.kind != NO_TRACKER:
+            check_project(self.project, "tracking.project (or WANDB_PROJECT)")
         if self.kind not in tracker_kinds():
             raise ConfigError(
                 f"tracking.kind={self.kind}: allowed are {', '.join(tracker_kinds())}"
             )
+
+
+def check_project(project: str | None, field_name: str) -> None:
+    """Raise ConfigError where W&B would refuse the name when the first point is opened."""
+    refused = sorted(set(project or "") & set(_NOT_IN_A_PROJECT))
+    if refused or len(project or "") > _LONGEST_PROJECT:
+        raise ConfigError(
+            f"{field_name}={project!r}: allowed are at most {_LONGEST_PROJECT} characters, none of "
+            f"them {' '.join(_NOT_IN_A_PROJECT)}"
+        )
 
 
 def tracker_kinds() -> list[str]:

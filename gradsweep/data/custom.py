@@ -31,7 +31,7 @@ def questions_config(config: Config) -> Config:
 
 
 def custom_file(config: Config) -> Path:
-    return Path(str(config.cot.path)).expanduser()
+    return Path(str(config.cot.path))
 
 
 def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:

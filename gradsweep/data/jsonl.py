@@ -30,7 +30,7 @@ def read_jsonl(config: Config) -> Dataset:
 def jsonl_file(config: Config) -> Path:
     """`dataset.path`, once it is known to have a response at `cot.level`. Raises as above."""
     assert config.dataset.path, "checked when the config was made"
-    path = Path(config.dataset.path).expanduser()
+    path = Path(config.dataset.path)
     if path.suffix not in (".jsonl", ".json"):
         raise DataError(
             f"{FIELD}: {path} must end in .jsonl (one record per line) or .json (a list)"

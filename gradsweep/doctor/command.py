@@ -6,19 +6,22 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from gradsweep.analysis.rows import in_reading_order
 from gradsweep.config.composition import BUILT_IN, ConfigSource, add_source_flags, source_of
+from gradsweep.config.overrides import readable
+from gradsweep.config.typed_paths import typed_place
 from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
 from gradsweep.doctor.show import examination_view, summary_line
 from gradsweep.doctor.texts import Texts
 from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
+from gradsweep.progress import output_console
 from gradsweep.records import AXES
 from gradsweep.store import PointPaths
+from gradsweep.store.place import is_results_folder
 from gradsweep.store.points import find_point, point_table
 from gradsweep.store.variants import with_model_labels
 
@@ -65,13 +68,15 @@ def doctor(args: Sequence[str], description: str) -> int:
 
 
 def _is_override(word: str) -> bool:
-    return "=" in word or word.startswith(("+", "~"))
+    named = "=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word)
+    return named and not is_results_folder(word)
 
 
 def _composed(overrides: Sequence[str], source: ConfigSource) -> list[Examination]:
     from gradsweep.plan import checked_plan
     from gradsweep.plan.grid import cells
 
+    overrides = readable(overrides)
     plan = checked_plan(overrides, True, source)  # a grid of any size, as long as it can be read
     n_points = len(cells(overrides, source))
     if n_points > 1:
@@ -82,11 +87,11 @@ def _composed(overrides: Sequence[str], source: ConfigSource) -> list[Examinatio
 
 
 def _stored(words: Sequence[str], load: bool) -> list[Examination]:
-    folders = [word for word in words if Path(word).is_dir()]
+    folders = [word for word in words if typed_place(word).is_dir()]
     names = [word for word in words if word not in folders]
     if len(folders) > 1 or len(names) > 1:
         raise ConfigError(f"{_ALLOWED}: one at a time; got {' '.join(words)}")
-    results = Path(folders[0]) if folders else Path("results")
+    results = typed_place(folders[0]) if folders else Path("results")
     if not names and load:
         raise ConfigError("doctor --load takes the id of one stored point")
     asked = find_point(results, names[0]).point_id if names else None
@@ -111,7 +116,7 @@ def _titles(results: Path, asked: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _show(found: Sequence[Examination]) -> int:
-    out = Console(highlight=False, markup=False)
+    out = output_console()
     for examination in found:
         out.print(examination_view(examination, every_check=len(found) == 1))
     unchecked = {c.name for one in found for c in one.checks if c.state is CheckState.NOT_CHECKED}

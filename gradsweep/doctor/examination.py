@@ -15,6 +15,7 @@ from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.encoding import (
     BOS,
     MASK,
+    SAMPLES,
     check_bos,
     check_mask,
     check_outcomes,
@@ -22,14 +23,30 @@ from gradsweep.doctor.encoding import (
     check_truncation,
     outcomes_of,
 )
-from gradsweep.doctor.gradients import check_loss, check_norms, check_projections, check_spectra
+from gradsweep.doctor.gradients import (
+    LOSS,
+    NORMS,
+    PROJECTIONS,
+    SPECTRA,
+    check_loss,
+    check_norms,
+    check_projections,
+    check_spectra,
+)
 from gradsweep.doctor.responses import IRRELEVANT, LEVELS
 from gradsweep.doctor.siblings import check_siblings
 from gradsweep.doctor.texts import Texts
 from gradsweep.errors import DataError, GradsweepError
 from gradsweep.identity import changes_since, science
 from gradsweep.records import EncodedSample, Sample, SampleStatus
-from gradsweep.store import PointPaths, load_rows, load_samples_table
+from gradsweep.store import (
+    PointPaths,
+    PointState,
+    failure,
+    load_rows,
+    load_samples_table,
+    point_state,
+)
 from gradsweep.store.points import comparable_points
 from gradsweep.store.read import read_config, stored_config
 
@@ -133,6 +150,8 @@ def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) ->
     samples = load_samples_table(paths.results, [paths.point_id])
     rows = load_rows(paths.results, [paths.point_id])
     axes = record["axes"]
+    if samples.is_empty():
+        return Examination(title, tuple(_nothing_stored(paths)))
     stored = comparable_points(paths.results, record["science"])
     return Examination(
         title,
@@ -170,13 +189,7 @@ def _from_config(
     record: dict[str, Any], samples: pl.DataFrame, texts: Texts, load: str
 ) -> list[Check]:
     """Outcomes, encoding and data, as far as files tell."""
-    bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
-    max_length = record["science"]["model"]["max_length"]
-    checks = [
-        check_outcomes(samples["status"].to_list(), bad["reason"].to_list()),
-        check_truncation(int(samples["truncated"].sum()), len(samples), max_length),
-        *(Check(n, CheckState.NOT_CHECKED, "tokens are not stored", load) for n in (BOS, MASK)),
-    ]
+    checks = [*_of_samples(record, samples, load)]
     try:
         config = stored_config(record)
         checks.insert(1, check_prompt(config.model))
@@ -188,15 +201,40 @@ def _from_config(
     return [*checks, texts.irrelevant(config), texts.levels(config)]
 
 
+def _of_samples(record: dict[str, Any], samples: pl.DataFrame, load: str) -> list[Check]:
+    bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
+    max_length = record["science"]["model"]["max_length"]
+    return [
+        check_outcomes(samples["status"].to_list(), bad["reason"].to_list()),
+        check_truncation(int(samples["truncated"].sum()), len(samples), max_length),
+        *(Check(n, CheckState.NOT_CHECKED, "tokens are not stored", load) for n in (BOS, MASK)),
+    ]
+
+
+def _nothing_stored(paths: PointPaths) -> list[Check]:
+    """What there is to say of a point that failed, was killed, or has not come to a sample yet."""
+    state, failed = point_state(paths), failure(paths)
+    if state is PointState.RUNNING:
+        return [Check(SAMPLES, CheckState.NOT_CHECKED, "it runs, and none is stored yet", "wait")]
+    why = f"{failed['error']}: {failed['message']}" if failed else "it was stopped before the first"
+    remedy = "mend that and run the same command again" if failed else "run the same command again"
+    return [Check(SAMPLES, CheckState.PROBLEM, f"none is stored; {why}", remedy)]
+
+
 def _unknown_data(finding: str) -> list[Check]:
     remedy = "put the data back where config.yaml names them"
     return [Check(name, CheckState.NOT_CHECKED, finding, remedy) for name in (IRRELEVANT, LEVELS)]
 
 
 def _from_rows(record: dict[str, Any], samples: pl.DataFrame, rows: pl.DataFrame) -> list[Check]:
+    if rows.is_empty():
+        names = (PROJECTIONS, LOSS, NORMS, SPECTRA)
+        return [
+            Check(n, CheckState.NOT_CHECKED, "no sample has rows", "see samples") for n in names
+        ]
     asked = record["science"]["gradients"]["projections"]
     measured = samples.filter(pl.col("status") == SampleStatus.OK.value)
-    n_layers = int(rows["layer"].to_numpy().max()) + 1 if len(rows) else 0
+    n_layers = int(rows["layer"].to_numpy().max()) + 1
     tried = samples.filter(pl.col("n_response_tokens") > 0)
     return [
         check_projections(rows, asked, n_layers),

@@ -52,9 +52,19 @@ def check_siblings(
             "no other condition is stored",
             _how(cot, correctness),
         )
-    ids = [point_ids[key] for key in [(cot, correctness), *others]]
-    rows = load_rows(results, ids)
-    checks = [_compared(rows, point_ids[cot, correctness], point_ids[o], o) for o in others]
+    itself = point_ids[cot, correctness]
+    rows = load_rows(results, [itself, *(point_ids[key] for key in others)])
+    measured = set(rows["point_id"])
+    if itself not in measured or not measured & {point_ids[key] for key in others}:
+        whose = "other conditions have" if itself in measured else "the point has"
+        return Check(
+            OTHER_CONDITIONS,
+            CheckState.NOT_CHECKED,
+            f"{whose} no measured sample yet",
+            "run the same command again (python -m gradsweep status shows which), then ask again",
+        )
+    others = [key for key in others if point_ids[key] in measured]
+    checks = [_compared(rows, itself, point_ids[o], o) for o in others]
     order = [CheckState.PROBLEM, CheckState.WARNING, CheckState.OK, CheckState.NOT_CHECKED]
     worst = min(checks, key=lambda check: order.index(check.state))
     finding = "; ".join(check.finding for check in checks)

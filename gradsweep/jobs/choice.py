@@ -7,9 +7,11 @@ from pathlib import Path
 
 import polars as pl
 
+from gradsweep.config.typed_paths import typed_place
 from gradsweep.jobs.status.points import KnownPoint
 from gradsweep.store import SweepPaths
 from gradsweep.store.choice import chosen, chosen_one
+from gradsweep.store.place import is_results_folder
 from gradsweep.store.points import label_frame
 from gradsweep.store.selection import Selection, selection
 
@@ -47,5 +49,7 @@ def _table(points: Sequence[KnownPoint]) -> pl.DataFrame:
 
 def _is_place(word: str) -> bool:
     """Whether `selection` understands the word; a path that is not there is a misspelt place."""
+    if is_results_folder(str(typed_place(word))):
+        return True
     named = "/" not in word and SweepPaths(Path("results"), word).manifest.exists()
     return "=" not in word and (named or "/" in word or Path(word).is_dir())

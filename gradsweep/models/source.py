@@ -66,7 +66,7 @@ def cache_folder() -> Path:
 
 
 def _user_path(source: ModelSource) -> Path:
-    return Path(str(source.path)).expanduser().absolute()
+    return Path(str(source.path)).absolute()
 
 
 # --- kind=gguf

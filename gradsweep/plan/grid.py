@@ -8,34 +8,70 @@ from dataclasses import dataclass, fields
 from itertools import zip_longest
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gradsweep.config import Config
 from gradsweep.config.composition import BUILT_IN, ConfigSource, compose_raw
+from gradsweep.config.overrides import override_of, readable
 from gradsweep.errors import ConfigError
+from gradsweep.plan.globs import spelled_out
 
 Cell = list[str]
 """What the command line says for one cell of the grid: one override per key."""
 
 
+@dataclass(frozen=True)
+class Grid:
+    """What a command line spans."""
+
+    cells: list[Cell]
+    """The override lists that Hydra's basic sweeper would run, in its order."""
+    left_out: tuple[str, ...] = ()
+    """Why options that a `glob(…)` means are in none of them."""
+
+
 def cells(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> list[Cell]:
-    """The override lists that Hydra's basic sweeper would run, in its order.
+    """The cells of `grid_of`; raises as it does."""
+    return grid_of(overrides, source).cells
+
+
+def grid_of(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> Grid:
+    """Read the grid of a command line.
 
     `hydra.sweeper.params` of an experiment come first, so that the command line replaces them.
 
     Raises:
-        ConfigError: several values of a setting of Hydra's own, or another sweeper.
+        ConfigError: several values of a setting of Hydra's own, several experiments, values that
+            are chosen while the grid runs, or another sweeper.
     """
+    _require_one_experiment(overrides)
     from_config = [f"{key}={value}" for key, value in sweeper_params(overrides, source).items()]
-    parsed = OverridesParser.create().parse_overrides([*from_config, *overrides])
+    spelled, left_out = spelled_out([*readable(from_config), *overrides], source)
+    parsed = [override_of(text) for text in spelled]
     for override in parsed:
         if override.is_hydra_override() and override.is_sweep_override():
             raise ConfigError(
                 f"{override.input_line}: all points of a command run under the same Hydra "
                 "settings; give one value, and run the command once for each"
             )
-    return BasicSweeper.split_arguments(parsed, max_batch_size=None)[0]
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise ConfigError(
+                f"{override.input_line}: a grid has values that can be counted; allowed are a,b,c, "
+                "choice(a,b,c), range(0,3) and glob(*)"
+            )
+    deleted = [text for text, o in zip(spelled, parsed, strict=True) if o.is_delete()]
+    spanned = [override for override in parsed if not override.is_delete()]
+    combined = BasicSweeper.split_arguments(spanned, max_batch_size=None)[0]
+    return Grid([[*cell, *deleted] for cell in combined], tuple(left_out))
+
+
+def _require_one_experiment(overrides: Sequence[str]) -> None:
+    """Of two experiments Hydra runs the defaults, not the grid of either."""
+    named = [text for text in overrides if text.lstrip("+").startswith("experiment=")]
+    if len(named) > 1 or any(_is_sweep(text) for text in named):
+        raise ConfigError(
+            f"{' '.join(named)}: a command runs one experiment; run the command once for each"
+        )
 
 
 def sweeper_params(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> dict[str, str]:
@@ -132,4 +168,4 @@ def _parts(
 
 
 def _is_sweep(text: str) -> bool:
-    return OverridesParser.create().parse_override(text).is_sweep_override()
+    return override_of(text).is_sweep_override()

@@ -14,7 +14,7 @@ from gradsweep.config import Config, ModelConfig, StoreConfig, TrackingConfig
 from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, to_config
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id
-from gradsweep.plan.grid import Cell, cells, composed, sweeper_params
+from gradsweep.plan.grid import Cell, composed, grid_of, sweeper_params
 from gradsweep.records import AXES, Axes
 from gradsweep.store import PointPaths, PointState, point_state
 
@@ -84,8 +84,12 @@ def make_plan(overrides: Sequence[str], multirun: bool, source: ConfigSource = B
         ConfigError, DataError: a field that no point could run with.
         hydra.errors.HydraException: an unknown option or field, with those there are.
     """
-    grid = cells(overrides, source) if multirun else [_one_cell(overrides, source)]
-    return replace(plan_cells(grid, composed(grid, source), multirun), source=source)
+    if not multirun:
+        cell = _one_cell(overrides, source)
+        return replace(plan_cells([cell], composed([cell], source), False), source=source)
+    grid = grid_of(overrides, source)
+    plan = plan_cells(grid.cells, composed(grid.cells, source))
+    return replace(plan, source=source, excluded=(*grid.left_out, *plan.excluded))
 
 
 def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bool = True) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from rich.text import Text
 from gradsweep.analysis.contrast import Contrast, contrast, pair_of
 from gradsweep.analysis.pairs import paired_points
 from gradsweep.analysis.rows import in_reading_order, rows_with_values
+from gradsweep.config.typed_paths import typed_place
 from gradsweep.errors import ConfigError, DataError
+from gradsweep.progress import output_console
 from gradsweep.records import AXES, METRICS, POINT_LABELS
 from gradsweep.report.labels import file_stem
-from gradsweep.store import SweepPaths, load_rows
+from gradsweep.store import PointPaths, PointState, SweepPaths, failure, load_rows, point_state
 from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
 from gradsweep.store.points import point_table
 from gradsweep.store.variants import with_model_labels
@@ -45,13 +47,18 @@ def compare(args: Sequence[str], description: str) -> int:
         DataError: nothing is stored there, nothing matches, or no question is common.
     """
     given = _parser(description).parse_args(args)
-    points = point_table(given.results)
+    results = typed_place(given.results)
+    points = point_table(results)
     pairs = pairs_of(points, given.first, given.second)
     lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
     ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
-    rows = rows_with_values(load_rows(given.results, ids), given.metric)
+    rows = rows_with_values(load_rows(results, ids), given.metric)
     # Points alone on their axes here may have variants among all that are stored.
     rows = rows.drop(*POINT_LABELS).join(points, on="point_id")
+    lines, unmeasured = _with_rows(lines, set(rows["point_id"]))
+    if not lines:
+        told = "; ".join(_told(PointPaths(results, name)) for name in unmeasured)
+        raise DataError(f"there is nothing to compare yet: {told}")
     contrasts = [contrast(rows, line, given.metric) for line in lines]
     common = [each for each in contrasts if each.n_questions]
     if not common:
@@ -59,14 +66,35 @@ def compare(args: Sequence[str], description: str) -> int:
             f"{given.first} and {given.second} have no question in common: points pair by the "
             "questions that they measured, so take the same dataset, seed and enough samples"
         )
-    out = Console(highlight=False, markup=False)
-    for line in _matching(pairs, len(contrasts) - len(common)):
+    out = output_console()
+    left_out = [_told(PointPaths(results, name)) for name in unmeasured]
+    for line in [*_matching(pairs, len(contrasts) - len(common)), *left_out]:
         out.print(Text(line, style="dim", overflow="fold"))
     _show(out, common)
     name = file_stem("compare", given.first, given.second)
-    for path in _figures(common, SweepPaths(given.results, name).report):
+    for path in _figures(common, SweepPaths(results, name).report):
         out.print(f"figure   {path}.{{png,pdf}}", soft_wrap=True)
     return 0
+
+
+def _with_rows(
+    pairs: Sequence[pl.DataFrame], measured: Collection[str]
+) -> tuple[list[pl.DataFrame], list[str]]:
+    """The pairs whose points both have rows, and the points that have none."""
+    sides = [(pair, pair.row(0, named=True)) for pair in pairs]
+    ids = [(side["first_point_id"], side["second_point_id"]) for _, side in sides]
+    unmeasured = dict.fromkeys(name for both in ids for name in both if name not in measured)
+    kept = [pair for (pair, _), both in zip(sides, ids, strict=True) if set(both) <= set(measured)]
+    return kept, list(unmeasured)
+
+
+def _told(paths: PointPaths) -> str:
+    """Why a point has no rows, in words."""
+    state, failed = point_state(paths), failure(paths)
+    if state is PointState.RUNNING:
+        return f"{paths.point_id} is running and has stored no sample yet"
+    why = f"failed ({failed['message']})" if failed else f"is {state.value}"
+    return f"{paths.point_id} {why} and has no measured sample: run the same command again"
 
 
 def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
@@ -181,9 +209,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("first", metavar="A", help=_SIDE)
     parser.add_argument("second", metavar="B", help="the same of what it is compared with")
-    parser.add_argument(
-        "results", nargs="?", type=Path, default=Path("results"), help="default: results"
-    )
+    parser.add_argument("results", nargs="?", default="results", help="default: results")
     parser.add_argument(
         "--metric",
         default="nuclear_norm",

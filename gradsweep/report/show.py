@@ -11,7 +11,7 @@ from rich.console import Console
 
 from gradsweep.analysis.rows import rows_with_values
 from gradsweep.progress import console as progress_console
-from gradsweep.progress import step_bar
+from gradsweep.progress import output_console, step_bar
 from gradsweep.report import save_figures, write_report
 from gradsweep.report.cut import cut_sentences
 from gradsweep.report.measures import Measures, compute_measures
@@ -29,8 +29,10 @@ def show_results(
     point_ids: Collection[str] | None,
     name: str,
     metric: str = "nuclear_norm",
+    *,
+    figures: bool = True,
 ) -> None:
-    """Print the comparison of these points (all when None) and where its figures are.
+    """Print the comparison of these points (all when None); draw `figures` and say where they are.
 
     Raises:
         ConfigError: `metric` has no value in these points.
@@ -38,11 +40,12 @@ def show_results(
         StoreError: the figures cannot be written.
     """
     rows = load_rows(results, point_ids)
-    out = _output()
+    out = output_console()
     _show_comparison(out, rows, compute_measures(rows, metric, intervals=False))
     _show_cut(out, load_samples_table(results, rows["point_id"].unique()))
     folder = SweepPaths(results, name).report / "figures"
-    for path in save_figures(rows_with_values(rows, metric), folder, metric):
+    drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
+    for path in drawn:
         out.print(f"figure   {path}", soft_wrap=True)
     _show_place(out, results, rows)
 
@@ -61,7 +64,7 @@ def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean"
         StoreError: the report cannot be written.
     """
     rows = report_rows(selection, loss)
-    out = _output()
+    out = output_console()
     computed = [compute_measures(rows, metric) for metric in metrics]
     for measures in computed:
         _show_comparison(out, rows, measures)
@@ -134,7 +137,3 @@ def _progress(words: str, size: int) -> Iterator[Callable[[], None]]:
     with bar as progress:
         task = progress.add_task(words, total=size)
         yield lambda: progress.advance(task)
-
-
-def _output() -> Console:
-    return Console(highlight=False, markup=False)

@@ -16,6 +16,9 @@ import polars as pl
 
 from gradsweep.errors import StoreError
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+"""A full disk, or a quota that is used up."""
+
 
 def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
@@ -67,9 +70,14 @@ def readable_disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                f"no space left for {path}: free some, or set store.root to another disk, "
-                "and run the same command again; what is stored is kept"
-            ) from error
-        raise StoreError(f"cannot write {path} (store.root): {error}") from error
+        if error.errno in NO_SPACE:
+            raise no_space(path) from error
+        raise StoreError(f"cannot write {path} (store.root): {error.strerror or error}") from error
+
+
+def no_space(path: Path) -> StoreError:
+    """Make the refusal of a full disk."""
+    return StoreError(
+        f"no space left for {path}: free some, or set store.root to another disk, "
+        "and run the same command again; what is stored is kept"
+    )

@@ -12,6 +12,7 @@ dead (a frozen node that wakes up) finds another file in its place, and stops: `
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -98,7 +99,9 @@ def holder(path: Path) -> dict[str, Any] | None:
             return _read(handle) if _is_alive(handle, time.time()) else None
     except FileNotFoundError:
         return None
-    except PermissionError:  # somebody else's results: the heartbeat has to do
+    except OSError as error:  # somebody else's results: the heartbeat has to do
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
         record = json.loads(path.read_text(encoding="utf-8"))
         fresh = time.time() - path.stat().st_mtime < EXPIRY_SECONDS
         return record if fresh else None

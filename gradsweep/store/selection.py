@@ -8,9 +8,11 @@ from pathlib import Path
 
 import polars as pl
 
+from gradsweep.config.typed_paths import typed_place
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.store.choice import filtered, is_filter, read_filters
 from gradsweep.store.paths import SweepPaths
+from gradsweep.store.place import is_results_folder
 from gradsweep.store.read import read_manifest
 
 
@@ -62,10 +64,10 @@ def selection(words: Sequence[str], sweep: str | None = None) -> Selection:
         DataError: a place that is none of these.
     """
     filters: dict[str, tuple[str, ...]] = {}
-    for word in filter(is_filter, words):
+    for word in filter(_is_filter, words):
         for name, values in read_filters(word).items():
             filters[name] = (*filters.get(name, ()), *values)
-    places = [word for word in words if not is_filter(word)]
+    places = [word for word in words if not _is_filter(word)]
     if len(places) > 1:
         raise ConfigError(f"one results folder or sweep at a time, not {' '.join(places)}")
     results, named = _place(places[0]) if places else (Path("results"), None)
@@ -74,8 +76,13 @@ def selection(words: Sequence[str], sweep: str | None = None) -> Selection:
     return Selection(results, sweep or named, filters)
 
 
+def _is_filter(word: str) -> bool:
+    """`lr=1` is a filter, unless there is a results folder of this name."""
+    return is_filter(word) and not is_results_folder(word)
+
+
 def _place(word: str) -> tuple[Path, str | None]:
-    path = Path(word)
+    path = typed_place(word)
     if (path / "manifest.json").exists():
         folder = path if len(path.parts) > 2 else path.resolve()
         return folder.parent.parent, folder.name

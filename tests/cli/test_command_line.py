@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("wide_terminal")
 def test_flags_may_stand_anywhere_and_be_abbreviated(args: list[str], tmp_path: Path) -> None:
     line = read_command_line(args)
     assert line.multirun
-    assert not line.prints
+    assert line.prints is None
     assert line.source.config_dir == str(tmp_path)
     assert [text for text in line.overrides if not text.startswith("hydra.")] == [
         "cot=none,detailed"

@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.stored_points import fail_point, store_point
 from transformers import PreTrainedTokenizerBase
 
 from gradsweep import compose, extract
 from gradsweep.cli import main
 from gradsweep.models.load import LoadedModel, load_model
+from gradsweep.records import Axes
 
 Captured = pytest.CaptureFixture[str]
 
@@ -244,3 +246,17 @@ def test_another_model_is_not_loaded_in_the_place_of_the_one_that_was_measured(
     assert main(["doctor", point.point_id, "--load"]) == 1
     told = capsys.readouterr().err
     assert f"(model.source.path={folder}) have changed since {point.point_id} was measured" in told
+
+
+def test_a_point_that_failed_before_its_first_sample_is_one_problem(
+    capsys: Captured, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    fail_point(results, "failed00", Axes("tiny", "sums", "detailed", "correct"))
+    store_point(results, "done00", Axes("tiny", "sums", "none", "correct"), 1.0)
+    assert main(["doctor", "failed00"]) == 1
+    shown = capsys.readouterr().out
+    assert "none is stored; DataError: no such file" in line_of(shown, "samples")
+    assert "doctor: 1 problem" in shown
+    assert main(["doctor"]) == 1
+    assert "hooks" not in capsys.readouterr().out

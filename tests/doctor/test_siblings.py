@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.stored_points import store_point
+from helpers.stored_points import fail_point, store_point
 
 from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.siblings import check_siblings
@@ -84,3 +84,16 @@ def test_other_models_data_and_seeds_are_no_siblings(tmp_path: Path):
     store_point(tmp_path, "other", axes, 1.0)
     store_point(tmp_path, "seed", Axes("tiny", "sums", "detailed", "correct"), 1.0, seed=1)
     assert checked(tmp_path, "none").state is CheckState.NOT_CHECKED
+
+
+def test_a_sibling_without_rows_is_not_compared(tmp_path: Path) -> None:
+    stored(tmp_path, {("none", "correct"): 4.0})
+    fail_point(tmp_path, "detailed-correct", Axes("tiny", "sums", "detailed", "correct"))
+    found = checked(tmp_path, "none")
+    assert found.state is CheckState.NOT_CHECKED
+    assert "other conditions have no measured sample" in found.finding
+    found = checked(tmp_path, "detailed")
+    assert found.state is CheckState.NOT_CHECKED
+    assert "the point has no measured sample" in found.finding
+    stored(tmp_path, {("none", "irrelevant"): 4.0})
+    assert checked(tmp_path, "none").state is CheckState.OK

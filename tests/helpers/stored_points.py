@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from gradsweep.errors import DataError
 from gradsweep.records import Axes, SampleResult, SampleStatus, SpectrumRow
 from gradsweep.store import PointPaths
 from gradsweep.store.point import open_point
@@ -51,16 +54,8 @@ def store_point(
     many rows of single heads, ten times as large, as `heads` says.
     """
     paths = PointPaths(results, point_id)
+    record = _record(point_id, axes, len(questions), projections, seed)
     noise = np.random.default_rng(sum(point_id.encode()))
-    science = {
-        "model": {"kind": "folder", "path": axes.model, "max_length": 1024},
-        "dataset": {"name": axes.dataset, "data": "0" * 16},
-        "cot": axes.cot,
-        "correctness": axes.correctness,
-        "n_samples": len(questions),
-        "seed": seed,
-        "gradients": {"projections": sorted(projections)},
-    }
     found = [
         SampleResult(
             f"{point_id}-{question}",
@@ -90,8 +85,33 @@ def store_point(
         )
         for index, question in enumerate(questions)
     ]
-    record = {"point_id": point_id, "axes": vars(axes), "science": science, "config": {}}
     with open_point(paths, record) as store:
         store.append(found)
         store.finish({})
     return paths
+
+
+def fail_point(
+    results: Path, point_id: str, axes: Axes, reason: str = "no such file"
+) -> PointPaths:
+    """A point that failed before it stored a sample."""
+    paths = PointPaths(results, point_id)
+    with suppress(DataError), open_point(paths, _record(point_id, axes)):
+        raise DataError(reason)
+    return paths
+
+
+def _record(
+    point_id: str, axes: Axes, n_samples: int = 10, projections: str = "qkvo", seed: int = 0
+) -> dict[str, Any]:
+    """What config.yaml holds of a point that nobody will run."""
+    science = {
+        "model": {"kind": "folder", "path": axes.model, "max_length": 1024},
+        "dataset": {"name": axes.dataset, "data": "0" * 16},
+        "cot": axes.cot,
+        "correctness": axes.correctness,
+        "n_samples": n_samples,
+        "seed": seed,
+        "gradients": {"projections": sorted(projections)},
+    }
+    return {"point_id": point_id, "axes": vars(axes), "science": science, "config": {}}

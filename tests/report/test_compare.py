@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from helpers.stored_points import N_LAYERS, store_point
+from helpers.stored_points import N_LAYERS, fail_point, store_point
 
 from gradsweep.analysis.contrast import contrast, pair_of
 from gradsweep.cli import main
@@ -195,3 +195,20 @@ def test_layers_that_only_one_point_has_do_not_count(stored: Path):
     found = contrast(fewer, pair_of(point_table(stored), "sn00", "sd00"))
     assert found.differences["layer"].max() == N_LAYERS - 2
     assert found.curves["layer"].max() == N_LAYERS - 2
+
+
+def test_a_point_without_rows_is_told_and_the_other_pairs_are_compared(
+    stored: Path, capsys: Captured
+) -> None:
+    for cot in ("none", "detailed"):
+        store_point(RESULTS, f"si{cot[0]}0", Axes("small", "sums", cot, "irrelevant"), 1.0)
+    fail_point(RESULTS, "sx00", Axes("tiny", "sums", "detailed", "correct"))
+    store_point(RESULTS, "sy00", Axes("tiny", "sums", "none", "correct"), 1.0)
+    assert main(["compare", "cot=none", "cot=detailed"]) == 0
+    shown = capsys.readouterr().out
+    assert "sx00 failed (no such file) and has no measured sample" in shown
+    assert shown.count("paired questions") == 3
+    for words in (["sy00", "sx00"], ["cot=none,model=tiny", "cot=detailed,model=tiny"]):
+        assert main(["compare", *words]) == 1
+        message = capsys.readouterr().err
+        assert "nothing to compare yet: sx00 failed (no such file)" in message

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
-
-from rich.console import Console
 
 from gradsweep.cli.verbs.arguments import add_selection, metric_list, verb_parser
+from gradsweep.config.typed_paths import typed_place
+from gradsweep.progress import output_console
 from gradsweep.records import METRICS
 from gradsweep.store import SweepPaths
 from gradsweep.store.selection import selection
 
 _METRICS = ("nuclear_norm", "sigma_ratio", "effective_rank")
-_BESIDE = Path("results/reports/<name>/wandb")
+_BESIDE = "results/reports/<name>/wandb"
 """Stands for the folder beside the report of the same points."""
 
 
@@ -36,13 +35,12 @@ def run(args: Sequence[str]) -> int:
 
     shown = contents(chosen, given.metric)
     place = place_of(chosen, given.project, given.entity, given.name)
-    console = Console(highlight=False, markup=False)
+    console = output_console()
     if given.dry_run is not None:
         from gradsweep.tracking.wandb.dashboard.spec import write_specs
 
-        folder = given.dry_run
-        if folder == _BESIDE:
-            folder = SweepPaths(chosen.results, chosen.name).report / "wandb"
+        beside = SweepPaths(chosen.results, chosen.name).report / "wandb"
+        folder = beside if given.dry_run == _BESIDE else typed_place(given.dry_run)
         for path in write_specs(shown, place, folder):
             console.print(f"{path.stem:<10} {path}", soft_wrap=True)
         return 0
@@ -71,7 +69,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run",
         nargs="?",
-        type=Path,
         const=_BESIDE,
         metavar="FOLDER",
         help=f"write workspace.json and report.json (default: {_BESIDE}/)",

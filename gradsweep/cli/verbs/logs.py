@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from gradsweep.cli.verbs.arguments import verb_parser
+from gradsweep.config.typed_paths import typed_place
 
 
 def run(args: Sequence[str]) -> int:
@@ -30,11 +30,12 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument("point", metavar="POINT", help="an id, its beginning, or axis=value,…")
     parser.add_argument("-f", "--follow", action="store_true", help="print what comes, as it comes")
     parser.add_argument("--all", action="store_true", help="all starts and all points of the job")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="default: results")
+    parser.add_argument("--results", default="results", help="default: results")
     given = parser.parse_args(args)
-    points = known_points(given.results, None, known_submissions(given.results))
+    results = typed_place(given.results)
+    points = known_points(results, None, known_submissions(results))
     point = choose_one(points, given.point)
-    observer = Observer(given.results, only=[point.point_id])
+    observer = Observer(results, only=[point.point_id])
     with suppress(KeyboardInterrupt):
         show_logs(observer, _print, everything=given.all, follow=given.follow)
     return 0

@@ -37,20 +37,19 @@ def run(args: Sequence[str]) -> int:
     if {"-h", "--help"} & set(args):
         print(inspect.getdoc(run))
         return 0
-    from rich.console import Console
-
     from gradsweep.cli.command_line import read_points
     from gradsweep.config.composition import checked
     from gradsweep.jobs.command import grid_launcher
     from gradsweep.jobs.queue import points_in_jobs
     from gradsweep.plan import checked_plan
     from gradsweep.plan.forecast import forecast, show_forecast
+    from gradsweep.progress import output_console
 
     line = read_points([arg for arg in args if arg != EVERY_POINT], "plan")
     launcher = checked(lambda: grid_launcher(line.overrides, line.multirun, line.source))
     plan = checked_plan(line.overrides, line.multirun, line.source)
     scheduler = launcher.scheduler if launcher else None
     expected = forecast(plan, scheduler, points_in_jobs(Path(plan.results)))
-    console = Console(highlight=False, markup=False)
+    console = output_console()
     show_forecast(expected, console, every_point=EVERY_POINT in args)
     return 0

@@ -9,15 +9,15 @@ from contextlib import suppress
 from rich.console import Console
 
 from gradsweep.cli.verbs.arguments import add_selection, verb_parser
+from gradsweep.config.run import check_project
 from gradsweep.errors import GradsweepError, TrackingError
 from gradsweep.progress import console as progress_console
-from gradsweep.progress import step_bar
+from gradsweep.progress import output_console, step_bar
 from gradsweep.store import PointPaths
 from gradsweep.store.lease import hold_lease
 from gradsweep.store.points import find_point, point_table
 from gradsweep.store.selection import Selection, selection
 from gradsweep.tracking.wandb.follow import follow
-from gradsweep.tracking.wandb.run import DEFAULTS, environment_defaults
 from gradsweep.tracking.wandb.sync import Outcome, Uploader, outcome
 
 GIVE_UP_AFTER = 3
@@ -33,9 +33,9 @@ def run(args: Sequence[str]) -> int:
     """
     given = _parser().parse_args(args)
     chosen = selection(given.words)
-    console = Console(highlight=False, markup=False)
-    with environment_defaults(DEFAULTS):  # before the client reads its settings
-        _require_server()
+    check_project(given.project, "--project")
+    console = output_console()
+    _require_server()
     with (
         hold_lease(chosen.results / "wandb" / "SYNC"),
         Uploader(chosen.results.resolve(), given.project, given.entity) as uploader,
@@ -115,10 +115,9 @@ def _point_ids(chosen: Selection) -> list[str] | None:
 
 def _require_server() -> None:
     """Raises TrackingError where there is no key or no route to the server."""
-    from gradsweep.config import WandbMode
-    from gradsweep.tracking.wandb.mode import choose_mode
+    from gradsweep.tracking.wandb.mode import upload_mode
 
-    mode = choose_mode(WandbMode.auto)
+    mode = upload_mode()
     if mode.name != "online":
         raise TrackingError(f"nothing can be uploaded: {mode.reason}")
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 
-from rich.console import Console
-
 from gradsweep.config import Config
 from gradsweep.errors import UsageError
-from gradsweep.progress import step_bar
+from gradsweep.progress import output_console, step_bar
 
 
 def run(args: Sequence[str]) -> int:
@@ -35,7 +33,7 @@ def run(args: Sequence[str]) -> int:
             return lambda: progress.advance(task)
 
         verification = verify(config, start)
-    console = Console(highlight=False, markup=False)
+    console = output_console()
     console.print(f"{config.axes} · {config.model.dtype.name}", soft_wrap=True)
     console.print(verification_table(verification))
     for reason in verification.skipped:

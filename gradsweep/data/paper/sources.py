@@ -63,7 +63,7 @@ def paper_folder(dataset: DatasetConfig) -> PaperFolder:
     )
     if not wants_root:
         return RemoteFolder(dataset)
-    root = Path(str(dataset.root)).expanduser()
+    root = Path(str(dataset.root))
     if not root.is_dir():
         raise DataError(f"dataset.root: {root} is not a folder; it is {_FOLDER_HINT}")
     return LocalFolder(root)

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from gradsweep.jobs.status.efficiency import efficiency_text
 from gradsweep.jobs.status.lines import Line, State, SweepStatus, total_text
-from gradsweep.progress import duration_text, rate_text
+from gradsweep.progress import duration_text, output_console, rate_text
 from gradsweep.records import AXES
 
 STYLES = {
@@ -90,7 +90,7 @@ def short_names(status: SweepStatus) -> dict[str, str]:
 
 def wide_console() -> Console:
     """Make a console for stdout; in a file or a pipe a line is as long as it needs to be."""
-    console = Console(highlight=False, markup=False)
+    console = output_console()
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = 400
     return console

@@ -6,7 +6,6 @@ itself, so key and route are checked first.
 
 from __future__ import annotations
 
-import os
 import queue
 import socket
 import threading
@@ -19,6 +18,8 @@ import wandb
 from wandb.sdk.lib import wbauth
 
 from gradsweep.config import WandbMode
+from gradsweep.errors import TrackingError
+from gradsweep.tracking.wandb.environment import client_environment, given
 
 CONNECT_SECONDS = 1.0
 """How long the W&B host, or the proxy in front of it, may take to accept a connection."""
@@ -26,8 +27,16 @@ CONNECT_SECONDS = 1.0
 AGAIN_SECONDS = 300.0
 """For how long a host that was not reached is not tried again: every point would pay for it."""
 
-MODE_VARIABLE = "WANDB_MODE"
-MODES = ("online", "offline", "disabled")
+MODE_VARIABLE, OFF_VARIABLE = "WANDB_MODE", "WANDB_DISABLED"
+MODES = {
+    "online": "online",
+    "offline": "offline",
+    "disabled": "disabled",
+    "run": "online",
+    "shared": "online",
+    "dryrun": "offline",
+}
+"""W&B's modes -> ours. `shared` is for several writers of one run, and a point has one."""
 
 
 class Mode(NamedTuple):
@@ -43,25 +52,50 @@ def choose_mode(configured: WandbMode) -> Mode:
     `CONNECT_SECONDS`. An explicit `online` skips that check, for networks it cannot judge.
 
     Raises:
-        ValueError: `WANDB_MODE` is not one of `MODES`.
+        ValueError: `WANDB_MODE` is not one of `MODES`; and what the client raises of settings that
+            it cannot use, whose classes share no other base than `Exception`.
     """
-    wish, origin = configured.name, f"tracking.mode={configured.name}"
-    if variable := os.environ.get(MODE_VARIABLE):
-        wish, origin = variable, f"{MODE_VARIABLE}={variable}"
-        if wish not in MODES:
-            raise ValueError(f"{origin} is not one of {', '.join(MODES)}")
+    wish, origin = _wish(configured)
     if wish == "disabled":
         return Mode("disabled", origin)
-    base_url = wandb.setup().settings.base_url
+    with client_environment():
+        base_url = str(wandb.setup().settings.base_url)
     if wish == "offline":
         return Mode("offline", origin)
     if missing := _missing_key(base_url):
         return Mode("offline", missing)
     if wish == "online":
         return Mode("online", origin)
-    if failure := _no_route(*_endpoint(base_url)):
+    try:
+        failure = _no_route(*_endpoint(base_url))
+    except ValueError as error:
+        return Mode("offline", str(error))
+    if failure:
         return Mode("offline", f"{base_url} cannot be reached: {failure}")
     return Mode("online", f"{base_url} answers")
+
+
+def _wish(configured: WandbMode) -> tuple[str, str]:
+    """The mode that is asked for, `auto` among them, and what asks for it."""
+    off = given(OFF_VARIABLE).strip()
+    if off.lower() in ("1", "true", "yes", "on"):
+        return "disabled", f"{OFF_VARIABLE}={off}"
+    variable = given(MODE_VARIABLE).strip()
+    if not variable:
+        return configured.name, f"tracking.mode={configured.name}"
+    origin = f"{MODE_VARIABLE}={variable}"
+    if wish := MODES.get(variable.lower()):
+        return wish, origin
+    raise ValueError(f"{origin} is not one of {', '.join(MODES)}")
+
+
+def upload_mode() -> Mode:
+    """The mode of what uploads at once; raises TrackingError where settings cannot be used."""
+    try:
+        return choose_mode(WandbMode.auto)
+    except Exception as error:  # the client's classes share no other base
+        reason = " ".join(str(error).split())
+        raise TrackingError(f"W&B's settings cannot be used: {reason}") from error
 
 
 def require_route(base_url: str) -> None:
@@ -84,14 +118,26 @@ def _missing_key(base_url: str) -> str | None:
 
 
 def _endpoint(base_url: str) -> tuple[str, int]:
-    """Host and port that the client connects to: the proxy's, where one stands in front."""
+    """Host and port that the client connects to: the proxy's, where one stands in front.
+
+    Raises:
+        ValueError: the proxy, as it is set, is no address.
+    """
     url = urlsplit(base_url)
     host = url.hostname or ""
-    proxy = getproxies().get(url.scheme)
-    if proxy and not proxy_bypass(host):
-        url = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
-        host = url.hostname or ""
-    return host, url.port or (443 if url.scheme == "https" else 80)
+    settings = wandb.setup().settings
+    own = settings.https_proxy if url.scheme == "https" else settings.http_proxy
+    proxy = own or getproxies().get(url.scheme)
+    if not proxy or (not own and proxy_bypass(host)):
+        return host, url.port or (443 if url.scheme == "https" else 80)
+    try:
+        front = urlsplit(proxy if "//" in proxy else f"http://{proxy}")
+        if not front.hostname:
+            raise ValueError("it names no host")
+        return front.hostname, front.port or (443 if front.scheme == "https" else 80)
+    except ValueError as error:
+        variable = f"{url.scheme.upper()}_PROXY"
+        raise ValueError(f"{variable} is no address as http://host:port ({error})") from error
 
 
 _unreached: dict[tuple[str, int], tuple[float, str]] = {}

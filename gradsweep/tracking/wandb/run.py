@@ -8,11 +8,9 @@ earlier starts, which a later `sync` or `wandb sync` uploads.
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +22,12 @@ from gradsweep.records import METRICS
 from gradsweep.store.frames import own_metric_columns
 from gradsweep.tracking.wandb import schema as wandb_schema
 from gradsweep.tracking.wandb.description import RunDescription
+from gradsweep.tracking.wandb.environment import (
+    client_environment,
+    environment_defaults,
+    environment_without,
+    own_run,
+)
 from gradsweep.tracking.wandb.ledger import server_name
 from gradsweep.tracking.wandb.mode import require_route
 from gradsweep.tracking.wandb.pair_difference import Difference
@@ -35,19 +39,8 @@ FINISH_SECONDS = 60.0
 """How long W&B may take to upload what is left when a point ends."""
 ASK_SECONDS = 10
 """How long W&B may take to say which rows a run has."""
-DEFAULTS = {
-    "WANDB_SILENT": "true",
-    "WANDB_ERROR_REPORTING": "false",
-    "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "30",
-}
-"""Read before settings of a run apply: no messages, no reports of the client's own errors, and
-seconds between two requests of a run, each with all rows since (the client's own default is 15)."""
-
 _LOG = logging.getLogger(__name__)
 _opening = threading.Lock()
-_changing = threading.Lock()
-_users: Counter[str] = Counter()
-"""How many blocks need an environment variable that we have set."""
 
 
 class PointRun:
@@ -161,7 +154,8 @@ class PointRun:
             require_route(self._run.settings.base_url)
         # wandb stages artifacts in the user's home, and a later sync drops them silently when they
         # are gone from there: stage them beside the run.
-        with environment_defaults({"WANDB_DATA_DIR": str(self._root / "wandb")}):
+        stage = {"WANDB_DATA_DIR": str(self._root / "wandb")}
+        with environment_without([*stage]), environment_defaults(stage):
             data = [list(line) for line in stats.iter_rows()]
             self._run.log({"layer_stats": wandb.Table(columns=[*stats.columns], data=data)})
             artifact = wandb.Artifact(f"rows-{self._description.run_id}", type="rows")
@@ -180,7 +174,7 @@ def _open(description: RunDescription, root: Path, mode: Literal["online", "offl
     def start() -> wandb.Run:
         return wandb.init(**description.arguments(), mode=mode, dir=root, settings=_settings())
 
-    with _opening, environment_defaults(DEFAULTS):
+    with _opening, client_environment(), own_run():
         try:
             return start()
         except (OSError, MailboxClosedError):
@@ -202,27 +196,9 @@ def _settings() -> wandb.Settings:
         x_disable_stats=True,
         # Seconds between flushes: how much live history a kill can cost.
         x_transaction_log_flush_interval=1.0,
+        # Else the name of a training job would be the id of every run.
+        sagemaker_disable=True,
         init_timeout=INIT_SECONDS,
         finish_timeout=FINISH_SECONDS,
         finish_timeout_raises=True,
     )
-
-
-@contextmanager
-def environment_defaults(defaults: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables inside the block, except those that the user has set.
-
-    Threads may be in such blocks at the same time: a variable goes when the last one has left.
-    """
-    with _changing:
-        ours = {name for name in defaults if name not in os.environ or _users[name]}
-        _users.update(ours)
-        os.environ.update({name: defaults[name] for name in ours})
-    try:
-        yield
-    finally:
-        with _changing:
-            _users.subtract(ours)
-            for name in ours:
-                if not _users[name]:
-                    os.environ.pop(name, None)

@@ -32,11 +32,13 @@ from gradsweep.tracking.tracker import THREAD_PREFIX
 from gradsweep.tracking.wandb import mode as wandb_mode
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.pair_difference import difference
-from gradsweep.tracking.wandb.run import DEFAULTS, PointRun, environment_defaults
+from gradsweep.tracking.wandb.run import PointRun
 
 ABANDONED_SECONDS = 1.0
 """How soon a thread sees that the process ends without having ended its point."""
 
+_said: set[str] = set()
+"""Faults of settings, which every point of a sweep would meet."""
 _LOG = logging.getLogger(__name__)
 _Step = tuple[str, Callable[[PointRun], object]]
 
@@ -132,13 +134,15 @@ class WandbTracker:
 
     def _choose_mode(self, configured: WandbMode) -> wandb_mode.Mode:
         mode = wandb_mode.Mode("disabled", "its settings cannot be used")
-        with self._reported("reading its settings"), environment_defaults(DEFAULTS):
+        with self._reported("reading its settings", of_every_point=True):
             mode = wandb_mode.choose_mode(configured)
         return mode
 
     @contextmanager
-    def _reported(self, action: str) -> Iterator[None]:
+    def _reported(self, action: str, of_every_point: bool = False) -> Iterator[None]:
         """Turn a fault in the block into one warning and a tracker that is off.
+
+        What every point of a sweep meets is said of the first one; no run has been begun then.
 
         The client raises `wandb.Error`, `OSError` when its helper process is gone, `TimeoutError`,
         pydantic's `ValidationError`, and private classes whose only base is `Exception`.
@@ -147,12 +151,16 @@ class WandbTracker:
             yield
         except Exception as error:
             self._run = None
+            fault = f"{action} ({type(error).__name__}: {' '.join(str(error).split())})"
+            if of_every_point and fault in _said:
+                return
+            _said.add(fault)
+            later = f"{self._root} --rebuild" if of_every_point else self._root
             _LOG.warning(
-                "W&B failed while %s (%s: %s) and is off for point %s from here on; "
+                "W&B failed while %s and is off for point %s from here on; "
                 "`python -m gradsweep sync %s` uploads what is missing. "
                 "Nothing is lost: all results are kept in %s.",
-                *(action, type(error).__name__, " ".join(str(error).split())),
-                *(self._paths.point_id, self._root, self._root),
+                *(fault, self._paths.point_id, later, self._root),
             )
 
 

@@ -20,11 +20,13 @@ class PlannedSweeper(BasicSweeper):
         self, overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         """Batches of cells, from the manifest that was written just before Hydra started."""
+        from gradsweep.config.typed_paths import typed_path
         from gradsweep.store import SweepPaths
         from gradsweep.store.read import read_manifest
 
         assert self.config is not None
-        paths = SweepPaths(Path(self.config.store.root), self.config.sweep)
+        results = Path(typed_path(self.config.store.root, "store.root"))
+        paths = SweepPaths(results, self.config.sweep)
         points = read_manifest(paths)["points"]
         names = [o.input_line for o in overrides if o.get_key_element() == "sweep"]
         cells = [[*_own(point["overrides"]), *names[-1:]] for point in points]

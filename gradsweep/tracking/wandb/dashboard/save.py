@@ -17,13 +17,12 @@ import wandb_workspaces.reports.v2.interface as wr
 from wandb_workspaces._graphql import execute_graphql
 from wandb_workspaces.reports.v2 import gql
 
-from gradsweep.config import WandbMode
 from gradsweep.errors import TrackingError
 from gradsweep.store.atomic import write_json
 from gradsweep.tracking.wandb.dashboard.contents import Contents, Place
 from gradsweep.tracking.wandb.dashboard.report import report
 from gradsweep.tracking.wandb.dashboard.workspace import workspace
-from gradsweep.tracking.wandb.mode import choose_mode
+from gradsweep.tracking.wandb.mode import upload_mode
 
 REMEDY = "--dry-run writes the JSON without a server"
 
@@ -122,14 +121,11 @@ def _save_report(
 
 def _require_server() -> str:
     """Address of the server; no request is tried where none can succeed."""
-    wandb.setup(settings=wandb.Settings(silent=True))  # what was saved is told by our own lines
-    try:
-        mode = choose_mode(WandbMode.auto)
-    except ValueError as error:
-        raise TrackingError(f"{error}; {REMEDY}") from error
+    mode = upload_mode()
     if mode.name != "online":
         raise TrackingError(f"a dashboard is saved on a W&B server: {mode.reason}. {REMEDY}")
-    return str(wandb.setup().settings.base_url)
+    # What was saved is told by our own lines.
+    return str(wandb.setup(settings=wandb.Settings(silent=True)).settings.base_url)
 
 
 @contextmanager

@@ -1,0 +1,142 @@
+"""Overrides as people type them: checked one by one, and quoted where Hydra's grammar needs it.
+
+Hydra's grammar has no letters beyond ASCII, no `~`, `=` or `[` inside a text, and reads `1e5` as a
+number. A path or a name may hold all of these, so the value of a text field is what was typed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from functools import lru_cache
+from typing import Any, get_args, get_type_hints
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+from gradsweep.config.files import config_dir, options
+from gradsweep.config.point import Config
+from gradsweep.errors import ConfigError
+
+_PARTS = re.compile(
+    r"""(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|\$\{[^}]*\}|\[[^\]]*\]|\([^)]*\)|[^,])+"""
+)
+"""Values between commas; no comma in quotes, brackets or an interpolation is one of these."""
+
+
+def readable(overrides: Sequence[str]) -> list[str]:
+    """The same overrides in Hydra's grammar; those that are in it already stay as they are.
+
+    Raises:
+        ConfigError: a word that is no override, a value that cannot be read, or something else
+            than a name for a config group.
+    """
+    return [_readable(text) for text in overrides]
+
+
+def override_of(text: str) -> Override:
+    """Read one override.
+
+    Raises:
+        ConfigError: it is not in Hydra's grammar; says whether it is the name or the value.
+    """
+    try:
+        return OverridesParser.create().parse_override(text)
+    except (HydraException, RecursionError) as error:
+        name, _, value = text.partition("=")
+        if not _parses(f"{name}=x") or "=" not in text:
+            raise ConfigError(
+                f"{text!r} is no override: allowed are axis=option, field=value, +field=value and "
+                "~group, as in cot=detailed n_samples=20"
+            ) from error
+        raise ConfigError(
+            f"{text}: Hydra's grammar has no such value; a text goes in quotes inside the shell's: "
+            f'"{name}={quoted(value)}"'
+        ) from error
+
+
+def _readable(text: str) -> str:
+    _refuse_invisible(text)
+    name, equal, value = text.partition("=")
+    field = name.lstrip("+")
+    if equal and field in _text_fields():
+        text = f"{name}={','.join(_text_values(value))}"
+    override = override_of(text)
+    if field in _groups() and not override.is_delete():
+        _require_option(override, field)
+    return text
+
+
+def _refuse_invisible(text: str) -> None:
+    """Refuse what nobody sees in a terminal: it comes from files and pages that were copied."""
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in text):
+        raise ConfigError(
+            f"{text!r} is not UTF-8: use a UTF-8 locale (LANG=C.UTF-8), and names in UTF-8"
+        )
+    if text != text.strip() and text.rstrip(" ") != text.rstrip():
+        hint = "; the script has Windows line ends" if text.endswith("\r") else ""
+        raise ConfigError(f"{text!r} ends in something that cannot be seen: delete it{hint}")
+    control = [letter for letter in text if ord(letter) < 32 and letter != "\t"]
+    if control:
+        raise ConfigError(f"{text!r} has a control character, {control[0]!r}: delete it")
+
+
+def _text_values(value: str) -> Iterator[str]:
+    """Each of the values between commas, in quotes unless Hydra reads it as this very text."""
+    parts = _PARTS.findall(value) if value.strip(",") == value else [value]
+    for part in parts or [""]:
+        yield part if _is_text(part) else quoted(part.strip())
+
+
+def _is_text(value: str) -> bool:
+    if not _parses(f"x={value}"):
+        return False
+    read = OverridesParser.create().parse_override(f"x={value}")
+    return read.is_sweep_override() or read.value() is None or isinstance(read.value(), str)
+
+
+def _parses(text: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(text)
+    except (HydraException, RecursionError):
+        return False
+    return True
+
+
+def quoted(value: str) -> str:
+    """A text as an override's value, whatever is in it."""
+    return str(QuotedString(value, Quote.single).with_quotes())
+
+
+def _require_option(override: Override, group: str) -> None:
+    if override.is_sweep_override() or isinstance(override.value(), str | dict):
+        return
+    raise ConfigError(
+        f"{override.input_line}: allowed are {', '.join(options(group))}, and what --config-dir "
+        f"has in {group}/"
+    )
+
+
+@lru_cache(maxsize=1)
+def _groups() -> frozenset[str]:
+    """Config groups of our own."""
+    folders = (path.name for path in config_dir().iterdir() if path.is_dir())
+    return frozenset(name for name in folders if name != "hydra")
+
+
+@lru_cache(maxsize=1)
+def _text_fields() -> frozenset[str]:
+    """Fields of `Config` whose value is a text, as `model.source.path`."""
+    return frozenset(_texts(Config, ""))
+
+
+def _texts(kind: Any, prefix: str) -> Iterator[str]:
+    hints = get_type_hints(kind)
+    for declared in fields(kind):
+        hint = hints[declared.name]
+        if is_dataclass(hint):
+            yield from _texts(hint, f"{prefix}{declared.name}.")
+        elif hint is str or set(get_args(hint)) == {str, type(None)}:
+            yield f"{prefix}{declared.name}"
