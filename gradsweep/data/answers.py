@@ -11,6 +11,7 @@ from gradsweep.data.questions import Question
 from gradsweep.errors import DataError
 
 _FINAL_LINE = re.compile(r"\s*(The final answer is )(.+?)\s*$")
+_MARKED_ANSWER = re.compile(r"(.*?)(?:^|\n)[ \t]*####([^\n]*\S[^\n]*)\s*", re.DOTALL)
 _OPTION = re.compile(r"\(([A-Z])\)")
 _LETTER = re.compile(r"^\(?([A-Z])\)?$")
 _FLIPS = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
@@ -31,6 +32,20 @@ def stated_answer(response: str) -> str | None:
     """The answer a response with reasoning ends on: its final line, or its last `\\boxed{…}`."""
     answer = split_final_line(response)[2]
     return answer if answer is not None else _last_boxed(response)
+
+
+def split_worked_solution(solution: str) -> tuple[str, str] | None:
+    """(rationale, answer) of a solution as GSM8K writes it: lines, and last `#### 42`.
+
+    The rationale loses its calculator notes `<<6*7=42>>` and its line breaks, the answer the
+    commas of its thousands, as in the paper's files. None for a text without such an ending.
+    """
+    marked = _MARKED_ANSWER.fullmatch(solution)
+    if marked is None:
+        return None
+    lines = re.sub(r"<<.*?>>", "", marked[1]).strip().split("\n")
+    sentences = [line if line.endswith((".", "!", "?")) else f"{line}." for line in lines if line]
+    return " ".join(sentences), marked[2].strip().replace(",", "")
 
 
 def wrong_answer(

@@ -9,8 +9,7 @@ from gradsweep.data.arithmetic.dataset import VERSION, require_version
 from gradsweep.data.custom import FIELD as CUSTOM_FIELD
 from gradsweep.data.custom import custom_file, questions_config
 from gradsweep.data.files import content_hash
-from gradsweep.data.jsonl import FIELD as JSONL_FIELD
-from gradsweep.data.jsonl import jsonl_file
+from gradsweep.data.jsonl import jsonl_fingerprint
 from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import paper_files
 from gradsweep.data.questions import digest
@@ -50,7 +49,7 @@ def _own(config: Config) -> str:
         require_version(config)
         return digest("arithmetic", str(VERSION), str(config.dataset.size), str(config.seed))
     if config.dataset.kind is DatasetKind.jsonl:
-        return digest("jsonl", content_hash(jsonl_file(config), JSONL_FIELD))
+        return jsonl_fingerprint(config)
     if config.dataset.from_hub:
         questions = read_hub(config).questions
         return digest("hub", *(text for q in questions for text in (q.prompt, q.response)))
