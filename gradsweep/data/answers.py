@@ -49,25 +49,36 @@ def split_worked_solution(solution: str) -> tuple[str, str] | None:
 
 
 def wrong_answer(
-    question: Question, kind: AnswerKind, pool: Sequence[Question], rng: Random
+    question: Question,
+    kind: AnswerKind,
+    pool: Sequence[Question],
+    rng: Random,
+    right: Sequence[str] = (),
 ) -> str | None:
     """A final answer that is not `question`'s own; None when it or every other is not known.
 
     Binary answers flip; a lettered option becomes another letter of the same question; anything
-    else becomes the answer of another question in `pool`.
+    else becomes the answer of another question in `pool`. `right` are further answers to the same
+    prompt, which are not wrong either.
 
     Raises:
         DataError: `kind` is binary and the data have answers of a third kind.
     """
     if question.answer is None:
         return None
+    own = [question.answer, *right]
+
+    def is_wrong(answer: str) -> bool:
+        return not any(same(answer, one) for one in own)
+
     if kind is AnswerKind.binary:
-        return _flipped(question.answer, pool)
+        flipped = _flipped(question.answer, pool)
+        return flipped if is_wrong(flipped) else None
     options = _other_letters(question) if kind is AnswerKind.choice else []
-    others = options or [
-        other.answer for other in pool if other.answer and not same(other.answer, question.answer)
+    wrong = [option for option in options if is_wrong(option)] or [
+        other.answer for other in pool if other.answer and is_wrong(other.answer)
     ]
-    return rng.choice(others) if others else None
+    return rng.choice(wrong) if wrong else None
 
 
 def same(answer: str, other: str) -> bool:

@@ -40,7 +40,7 @@ class Turn:
         if self.thought:
             return {"none": self.text, "detailed": thoughtful(self.thought, self.text)}
         parts = split_thought(self.text)
-        if parts is None or not parts.thought.strip():
+        if parts is None or not parts.closing:
             return {}
         return {"none": parts.answer, "detailed": self.text}
 

@@ -16,11 +16,17 @@ from gradsweep.config import (
 from gradsweep.data.answers import same, stated_answer
 from gradsweep.data.arithmetic import read_arithmetic
 from gradsweep.data.custom import questions_config, with_custom_responses
-from gradsweep.data.irrelevant import IrrelevantResponses
+from gradsweep.data.irrelevant import (
+    IrrelevantResponses,
+    are_bare_answers,
+    whole_responses,
+    words_of,
+)
 from gradsweep.data.jsonl import read_jsonl
 from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import read_paper
 from gradsweep.data.questions import Dataset, Question, digest
+from gradsweep.data.sentences import TextRules
 from gradsweep.data.steps import count_steps, keep_steps
 from gradsweep.errors import DataError, ExcludedPointError
 from gradsweep.records import Sample
@@ -57,9 +63,10 @@ def load_samples(config: Config) -> LoadedSamples:
     lengths = _Lengths(config) if config.cot.match_length else None
     questions = _usable(dataset, lengths, config)
     taken = _take(questions, config)
-    responses = _responses(dataset, taken, config)
+    rules = rules_of(config)
+    responses = _responses(dataset, taken, config, rules)
     references = lengths.references(taken) if lengths else [None] * len(taken)
-    shortened = [_shortened(response, config.cot) for response in responses]
+    shortened = [_shortened(response, config.cot, rules) for response in responses]
     samples = [
         _sample(index, *parts)
         for index, parts in enumerate(zip(taken, shortened, references, strict=True))
@@ -67,7 +74,8 @@ def load_samples(config: Config) -> LoadedSamples:
     notes = [
         _count_note(len(questions), config),
         _kept_answers_note(dataset, taken, responses, config),
-        _steps_note(responses, config.cot),
+        _whole_note(dataset, responses, config),
+        _steps_note(responses, config.cot, rules),
         lengths.note(len(dataset.questions) - len(questions)) if lengths else "",
     ]
     messages = [*dataset.messages, *(note for note in notes if note)]
@@ -139,7 +147,7 @@ class _Lengths:
     def references(self, questions: Sequence[Question]) -> Sequence[str | None]:
         """The responses at `cot.match_length`: correct or irrelevant, as the point's own are."""
         same = [self._by_id[question.question_id] for question in questions]
-        return _responses(self._dataset, same, self._config)
+        return _responses(self._dataset, same, self._config, rules_of(self._config))
 
     def note(self, missing: int) -> str:
         level = self._config.cot.level.name
@@ -148,15 +156,15 @@ class _Lengths:
         )
 
 
-def _shortened(response: str, cot: CotConfig) -> str:
-    return keep_steps(response, cot.steps_kept) if cot.kind is CotKind.partial else response
+def _shortened(response: str, cot: CotConfig, rules: TextRules) -> str:
+    return keep_steps(response, cot.steps_kept, rules) if cot.kind is CotKind.partial else response
 
 
-def _steps_note(responses: Sequence[str], cot: CotConfig) -> str:
+def _steps_note(responses: Sequence[str], cot: CotConfig, rules: TextRules) -> str:
     """Says so when responses stay whole because they have no more steps than are kept."""
     if cot.kind is not CotKind.partial:
         return ""
-    whole = sum(count_steps(response) <= cot.steps_kept for response in responses)
+    whole = sum(count_steps(response, rules) <= cot.steps_kept for response in responses)
     if not whole:
         return ""
     return (
@@ -177,15 +185,43 @@ def _take(questions: Sequence[Question], config: Config) -> Sequence[Question]:
     return questions[: config.requested_samples]
 
 
-def _responses(dataset: Dataset, taken: Sequence[Question], config: Config) -> list[str]:
+def rules_of(config: Config) -> TextRules:
+    """The user's own texts are of any form; the paper's and the bundled ones stay as they were."""
+    own = config.dataset.kind is DatasetKind.jsonl or config.cot.kind is CotKind.custom
+    return TextRules.general if own else TextRules.paper
+
+
+def _responses(
+    dataset: Dataset, taken: Sequence[Question], config: Config, rules: TextRules
+) -> list[str]:
     if config.correctness.kind is CorrectnessKind.correct:
         return [question.response for question in taken]
     if dataset.shuffled is not None:
         return [dataset.shuffled[question.question_id] for question in taken]
-    # The user's own responses may be of any form: they are shuffled like those with reasoning.
-    level = CotLevel.detailed if config.cot.kind is CotKind.custom else config.cot.level
-    irrelevant = IrrelevantResponses(dataset.pool, level, config.dataset.answer, config.seed)
+    level, kind = _level_of_texts(config), config.dataset.answer
+    irrelevant = IrrelevantResponses(dataset.pool, level, kind, config.seed, rules)
     return [irrelevant(question) for question in taken]
+
+
+def _level_of_texts(config: Config) -> CotLevel:
+    """The user's own responses may be of any form: they are mixed like those with reasoning."""
+    return CotLevel.detailed if config.cot.kind is CotKind.custom else config.cot.level
+
+
+def _whole_note(dataset: Dataset, responses: Sequence[str], config: Config) -> str:
+    """Says so when irrelevant responses are responses of other questions, as they stand there."""
+    correct = config.correctness.kind is CorrectnessKind.correct
+    bare = are_bare_answers(_level_of_texts(config), config.dataset.answer)
+    if correct or bare or dataset.shuffled is not None:
+        return ""
+    whole = whole_responses(dataset.pool)
+    count = sum(words_of(response) in whole for response in responses)
+    if not count:
+        return ""
+    return (
+        f"{count} of {len(responses)} irrelevant responses are a whole response of another "
+        "question: texts of one sentence, or without end marks of sentences, cannot be mixed"
+    )
 
 
 def _count_note(available: int, config: Config) -> str:

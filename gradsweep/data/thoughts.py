@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_THOUGHT = re.compile(r"(\s*<think>\s*)?(.*?)(\s*</think>\s*)(.*)", re.DOTALL)
+_OPENING, _CLOSING = "<think>", "</think>"
+_THOUGHT = re.compile(rf"(\s*{_OPENING}\s*)?(.*?)(\s*{_CLOSING}\s*)(.*)", re.DOTALL)
+_CUT_OFF = re.compile(rf"(\s*{_OPENING}\s*)(.*)()()", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -16,23 +18,22 @@ class ThoughtfulResponse:
     """`<think>` and the white space around it; empty where the prompt opens the block."""
     thought: str
     closing: str
-    """`</think>` and the white space around it."""
+    """`</think>` and the white space around it; empty where the response was cut before."""
     answer: str
     """All behind the first thought, further thoughts included."""
 
-    def with_thought(self, thought: str) -> str:
-        """The response with another thought."""
-        return f"{self.opening}{thought}{self.closing}{self.answer}"
+    def __str__(self) -> str:
+        return f"{self.opening}{self.thought}{self.closing}{self.answer}"
 
 
 def split_thought(response: str) -> ThoughtfulResponse | None:
-    """The parts of a response that begins with a thought; None when none ends in it."""
-    parts = _THOUGHT.fullmatch(response)
-    if parts is None or "<think>" in parts[2]:
+    """The parts of a response that begins with a thought; None without one that says something."""
+    parts = _THOUGHT.fullmatch(response) or _CUT_OFF.fullmatch(response)
+    if parts is None or not parts[2].strip() or _OPENING in parts[2]:
         return None
     return ThoughtfulResponse(parts[1] or "", parts[2], parts[3], parts[4])
 
 
 def thoughtful(thought: str, answer: str) -> str:
     """The response of a thought and an answer that the data hold apart."""
-    return f"<think>\n{thought.strip()}\n</think>\n\n{answer.lstrip()}"
+    return f"{_OPENING}\n{thought.strip()}\n{_CLOSING}\n\n{answer.lstrip()}"
