@@ -36,6 +36,12 @@ def custom_file(config: Config) -> Path:
     return Path(str(config.cot.path)).expanduser()
 
 
+def custom_responses(config: Config) -> list[str]:
+    """Every response of `cot.path`, also those to no question. Raises as below, about the file."""
+    path = custom_file(config)
+    return [_response(entry, f"{path}, {place}") for place, entry in read_rows(path, FIELD)]
+
+
 def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:
     """The questions of `dataset` that `cot.path` has a response to, with that response.
 
@@ -60,8 +66,7 @@ def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:
         elif not unanswered:
             raise DataError(f"{where}: a second response to {questions[0].prompt[:60]!r}")
         else:
-            response = required(entry, "response", where, _ALLOWED)
-            given[unanswered[0].question_id] = text_or_number_in(response, "response", where)
+            given[unanswered[0].question_id] = _response(entry, where)
     if not given:
         raise DataError(
             f"{FIELD}: {path} answers no question of dataset={config.dataset.name}; question_id "
@@ -74,6 +79,11 @@ def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:
     )
     messages = (*dataset.messages, *_messages(path, unknown, len(given), len(known)))
     return Dataset(answered, answered, messages)
+
+
+def _response(entry: dict[str, Any], where: str) -> str:
+    response = required(entry, "response", where, _ALLOWED)
+    return text_or_number_in(response, "response", where)
 
 
 def _questions(

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from random import Random
 
-from gradsweep.config import AnswerKind, CotLevel
+from gradsweep.config import AnswerKind, Config, CotKind, CotLevel
 from gradsweep.data.answers import split_final_line, wrong_answer
 from gradsweep.data.questions import Question
 from gradsweep.data.sentences import TextRules, join_sentences, split_sentences
@@ -58,8 +58,9 @@ class IrrelevantResponses:
             for question in self._pool:
                 self._same_prompt.setdefault(question.prompt, []).append(question)
         if not self._are_bare_answers:
-            self._thoughts = _Sentences.of(map(_thought, self._pool), rules)
-            self._sentences = _Sentences.of(map(_without_thought, self._pool), rules)
+            self._thoughts = _Sentences.of((_thought(q, rules) for q in self._pool), rules)
+            answers = (_without_thought(q, rules) for q in self._pool)
+            self._sentences = _Sentences.of(answers, rules)
 
     def __call__(self, question: Question) -> str:
         """The irrelevant response of `question`; an empty response stays empty.
@@ -73,16 +74,15 @@ class IrrelevantResponses:
         if self._are_bare_answers:
             return _needed(wrong, question)
         own = [question, *self._same_prompt.get(question.prompt, ())]
-        thoughts = {sentence for q in own for sentence in self._thoughts.split(_thought(q))}
-        sentences = {s for q in own for s in self._sentences.split(_without_thought(q))}
+        answers = [_without_thought(q, self._rules) for q in own]
+        own_sentences = {s for q in answers for s in self._sentences.split(q)}
+        own_thoughts = {s for q in own for s in self._thoughts.split(_thought(q, self._rules))}
         rng = Random(f"{self._seed} sentences {question.question_id}")
         for _ in range(_TRIES if self._rules is TextRules.general else 1):
-            drawn = self._sentences.shuffled(
-                _without_thought(question), wrong, self._kind, sentences, rng
-            )
+            drawn = self._sentences.shuffled(answers[0], wrong, self._kind, own_sentences, rng)
             response = join_sentences(drawn, self._rules)
-            if parts := split_thought(question.response):
-                thought = self._thoughts.like(parts.thought, thoughts, rng)
+            if parts := split_thought(question.response, self._rules):
+                thought = self._thoughts.like(parts.thought, own_thoughts, rng)
                 response = str(replace(parts, thought=thought, answer=response))
             if words_of(response) not in self._whole:
                 break
@@ -171,15 +171,20 @@ class _Sentences:
         raise _too_few(len(others))
 
 
-def _without_thought(question: Question) -> Question:
-    parts = split_thought(question.response)
+def _without_thought(question: Question, rules: TextRules) -> Question:
+    parts = split_thought(question.response, rules)
     return replace(question, response=parts.answer) if parts else question
 
 
-def _thought(question: Question) -> Question:
+def _thought(question: Question, rules: TextRules) -> Question:
     """A question whose response is its thought alone, and empty without one."""
-    parts = split_thought(question.response)
+    parts = split_thought(question.response, rules)
     return replace(question, response=parts.thought if parts else "")
+
+
+def level_of_texts(config: Config) -> CotLevel:
+    """The user's own responses may be of any form: they are mixed like those with reasoning."""
+    return CotLevel.detailed if config.cot.kind is CotKind.custom else config.cot.level
 
 
 def are_bare_answers(level: CotLevel, kind: AnswerKind) -> bool:
@@ -190,6 +195,17 @@ def are_bare_answers(level: CotLevel, kind: AnswerKind) -> bool:
 def whole_responses(pool: Iterable[Question]) -> set[str]:
     """The words of every response: what no irrelevant response should be."""
     return {words_of(question.response) for question in pool}
+
+
+def rules_may_differ(response: str) -> bool:
+    """Whether the rules of splitting and mixing can make other texts of a pool with it. Quick."""
+    sentences = split_sentences(response)
+    may_be_drawn_whole = len(sentences) < 3
+    return (
+        may_be_drawn_whole
+        or split_thought(response) is not None
+        or sentences != split_sentences(response, TextRules.paper)
+    )
 
 
 def words_of(text: str) -> str:

@@ -22,6 +22,8 @@ from itertools import pairwise
 
 import regex
 
+from gradsweep.config import Config, CotKind, DatasetKind
+
 
 class TextRules(Enum):
     """Which rules split a text, and mix the pieces of several."""
@@ -30,6 +32,12 @@ class TextRules(Enum):
     """Those of the paper's files: for its texts and the bundled ones, which stay as they were."""
     general = "general"
     """Those for texts of any language and form."""
+
+
+def rules_of(config: Config) -> TextRules:
+    """The user's own texts are of any form; the paper's and the bundled ones stay as they were."""
+    own = config.dataset.kind is DatasetKind.jsonl or config.cot.kind is CotKind.custom
+    return TextRules.general if own else TextRules.paper
 
 
 _CLOSERS = r"""["'”’)\]*$]*(?:\s*\\[\])])?"""

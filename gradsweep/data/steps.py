@@ -41,7 +41,7 @@ def split_steps(text: str, rules: TextRules = TextRules.general) -> list[str]:
 
 def count_steps(response: str, rules: TextRules = TextRules.general) -> int:
     """Steps before the final answer."""
-    if (parts := split_thought(response)) and parts.answer.strip():
+    if (parts := split_thought(response, rules)) and parts.answer.strip():
         return len(split_steps(parts.thought, rules))
     reasoning, _, answer = split_final_line(response)
     steps = len(split_steps(reasoning, rules))
@@ -55,7 +55,7 @@ def keep_steps(response: str, count: int, rules: TextRules = TextRules.general) 
     behind a thought, whose steps are counted, it is all that follows. A response with no more
     than `count` steps before it stays as it is.
     """
-    if (parts := split_thought(response)) and parts.answer.strip():
+    if (parts := split_thought(response, rules)) and parts.answer.strip():
         steps = split_steps(parts.thought, rules)
         if count >= len(steps):
             return response

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from gradsweep.data.sentences import TextRules
+
 _OPENING, _CLOSING = "<think>", "</think>"
 _THOUGHT = re.compile(rf"(\s*{_OPENING}\s*)?(.*?)(\s*{_CLOSING}\s*)(.*)", re.DOTALL)
 _CUT_OFF = re.compile(rf"(\s*{_OPENING}\s*)(.*)()()", re.DOTALL)
@@ -26,8 +28,13 @@ class ThoughtfulResponse:
         return f"{self.opening}{self.thought}{self.closing}{self.answer}"
 
 
-def split_thought(response: str) -> ThoughtfulResponse | None:
-    """The parts of a response that begins with a thought; None without one that says something."""
+def split_thought(response: str, rules: TextRules = TextRules.general) -> ThoughtfulResponse | None:
+    """The parts of a response that begins with a thought; None without one that says something.
+
+    The rules of the paper's texts know no thoughts.
+    """
+    if rules is TextRules.paper:
+        return None
     parts = _THOUGHT.fullmatch(response) or _CUT_OFF.fullmatch(response)
     if parts is None or not parts[2].strip() or _OPENING in parts[2]:
         return None

@@ -47,6 +47,19 @@ def test_steps_joined_are_the_text(text: str) -> None:
     assert all(step.strip() for step in split_steps(text))
 
 
+def test_lines_of_code_are_no_steps_and_other_scripts_have_some() -> None:
+    code = "```python\n- x. \n\n1. y\n```"
+    assert split_steps(f"Write:\n{code}\n\nThen run it.") == [
+        f"Write:\n{code}\n\n",
+        "Then run it.",
+    ]
+    assert split_steps("步骤如下：\n\n先算2+3。\n\n再乘2。所以是10。") == [
+        "步骤如下：\n\n先算2+3。\n\n",
+        "再乘2。",
+        "所以是10。",
+    ]
+
+
 def test_a_text_without_words_has_no_steps() -> None:
     assert split_steps("") == split_steps(" \n ") == []
     assert keep_steps("", 3) == ""
