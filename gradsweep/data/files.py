@@ -17,6 +17,7 @@ from gradsweep.errors import DataError
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 """Ending of a file -> how pyarrow calls its compression."""
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def inner_suffix(path: Path) -> str:
@@ -71,12 +72,18 @@ def version_of(path: Path, field: str) -> tuple[tuple[int, int], ...]:
 def read_bytes(path: Path, field: str) -> bytes:
     """The bytes that a file holds, decompressed where its name says that they are compressed."""
     compression = COMPRESSED.get(path.suffix.lower())
+    data = _read(path, field)
+    if data.startswith(_LFS_POINTER):
+        raise DataError(
+            f"{field}: {path} is a pointer of Git LFS and not the file itself; fetch that with "
+            "`git lfs pull` in its repository"
+        )
     if compression is None:
-        return _read(path, field)
+        return data
     import pyarrow  # type: ignore[import-untyped]  # a tenth of a second, for few files
 
     try:
-        with pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), compression) as stream:
+        with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), compression) as stream:
             return bytes(stream.read())
     except (OSError, ValueError) as error:
         raise unreadable(path, field, error) from error

@@ -17,7 +17,8 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from helpers.fuzzing import bounded
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gradsweep.config import Config
@@ -25,14 +26,6 @@ from gradsweep.data import fingerprint, load_samples
 from gradsweep.errors import GradsweepError
 
 MakeConfig = Callable[..., Config]
-
-bounded = settings(
-    max_examples=50,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 
 NAMES = (
     *("question_id", "prompt", "responses", "level", "response", "completion", "none", "detailed"),

@@ -87,7 +87,11 @@ def test_conditions_that_the_rules_make_otherwise_have_an_identity_of_their_own(
         path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
         return [
             fingerprint(make_config("jsonl", "detailed", *rest, path=path, **fields))
-            for rest, fields in (((), {}), (("irrelevant",), {}), ((), {"kind": "partial", "steps_kept": 0}))
+            for rest, fields in (
+                ((), {}),
+                (("irrelevant",), {}),
+                ((), {"kind": "partial", "steps_kept": 0}),
+            )
         ]
 
     correct, irrelevant, partial = prints(plain)
