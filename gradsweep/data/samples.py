@@ -25,7 +25,7 @@ from gradsweep.data.notes import count_note, kept_answers_note, steps_note, whol
 from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import read_paper
 from gradsweep.data.questions import Dataset, Question, digest
-from gradsweep.data.sentences import TextRules, rules_of
+from gradsweep.data.sentences import TextRules
 from gradsweep.data.steps import keep_steps
 from gradsweep.errors import DataError, ExcludedPointError
 from gradsweep.records import Sample
@@ -207,6 +207,12 @@ def _take(questions: Sequence[Question], config: Config) -> Sequence[Question]:
             questions, key=lambda question: digest(str(config.seed), question.question_id)
         )
     return questions[: config.requested_samples]
+
+
+def rules_of(config: Config) -> TextRules:
+    """The user's own texts are of any form; the paper's and the bundled ones stay as they were."""
+    own = config.dataset.kind is DatasetKind.jsonl or config.cot.kind is CotKind.custom
+    return TextRules.general if own else TextRules.paper
 
 
 def _responses(

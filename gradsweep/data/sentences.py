@@ -22,8 +22,6 @@ from itertools import pairwise
 
 import regex
 
-from gradsweep.config import Config, CotKind, DatasetKind
-
 
 class TextRules(Enum):
     """Which rules split a text, and mix the pieces of several."""
@@ -32,12 +30,6 @@ class TextRules(Enum):
     """Those of the paper's files: for its texts and the bundled ones, which stay as they were."""
     general = "general"
     """Those for texts of any language and form."""
-
-
-def rules_of(config: Config) -> TextRules:
-    """The user's own texts are of any form; the paper's and the bundled ones stay as they were."""
-    own = config.dataset.kind is DatasetKind.jsonl or config.cot.kind is CotKind.custom
-    return TextRules.general if own else TextRules.paper
 
 
 _CLOSERS = r"""["'”’)\]*$]*(?:\s*\\[\])])?"""
@@ -78,7 +70,7 @@ _ABBREVIATION = regex.compile(
 _FENCES = ("```", "~~~")
 _ENDS_WIDE = regex.compile(rf"(?:[。！？｡．…]|{_WITHOUT_SPACES}[.!?]+)[\p{{Pe}}\p{{Pf}}]*$")
 _BEGINS_WIDE = regex.compile(rf"[\p{{Ps}}\p{{Pi}}]*{_WITHOUT_SPACES}")
-_OMISSION = regex.compile(r"\.{2,}|.*…")
+_OMISSION = regex.compile(r"(?:\.{2,}|…+)(?![.!?…])")
 
 
 def split_sentences(text: str, rules: TextRules = TextRules.general) -> list[str]:
@@ -109,7 +101,7 @@ def sentence_ends(text: str, rules: TextRules = TextRules.general) -> Iterator[i
     start = 0
     for end in _END[rules].finditer(text):
         before, after = text[start : end.start()], text[end.end() :]
-        if whole.hold(end.start("mark"), end.end()) or _goes_on(end, before, after, rules):
+        if whole.hold(end.start("mark"), end.end()) or _goes_on(end.group(), before, after, rules):
             continue
         yield end.end()
         start = end.end()
@@ -145,11 +137,11 @@ def _split_line(text: str, rules: TextRules) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def _goes_on(end: regex.Match[str], before: str, after: str, rules: TextRules) -> bool:
-    """Whether a sentence goes on behind a mark: one of an abbreviation, or dots of omission."""
-    if end.group() == "." and after.strip():
+def _goes_on(end: str, before: str, after: str, rules: TextRules) -> bool:
+    """Whether a sentence goes on behind `end`: the mark of an abbreviation, dots of omission."""
+    if end == "." and after.strip():
         return _is_abbreviated(before, after)
-    omits = rules is TextRules.general and _OMISSION.fullmatch(end["mark"])
+    omits = rules is TextRules.general and _OMISSION.match(end)
     return bool(omits) and after.lstrip()[:1].islower()
 
 
