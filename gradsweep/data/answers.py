@@ -66,10 +66,10 @@ def wrong_answer(
     """
     if question.answer is None:
         return None
-    own = [question.answer, *right]
+    own = {_as_compared(answer) for answer in (question.answer, *right)}
 
     def is_wrong(answer: str) -> bool:
-        return not any(same(answer, one) for one in own)
+        return _as_compared(answer) not in own
 
     if kind is AnswerKind.binary:
         flipped = _flipped(question.answer, pool)
@@ -83,7 +83,11 @@ def wrong_answer(
 
 def same(answer: str, other: str) -> bool:
     """Whether two answers differ at most in letter case and outer white space."""
-    return answer.strip().casefold() == other.strip().casefold()
+    return _as_compared(answer) == _as_compared(other)
+
+
+def _as_compared(answer: str) -> str:
+    return answer.strip().casefold()
 
 
 def _flipped(answer: str, pool: Sequence[Question]) -> str:

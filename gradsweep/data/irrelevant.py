@@ -54,6 +54,7 @@ class IrrelevantResponses:
         self._are_bare_answers = are_bare_answers(level, kind)
         self._whole = whole_responses(self._pool)
         self._same_prompt: dict[str, list[Question]] = {}
+        self._pieces: dict[str, tuple[set[str], set[str]]] = {}
         if rules is TextRules.general:
             for question in self._pool:
                 self._same_prompt.setdefault(question.prompt, []).append(question)
@@ -73,13 +74,11 @@ class IrrelevantResponses:
         wrong = self._wrong_answer(question)
         if self._are_bare_answers:
             return _needed(wrong, question)
-        own = [question, *self._same_prompt.get(question.prompt, ())]
-        answers = [_without_thought(q, self._rules) for q in own]
-        own_sentences = {s for q in answers for s in self._sentences.split(q)}
-        own_thoughts = {s for q in own for s in self._thoughts.split(_thought(q, self._rules))}
+        own_sentences, own_thoughts = self._own_pieces(question)
+        answer = _without_thought(question, self._rules)
         rng = Random(f"{self._seed} sentences {question.question_id}")
         for _ in range(_TRIES if self._rules is TextRules.general else 1):
-            drawn = self._sentences.shuffled(answers[0], wrong, self._kind, own_sentences, rng)
+            drawn = self._sentences.shuffled(answer, wrong, self._kind, own_sentences, rng)
             response = join_sentences(drawn, self._rules)
             if parts := split_thought(question.response, self._rules):
                 thought = self._thoughts.like(parts.thought, own_thoughts, rng)
@@ -87,6 +86,21 @@ class IrrelevantResponses:
             if words_of(response) not in self._whole:
                 break
         return response
+
+    def _own_pieces(self, question: Question) -> tuple[set[str], set[str]]:
+        """The sentences of all answers, and of all thoughts, to the prompt of `question`."""
+        if question.prompt in self._pieces:
+            return self._pieces[question.prompt]
+        own = self._same_prompt.get(question.prompt, [question])
+        answers = [_without_thought(q, self._rules) for q in own]
+        thoughts = [_thought(q, self._rules) for q in own]
+        pieces = (
+            {sentence for q in answers for sentence in self._sentences.split(q)},
+            {sentence for q in thoughts for sentence in self._thoughts.split(q)},
+        )
+        if len(own) > 1:
+            self._pieces[question.prompt] = pieces
+        return pieces
 
     def _wrong_answer(self, question: Question) -> str | None:
         if self._kind is AnswerKind.text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradsweep.config import Config, CorrectnessKind, CotConfig, CotKind, CotLevel
+from gradsweep.config import Config, CorrectnessKind, CotConfig, CotLevel
 from gradsweep.data.answers import same, stated_answer
 from gradsweep.data.irrelevant import are_bare_answers, level_of_texts, whole_responses, words_of
 from gradsweep.data.questions import Dataset, Question
@@ -63,8 +63,6 @@ def whole_note(dataset: Dataset, responses: Sequence[str], config: Config) -> st
 
 def steps_note(responses: Sequence[str], cot: CotConfig, rules: TextRules) -> str:
     """Says so when responses stay whole because they have no more steps than are kept."""
-    if cot.kind is not CotKind.partial:
-        return ""
     whole = sum(count_steps(response, rules) <= cot.steps_kept for response in responses)
     if not whole:
         return ""

@@ -74,7 +74,7 @@ def load_samples(config: Config) -> LoadedSamples:
         count_note(len(questions), config),
         kept_answers_note(dataset, taken, responses, config),
         whole_note(dataset, responses, config),
-        steps_note(responses, config.cot, rules),
+        steps_note(responses, config.cot, rules) if config.cot.kind is CotKind.partial else "",
         lengths.note(len(dataset.questions) - len(questions)) if lengths else "",
     ]
     messages = [*dataset.messages, *(note for note in notes if note)]
