@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Optional
 
@@ -54,6 +54,34 @@ class IrrelevantSource(Enum):
 
 
 @dataclass
+class FieldNames:
+    """What the fields of a user's own file are called there, where not as here (kind=jsonl)."""
+
+    question_id: Optional[str] = None
+    """The question's own name."""
+    prompt: Optional[str] = None
+    """What the user asks."""
+    response: Optional[str] = None
+    """The response, of the level in `level` if there is one."""
+    level: Optional[str] = None
+    """The CoT level of `response`, in files with a row per prompt and level."""
+    none: Optional[str] = None
+    """The response without chain of thought: the bare answer."""
+    simplified: Optional[str] = None
+    """The response with a short rationale."""
+    detailed: Optional[str] = None
+    """The response with a long explanation."""
+    messages: Optional[str] = None
+    """The conversation, whose last turn of the assistant is the response."""
+
+    @property
+    def given(self) -> dict[str, str]:
+        """Our name of a field -> its name in the file, for those that have another."""
+        names = {declared.name: getattr(self, declared.name) for declared in fields(self)}
+        return {name: in_file for name, in_file in names.items() if in_file}
+
+
+@dataclass
 class DatasetConfig:
     name: str = MISSING
     kind: DatasetKind = DatasetKind.jsonl
@@ -78,7 +106,10 @@ class DatasetConfig:
     hub_revision: Optional[str] = None
     """Branch, tag or commit of `hub`; None is its default branch."""
     path: Optional[str] = option(None, Effect(is_path=True))
-    """The user's own .jsonl, or a .json list in the paper's form (kind=jsonl)."""
+    """The user's own file: JSON lines, a JSON list, CSV, Parquet, Arrow or a folder that
+    `datasets` saved (kind=jsonl; docs/data.md)."""
+    fields: FieldNames = field(default_factory=FieldNames)
+    """Names of its fields, where they are not those of docs/data.md; part of the point id."""
     size: int = 500
     """Questions that the arithmetic generator makes: the pool of irrelevant sentences."""
     version: int = 1
@@ -101,7 +132,8 @@ class DatasetConfig:
         if self.kind is DatasetKind.jsonl and not self.path:
             raise ConfigError(
                 "dataset.path is needed with dataset=jsonl: a .jsonl file with "
-                "{prompt, responses} or a .json list of {instruction, input, output}"
+                "{prompt, responses}, a .json list of {instruction, input, output}, or one of the "
+                "other files and forms of docs/data.md"
             )
         if self.source is PaperSource.hub and self.kind is DatasetKind.paper and not self.hub:
             raise ExcludedPointError(

@@ -11,6 +11,7 @@ from gradsweep.data.questions import Question
 from gradsweep.errors import DataError
 
 _FINAL_LINE = re.compile(r"\s*(The final answer is )(.+?)\s*$")
+_MARKED_ANSWER = re.compile(r"(.*?)(?:^|\n)[ \t]*####([^\n]*\S[^\n]*)\s*", re.DOTALL)
 _OPTION = re.compile(r"\(([A-Z])\)")
 _LETTER = re.compile(r"^\(?([A-Z])\)?$")
 _FLIPS = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
@@ -33,31 +34,60 @@ def stated_answer(response: str) -> str | None:
     return answer if answer is not None else _last_boxed(response)
 
 
+def split_worked_solution(solution: str) -> tuple[str, str] | None:
+    """(rationale, answer) of a solution as GSM8K writes it: lines, and last `#### 42`.
+
+    The rationale loses its calculator notes `<<6*7=42>>` and its line breaks, the answer the
+    commas of its thousands, as in the paper's files. None for a text without such an ending.
+    """
+    marked = _MARKED_ANSWER.fullmatch(solution)
+    if marked is None:
+        return None
+    lines = re.sub(r"<<.*?>>", "", marked[1]).strip().split("\n")
+    sentences = [line if line.endswith((".", "!", "?")) else f"{line}." for line in lines if line]
+    return " ".join(sentences), marked[2].strip().replace(",", "")
+
+
 def wrong_answer(
-    question: Question, kind: AnswerKind, pool: Sequence[Question], rng: Random
+    question: Question,
+    kind: AnswerKind,
+    pool: Sequence[Question],
+    rng: Random,
+    right: Sequence[str] = (),
 ) -> str | None:
     """A final answer that is not `question`'s own; None when it or every other is not known.
 
     Binary answers flip; a lettered option becomes another letter of the same question; anything
-    else becomes the answer of another question in `pool`.
+    else becomes the answer of another question in `pool`. `right` are further answers to the same
+    prompt, which are not wrong either.
 
     Raises:
         DataError: `kind` is binary and the data have answers of a third kind.
     """
     if question.answer is None:
         return None
+    own = {_as_compared(answer) for answer in (question.answer, *right)}
+
+    def is_wrong(answer: str) -> bool:
+        return _as_compared(answer) not in own
+
     if kind is AnswerKind.binary:
-        return _flipped(question.answer, pool)
+        flipped = _flipped(question.answer, pool)
+        return flipped if is_wrong(flipped) else None
     options = _other_letters(question) if kind is AnswerKind.choice else []
-    others = options or [
-        other.answer for other in pool if other.answer and not same(other.answer, question.answer)
+    wrong = [option for option in options if is_wrong(option)] or [
+        other.answer for other in pool if other.answer and is_wrong(other.answer)
     ]
-    return rng.choice(others) if others else None
+    return rng.choice(wrong) if wrong else None
 
 
 def same(answer: str, other: str) -> bool:
     """Whether two answers differ at most in letter case and outer white space."""
-    return answer.strip().casefold() == other.strip().casefold()
+    return _as_compared(answer) == _as_compared(other)
+
+
+def _as_compared(answer: str) -> str:
+    return answer.strip().casefold()
 
 
 def _flipped(answer: str, pool: Sequence[Question]) -> str:

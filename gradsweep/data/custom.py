@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from gradsweep.config import Config, CorrectnessConfig, CotConfig, IrrelevantSource
-from gradsweep.data.json_records import read_objects, text_of
+from gradsweep.data.fields import is_given, required, text_in, text_or_number_in
 from gradsweep.data.questions import Dataset, Question
+from gradsweep.data.rows import read_rows
 from gradsweep.errors import ConfigError, DataError
 
 FIELD = "cot.path"
+_ALLOWED = "{question_id or prompt, response}"
 
 
 def questions_config(config: Config) -> Config:
@@ -34,6 +36,12 @@ def custom_file(config: Config) -> Path:
     return Path(str(config.cot.path))
 
 
+def custom_responses(config: Config) -> list[str]:
+    """Every response of `cot.path`, also those to no question. Raises as below, about the file."""
+    path = custom_file(config)
+    return [_response(entry, f"{path}, {place}") for place, entry in read_rows(path, FIELD)]
+
+
 def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:
     """The questions of `dataset` that `cot.path` has a response to, with that response.
 
@@ -43,41 +51,56 @@ def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:
     """
     path = custom_file(config)
     known = {question.question_id: question for question in dataset.questions}
-    by_prompt = {question.prompt: question for question in reversed(dataset.questions)}
+    by_prompt: dict[str, list[Question]] = {}
+    for question in dataset.questions:
+        by_prompt.setdefault(question.prompt, []).append(question)
     given: dict[str, str] = {}
     unknown = 0
-    for where, entry in read_objects(path, FIELD):
-        question = _question(entry, where, known, by_prompt)
-        if question is None:
+    for place, entry in read_rows(path, FIELD):
+        where = f"{path}, {place}"
+        questions = _questions(entry, where, known, by_prompt)
+        # A prompt that the dataset has several times takes as many responses, in their order.
+        unanswered = [q for q in questions if q.question_id not in given]
+        if not questions:
             unknown += 1
-        elif question.question_id in given:
-            raise DataError(f"{where}: a second response to {question.prompt[:60]!r}")
+        elif not unanswered:
+            raise DataError(f"{where}: a second response to {questions[0].prompt[:60]!r}")
         else:
-            given[question.question_id] = text_of(entry, "response", where)
+            given[unanswered[0].question_id] = _response(entry, where)
     if not given:
         raise DataError(
             f"{FIELD}: {path} answers no question of dataset={config.dataset.name}; question_id "
             "or prompt must be exactly as in the dataset"
         )
-    questions = tuple(
+    answered = tuple(
         replace(question, response=given[question.question_id])
         for question in dataset.questions
         if question.question_id in given
     )
     messages = (*dataset.messages, *_messages(path, unknown, len(given), len(known)))
-    return Dataset(questions, questions, messages)
+    return Dataset(answered, answered, messages)
 
 
-def _question(
-    entry: dict[str, Any], where: str, known: dict[str, Question], by_prompt: dict[str, Question]
-) -> Question | None:
-    if "question_id" in entry:
-        return known.get(str(entry["question_id"]))
+def _response(entry: dict[str, Any], where: str) -> str:
+    response = required(entry, "response", where, _ALLOWED)
+    return text_or_number_in(response, "response", where)
+
+
+def _questions(
+    entry: dict[str, Any],
+    where: str,
+    known: dict[str, Question],
+    by_prompt: dict[str, list[Question]],
+) -> list[Question]:
+    """The questions that an entry may answer: the one of its id, or all of its prompt."""
+    if is_given(entry, "question_id"):
+        question = known.get(str(entry["question_id"]))
+        return [question] if question else []
     if "prompt" in entry:
-        return by_prompt.get(text_of(entry, "prompt", where))
+        return by_prompt.get(text_in(entry["prompt"], "prompt", where), [])
     raise DataError(
         f"{where}: neither question_id nor prompt is given; given are {', '.join(entry)}. "
-        "Allowed are {question_id or prompt, response}"
+        f"Allowed are {_ALLOWED}"
     )
 
 

@@ -1,6 +1,7 @@
 """Reading data files: every way in which that can fail becomes one `DataError`.
 
-`field` is the config field that names the file, for the message.
+`field` is the config field that names the file, for the message. A file may be compressed:
+`.gz`, `.zst` and `.bz2` are read as what they hold.
 """
 
 from __future__ import annotations
@@ -14,10 +15,20 @@ from typing import Any
 
 from gradsweep.errors import DataError
 
+COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+"""Ending of a file -> how pyarrow calls its compression."""
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def inner_suffix(path: Path) -> str:
+    """The ending that says what a file holds, in small letters: `.jsonl` of `Mine.JSONL.gz`."""
+    plain = path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
+    return plain.suffix.lower()
+
 
 def read_text(path: Path, field: str) -> str:
     """The text of a UTF-8 file that is not empty; a byte order mark is dropped."""
-    data = _read(path, field)
+    data = read_bytes(path, field)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -45,29 +56,69 @@ def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
 
 
 def content_hash(path: Path, field: str) -> str:
-    """SHA-256 of a file's bytes; read again only when its time or size has changed."""
-    stat = stat_of(path, field)
-    return _hash(path, field, stat.st_mtime_ns, stat.st_size)
+    """SHA-256 of what a file or a folder holds; read again only when it has changed.
+
+    Compression does not count, nor do the names of files in a folder beyond their order.
+    """
+    return _hash(path, field, version_of(path, field))
 
 
-def stat_of(path: Path, field: str) -> os.stat_result:
+def version_of(path: Path, field: str) -> tuple[tuple[int, int], ...]:
+    """Time of change in ns and size in bytes of a file, or of every file of a folder."""
+    stats = [_stat(file, field) for file in _files_of(path)]
+    return tuple((stat.st_mtime_ns, stat.st_size) for stat in stats)
+
+
+def read_bytes(path: Path, field: str) -> bytes:
+    """The bytes that a file holds, decompressed where its name says that they are compressed."""
+    compression = COMPRESSED.get(path.suffix.lower())
+    data = _read(path, field)
+    if data.startswith(_LFS_POINTER):
+        raise DataError(
+            f"{field}: {path} is a pointer of Git LFS and not the file itself; fetch that with "
+            "`git lfs pull` in its repository"
+        )
+    if compression is None:
+        return data
+    import pyarrow  # type: ignore[import-untyped]  # a tenth of a second, for few files
+
     try:
-        return path.stat()
-    except OSError as error:
-        raise _unreadable(path, field, error) from error
+        with pyarrow.CompressedInputStream(pyarrow.BufferReader(data), compression) as stream:
+            return bytes(stream.read())
+    except (OSError, ValueError) as error:
+        raise unreadable(path, field, error) from error
+
+
+def unreadable(path: Path, field: str, error: Exception) -> DataError:
+    """The error of a file that cannot be read, with the first line of what the library said."""
+    why = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0]
+    return DataError(f"{field}: cannot read {path}: {why or type(error).__name__}")
 
 
 @lru_cache(maxsize=256)
-def _hash(path: Path, field: str, mtime_ns: int, size: int) -> str:
-    return hashlib.sha256(_read(path, field)).hexdigest()
+def _hash(path: Path, field: str, version: tuple[tuple[int, int], ...]) -> str:
+    hashes = [hashlib.sha256(read_bytes(file, field)).hexdigest() for file in _files_of(path)]
+    if not path.is_dir():
+        return hashes[0]
+    return hashlib.sha256("\0".join(hashes).encode()).hexdigest()
+
+
+def _files_of(path: Path) -> list[Path]:
+    """A file itself; the tables of a folder, without those that `datasets` caches beside them."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for file in path.rglob("*.arrow") if not file.name.startswith("cache-"))
+
+
+def _stat(path: Path, field: str) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise unreadable(path, field, error) from error
 
 
 def _read(path: Path, field: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise _unreadable(path, field, error) from error
-
-
-def _unreadable(path: Path, field: str, error: OSError) -> DataError:
-    return DataError(f"{field}: cannot read {path}: {error.strerror or error}")
+        raise unreadable(path, field, error) from error

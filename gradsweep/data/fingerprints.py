@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from gradsweep.config import Config, CotConfig, CotKind, DatasetKind
 from gradsweep.data.arithmetic.dataset import VERSION, require_version
 from gradsweep.data.custom import FIELD as CUSTOM_FIELD
 from gradsweep.data.custom import custom_file, questions_config
 from gradsweep.data.files import content_hash
-from gradsweep.data.jsonl import FIELD as JSONL_FIELD
-from gradsweep.data.jsonl import jsonl_file
+from gradsweep.data.jsonl import jsonl_fingerprint
 from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import paper_files
 from gradsweep.data.questions import digest
-from gradsweep.data.samples import require_questions
+from gradsweep.data.samples import general_rules_matter, require_questions
 
 
 def fingerprint(config: Config) -> str:
@@ -34,7 +34,35 @@ def fingerprint(config: Config) -> str:
         parts.append(_own(replace(config, cot=CotConfig(level))))
         if not _shared_anyway(config):
             require_questions(config)
+    if _general_rules_matter(_Condition(digest(*parts, *_text_choices(config)), config)):
+        parts.append("general text rules")
     return parts[0] if len(parts) == 1 else digest(*parts)
+
+
+@dataclass(frozen=True)
+class _Condition:
+    """A config that counts, for a cache, by the data and choices that decide its texts."""
+
+    key: str
+    config: Config = field(compare=False)
+
+
+def _text_choices(config: Config) -> tuple[str, ...]:
+    choices = (
+        *(config.cot.label, config.correctness.kind.name, config.correctness.source.name),
+        *(config.dataset.answer.name, config.dataset.shuffle),
+        *(config.seed, config.requested_samples),
+    )
+    return tuple(map(str, choices))
+
+
+@lru_cache(maxsize=256)
+def _general_rules_matter(condition: _Condition) -> bool:
+    level = condition.config.cot.match_length
+    configs = [condition.config]
+    if level is not None:
+        configs.append(replace(condition.config, cot=CotConfig(level)))
+    return any(map(general_rules_matter, configs))
 
 
 def _shared_anyway(config: Config) -> bool:
@@ -50,7 +78,7 @@ def _own(config: Config) -> str:
         require_version(config)
         return digest("arithmetic", str(VERSION), str(config.dataset.size), str(config.seed))
     if config.dataset.kind is DatasetKind.jsonl:
-        return digest("jsonl", content_hash(jsonl_file(config), JSONL_FIELD))
+        return jsonl_fingerprint(config)
     if config.dataset.from_hub:
         questions = read_hub(config).questions
         return digest("hub", *(text for q in questions for text in (q.prompt, q.response)))

@@ -10,18 +10,23 @@ from gradsweep.config import (
     CorrectnessKind,
     CotConfig,
     CotKind,
-    CotLevel,
     DatasetKind,
 )
-from gradsweep.data.answers import same, stated_answer
 from gradsweep.data.arithmetic import read_arithmetic
-from gradsweep.data.custom import questions_config, with_custom_responses
-from gradsweep.data.irrelevant import IrrelevantResponses
+from gradsweep.data.custom import custom_responses, questions_config, with_custom_responses
+from gradsweep.data.irrelevant import (
+    IrrelevantResponses,
+    are_bare_answers,
+    level_of_texts,
+    rules_may_differ,
+)
 from gradsweep.data.jsonl import read_jsonl
+from gradsweep.data.notes import count_note, kept_answers_note, steps_note, whole_note
 from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import read_paper
 from gradsweep.data.questions import Dataset, Question, digest
-from gradsweep.data.steps import count_steps, keep_steps
+from gradsweep.data.sentences import TextRules
+from gradsweep.data.steps import keep_steps
 from gradsweep.errors import DataError, ExcludedPointError
 from gradsweep.records import Sample
 
@@ -57,17 +62,19 @@ def load_samples(config: Config) -> LoadedSamples:
     lengths = _Lengths(config) if config.cot.match_length else None
     questions = _usable(dataset, lengths, config)
     taken = _take(questions, config)
-    responses = _responses(dataset, taken, config)
+    rules = rules_of(config)
+    responses = _responses(dataset, taken, config, rules)
     references = lengths.references(taken) if lengths else [None] * len(taken)
-    shortened = [_shortened(response, config.cot) for response in responses]
+    shortened = [_shortened(response, config.cot, rules) for response in responses]
     samples = [
         _sample(index, *parts)
         for index, parts in enumerate(zip(taken, shortened, references, strict=True))
     ]
     notes = [
-        _count_note(len(questions), config),
-        _kept_answers_note(dataset, taken, responses, config),
-        _steps_note(responses, config.cot),
+        count_note(len(questions), config),
+        kept_answers_note(dataset, taken, responses, config),
+        whole_note(dataset, responses, config),
+        steps_note(responses, config.cot, rules) if config.cot.kind is CotKind.partial else "",
         lengths.note(len(dataset.questions) - len(questions)) if lengths else "",
     ]
     messages = [*dataset.messages, *(note for note in notes if note)]
@@ -78,6 +85,44 @@ def require_questions(config: Config) -> None:
     """Raise what `load_samples` would raise about the questions of a point, without its texts."""
     lengths = _Lengths(config) if config.cot.match_length else None
     _usable(_read(config), lengths, config)
+
+
+def general_rules_matter(config: Config) -> bool:
+    """Whether the user's own texts become other samples than by the rules of the paper's texts.
+
+    Those served for all texts once, so a point for which this holds has another id since.
+    Raises what `load_samples` would raise about the files, and nothing about their texts.
+    """
+    as_given = (
+        config.correctness.kind is CorrectnessKind.correct
+        and config.cot.kind is not CotKind.partial
+    )
+    if as_given or rules_of(config) is TextRules.paper:
+        return False
+    if config.dataset.kind is DatasetKind.paper:  # whose files are not fetched to know an id
+        return any(map(rules_may_differ, custom_responses(config)))
+    dataset = _read(config)
+    is_partial = config.cot.kind is CotKind.partial
+    if not is_partial and not _rules_may_differ(dataset, config):
+        return False
+    taken = _take(dataset.questions, config)
+
+    def texts(rules: TextRules) -> list[str] | None:
+        try:
+            responses = _responses(dataset, taken, config, rules)
+        except DataError:
+            return None
+        return [_shortened(response, config.cot, rules) for response in responses]
+
+    return texts(TextRules.general) != texts(TextRules.paper)
+
+
+def _rules_may_differ(dataset: Dataset, config: Config) -> bool:
+    """A quick look at the pool: False where its irrelevant responses are surely the same."""
+    if len({question.prompt for question in dataset.pool}) < len(dataset.pool):
+        return True
+    bare = are_bare_answers(level_of_texts(config), config.dataset.answer)
+    return not bare and any(rules_may_differ(question.response) for question in dataset.pool)
 
 
 def _usable(dataset: Dataset, lengths: _Lengths | None, config: Config) -> Sequence[Question]:
@@ -139,7 +184,7 @@ class _Lengths:
     def references(self, questions: Sequence[Question]) -> Sequence[str | None]:
         """The responses at `cot.match_length`: correct or irrelevant, as the point's own are."""
         same = [self._by_id[question.question_id] for question in questions]
-        return _responses(self._dataset, same, self._config)
+        return _responses(self._dataset, same, self._config, rules_of(self._config))
 
     def note(self, missing: int) -> str:
         level = self._config.cot.level.name
@@ -148,21 +193,8 @@ class _Lengths:
         )
 
 
-def _shortened(response: str, cot: CotConfig) -> str:
-    return keep_steps(response, cot.steps_kept) if cot.kind is CotKind.partial else response
-
-
-def _steps_note(responses: Sequence[str], cot: CotConfig) -> str:
-    """Says so when responses stay whole because they have no more steps than are kept."""
-    if cot.kind is not CotKind.partial:
-        return ""
-    whole = sum(count_steps(response) <= cot.steps_kept for response in responses)
-    if not whole:
-        return ""
-    return (
-        f"{whole} of {len(responses)} responses have no more than "
-        f"cot.steps_kept={cot.steps_kept} steps: they stay whole"
-    )
+def _shortened(response: str, cot: CotConfig, rules: TextRules) -> str:
+    return keep_steps(response, cot.steps_kept, rules) if cot.kind is CotKind.partial else response
 
 
 def _take(questions: Sequence[Question], config: Config) -> Sequence[Question]:
@@ -177,45 +209,19 @@ def _take(questions: Sequence[Question], config: Config) -> Sequence[Question]:
     return questions[: config.requested_samples]
 
 
-def _responses(dataset: Dataset, taken: Sequence[Question], config: Config) -> list[str]:
+def rules_of(config: Config) -> TextRules:
+    """The user's own texts are of any form; the paper's and the bundled ones stay as they were."""
+    own = config.dataset.kind is DatasetKind.jsonl or config.cot.kind is CotKind.custom
+    return TextRules.general if own else TextRules.paper
+
+
+def _responses(
+    dataset: Dataset, taken: Sequence[Question], config: Config, rules: TextRules
+) -> list[str]:
     if config.correctness.kind is CorrectnessKind.correct:
         return [question.response for question in taken]
     if dataset.shuffled is not None:
         return [dataset.shuffled[question.question_id] for question in taken]
-    # The user's own responses may be of any form: they are shuffled like those with reasoning.
-    level = CotLevel.detailed if config.cot.kind is CotKind.custom else config.cot.level
-    irrelevant = IrrelevantResponses(dataset.pool, level, config.dataset.answer, config.seed)
+    level, kind = level_of_texts(config), config.dataset.answer
+    irrelevant = IrrelevantResponses(dataset.pool, level, kind, config.seed, rules)
     return [irrelevant(question) for question in taken]
-
-
-def _count_note(available: int, config: Config) -> str:
-    asked = config.requested_samples
-    if asked <= available:
-        return ""
-    field_name = "n_samples" if config.n_samples is not None else "dataset.n_samples"
-    return (
-        f"asked for {field_name}={asked}, {config.dataset.name} has {available}: using {available}"
-    )
-
-
-def _kept_answers_note(
-    dataset: Dataset, taken: Sequence[Question], responses: Sequence[str], config: Config
-) -> str:
-    """Says so when the paper's irrelevant responses are partly correct, as some are."""
-    if dataset.shuffled is None:
-        return ""
-
-    def final(response: str) -> str:
-        bare = response if config.cot.level is CotLevel.none else None
-        return bare or stated_answer(response) or response
-
-    kept = sum(
-        same(final(question.response), final(response))
-        for question, response in zip(taken, responses, strict=True)
-    )
-    if not kept:
-        return ""
-    return (
-        f"{kept} of {len(taken)} irrelevant responses in the paper's file end on the correct "
-        "answer; correctness.source=generated never does"
-    )

@@ -10,25 +10,27 @@ the text, their last *step* is the answer (12 words in the median).
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from gradsweep.data.answers import split_final_line
-from gradsweep.data.sentences import sentence_ends
+from gradsweep.data.sentences import TextRules, WholeParts, sentence_ends
+from gradsweep.data.thoughts import split_thought
 
 _NEW_LINE = re.compile(
     r"\n(?=[ \t]*\n|[ \t]*(?:[-*+]|\(?\d{1,2}[.)])[ \t])"  # before an empty line or a list item
     r"|(?:\\n(?![a-z]))+"  # breaks written out as backslash and n
 )
-_LEADS_ON = re.compile(r":\W*$|^[ \t]*#|^[ \t]*\*\*.*\*\*[ \t]*$")
+_LEADS_ON = re.compile(r"[:：]\W*$|^[ \t]*#|^[ \t]*\*\*.*\*\*[ \t]*$")
 _SPACE = re.compile(r"(?:\s|\\n(?![a-z]))+")
 
 
-def split_steps(text: str) -> list[str]:
+def split_steps(text: str, rules: TextRules = TextRules.general) -> list[str]:
     """The steps of `text` in order, each with the white space behind it: joined, they are `text`.
 
     A text of white space alone, or an empty one, has no steps.
     """
     steps, start = [], 0
-    for end in _ends(text):
+    for end in _ends(text, rules):
         space = _SPACE.match(text, end)
         end = space.end() if space else end
         if text[start:end].strip() and text[end:].strip():
@@ -37,21 +39,30 @@ def split_steps(text: str) -> list[str]:
     return [*steps, text[start:]] if text[start:].strip() else steps
 
 
-def count_steps(response: str) -> int:
+def count_steps(response: str, rules: TextRules = TextRules.general) -> int:
     """Steps before the final answer."""
+    if (parts := split_thought(response, rules)) and parts.answer.strip():
+        return len(split_steps(parts.thought, rules))
     reasoning, _, answer = split_final_line(response)
-    steps = len(split_steps(reasoning))
+    steps = len(split_steps(reasoning, rules))
     return steps if answer is not None else max(steps - 1, 0)
 
 
-def keep_steps(response: str, count: int) -> str:
+def keep_steps(response: str, count: int, rules: TextRules = TextRules.general) -> str:
     """The first `count` steps of `response`, then its final answer as it stands there.
 
-    The final answer is `The final answer is …` where the response ends so, else its last step.
-    A response with no more than `count` steps before it stays as it is.
+    The final answer is `The final answer is …` where the response ends so, else its last step;
+    behind a thought, whose steps are counted, it is all that follows. A response with no more
+    than `count` steps before it stays as it is.
     """
+    if (parts := split_thought(response, rules)) and parts.answer.strip():
+        steps = split_steps(parts.thought, rules)
+        if count >= len(steps):
+            return response
+        kept = "".join(steps[:count]).rstrip()
+        return str(replace(parts, thought=kept)) if count else parts.answer
     reasoning, introduction, answer = split_final_line(response)
-    steps = split_steps(reasoning)
+    steps = split_steps(reasoning, rules)
     final = f"{introduction}{answer}"
     if answer is None:
         final = steps.pop() if steps else ""
@@ -68,13 +79,15 @@ def keep_steps(response: str, count: int) -> str:
     return f"{kept[:end]}{space or ' '}{final}"
 
 
-def _ends(text: str) -> list[int]:
+def _ends(text: str, rules: TextRules) -> list[int]:
     """Offsets at which a step may end, ascending."""
-    ends = {end for end in sentence_ends(text) if not _inside_lead(text, end)}
+    ends = {end for end in sentence_ends(text, rules) if not _inside_lead(text, end)}
+    whole = WholeParts(text, rules)
     for line in _NEW_LINE.finditer(text):
         before = text[: line.start()].rstrip()
         last_line = before.rpartition("\n")[2]
-        if line.group() != "\n" or not _LEADS_ON.search(last_line):
+        leads_on = line.group() == "\n" and _LEADS_ON.search(last_line)
+        if not leads_on and not whole.hold(*line.span()):
             ends.add(len(before))
     return sorted(ends)
 

@@ -166,11 +166,11 @@ def test_a_grid_composed_from_parts_is_what_hydra_composes(overrides: list[str])
         assert config == compose_raw(cell)
 
 
-def test_an_option_that_reaches_beyond_its_group_is_composed_in_full() -> None:
-    """A grid over experiments, each of which may set any field."""
-    grid = cells(["+experiment=first_look,paper_wiki", "seed=0,1"])
-    found = [config.sweep for config in composed(grid)]
-    assert found == ["first_look", "first_look", "paper_wiki", "paper_wiki"]
+def test_a_command_runs_one_experiment() -> None:
+    """Of several, Hydra would run the defaults, not the grid of any."""
+    for asked in (["+experiment=first_look,paper_wiki"], ["+experiment=first_look"] * 2):
+        with pytest.raises(ConfigError, match="a command runs one experiment"):
+            cells([*asked, "seed=0,1"])
 
 
 def test_the_largest_plan_composes_each_value_once_and_imports_no_torch(

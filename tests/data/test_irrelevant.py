@@ -90,6 +90,45 @@ def test_reasoning_without_known_answers_ends_on_another_closing_sentence() -> N
         assert ending in [split_sentences(text)[-1] for text in texts if text != question.response]
 
 
+@pytest.mark.parametrize("level", [CotLevel.none, CotLevel.detailed])
+def test_no_answer_or_sentence_to_the_same_prompt_is_irrelevant(level: CotLevel) -> None:
+    primes = ["2", "3", "5"]
+    bare = level is CotLevel.none
+    texts = [n if bare else f"A prime, {n}. Thus it is {n}." for n in primes]
+    same = [Question(n, "Name a prime.", t, n) for n, t in zip(primes, texts, strict=True)]
+    other_texts = ["8"] * 2 if bare else ["An even one, 8. So I say 8.", "The cube. Then take 8."]
+    others = [Question(f"o{i}", f"Even {i}?", text, "8") for i, text in enumerate(other_texts)]
+    irrelevant = IrrelevantResponses([*same, *others], level, AnswerKind.number, 0)
+    for question in same:
+        response = irrelevant(question)
+        assert "8" in response
+        assert not any(n in response for n in primes)
+
+
+def test_a_response_of_another_question_is_not_taken_whole_where_it_can_be_mixed() -> None:
+    texts = [f"Alone {i}." for i in range(20)] + [f"First {i}. Then {i}." for i in range(3)]
+    questions = [Question(f"q{i}", f"Q{i}?", text, None) for i, text in enumerate(texts)]
+    irrelevant = IrrelevantResponses(questions, CotLevel.detailed, AnswerKind.text, 0)
+    assert not {irrelevant(question) for question in questions} & set(texts)
+
+
+def test_responses_that_cannot_be_mixed_are_counted(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "thai.jsonl"
+    texts = ["สวัสดี วันนี้", "ขอบคุณ มาก", "ไม่มี อะไร"]
+    records = [{"prompt": t[:3], "responses": {"detailed": t}} for t in texts]
+    path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    loaded = load_samples(
+        make_config("jsonl", "detailed", "irrelevant", path=path, answer="text", n_samples=3)
+    )
+    assert {sample.response for sample in loaded.samples} <= set(texts)
+    assert loaded.messages == [
+        "3 of 3 irrelevant responses are a whole response of another question: texts of one "
+        "sentence, or without end marks of sentences, cannot be mixed"
+    ]
+
+
 def _paired(config: Callable[[str], Config]) -> list[tuple[Sample, Sample]]:
     correct, irrelevant = (load_samples(config(kind)).samples for kind in ("correct", "irrelevant"))
     assert [s.question_id for s in correct] == [s.question_id for s in irrelevant]

@@ -114,7 +114,8 @@ def test_a_level_that_no_question_has_excludes_the_point(
         ('{"prompt": " ", "responses": {}}', r"field 'prompt' is empty"),
         ('{"prompt": "Q", "responses": "A"}', r"'responses' must be an object .* got a text"),
         ('{"prompt": "Q", "responses": {"long": "A"}}', r"unknown level 'long'; allowed are none"),
-        ('{"prompt": "Q", "responses": {"none": 4}}', r"'none' must be a text, got the number 4"),
+        ('{"prompt": "Q", "responses": {"none": []}}', r"'none' must be .* got an empty list"),
+        ('{"prompt": 1, "responses": {}}', r"field 'prompt' must be a text, got the number 1$"),
         ('{"instruction": "Q", "input": ""}', r"field 'output' is missing"),
         ('{"question_id": [], "prompt": "Q", "responses": {}}', r"'question_id' must be a text"),
         (r'{"prompt": "\ud83d", "responses": {}}', r"field 'prompt' holds half a character"),
@@ -154,7 +155,7 @@ def test_a_repeated_question_id_names_both_places(load: Load) -> None:
     [
         ("absent.jsonl", "cannot read .*absent.jsonl: No such file"),
         ("folder.jsonl", "cannot read .*: Is a directory"),
-        ("mine.csv", r"must end in \.jsonl .* or \.json"),
+        ("mine.xlsx", r"must end in \.jsonl .*, \.json .*, \.csv"),
     ],
 )
 def test_a_path_that_is_no_data_file(

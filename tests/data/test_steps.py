@@ -7,10 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.fuzzing import bounded
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gradsweep.config import Config
 from gradsweep.data import load_samples
+from gradsweep.data.sentences import TextRules, split_sentences
 from gradsweep.data.steps import count_steps, keep_steps, split_steps
+from gradsweep.data.thoughts import thoughtful
 
 MakeConfig = Callable[..., Config]
 
@@ -45,6 +50,56 @@ def test_a_step_is_a_sentence_or_a_line_and_headings_lead_on() -> None:
 def test_steps_joined_are_the_text(text: str) -> None:
     assert "".join(split_steps(text)) == text
     assert all(step.strip() for step in split_steps(text))
+
+
+def test_lines_of_code_are_no_steps_and_other_scripts_have_some() -> None:
+    code = "```python\n- x. \n\n1. y\n```"
+    assert split_steps(f"Write:\n{code}\n\nThen run it.") == [
+        f"Write:\n{code}\n\n",
+        "Then run it.",
+    ]
+    assert split_steps("步骤如下：\n\n先算2+3。\n\n再乘2。所以是10。") == [
+        "步骤如下：\n\n先算2+3。\n\n",
+        "再乘2。",
+        "所以是10。",
+    ]
+
+
+PIECES = (
+    "A b. ",
+    "C! ",
+    "是。",
+    "`x. y`",
+    "```\n",
+    "\n\n",
+    "- ",
+    "1. ",
+    "$a. b$",
+    "\\n",
+    "... ",
+    "“D.” ",
+)
+PIECES += ("<think>", "</think>", "\\[", "\\]", "$", "e ", "The final answer is 7")
+pieced = st.lists(st.sampled_from(PIECES) | st.text(max_size=4), max_size=12).map("".join)
+
+
+@bounded
+@given(text=pieced, rules=st.sampled_from(TextRules))
+def test_no_text_loses_more_than_white_space(text: str, rules: TextRules) -> None:
+    assert "".join(split_steps(text, rules)) in (text, "")
+    sentences = "".join(split_sentences(text, rules))
+    added = sentences.count(".") - text.count(".")  # AQuA's lines get the full stop they lack
+    letters = [c for c in text.replace("\\n", "") if c not in ". " and not c.isspace()]
+    assert added >= 0
+    assert [c for c in sentences.replace("\\n", "") if c != "." and not c.isspace()] == letters
+
+
+@bounded
+@given(text=pieced, count=st.integers(0, 4))
+def test_fewer_steps_neither_open_nor_close_another_thought(text: str, count: int) -> None:
+    kept = keep_steps(thoughtful(text.replace("think>", "") or "x", "Yes. No."), count)
+    assert kept.count("<think>") == kept.count("</think>") == (kept != "Yes. No.")
+    assert kept.endswith("Yes. No.")
 
 
 def test_a_text_without_words_has_no_steps() -> None:

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from gradsweep.config import Config, CotLevel
-from gradsweep.data.answers import stated_answer
+from gradsweep.data.answers import split_worked_solution, stated_answer
 from gradsweep.data.network import hub_as_allowed
 from gradsweep.data.questions import Dataset, Question, question_ids
 from gradsweep.errors import DataError
@@ -119,10 +119,8 @@ def _rows(hub: str, subset: str | None, revision: str | None) -> Sequence[Row]:
 
 
 def _gsm8k(row: Row) -> Solved:
-    rationale, _, answer = row["answer"].rpartition("####")
-    lines = re.sub(r"<<.*?>>", "", rationale).strip().split("\n")
-    sentences = [line if line.endswith((".", "!", "?")) else f"{line}." for line in lines if line]
-    return Solved(row["question"], " ".join(sentences), answer.strip().replace(",", ""))
+    rationale, answer = split_worked_solution(row["answer"]) or (row["answer"], "")
+    return Solved(row["question"], rationale, answer)
 
 
 def _aqua(row: Row) -> Solved:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from gradsweep.config import AnswerKind, Config, CorrectnessKind, CotLevel, IrrelevantSource
 from gradsweep.data.answers import stated_answer
-from gradsweep.data.json_records import Record, read_records
+from gradsweep.data.file_records import read_records
+from gradsweep.data.forms import Record
 from gradsweep.data.paper.sources import PaperFolder, paper_folder
 from gradsweep.data.questions import Dataset, Question, question_ids
 from gradsweep.errors import ConfigError, DataError
