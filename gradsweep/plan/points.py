@@ -14,6 +14,7 @@ from gradsweep.config import Config, ModelConfig, StoreConfig, TrackingConfig
 from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, to_config
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id
+from gradsweep.models.projections import check_family
 from gradsweep.plan.grid import Cell, composed, grid_of, sweeper_params
 from gradsweep.records import AXES, Axes
 from gradsweep.store import PointPaths, PointState, point_state
@@ -81,7 +82,7 @@ def make_plan(overrides: Sequence[str], multirun: bool, source: ConfigSource = B
         source: a user's own YAML, as `--config-dir` gives it.
 
     Raises:
-        ConfigError, DataError: a field that no point could run with.
+        ConfigError, DataError, ModelError: a field that no point could run with.
         hydra.errors.HydraException: an unknown option or field, with those there are.
     """
     if not multirun:
@@ -158,6 +159,7 @@ def _one_cell(overrides: Sequence[str], source: ConfigSource) -> list[str]:
 
 
 def _planned(config: Config, overrides: Sequence[str]) -> PlannedPoint:
+    check_family(config.model)
     identity = point_id(config)
     state = point_state(PointPaths(config.results, identity))
     return PlannedPoint(identity, config.axes, state, tuple(overrides), config)
