@@ -124,7 +124,7 @@ class Run:
         workers, checkpointing = gradients.workers, gradients.checkpointing
         with suppress_out_of_memory():  # the run itself reports what does not fit
             check_paths(self._loaded, sites, self._objective, self._units)
-            check_named_projections(self._loaded, self._model, sites, self._objective, self._units)
+        check_named_projections(self._loaded, self._model, sites, self._objective, self._units)
         independence = self._independence(workers or default_workers(model))
         self.independence = independence
         if not independence.of_batch:

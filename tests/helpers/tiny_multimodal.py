@@ -18,7 +18,6 @@ from helpers.tiny_sizes import (
     PER_LAYER,
     SHARED_EXPERTS,
     SLIDING,
-    Build,
     randomised,
 )
 
@@ -57,12 +56,12 @@ def _three_positions(**sizes: object) -> dict[str, Any]:
     return GROUPED | {"rope_parameters": rotary | {"partial_rotary_factor": 1.0}} | sizes
 
 
-def _qwen(wrapper: str, **sizes: object) -> Build:
+def _qwen(wrapper: str, **sizes: object) -> partial[torch.nn.Module]:
     text, vision = _three_positions(**sizes), _QWEN_VISION | _QWEN3_VISION
     return partial(multimodal, wrapper, f"{wrapper}_text", text, vision)
 
 
-MULTIMODAL: dict[str, Build] = {
+MULTIMODAL: dict[str, partial[torch.nn.Module]] = {
     "aya_vision": partial(multimodal, "aya_vision", "cohere2", GROUPED | {"sliding_window": 8}),
     "cohere2_vision": partial(
         multimodal,
@@ -119,4 +118,4 @@ MULTIMODAL: dict[str, Build] = {
     "qwen3_5_moe": _qwen("qwen3_5_moe", **DELTA, **SHARED_EXPERTS),
     "vipllava": partial(multimodal, "vipllava", "llama", vision_feature_layers=[-1]),
 }
-"""One of every wrapper, beside those in `tiny_models.GATED`. Gemma 3n's towers need timm."""
+"""Wrapper and text model of each are the first two arguments. One of every wrapper, beside those in `tiny_models.GATED`. Gemma 3n's towers need timm."""
