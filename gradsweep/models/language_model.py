@@ -17,10 +17,12 @@ from transformers import (
 
 
 def auto_class(config: PretrainedConfig) -> Any:
-    """Return the auto class that has a model for this config; for causal models where both do."""
+    """Return the auto class for this config; of a multimodal model, the one of the whole of it.
+
+    A causal language model made from it would leave tensors of its file unused.
+    """
     is_multimodal = type(config) in AutoModelForImageTextToText._model_mapping
-    is_causal = type(config) in AutoModelForCausalLM._model_mapping
-    return AutoModelForImageTextToText if is_multimodal and not is_causal else AutoModelForCausalLM
+    return AutoModelForImageTextToText if is_multimodal else AutoModelForCausalLM
 
 
 def load_language_model(location: str, **arguments: Any) -> Any:

@@ -115,6 +115,8 @@ def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bo
     if not points:
         raise ExcludedPointError("; ".join(excluded))
     ordered = tuple(points.values())
+    for model in {repr(point.config.model): point.config.model for point in ordered}.values():
+        check_family(model)
     first = ordered[0].config
     return Plan(
         first.sweep or _name(ordered),
@@ -159,7 +161,6 @@ def _one_cell(overrides: Sequence[str], source: ConfigSource) -> list[str]:
 
 
 def _planned(config: Config, overrides: Sequence[str]) -> PlannedPoint:
-    check_family(config.model)
     identity = point_id(config)
     state = point_state(PointPaths(config.results, identity))
     return PlannedPoint(identity, config.axes, state, tuple(overrides), config)

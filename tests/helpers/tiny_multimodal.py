@@ -118,4 +118,5 @@ MULTIMODAL: dict[str, partial[torch.nn.Module]] = {
     "qwen3_5_moe": _qwen("qwen3_5_moe", **DELTA, **SHARED_EXPERTS),
     "vipllava": partial(multimodal, "vipllava", "llama", vision_feature_layers=[-1]),
 }
-"""Wrapper and text model of each are the first two arguments. One of every wrapper, beside those in `tiny_models.GATED`. Gemma 3n's towers need timm."""
+"""One of every wrapper, beside those in `tiny_models.GATED`: wrapper and text model are the first
+two arguments. Gemma 3n's towers need timm."""

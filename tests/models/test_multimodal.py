@@ -44,11 +44,11 @@ def test_spectra_are_those_of_the_text_models_weight_gradients(name: str) -> Non
     assert_same(together.samples[0], alone)
 
 
-@pytest.mark.parametrize("wrapper", ["mistral3", "qwen3_vl"])
+@pytest.mark.parametrize("name", ["mistral3_ministral3", "llama4", "qwen3_5"])
 def test_a_folder_is_loaded_whole_and_gives_the_same_gradients(
-    wrapper: str, tmp_path: Path, make_tokenizer: Callable[..., PreTrainedTokenizerBase]
+    name: str, tmp_path: Path, make_tokenizer: Callable[..., PreTrainedTokenizerBase]
 ) -> None:
-    model = MULTIMODAL["mistral3_ministral3" if wrapper == "mistral3" else wrapper]()
+    model = MULTIMODAL[name]()
     model.save_pretrained(tmp_path)  # type: ignore[operator]
     make_tokenizer().save_pretrained(tmp_path)
     source = ModelSource(kind=SourceKind.folder, path=str(tmp_path))

@@ -38,10 +38,10 @@ def encoder_decoder(model_type: str) -> str:
 def unknown_family(model_type: str) -> str:
     """Return why a family without adapter is refused, and what can be done."""
     return (
-        f"no projection adapter for model_type={model_type!r}; families that gradsweep knows: "
-        f"{', '.join(sorted(ADAPTERS))}. For another one name its modules: "
-        "model.projections.layers=model.layers model.projections.q=self_attn.q_proj … "
-        "(docs/models.md)"
+        f"no projection adapter for model_type={model_type!r}: name its modules "
+        "(model.projections.layers=model.layers model.projections.q=self_attn.q_proj …, "
+        "docs/models.md), or take one of the families that gradsweep knows: "
+        f"{', '.join(sorted(ADAPTERS))}"
     )
 
 
