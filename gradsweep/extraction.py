@@ -147,8 +147,9 @@ def _measure_pending(
         return {}
     model = _model(config, store.paths, show_progress)
     if show_progress:
-        sites = find_projections(model.model, config.gradients.projections)
-        say_once(str(coverage(model.model, sites)))
+        named = config.model.named_projections
+        sites = find_projections(model.model, config.gradients.projections, named)
+        say_once(str(coverage(model.model, sites, named)))
     run = Run(model, config.model, config.gradients, objective, loaded.samples, shard)
     _say_cut(run, config.model.max_length, show_progress)
     stored = run.n_stored(store.stored_ids)

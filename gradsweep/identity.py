@@ -19,6 +19,7 @@ from gradsweep.config import (
     Quantization,
     SourceKind,
 )
+from gradsweep.config.model import LAYERS
 from gradsweep.config.named_objects import identity_of
 from gradsweep.config.options import science_of
 from gradsweep.data import fingerprint
@@ -49,7 +50,8 @@ def _science(config: Config, model: dict[str, Any]) -> dict[str, Any]:
             "max_length": config.model.max_length,
         }
         | _quantization(config)
-        | _template_date(config),
+        | _template_date(config)
+        | _named_projections(config),
         "dataset": {
             "name": config.dataset.name,
             "data": fingerprint(config),
@@ -82,6 +84,13 @@ def _template_date(config: Config) -> dict[str, Any]:
     day = config.model.template_date
     counts = config.model.prompt is Prompt.chat and day != TEMPLATE_DATE
     return {"template_date": day} if counts else {}
+
+
+def _named_projections(config: Config) -> dict[str, Any]:
+    """Of `model.projections` what is measured; nothing for a family that gradsweep knows."""
+    named = config.model.named_projections
+    used = {name: named[name] for name in (LAYERS, *config.gradients.projections) if named}
+    return {"projections": used} if used else {}
 
 
 def point_id(config: Config) -> str:

@@ -17,10 +17,16 @@ from math import nan
 PROJECTIONS = ("q", "k", "v", "o")
 """Attention projections measured by default, in the order of the paper's tables."""
 
+MORE_ATTENTION_PROJECTIONS = ("attn_gate", "q_a", "kv_a")
+"""Optional: attn_gate gates the heads' outputs (Qwen3-Next); q_a and kv_a compress the input of q,
+and of k and v, in multi-head latent attention (DeepSeek)."""
+
 MLP_PROJECTIONS = ("gate", "up", "down", "fc1", "fc2")
 """Optional: gate up down of a gated MLP, fc1 fc2 of a plain one."""
 
-ALL_PROJECTIONS = PROJECTIONS + MLP_PROJECTIONS
+ATTENTION_PROJECTIONS = PROJECTIONS + MORE_ATTENTION_PROJECTIONS
+
+ALL_PROJECTIONS = ATTENTION_PROJECTIONS + MLP_PROJECTIONS
 """Every projection that can be asked for, in reading order."""
 
 

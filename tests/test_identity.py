@@ -111,3 +111,13 @@ def test_points_of_a_folder_from_when_its_path_counted_are_told_of(
     assert "docs/models.md" in told
     assert earlier_point_id(compose("model=qwen2_1.5b")) is None
     _models.clear()
+
+
+def test_named_modules_are_part_of_the_id_as_far_as_they_are_measured() -> None:
+    hub = ["model=hub", "model.source.hub_id=owner/name", "gradients.projections=[q]"]
+    layers, q = "model.projections.layers=model.layers", "model.projections.q=self_attn.query"
+    known = point_id(compose(*hub))
+    named = point_id(compose(*hub, layers, q))
+    assert named != known
+    assert named != point_id(compose(*hub, layers, "model.projections.q=self_attn.key"))
+    assert named == point_id(compose(*hub, layers, q, "model.projections.v=self_attn.value"))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,7 +18,8 @@ def families(job: Job) -> Iterator[Table]:
     import torch
 
     job.limit_threads()
-    builders = _module(CHECKOUT / "tests" / "helpers" / "tiny_models.py")
+    sys.path.insert(0, str(CHECKOUT / "tests"))
+    builders = importlib.import_module("helpers.tiny_models")
     unknown = set(job.families or ()) - set(builders.FAMILIES)
     if unknown:
         sys.exit(
@@ -91,12 +91,3 @@ def _plain_columns(frame: pl.DataFrame) -> pl.DataFrame:
     """Parquet has no struct without fields: the columns of a struct stand in its place."""
     structs = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]
     return frame.unnest(structs)
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

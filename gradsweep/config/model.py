@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
@@ -15,6 +16,12 @@ from omegaconf import MISSING
 from gradsweep.config.options import Effect, option
 from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError
+from gradsweep.records import ALL_PROJECTIONS
+
+LAYERS = "layers"
+"""The key of `model.projections` that leads to the list of layers."""
+NAMED_PATH = r"(?P<path>\w+(\.\w+)*)(\[(?P<start>\d+):(?P<stop>\d+)\])?"
+"""A value of `model.projections`: a dotted path, and the output columns [start:stop) of it."""
 
 
 class SourceKind(Enum):
@@ -151,6 +158,12 @@ class ModelConfig:
     or head that is left out. They are listed either way."""
     parameters: Optional[int] = None
     """All of the model's parameters, tied ones once: for estimates of memory. None is unknown."""
+    projections: dict[str, Optional[str]] = field(
+        default_factory=lambda: dict.fromkeys((LAYERS, *ALL_PROJECTIONS))
+    )
+    """The modules of a family that gradsweep does not know: `layers` is the dotted path from the
+    model to its list of layers, `q`, `k`, … that from a layer to a linear module, with
+    `[start:stop]` for some of its output columns. Compared with autograd before a point starts."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -172,3 +185,36 @@ class ModelConfig:
                 "allowed are model.quantization=none, or a source of safetensors "
                 "(model.source.kind=hub or folder)"
             )
+        self._check_projections()
+
+    @property
+    def named_projections(self) -> dict[str, str]:
+        """`projections` without those that are not named; empty for a family that is known."""
+        return {name: path for name, path in self.projections.items() if path is not None}
+
+    def _check_projections(self) -> None:
+        named = self.named_projections
+        for name, path in named.items():
+            if name not in (LAYERS, *ALL_PROJECTIONS):
+                raise ConfigError(
+                    f"model.projections.{name}: allowed are {LAYERS}, {', '.join(ALL_PROJECTIONS)}"
+                )
+            if not _is_path(path, below_layer=name != LAYERS):
+                raise ConfigError(
+                    f"model.projections.{name}={path}: allowed is a dotted path "
+                    "(self_attn.q_proj), below a layer also with output columns "
+                    "(self_attn.qkv_proj[0:64])"
+                )
+        if named and (LAYERS not in named or len(named) == 1):
+            missing = "a projection, as q" if LAYERS in named else LAYERS
+            raise ConfigError(
+                f"model.projections names {', '.join(named)}, and {missing} is needed too: "
+                "model.projections.layers=model.layers model.projections.q=self_attn.q_proj"
+            )
+
+
+def _is_path(text: str, below_layer: bool) -> bool:
+    found = re.fullmatch(NAMED_PATH, text)
+    if found is None or found["start"] is None:
+        return found is not None
+    return below_layer and int(found["start"]) < int(found["stop"])

@@ -10,7 +10,7 @@ from omegaconf import MISSING
 
 from gradsweep.config.conditions import CorrectnessConfig, DatasetConfig
 from gradsweep.config.cot import CotConfig, CotKind, CotLevel
-from gradsweep.config.model import ModelConfig
+from gradsweep.config.model import LAYERS, ModelConfig
 from gradsweep.config.named_objects import check_named_object
 from gradsweep.config.run import GradientsConfig, StoreConfig, TrackingConfig
 from gradsweep.errors import ConfigError, ExcludedPointError
@@ -58,10 +58,24 @@ class Config:
                 "gradients.device=auto is allowed with it; model.device_map=null puts the whole "
                 "model on one device"
             )
+        if whole:
+            self._require_named_projections()
         if self.cot.kind is not CotKind.custom:
             self._require_level("cot", self.cot.level)
         if self.cot.match_length is not None:
             self._require_level("cot.match_length", self.cot.match_length)
+
+    def _require_named_projections(self) -> None:
+        """Raises ConfigError when `model.projections` lacks one that is to be measured."""
+        named = self.model.named_projections
+        missing = [name for name in self.gradients.projections if named and name not in named]
+        if missing:
+            offered = ",".join(name for name in named if name != LAYERS)
+            raise ConfigError(
+                f"gradients.projections: model.projections names no module for "
+                f"{', '.join(missing)}; name it, or measure what is named: "
+                f"gradients.projections=[{offered}]"
+            )
 
     def _require_level(self, field_name: str, level: CotLevel) -> None:
         """Raises `ExcludedPointError` when the dataset is known not to have this level."""

@@ -32,6 +32,7 @@ from gradsweep.doctor.gradients import (
     check_norms,
     check_projections,
     check_spectra,
+    layers_with_rows,
 )
 from gradsweep.doctor.responses import IRRELEVANT, LEVELS
 from gradsweep.doctor.siblings import check_siblings
@@ -234,10 +235,9 @@ def _from_rows(record: dict[str, Any], samples: pl.DataFrame, rows: pl.DataFrame
         ]
     asked = record["science"]["gradients"]["projections"]
     measured = samples.filter(pl.col("status") == SampleStatus.OK.value)
-    n_layers = int(rows["layer"].to_numpy().max()) + 1
     tried = samples.filter(pl.col("n_response_tokens") > 0)
     return [
-        check_projections(rows, asked, n_layers),
+        check_projections(rows, layers_with_rows(rows, asked)),
         check_loss(tried["loss"].to_list() or measured["loss"].to_list()),
         check_norms(rows),
         check_spectra(rows),

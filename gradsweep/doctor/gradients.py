@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -33,14 +33,13 @@ MANY_FLAGGED = 0.05
 
 
 def check_projections(
-    rows: pl.DataFrame, asked: Sequence[str], n_layers: int, covered: str = ""
+    rows: pl.DataFrame, layers: Mapping[str, Collection[int]], covered: str = ""
 ) -> Check:
     """Check whether every asked projection of every layer has finite gradients that are not zero.
 
     Args:
         rows: one line per (sample, layer, projection).
-        asked: the projections that the point asks for.
-        n_layers: of the model.
+        layers: each projection that the point asks for -> the layers that have it.
         covered: what is measured, in words; a count when empty.
     """
     rows = whole_matrices(rows, strict=False)
@@ -51,10 +50,10 @@ def check_projections(
         for layer, name, n in usable.group_by("layer", "projection").len().iter_rows()
     }
     lacking = {
-        name: [layer for layer in range(n_layers) if counts.get((layer, name), 0) < n_samples]
-        for name in sorted(asked, key=ALL_PROJECTIONS.index)
+        name: [layer for layer in layers[name] if counts.get((layer, name), 0) < n_samples]
+        for name in sorted(layers, key=ALL_PROJECTIONS.index)
     }
-    lacking = {name: layers for name, layers in lacking.items() if layers}
+    lacking = {name: places for name, places in lacking.items() if places}
     if lacking or not n_samples:
         where = "; ".join(f"{projection_label(n)} {_layers(ls)}" for n, ls in lacking.items())
         return Check(
@@ -65,9 +64,20 @@ def check_projections(
             "gradient: look for hooks, adapters and detached outputs; python -m gradsweep verify "
             "compares with autograd",
         )
-    names = " ".join(sorted(asked, key=ALL_PROJECTIONS.index))
-    covered = covered or f"measured {names} in {n_layers} layers"
+    names = " ".join(sorted(layers, key=ALL_PROJECTIONS.index))
+    covered = covered or f"measured {names} in {len(set().union(*layers.values()))} layers"
     return Check(PROJECTIONS, CheckState.OK, f"{covered}; all finite and not zero")
+
+
+def layers_with_rows(rows: pl.DataFrame, asked: Sequence[str]) -> dict[str, list[int]]:
+    """Return the layers in which each projection was measured; all, where it was in none.
+
+    A layer without attention, in a hybrid, has no rows of q k v o in any sample.
+    """
+    places = rows.select("layer", "projection").unique()
+    every = range(int(rows["layer"].to_numpy().max()) + 1 if len(rows) else 0)
+    found = {name: sorted(places.filter(projection=name)["layer"].to_list()) for name in asked}
+    return {name: layers or list(every) for name, layers in found.items()}
 
 
 def _layers(layers: Sequence[int]) -> str:

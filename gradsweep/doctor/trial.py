@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -35,7 +35,8 @@ class Trial:
     losses: tuple[float, ...]
     rows: pl.DataFrame
     """As the store keeps them: one line per (sample, layer, projection)."""
-    n_layers: int
+    layers: Mapping[str, tuple[int, ...]]
+    """Projection -> the layers that have it."""
     covered: str
     """The coverage line."""
     vocabulary: int
@@ -50,9 +51,8 @@ def check_trial(config: Config, trial: Trial) -> list[Check]:
     if trial.refusal:
         remedy = "leave these projections out, or report it with the name of the model"
         return [Check(PROJECTIONS, CheckState.PROBLEM, trial.refusal, remedy)]
-    wanted = config.gradients.projections
     return [
-        check_projections(trial.rows, wanted, trial.n_layers, trial.covered),
+        check_projections(trial.rows, trial.layers, trial.covered),
         check_independence(trial.independence),
         check_loss(trial.losses, trial.vocabulary),
         check_norms(trial.rows),
@@ -79,8 +79,9 @@ def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[Sample]) -
         ConfigError: the objective cannot be made.
         ModelError: the model's family, or one of its projections, is not known.
     """
-    sites = find_projections(loaded.model, config.gradients.projections)
-    covered = str(coverage(loaded.model, sites))
+    named = config.model.named_projections
+    sites = find_projections(loaded.model, config.gradients.projections, named)
+    covered = str(coverage(loaded.model, sites, named))
     objective = make_objective(config.objective)
     tried = _shortest_and_longest(objective.units(samples))
     results: list[SampleResult] = []
@@ -95,7 +96,10 @@ def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[Sample]) -
     return Trial(
         losses=tuple(result.loss for result in results),
         rows=rows_frame(results),
-        n_layers=len({site.layer for site in sites}),
+        layers={
+            name: tuple(site.layer for site in sites if name in site.columns)
+            for name in config.gradients.projections
+        },
         covered=covered,
         vocabulary=int(loaded.model.config.get_text_config().vocab_size),
         refusal=refusal,

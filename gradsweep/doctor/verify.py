@@ -117,7 +117,8 @@ def verify(config: Config, start: Callable[[int], Advance]) -> Verification:
     samples = load_samples(config).samples
     loaded = load_model(config.model, config.gradients.device)
     objective = make_objective(config.objective)
-    _check_differentiable(find_projections(loaded.model, config.gradients.projections))
+    wanted, named = config.gradients.projections, config.model.named_projections
+    _check_differentiable(find_projections(loaded.model, wanted, named))
 
     run = Run(loaded, config.model, config.gradients, objective, samples)
 
@@ -129,7 +130,7 @@ def verify(config: Config, start: Callable[[int], Advance]) -> Verification:
     to_float32(loaded.model)
     outcomes = measured()
     dequantise(loaded.model)
-    sites = find_projections(loaded.model, config.gradients.projections)
+    sites = find_projections(loaded.model, wanted, named)
     comparable = sorted(i for i, outcome in outcomes.items() if math.isfinite(outcome.loss))
     if not comparable:
         raise DataError(

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from gradsweep.config import Dtype, GradientsConfig, ModelConfig
+from gradsweep.engine.against_autograd import check_named_projections
 from gradsweep.engine.batch import collate, dealt, token_batches
 from gradsweep.engine.independence import INDEPENDENT, Independence, check_independence
 from gradsweep.engine.objectives import Objective
@@ -119,10 +120,11 @@ class Run:
         if not batches:
             return
         model, gradients = self._loaded.model, self._gradients
-        sites = find_projections(model, gradients.projections)
+        sites = find_projections(model, gradients.projections, self._model.named_projections)
         workers, checkpointing = gradients.workers, gradients.checkpointing
         with suppress_out_of_memory():  # the run itself reports what does not fit
             check_paths(self._loaded, sites, self._objective, self._units)
+        check_named_projections(self._loaded, self._model, sites, self._objective, self._units)
         independence = self._independence(workers or default_workers(model))
         self.independence = independence
         if not independence.of_batch:

@@ -10,6 +10,7 @@ from gradsweep.config import Config, ModelConfig
 from gradsweep.errors import ModelError
 from gradsweep.models.fingerprint import source_identity
 from gradsweep.models.load import LoadedModel, load_model
+from gradsweep.models.projections import check_family
 from gradsweep.progress import console
 
 
@@ -54,6 +55,7 @@ class ModelCache:
 
 
 def _loaded(config: Config, show_progress: bool, commit: str | None) -> LoadedModel:
+    check_family(config.model)
     waiting = f"loading {config.model.name} …"
     try:
         with console.status(waiting) if show_progress else nullcontext():

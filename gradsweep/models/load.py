@@ -14,16 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from gradsweep.config import ModelConfig, Prompt, Quantization, SourceKind
 from gradsweep.errors import ConfigError
 from gradsweep.models.file_content import check_folder
+from gradsweep.models.language_model import auto_class
 from gradsweep.models.placement import (
     Placement,
     does_not_fit,
@@ -127,7 +123,7 @@ def _device_map(
         return None if config.quantization is Quantization.none else {"": target}
     described = from_pretrained(AutoConfig.from_pretrained, "config", config, source, arguments)
     with torch.device("meta"):
-        skeleton = AutoModelForCausalLM.from_config(described, dtype=dtype_of(config))
+        skeleton = auto_class(described).from_config(described, dtype=dtype_of(config))
     return spread(skeleton, config, free_gpu_memory())
 
 

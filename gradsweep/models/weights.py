@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import PreTrainedModel
 
 from gradsweep.config import ModelConfig, Quantization
 from gradsweep.errors import ModelError
+from gradsweep.models.language_model import load_language_model
 from gradsweep.models.placement import Placement
 from gradsweep.models.pretrained import from_pretrained
 from gradsweep.models.quantization import quantization_config
@@ -42,9 +43,7 @@ def load_weights(
         arguments["quantization_config"] = transformers.GgufConfig(dequantize=True)
     if config.quantization is not Quantization.none:
         arguments["quantization_config"] = quantization_config(config)
-    model, report = from_pretrained(
-        AutoModelForCausalLM.from_pretrained, "weights", config, source, arguments
-    )
+    model, report = from_pretrained(load_language_model, "weights", config, source, arguments)
     _check_report(config, source, report)
     _check_no_adapter(config, source, model)
     return model

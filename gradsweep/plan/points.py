@@ -14,6 +14,7 @@ from gradsweep.config import Config, ModelConfig, StoreConfig, TrackingConfig
 from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, to_config
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id
+from gradsweep.models.projections import check_family
 from gradsweep.plan.grid import Cell, composed, grid_of, sweeper_params
 from gradsweep.records import AXES, Axes
 from gradsweep.store import PointPaths, PointState, point_state
@@ -81,7 +82,7 @@ def make_plan(overrides: Sequence[str], multirun: bool, source: ConfigSource = B
         source: a user's own YAML, as `--config-dir` gives it.
 
     Raises:
-        ConfigError, DataError: a field that no point could run with.
+        ConfigError, DataError, ModelError: a field that no point could run with.
         hydra.errors.HydraException: an unknown option or field, with those there are.
     """
     if not multirun:
@@ -114,6 +115,8 @@ def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bo
     if not points:
         raise ExcludedPointError("; ".join(excluded))
     ordered = tuple(points.values())
+    for model in {repr(point.config.model): point.config.model for point in ordered}.values():
+        check_family(model)
     first = ordered[0].config
     return Plan(
         first.sweep or _name(ordered),

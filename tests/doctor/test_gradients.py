@@ -9,7 +9,13 @@ import pytest
 from helpers.stored_points import spectrum_row
 
 from gradsweep.doctor.check import CheckState
-from gradsweep.doctor.gradients import check_loss, check_norms, check_projections, check_spectra
+from gradsweep.doctor.gradients import (
+    check_loss,
+    check_norms,
+    check_projections,
+    check_spectra,
+    layers_with_rows,
+)
 from gradsweep.records import SampleResult, SampleStatus
 from gradsweep.store.frames import rows_frame
 
@@ -29,25 +35,37 @@ def rows(changed: Places | None = None, level: float = 1.0, **of_first: object) 
     return rows_frame(found)
 
 
+def all_of(projections: str, n_layers: int = 3) -> dict[str, range]:
+    """Each of these projections in every layer."""
+    return {name: range(n_layers) for name in projections}
+
+
 def test_complete_gradients_are_fine_and_the_coverage_is_said():
-    found = check_projections(rows(), ["v", "q"], 3, "measuring q v")
+    found = check_projections(rows(), all_of("vq"), "measuring q v")
     assert found.state is CheckState.OK
     assert "measuring q v" in found.finding
 
 
 @pytest.mark.parametrize("norm", [0.0, math.nan, math.inf])
 def test_a_zero_or_infinite_gradient_is_located(norm: float):
-    found = check_projections(rows({(1, "v"): norm, (2, "v"): norm}), ["q", "v"], 3)
+    found = check_projections(rows({(1, "v"): norm, (2, "v"): norm}), all_of("qv"))
     assert found.state is CheckState.PROBLEM
     assert "layers V 1-2" in found.finding
     assert "Q" not in found.finding
 
 
 def test_a_projection_or_layer_that_was_not_captured_is_located():
-    assert "K 0-2" in check_projections(rows(), ["q", "k", "v"], 3).finding
-    assert "Q 3; V 3" in check_projections(rows(), ["q", "v"], 4).finding
-    nothing = check_projections(rows().clear(), ["q"], 3)
+    assert "K 0-2" in check_projections(rows(), all_of("qkv")).finding
+    assert "Q 3; V 3" in check_projections(rows(), all_of("qv", 4)).finding
+    nothing = check_projections(rows().clear(), all_of("q"))
     assert nothing.state is CheckState.PROBLEM
+
+
+def test_a_layer_without_attention_lacks_nothing():
+    hybrid = rows().filter(~((pl.col("layer") == 1) & (pl.col("projection") == "q")))
+    expected = layers_with_rows(hybrid, ["q", "v"])
+    assert expected == {"q": [0, 2], "v": [0, 1, 2]}
+    assert check_projections(hybrid, expected).state is CheckState.OK
 
 
 @pytest.mark.parametrize(

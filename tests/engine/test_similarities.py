@@ -7,9 +7,11 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import transformers as hf
 from helpers.agreement import COSINES, TOLERANCE, assert_same
 from helpers.plain_gradients import mask, plain_gradients, tokens
-from helpers.tiny_models import projections_of
+from helpers.tiny_models import projections_of, randomised
+from helpers.tiny_sizes import GROUPED
 from torch.nn import functional as F
 
 from gradsweep.config import SpectraOptions
@@ -52,6 +54,27 @@ def test_cosines_are_those_of_the_weight_gradients(
         same_shape = row.projection in ("k", "v") or family != "qwen3_norms"
         has_partner = row.projection in PARTNER and same_shape
         assert math.isnan(row.cosine_partner) != has_partner
+
+
+def test_the_next_layer_is_the_next_of_the_model(tiny_model: Callable[[str], Model]) -> None:
+    """Gemma 3n's last layer has no keys; a hybrid lacks attention in its first or middle layer."""
+    ids, response = tokens(12)[None], mask(12, 5)[None]
+    between = hf.AutoConfig.for_model(
+        "lfm2", **GROUPED, layer_types=["full_attention", "conv", "full_attention"]
+    )
+    found = {}
+    for name, model in (
+        ("gemma3n", tiny_model("gemma3n")),
+        ("lfm2", tiny_model("lfm2")),
+        ("between", randomised(hf.AutoModelForCausalLM.from_config(between))),
+    ):
+        (sample,) = gradient_spectra(model, ids, response, options=SIMILARITIES).samples
+        found[name] = {
+            f"{row.layer}{row.projection}"
+            for row in sample.rows
+            if not math.isnan(row.cosine_next_layer) and row.projection in "qk"
+        }
+    assert found == {"gemma3n": {"0q", "0k", "1q"}, "lfm2": {"1q", "1k"}, "between": set()}
 
 
 @pytest.mark.parametrize("pooled_work", [0, math.inf], ids=["spread_over_cores", "in_turn"])

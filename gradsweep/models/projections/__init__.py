@@ -5,17 +5,28 @@
 A projection is one weight matrix of a layer: q k v o of the attention, and gate up down
 (gated MLPs) or fc1 fc2 (plain ones). A fused module computes several of them; a site then
 says which of its output columns belong to each.
+
+What planning needs (`adapters`, `wrappers`, `refusals`) is read without torch.
 """
 
-from gradsweep.models.projections.adapters import ADAPTERS, WRAPPERS, Adapter
-from gradsweep.models.projections.coverage import Coverage, coverage
-from gradsweep.models.projections.find import available_projections, find_projections
-from gradsweep.models.projections.sites import (
-    Columns,
-    ProjectionSite,
-    n_parameters,
-    projection_shapes,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from gradsweep.models.projections.adapters import ADAPTERS, Adapter
+from gradsweep.models.projections.refusals import check_family
+from gradsweep.models.projections.wrappers import WRAPPERS
+
+if TYPE_CHECKING:
+    from gradsweep.models.projections.covered import Coverage, coverage
+    from gradsweep.models.projections.find import available_projections, find_projections
+    from gradsweep.models.projections.sites import (
+        Columns,
+        ProjectionSite,
+        n_parameters,
+        projection_shapes,
+    )
 
 __all__ = [
     "ADAPTERS",
@@ -25,8 +36,23 @@ __all__ = [
     "Coverage",
     "ProjectionSite",
     "available_projections",
+    "check_family",
     "coverage",
     "find_projections",
     "n_parameters",
     "projection_shapes",
 ]
+
+_WITH_TORCH = {
+    "covered": ("Coverage", "coverage"),
+    "find": ("available_projections", "find_projections"),
+    "sites": ("Columns", "ProjectionSite", "n_parameters", "projection_shapes"),
+}
+"""Module -> its names, imported when one of them is asked for."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _WITH_TORCH.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

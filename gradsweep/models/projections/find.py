@@ -2,122 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
+import torch
 from torch import nn
 
 from gradsweep.errors import ModelError
-from gradsweep.models.projections.adapters import ADAPTERS, WRAPPERS, Adapter
+from gradsweep.models.projections.adapters import Adapter
+from gradsweep.models.projections.layers import TextLayers, mixers, shared, submodule, text_layers
+from gradsweep.models.projections.layouts import Index
+from gradsweep.models.projections.named import check_named_module
+from gradsweep.models.projections.single_use import check_used_once
 from gradsweep.models.projections.sites import Columns, ProjectionSite, weight_shape
-from gradsweep.records import ALL_PROJECTIONS, MLP_PROJECTIONS
+from gradsweep.records import ALL_PROJECTIONS, ATTENTION_PROJECTIONS, MLP_PROJECTIONS
 
 
-def find_projections(model: nn.Module, projections: Sequence[str]) -> list[ProjectionSite]:
+def find_projections(
+    model: nn.Module, projections: Sequence[str], named: Mapping[str, str] | None = None
+) -> list[ProjectionSite]:
     """Return the modules of every layer that compute one of `projections`, in layer order.
 
-    A PEFT model is searched below its wrapper. Its LoRA modules take the place of the linear
+    A layer with another mixer in place of attention has no q k v o, and so no site for them. A
+    PEFT model is searched below its wrapper. Its LoRA modules take the place of the linear
     modules they wrap, so that X and dY are those of the effective weight W + s·BA.
 
     Args:
         model: a causal LM of a family in `ADAPTERS`, bare, multimodal (`WRAPPERS`) or PEFT.
         projections: names out of `records.ALL_PROJECTIONS`.
+        named: `model.projections`, which then stands for the family's own modules.
 
     Raises:
-        ModelError: the family has no adapter, the model is not a decoder-only LM, or a layer
-            lacks a requested projection (the message lists what is there).
+        ModelError: the family has no adapter, the model is not a decoder-only LM, a layer
+            lacks a requested projection (the message lists what is there), or a weight is used
+            by two modules, so that neither of them sees its gradient.
     """
-    layers, adapter, config = _text_layers(model)
+    family = text_layers(model, named)
     sites: list[ProjectionSite] = []
-    for index, layer in enumerate(layers):
-        present = _sites_of_layer(index, layer, adapter, config)
-        _check_all_found(index, layer, adapter, present, projections)
+    for index, layer in enumerate(family.layers):
+        present = _sites_of_layer(index, layer, family)
+        _check_all_found(index, layer, family.adapter, present, projections)
         sites += _only(present, projections)
+    _check_somewhere(sites, projections, family)
+    check_used_once(model, sites)
     return sites
 
 
-def available_projections(model: nn.Module) -> tuple[str, ...]:
+def available_projections(
+    model: nn.Module, named: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """Return the projections that every layer of `model` has, attention first.
+
+    Layers with another mixer in place of attention do not count for q k v o, nor those that share
+    k and v with another layer for these.
 
     Raises:
         ModelError: the family has no adapter, or the model is not a decoder-only LM.
     """
-    layers, adapter, config = _text_layers(model)
-    names = [
-        _names(_sites_of_layer(index, layer, adapter, config)) for index, layer in enumerate(layers)
-    ]
-    return tuple(name for name in ALL_PROJECTIONS if all(name in of_layer for of_layer in names))
+    family = text_layers(model, named)
+    lacking: set[str] = set()
+    there: set[str] = set()
+    for index, layer in enumerate(family.layers):
+        present = _names(_sites_of_layer(index, layer, family))
+        there.update(present)
+        lacking |= set(ALL_PROJECTIONS) - set(present) - _excused(layer, family.adapter, present)
+    return tuple(name for name in ALL_PROJECTIONS if name in there - lacking)
 
 
-def _text_layers(model: nn.Module) -> tuple[Iterable[nn.Module], Adapter, Any]:
-    """Return the decoder layers, the adapter of their family and the config that sizes them."""
-    language_model = _without_peft(model)
-    outer: Any = language_model.config
-    if outer.is_encoder_decoder:
-        raise ModelError(
-            f"model_type={outer.model_type!r} is an encoder-decoder; "
-            "gradsweep measures decoder-only causal LMs"
-        )
-    config = outer.get_text_config()
-    adapter = _adapter_of(config.model_type)
-    path = adapter.layers
-    if outer.model_type in WRAPPERS:
-        path = f"{WRAPPERS[outer.model_type]}.{path.rpartition('.')[2]}"
-    layers: Any = _submodule(language_model, path)
-    if layers is None:
-        raise ModelError(_no_layers(language_model, path))
-    return layers, adapter, config
-
-
-def _without_peft(model: Any) -> Any:
-    """Return the transformers model inside a PeftModel, with its adapters still in place."""
-    if not hasattr(model, "get_base_model"):
-        return model
-    if model.active_peft_config.is_prompt_learning:
-        raise ModelError(
-            f"PEFT method {model.active_peft_config.peft_type.value} puts virtual tokens before "
-            "the prompt; gradsweep measures methods that adapt linear modules, such as LoRA"
-        )
-    return model.get_base_model()
-
-
-def _adapter_of(model_type: str) -> Adapter:
-    if model_type not in ADAPTERS:
-        raise ModelError(
-            f"no projection adapter for model_type={model_type!r}; "
-            f"families that gradsweep knows: {', '.join(sorted(ADAPTERS))}"
-        )
-    return ADAPTERS[model_type]
-
-
-def _no_layers(language_model: Any, path: str) -> str:
-    parts = ", ".join(name for name, _ in language_model.named_children())
-    return (
-        f"{type(language_model).__name__} (model_type={language_model.config.model_type!r}) has no "
-        f"layers at {path}, only {parts}. Needed is a causal LM with its head; "
-        f"multimodal models that gradsweep knows: {', '.join(sorted(WRAPPERS))}"
-    )
-
-
-def _sites_of_layer(
-    index: int, layer: nn.Module, adapter: Adapter, config: Any
-) -> list[ProjectionSite]:
+def _sites_of_layer(index: int, layer: nn.Module, family: TextLayers) -> list[ProjectionSite]:
     """Return every site that the layer has, whatever was asked for."""
+    others = {path.rpartition(".")[0] for path in mixers(layer, family.adapter)} - {""}
     sites = []
-    for path, layout in adapter.modules.items():
-        module = _submodule(layer, path)
-        if module is not None:
-            columns = layout(config)
-            _check_widths(f"{path} of layer {index}", module, columns)
-            sites.append(ProjectionSite(index, module, columns))
+    for path, layout in family.adapter.modules.items():
+        module = submodule(layer, path)
+        if module is None or path.rpartition(".")[0] in others:
+            continue
+        columns = {name: _on_torch(cut) for name, cut in layout(family.config).items()}
+        place = f"{path} of layer {index}"
+        if family.adapter.is_partial:
+            check_named_module(place, module, columns)
+        else:
+            _check_widths(place, module, columns)
+        sites.append(ProjectionSite(index, module, columns))
     return sites
 
 
-def _submodule(module: nn.Module, path: str) -> nn.Module | None:
-    try:
-        return module.get_submodule(path)
-    except AttributeError:
-        return None
+def _on_torch(index: Index) -> Columns:
+    return None if index is None else torch.from_numpy(index)
+
+
+def _excused(layer: nn.Module, adapter: Adapter, present: Sequence[str]) -> set[str]:
+    """Return the projections that this layer may lack."""
+    excused = set(shared(layer, adapter))
+    if mixers(layer, adapter):
+        excused.update(ATTENTION_PROJECTIONS)
+    if adapter.is_partial:
+        groups = (ATTENTION_PROJECTIONS, MLP_PROJECTIONS)
+        excused.update(*(group for group in groups if not set(group) & set(present)))
+    return excused
 
 
 def _check_widths(place: str, module: nn.Module, columns: dict[str, Columns]) -> None:
@@ -153,21 +134,52 @@ def _check_all_found(
     present: Sequence[ProjectionSite],
     requested: Sequence[str],
 ) -> None:
-    missing = [name for name in requested if name not in _names(present)]
+    excused = _excused(layer, adapter, _names(present))
+    missing = [name for name in requested if name not in {*_names(present), *excused}]
     if not missing:
         return
-    asked, there = ", ".join(missing), ", ".join(_names(present))
+    asked, there = ", ".join(missing), ", ".join(_names(present)) or "none"
     if _is_sparse(layer, adapter) and any(name in MLP_PROJECTIONS for name in missing):
         raise ModelError(
             f"projection {asked}: layer {index} is a sparse mixture of experts, whose MLP "
             f"projections are not measured; projections there: {there}"
         )
-    weights = [name for name, m in layer.named_modules() if getattr(m, "weight", None) is not None]
     raise ModelError(
-        f"projection {asked} not found in layer {index}; projections there: {there} "
-        f"(modules with a weight: {', '.join(weights)})"
+        f"{_as_typed(adapter, missing)}projection {asked} not found in layer {index}; "
+        f"projections there: {there} "
+        f"({_weights(layer)})"
     )
 
 
+def _weights(layer: nn.Module) -> str:
+    names = [name for name, m in layer.named_modules() if getattr(m, "weight", None) is not None]
+    return f"modules with a weight: {', '.join(names)}"
+
+
+def _check_somewhere(
+    sites: Sequence[ProjectionSite], requested: Sequence[str], family: TextLayers
+) -> None:
+    """Raise ModelError where every layer may lack a projection, and every one does."""
+    found = set(_names(sites))
+    missing = [name for name in requested if name not in found]
+    if not missing:
+        return
+    where = f"projection {', '.join(missing)} is in none of the {len(family.layers)} layers"
+    if family.adapter.is_partial:
+        typed = _as_typed(family.adapter, missing)
+        raise ModelError(f"{typed}{where}; layer 0 has {_weights(family.layers[0])}")
+    others = {name for layer in family.layers for name in mixers(layer, family.adapter).values()}
+    raise ModelError(f"{where}, which have {' and '.join(sorted(others)) or 'none'} in its place")
+
+
+def _as_typed(adapter: Adapter, missing: Sequence[str]) -> str:
+    """Return "model.projections.q=self_attn.query: " where a user named what is missing."""
+    if not adapter.is_partial:
+        return ""
+    paths = {name: path for path, layout in adapter.modules.items() for name in layout(None)}
+    typed = [f"model.projections.{name}={paths[name]}" for name in missing if name in paths]
+    return f"{' '.join(typed)}: " if typed else ""
+
+
 def _is_sparse(layer: nn.Module, adapter: Adapter) -> bool:
-    return adapter.experts is not None and _submodule(layer, adapter.experts) is not None
+    return adapter.experts is not None and submodule(layer, adapter.experts) is not None

@@ -1,0 +1,179 @@
+"""Adapters name the right weights: shown by what the columns do, not by the adapter's own word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+from helpers.tiny_models import COMPRESSED, FAMILIES, GATED, NORMED_VALUES, OUTPUT_GATE, PLAIN
+
+from gradsweep.models.projections import ProjectionSite, find_projections
+
+Model = torch.nn.Module
+Roles = dict[str, set[int]]
+LENGTH, PLACE = 6, 2
+"""Tokens of the probe, and the position at which a column is disturbed."""
+ROUNDING = 1e-12
+"""Of a change, in float64: what is less is none."""
+
+
+def in_double(model: Model) -> Model:
+    """The model in float64, for which transformers' fast products of experts are not made."""
+    model.set_experts_implementation("eager")  # type: ignore[operator]
+    return model.double()
+
+
+@contextmanager
+def disturbed(module: Model, size: float, place: int = PLACE) -> Iterator[None]:
+    """In sample b of the batch, output column b of `module` is off by `size` at one position."""
+
+    def add(module: Model, args: object, output: torch.Tensor) -> torch.Tensor:
+        noise = torch.zeros(output.shape[-1], LENGTH, output.shape[-1], dtype=output.dtype)
+        noise[:, place] = size * torch.eye(output.shape[-1])
+        return output + noise.view_as(output)
+
+    handle = module.register_forward_hook(add)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+class _Read(Exception):
+    """The sink has its input: nothing behind it matters."""
+
+
+def input_of(sink: Model, model: Model, width: int) -> torch.Tensor:
+    """What `sink` reads, (width, LENGTH, features), for `width` copies of the probe."""
+
+    def stop(module: Model, args: tuple[torch.Tensor]) -> None:
+        raise _Read(args[0])
+
+    handle = sink.register_forward_pre_hook(stop)
+    with torch.no_grad(), pytest.raises(_Read) as read:
+        model(input_ids=torch.arange(3, 3 + LENGTH).expand(width, -1), use_cache=False)
+    handle.remove()
+    return read.value.args[0].reshape(width, LENGTH, -1)
+
+
+def effects(model: Model, source: Model, sink: Model) -> tuple[torch.Tensor, torch.Tensor]:
+    """By column of `source`: change of `sink`'s input, and how far from linear it is (float64)."""
+    width = source.out_features if hasattr(source, "out_features") else source.nf
+    plain = input_of(sink, model, width)
+    with disturbed(source, 1.0):
+        once = input_of(sink, model, width) - plain
+    with disturbed(source, 2.0):
+        twice = input_of(sink, model, width) - plain
+    return once, (twice - 2 * once).abs().amax(dim=(1, 2))
+
+
+def attention_roles(model: Model, source: Model, sink: Model) -> Roles:
+    """q changes what its own position reads; v what later ones read, linearly; k not so."""
+    change, bend = effects(model, source, sink)
+    later = change[:, PLACE + 1 :].abs().amax(dim=(1, 2))
+    here = change[:, PLACE].abs().amax(dim=1)
+    assert (change[:, :PLACE].abs().amax(dim=(1, 2)) < ROUNDING * here).all()
+    assert (here > 1e-6).all()
+    q, linear = later < ROUNDING * here, bend < 1e-6 * here
+    roles = {"q": q, "v": ~q & linear, "k": ~q & ~linear}
+    return {name: set(mask.nonzero().flatten().tolist()) for name, mask in roles.items()}
+
+
+def moving_the_first_token(model: Model, source: Model, sink: Model) -> set[int]:
+    """Columns of `source` that move the first token's output: a lone key leaves no choice, so that
+    neither it nor its query does (but beside an attention sink); its value does."""
+    width = source.out_features if hasattr(source, "out_features") else source.nf
+    plain = input_of(sink, model, width)
+    with disturbed(source, 1.0, place=0):
+        change = input_of(sink, model, width) - plain
+    moved = change[:, 0].abs().amax(dim=1) > 1e-6
+    return set(moved.nonzero().flatten().tolist())
+
+
+def gate_roles(model: Model, source: Model, sink: Model) -> Roles:
+    """What the down projection reads is linear in up, and not in gate."""
+    change, bend = effects(model, source, sink)
+    here = change.abs().amax(dim=(1, 2))
+    assert (here > 1e-6).all()
+    linear = bend < 1e-6 * here
+    roles = {"up": linear, "gate": ~linear}
+    return {name: set(mask.nonzero().flatten().tolist()) for name, mask in roles.items()}
+
+
+def first_layer(model: Model, names: str) -> tuple[list[ProjectionSite], Model]:
+    """Sites of all but the last of `names` in the first layer that has it, and its module."""
+    *sources, sink = names.split()
+    sites = find_projections(model, [*sources, sink])
+    first = next(site for site in sites if sink in site.columns)
+    of_layer = [site for site in sites if site.layer == first.layer and site is not first]
+    return of_layer, first.module
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_attention_columns_do_what_their_name_says(
+    family: str, tiny_model: Callable[[str], Model]
+) -> None:
+    model = in_double(tiny_model(family))
+    sites, output = first_layer(model, "q k v o")
+    for site in sites:
+        roles = attention_roles(model, site.module, output)
+        at_first = moving_the_first_token(model, site.module, output)
+        if family in OUTPUT_GATE:
+            roles["q"] -= at_first
+        if family in NORMED_VALUES:
+            roles = {"q": roles["q"], "k": roles["k"] - at_first, "v": roles["k"] & at_first}
+        for name, columns in site.columns.items():
+            everything = set().union(*roles.values())
+            assert roles[name] == (everything if columns is None else set(columns.tolist()))
+
+
+@pytest.mark.parametrize("family", OUTPUT_GATE)
+def test_a_gate_of_the_heads_outputs_is_no_query(
+    family: str, tiny_model: Callable[[str], Model]
+) -> None:
+    model = in_double(tiny_model(family))
+    (site,), output = first_layer(model, "attn_gate o")
+    (columns,) = site.columns.values()
+    assert columns is not None
+    assert set(columns.tolist()) == moving_the_first_token(model, site.module, output)
+
+
+@pytest.mark.parametrize("family", [*COMPRESSED, "deepseek_v2_lite"])
+def test_what_compresses_is_read_by_what_expands(
+    family: str, tiny_model: Callable[[str], Model]
+) -> None:
+    """All columns of q_a; those of kv_a but the rotary keys, which go around the expansion."""
+    model = in_double(tiny_model(family))
+    expected = {"q_a q": (12, 12), "kv_a k": (14, 10)}
+    for names in list(expected)[family not in COMPRESSED :]:
+        (source,), expands = first_layer(model, names)
+        change, _ = effects(model, source.module, expands)
+        moved = change[:, PLACE].abs().amax(dim=1) > 1e-6
+        assert (len(moved), int(moved.sum())) == expected[names]
+
+
+@pytest.mark.parametrize("family", GATED)
+def test_gate_and_up_do_what_their_name_says(
+    family: str, tiny_model: Callable[[str], Model]
+) -> None:
+    model = in_double(tiny_model(family))
+    sites, down = first_layer(model, "gate up down")
+    for site in sites:
+        roles = gate_roles(model, site.module, down)
+        for name, columns in site.columns.items():
+            everything = set().union(*roles.values())
+            assert roles[name] == (everything if columns is None else set(columns.tolist()))
+
+
+@pytest.mark.parametrize("family", PLAIN)
+def test_fc2_reads_what_fc1_wrote(family: str, tiny_model: Callable[[str], Model]) -> None:
+    model = in_double(tiny_model(family))
+    (fc1,), fc2 = first_layer(model, "fc1 fc2")
+    change, _ = effects(model, fc1.module, fc2)
+    size = change[:, PLACE].abs()
+    moved = size > ROUNDING * size.amax()
+    # A rectifier that stays shut hides its column; no column may reach another one's place.
+    assert moved.any(dim=1).sum() > len(moved) / 4
+    assert (moved & ~torch.eye(len(moved), dtype=torch.bool)).sum() == 0
