@@ -156,14 +156,14 @@ def one_load(loaded_once: ModelCache, monkeypatch: pytest.MonkeyPatch) -> None:
 def demo_points(
     tmp_path_factory: pytest.TempPathFactory, embedded_model: Distribution, loaded_once: ModelCache
 ) -> Path:
-    """Results with the six points of `make demo`, of two samples each (an interval takes two).
+    """Results with the six points of `make demo`, of three samples each.
 
     Half a minute's work, so the processes of a test run share them; they are read only.
     """
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    settings = ("n_samples=2", f"store.root={folder / 'demo'}", "tracking=none")
+    settings = ("n_samples=3", f"store.root={folder / 'demo'}", "tracking=none")
     with FileLock(folder / "demo.lock"), pytest.MonkeyPatch.context() as patch:
         patch.setattr("gradsweep.extraction._models", loaded_once)
         for cot in ("none", "simplified", "detailed"):

@@ -13,8 +13,8 @@ from helpers.places import NOTEBOOKS
 
 ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
 BRIEF = (ALL[0], ALL[3])
-FEWEST_SAMPLES = 2
-"""As many as `demo_points` have; an interval takes two."""
+FEWEST_SAMPLES = 3
+"""As many as `demo_points` have."""
 OWN_POINTS = "04_your_own_model_and_data"
 """The others begin with the demo's points, and go on at once where a folder has them."""
 

@@ -13,6 +13,10 @@ def cut_responses(samples: pl.DataFrame) -> pl.DataFrame:
     Args:
         samples: of `load_samples_table`.
     """
+    if samples.is_empty():
+        return pl.DataFrame(
+            schema={"point_id": pl.String, "n_cut": pl.Int64, "n_measured": pl.Int64}
+        )
     labels = [name for name in POINT_LABELS if name in samples.columns]
     measured = samples.filter(status=SampleStatus.OK.value)
     counts = measured.group_by("point_id", *labels, maintain_order=True).agg(

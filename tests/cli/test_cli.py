@@ -83,7 +83,10 @@ def test_planning_and_reading_never_import_torch(tiny: list[str]) -> None:
         (["dataset=wiki_popular_100", "cot=detailed"], ["wiki_popular_100", "cot=detailed"]),
         (["n_samples=0"], ["n_samples", "at least 1", "0"]),
         (["n_samples=many"], ["n_samples", "many"]),
-        (["gradients.projections=[q,mlp]"], ["gradients.projections", "'mlp'", "q, k, v, o, gate"]),
+        (
+            ["gradients.projections=[q,mlp]"],
+            ["gradients.projections", "'mlp'", "q, k, v, o, attn_gate"],
+        ),
         (["gradients.colour=red"], ["colour"]),
         (["model.source.kind=folder", "model.source.path=nowhere"], ["nowhere"]),
         (["frobnicate"], ["frobnicate", "plan, status, logs, retry, cancel, report", "--help"]),

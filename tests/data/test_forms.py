@@ -12,7 +12,7 @@ import pytest
 from gradsweep import compose
 from gradsweep.config import Config
 from gradsweep.data import fingerprint, load_samples
-from gradsweep.errors import DataError, ExcludedPointError, GradsweepError
+from gradsweep.errors import DataError, ExcludedPointError
 
 MakeConfig = Callable[..., Config]
 Read = Callable[..., list[tuple[str, str]]]
@@ -281,19 +281,6 @@ def test_a_prompt_that_comes_twice_at_a_level_is_two_questions_at_every_level(
 def test_a_question_id_is_of_one_question(records: list[object], said: str, read: Read) -> None:
     with pytest.raises(DataError, match=said):
         read(records)
-
-
-def test_an_id_of_ones_own_may_not_be_that_of_another_prompt(
-    make_config: MakeConfig, tmp_path: Path
-) -> None:
-    path = tmp_path / "mine.jsonl"
-    first = {"prompt": "Q", "responses": {"none": "A"}}
-    path.write_text(json.dumps(first), encoding="utf-8")
-    (sample,) = load_samples(make_config("jsonl", path=path)).samples
-    second = {"question_id": sample.question_id, "prompt": "R", "responses": {"none": "B"}}
-    path.write_text(f"{json.dumps(first)}\n{json.dumps(second)}", encoding="utf-8")
-    with pytest.raises(GradsweepError, match=r"line 1 and line 2 have the same question_id"):
-        load_samples(make_config("jsonl", path=path))
 
 
 def test_records_without_a_level_beside_others_are_counted(

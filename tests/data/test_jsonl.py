@@ -12,7 +12,7 @@ from helpers.places import DOCS
 
 from gradsweep.config import Config
 from gradsweep.data import fingerprint, load_samples
-from gradsweep.errors import DataError, ExcludedPointError
+from gradsweep.errors import DataError, ExcludedPointError, GradsweepError
 
 MakeConfig = Callable[..., Config]
 Load = Callable[..., list[tuple[str, str]]]
@@ -185,3 +185,16 @@ def test_the_documented_examples_load(load: Load) -> None:
     lines, listed, _ = examples  # the last is of cot=custom: tests/data/test_custom.py
     assert [response for _, response in load(lines)] == ["12", "yes"]
     assert load(listed, "detailed", "mine.json")[0] == ("Add the numbers.\n3 4", "7")
+
+
+def test_an_id_of_ones_own_may_not_be_that_of_another_prompt(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    first = {"prompt": "Q", "responses": {"none": "A"}}
+    path.write_text(json.dumps(first), encoding="utf-8")
+    (sample,) = load_samples(make_config("jsonl", path=path)).samples
+    second = {"question_id": sample.question_id, "prompt": "R", "responses": {"none": "B"}}
+    path.write_text(f"{json.dumps(first)}\n{json.dumps(second)}", encoding="utf-8")
+    with pytest.raises(GradsweepError, match=r"line 1 and line 2 have the same question_id"):
+        load_samples(make_config("jsonl", path=path))

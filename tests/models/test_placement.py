@@ -106,7 +106,7 @@ def test_what_does_not_fit_says_its_size_and_what_takes_less(
 def test_a_model_too_large_is_refused_before_its_weights_are_read(
     model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (model_folder / "model.safetensors").write_text("damaged")
+    (model_folder / "model.safetensors").write_bytes(bytes([2, *[0] * 7]) + b"{}")
     monkeypatch.setattr("gradsweep.models.load.resolve_device", lambda _: torch.device("cuda"))
     monkeypatch.setattr("gradsweep.models.load.free_gpu_memory", lambda: {0: 9000, 1: 9000})
     with pytest.raises(ModelError, match=r"float32 takes 0\.00 GB.*2 GPUs.*model\.dtype=bfloat16"):
