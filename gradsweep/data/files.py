@@ -17,7 +17,7 @@ from gradsweep.errors import DataError
 
 COMPRESSED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 """Ending of a file -> how pyarrow calls its compression."""
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def inner_suffix(path: Path) -> str:
@@ -73,7 +73,7 @@ def read_bytes(path: Path, field: str) -> bytes:
     """The bytes that a file holds, decompressed where its name says that they are compressed."""
     compression = COMPRESSED.get(path.suffix.lower())
     data = _read(path, field)
-    if data.startswith(_LFS_POINTER):
+    if data.startswith(LFS_POINTER):
         raise DataError(
             f"{field}: {path} is a pointer of Git LFS and not the file itself; fetch that with "
             "`git lfs pull` in its repository"

@@ -18,7 +18,7 @@ from gradsweep.engine.passes import Engine
 from gradsweep.engine.paths import check_paths
 from gradsweep.engine.schedule import default_workers, suppress_out_of_memory
 from gradsweep.errors import ModelError
-from gradsweep.models.encode import encode
+from gradsweep.models.encode import encode, rejected
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import find_projections
 from gradsweep.records import (
@@ -197,20 +197,13 @@ def _with_embeddings(
     largest = max(outcome.input_ids)
     if largest < n_rows:
         return outcome
-    sample = outcome.sample
-    return SampleResult(
-        sample_id=sample.sample_id,
-        question_id=sample.question_id,
-        index=sample.index,
-        status=SampleStatus.TOKEN_WITHOUT_EMBEDDING,
-        reason=(
-            f"the tokenizer gives token {largest} ({loaded.tokenizer.decode([largest])!r}) and the "
-            f"model's embedding has {n_rows} rows: the tokenizer is another model's, or tokens "
-            "were added to it alone"
-        ),
-        n_prompt_tokens=outcome.response_start,
-        truncated=outcome.truncated,
+    reason = (
+        f"the tokenizer gives token {largest} ({loaded.tokenizer.decode([largest])!r}) and the "
+        f"model's embedding has {n_rows} rows: the tokenizer is another model's, or tokens "
+        "were added to it alone"
     )
+    status, start = SampleStatus.TOKEN_WITHOUT_EMBEDDING, outcome.response_start
+    return rejected(outcome.sample, status, reason, start, outcome.truncated)
 
 
 def _of_member(reason: str, sample: Sample, unit: Unit) -> str:

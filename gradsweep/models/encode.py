@@ -42,12 +42,12 @@ def encode(
         ModelError: `prompt` is chat and the tokenizer has no usable chat template.
     """
     if not sample.response:
-        return _rejected(sample, SampleStatus.EMPTY_RESPONSE, "the response is empty")
+        return rejected(sample, SampleStatus.EMPTY_RESPONSE, "the response is empty")
     if prompt is Prompt.chat:
         prefix = chat_prefix(tokenizer, sample.prompt, template_date)
         altered = alteration(sample.prompt, prefix, sample.response)
         if altered:
-            return _rejected(sample, SampleStatus.ALTERED_BY_TEMPLATE, altered)
+            return rejected(sample, SampleStatus.ALTERED_BY_TEMPLATE, altered)
     else:
         prefix = sample.prompt + "\n"
     add_special_tokens = prompt is Prompt.plain
@@ -57,19 +57,17 @@ def encode(
         input_ids, ends = _same_length_tokens(tokenizer, prefix, sample, add_special_tokens)
     else:
         reason = "the response, or the one whose length it should have, is blank"
-        return _rejected(sample, SampleStatus.EMPTY_RESPONSE, reason)
+        return rejected(sample, SampleStatus.EMPTY_RESPONSE, reason)
     start = _response_start(ends, len(prefix))
     if start >= len(input_ids):
         reason = f"the response {sample.response[:40]!r} has no token that the prompt predicts"
-        return _rejected(sample, SampleStatus.EMPTY_RESPONSE, reason, len(input_ids))
+        return rejected(sample, SampleStatus.EMPTY_RESPONSE, reason, len(input_ids))
     if start >= max_length:
         reason = (
             f"the prompt takes {start} tokens and model.max_length is {max_length}: "
             f"none of the {len(input_ids) - start} response tokens is left"
         )
-        return _rejected(
-            sample, SampleStatus.PROMPT_FILLS_MAX_LENGTH, reason, start, truncated=True
-        )
+        return rejected(sample, SampleStatus.PROMPT_FILLS_MAX_LENGTH, reason, start, truncated=True)
     truncated = len(input_ids) > max_length
     return EncodedSample(sample, input_ids[:max_length], start, truncated, len(input_ids))
 
@@ -149,13 +147,14 @@ def _response_start(ends: list[int], prefix_length: int) -> int:
     return max(first, 1)
 
 
-def _rejected(
+def rejected(
     sample: Sample,
     status: SampleStatus,
     reason: str,
     n_prompt_tokens: int = 0,
     truncated: bool = False,
 ) -> SampleResult:
+    """The outcome of a sample that cannot run, and why."""
     return SampleResult(
         sample_id=sample.sample_id,
         question_id=sample.question_id,

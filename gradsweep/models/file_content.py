@@ -8,10 +8,10 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+from gradsweep.data.files import LFS_POINTER
 from gradsweep.errors import ModelError
 
 LOADED = (".safetensors", "config.json", "tokenizer.json", "tokenizer.model")
-LFS_POINTER = b"version https://git-lfs"
 PAGE = re.compile(rb"\s*<(!doctype|html|\?xml|head)", re.IGNORECASE)
 SPLIT_GGUF = re.compile(r"-\d{5}-of-(\d{5})\.gguf$")
 HEADER_BYTES = 8

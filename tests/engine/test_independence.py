@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import torch
 from helpers.agreement import assert_rows_agree
-from helpers.plain_gradients import assert_close, plain_gradients, tokens
+from helpers.plain_gradients import assert_close, plain_gradients
 from helpers.tiny_models import FAMILIES, each, randomised
+from helpers.units import Around, unit_of_tokens, without_tokenizer
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
 
@@ -23,7 +24,7 @@ from gradsweep.engine.objectives import Sft
 from gradsweep.engine.run import Run
 from gradsweep.errors import ModelError
 from gradsweep.models.load import LoadedModel
-from gradsweep.records import EncodedSample, EncodedUnit, Sample, Unit
+from gradsweep.records import Sample
 
 SIZES = {
     "vocab_size": 330,
@@ -69,15 +70,9 @@ def rope(model_type: str, options: dict[str, Any]) -> nn.Module:
     return randomised(AutoModelForCausalLM.from_config(config))
 
 
-def unit(length: int, start: int = 8) -> EncodedUnit:
-    sample = Sample(str(length), str(length), "", "", 0)
-    ids = tokens(length, seed=length).tolist()
-    return EncodedUnit(Unit((sample,)), (EncodedSample(sample, ids, start, False),))
-
-
 def found(model: nn.Module, *lengths: int) -> Independence:
-    loaded = LoadedModel(model.eval(), None, Prompt.plain, 512)  # type: ignore[arg-type]
-    return check_independence(loaded, [unit(length) for length in lengths])
+    units = [unit_of_tokens(length, 8) for length in lengths]
+    return check_independence(without_tokenizer(model.eval()), units)
 
 
 @pytest.mark.parametrize("family", each(FAMILIES))
@@ -104,27 +99,19 @@ def test_on_one_side_of_the_border_nothing_differs() -> None:
     assert found(rope("phi3", LONGROPE), 30, 60).of_batch
 
 
-class Mlp(nn.Module):
-    """A feed-forward part with something else around it."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-
-class SeesPadding(Mlp):
+class SeesPadding(Around):
     """Adds the mean over all tokens, those after the sample too."""
 
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(x) + x.mean(dim=1, keepdim=True)
 
 
-class SeesBatchMates(Mlp):
+class SeesBatchMates(Around):
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(x) * (1 + 0.1 * len(x))
 
 
-class WritesToItself(Mlp):
+class WritesToItself(Around):
     """Harmless in one thread; in two, one may read the other's value."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -132,7 +119,7 @@ class WritesToItself(Mlp):
         return self.inner(x)
 
 
-class WritesInPlace(Mlp):
+class WritesInPlace(Around):
     def __init__(self, inner: nn.Module) -> None:
         super().__init__(inner)
         self.register_buffer("largest", torch.zeros(()), persistent=False)
@@ -151,7 +138,7 @@ class Remembers(WritesInPlace):
         return y
 
 
-class Counts(Mlp):
+class Counts(Around):
     """In a list, which is no state of the forward pass."""
 
     def __init__(self, inner: nn.Module) -> None:
@@ -174,7 +161,7 @@ class Counts(Mlp):
     ],
 )
 def test_a_module_is_known_by_what_it_does(
-    kind: type[Mlp], expected: Independence, tiny_model: Callable[[str], Any]
+    kind: type[Around], expected: Independence, tiny_model: Callable[[str], Any]
 ) -> None:
     model = tiny_model("llama_gqa")
     model.model.layers[1].mlp = kind(model.model.layers[1].mlp)
@@ -200,8 +187,8 @@ def test_rounding_in_16_bits_is_no_dependence(
 def test_the_model_is_left_as_it_was(tiny_model: Callable[[str], nn.Module]) -> None:
     model = tiny_model("llama_gqa").train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    loaded = LoadedModel(model, None, Prompt.plain, 512)  # type: ignore[arg-type]
-    check_independence(loaded, [unit(12), unit(20)])
+    units = [unit_of_tokens(12, 8), unit_of_tokens(20, 8)]
+    check_independence(without_tokenizer(model), units)
     assert model.training
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

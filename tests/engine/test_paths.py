@@ -7,30 +7,21 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.plain_gradients import tokens
 from helpers.tiny_models import FAMILIES, each
+from helpers.units import Around, unit_of_tokens, without_tokenizer
 from torch import Tensor, nn
 
-from gradsweep.config import Prompt
 from gradsweep.engine.objectives import Sft
 from gradsweep.engine.paths import check_paths
 from gradsweep.errors import ModelError
-from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import find_projections
-from gradsweep.records import EncodedSample, EncodedUnit, Sample, Unit
 
 MakeModel = Callable[[str], Any]
 
 
-def unit(length: int) -> EncodedUnit:
-    sample = Sample(str(length), str(length), "", "", 0)
-    ids = tokens(length, seed=length).tolist()
-    return EncodedUnit(Unit((sample,)), (EncodedSample(sample, ids, length // 2, False),))
-
-
 def check(model: Any, projections: str = "qkvo") -> None:
-    loaded = LoadedModel(model, None, Prompt.plain, 512)  # type: ignore[arg-type]
-    check_paths(loaded, find_projections(model, projections), Sft(), [unit(12), unit(30)])
+    units = [unit_of_tokens(12, 6), unit_of_tokens(30, 15)]
+    check_paths(without_tokenizer(model), find_projections(model, projections), Sft(), units)
 
 
 @pytest.mark.parametrize("family", each(FAMILIES))
@@ -41,12 +32,6 @@ def test_every_family_is_its_own_derivative(family: str, tiny_model: MakeModel) 
 @pytest.mark.parametrize("projections", ["v", "ko", ["gate", "down"], ["q", "up"]])
 def test_whatever_is_watched(projections: Any, tiny_model: MakeModel) -> None:
     check(tiny_model("llama_gqa"), projections)
-
-
-class Around(nn.Module):
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
 
 
 class WithoutGraph(Around):
