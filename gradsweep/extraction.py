@@ -29,6 +29,7 @@ from gradsweep.records import WHOLE, Axes, SampleStatus, Shard
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
 from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.point import PointStore, open_point, read_parts
+from gradsweep.store.reuse import take_measured
 from gradsweep.store.state import holders
 from gradsweep.tracking import NoTracker, Tracker, make_tracker
 from gradsweep.versions import versions
@@ -79,12 +80,15 @@ def extract(
     if point_state(result.paths) is PointState.DONE:
         return result
     loaded = load_samples(config)
-    with open_point(result.paths, point_record(config), shard) as store:
+    record = point_record(config)
+    with open_point(result.paths, record, shard) as store:
         if result.paths.done.exists():
             return result  # by whoever held the point until now
         if show_progress:
             _say(loaded.messages)
             _say_measured_before(config)
+        if shard == WHOLE:
+            _take_measured(config, loaded, store, record, show_progress)
         with _tracking(config, result.paths.point_id, show_progress, shard) as tracker:
             tracker.resume(store.samples(), store.rows())
             cost = _measure_pending(
@@ -114,6 +118,22 @@ def _finish_shared(
         if not paths.done.exists():
             with _tracking(config, paths.point_id, show_progress) as tracker:
                 _finish(store, tracker, loaded, cost)
+
+
+def _take_measured(
+    config: Config,
+    loaded: LoadedSamples,
+    store: PointStore,
+    record: Mapping[str, Any],
+    shown: bool,
+) -> None:
+    """Of a point that asks for more samples, measure only those that no other point has."""
+    units = make_objective(config.objective).units(loaded.samples)
+    copied = take_measured(store, record, {unit.unit_id: unit.index for unit in units})
+    if copied and shown:
+        _say(
+            [f"{copied} of {len(units)} samples are those of the same point with another n_samples"]
+        )
 
 
 def _all_stored(config: Config, paths: PointPaths, loaded: LoadedSamples) -> bool:

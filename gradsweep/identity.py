@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -23,6 +24,7 @@ from gradsweep.config.model import LAYERS
 from gradsweep.config.named_objects import identity_of
 from gradsweep.config.options import science_of
 from gradsweep.data import fingerprint
+from gradsweep.data.files import content_hash
 from gradsweep.models.fingerprint import source_identity
 from gradsweep.versions import versions
 
@@ -121,8 +123,17 @@ def point_record(config: Config) -> dict[str, Any]:
         "point_id": _id_of(known),
         "axes": asdict(config.axes),
         "science": known,
+        "own_files": own_files(config),
         "versions": dict(versions()),
         "config": OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True),
+    }
+
+
+def own_files(config: Config) -> dict[str, str]:
+    """Axis -> a hash of the user's own file there: the same in every condition that reads it."""
+    paths = {"dataset": config.dataset.path, "cot": config.cot.path}
+    return {
+        axis: content_hash(Path(path), f"{axis}.path")[:8] for axis, path in paths.items() if path
     }
 
 

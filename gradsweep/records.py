@@ -272,6 +272,6 @@ class Axes:
 
 AXES = tuple(f.name for f in fields(Axes))
 
-POINT_LABELS = (*AXES, "variant")
-"""Columns that name a point in a frame: its axes, and what tells points with the same axes apart
-(`seed=1`; empty where nothing has to)."""
+POINT_LABELS = (*AXES, "series")
+"""Columns that name a condition in a frame: its axes, and its series (`n_samples=2`; empty for the
+one that needs no name). Points of a condition differ in seed, or in what more was measured."""

@@ -10,6 +10,7 @@ from gradsweep.analysis.claims import Verdict as Verdict
 from gradsweep.analysis.claims import claim_verdicts as claim_verdicts
 from gradsweep.analysis.claims import evaluate_claims as evaluate_claims
 from gradsweep.analysis.claims import findings_frame as findings_frame
+from gradsweep.analysis.conditions import conditions as conditions
 from gradsweep.analysis.curves import curve_means as curve_means
 from gradsweep.analysis.curves import curves as curves
 from gradsweep.analysis.layers import layer_parts as layer_parts
@@ -24,3 +25,4 @@ from gradsweep.analysis.relative_difference import relative_difference as relati
 from gradsweep.analysis.relative_difference import (
     relative_difference_means as relative_difference_means,
 )
+from gradsweep.analysis.seeds import between_seeds as between_seeds

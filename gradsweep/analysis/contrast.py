@@ -90,7 +90,7 @@ def contrast(rows: pl.DataFrame, pair: pl.DataFrame, metric: str = "nuclear_norm
 def pair_of(points: pl.DataFrame, first_id: str, second_id: str) -> pl.DataFrame:
     """Set any two points against each other: a line like those of `condition_pairs`.
 
-    `points` has point_id, the axes and variant, a line for each point.
+    `points` has point_id, the axes and series, a line for each point.
     """
     return paired_points(_of(points, first_id), _of(points, second_id), same=())
 

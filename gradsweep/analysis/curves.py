@@ -91,7 +91,7 @@ def curves(
     seeded percentile bootstrap over samples (`bootstrap_interval`) around it.
 
     `rows` has one line per point, sample, layer and projection, as the store's reader gives it.
-    Columns: model, dataset, cot, correctness, variant, point_id, projection, layer, mean, ci_low,
+    Columns: model, dataset, cot, correctness, series, point_id, projection, layer, mean, ci_low,
     ci_high (in the metric's unit), n_samples. Where no sample has a value, mean and interval
     are NaN and n_samples is 0; with one sample, or `resamples=0`, only the interval is NaN.
 
@@ -127,7 +127,7 @@ def curves(
 def curve_means(curves: pl.DataFrame) -> pl.DataFrame:
     """Average each curve over its layers: (1/L) Σ_i s_i.
 
-    Columns: the axes, variant, point_id, projection, mean, n_layers (layers that have a
+    Columns: the axes, series, point_id, projection, mean, n_layers (layers that have a
     value; the mean is over these, and NaN when there are none), n_samples (behind the curve).
     """
     of_curve = [*POINT_LABELS, "point_id", "projection"]

@@ -29,7 +29,7 @@ def layer_parts(n_layers: int) -> tuple[int, int, int]:
 def part_means(curves: pl.DataFrame) -> pl.DataFrame:
     """Average each curve over all layers and over the layers of each part.
 
-    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, variant, point_id,
+    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, series, point_id,
     projection, part (all, early, middle, late), mean (in the metric's unit), n_layers (layers
     that have a value: the mean is over these, and NaN when there are none), n_samples (behind
     the curve). A part without layers, in a model of one or two, has no line.

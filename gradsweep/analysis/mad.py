@@ -21,7 +21,7 @@ def mean_absolute_difference(curves: pl.DataFrame) -> pl.DataFrame:
     middle to late belong to no part, so the parts do not average to `all`. This is how the
     paper cuts. Sizes of the parts: `layer_parts`.
 
-    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, variant, point_id,
+    `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, series, point_id,
     projection, part (all, early, middle, late), mad (in the metric's unit), n_differences.
     Differences with a layer that has no value are left out and not counted; with none left
     (one layer, say) mad is NaN and n_differences 0.

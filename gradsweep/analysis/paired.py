@@ -91,7 +91,7 @@ def base_and_instruct(
     """Compare instruct models with their base models, in every condition that both have.
 
     Models pair by name, or as `named` says (`model_pairs`); `settings` are those of
-    `paired_tests`. Columns: base and instruct (model names), dataset, cot, correctness, variant,
+    `paired_tests`. Columns: base and instruct (model names), dataset, cot, correctness, series,
     base_point_id, instruct_point_id, projection (and layer), base_mean, instruct_mean, ratio
     (instruct over base), then those of `paired_tests` from difference on, which is instruct
     minus base. The two usually differ in their prompt format too (plain and chat).

@@ -10,6 +10,7 @@ import polars as pl
 from gradsweep.analysis.rows import in_reading_order, require_one_point_per_condition
 from gradsweep.errors import ConfigError
 from gradsweep.records import POINT_LABELS
+from gradsweep.store.series import base_name
 
 _INSTRUCT = re.compile(r"[-_ ](instruct|it|chat)(?=$|[-_ @])", re.IGNORECASE)
 """What tells an instruct model's name from its base model's, in this package and on the hub."""
@@ -24,7 +25,7 @@ def paired_points(
     """Set each point of `first` against those of `second` that agree with it on `same`.
 
     The one rule for "the other point" of a comparison: the points of a pair agree on every axis
-    and on the variant, but for what the comparison is about.
+    and on the series, but for what the comparison is about.
 
     Args:
         first: columns point_id and `POINT_LABELS`, a line for each point.
@@ -33,7 +34,7 @@ def paired_points(
         same_in_second: what `same` is called in `second`; the same when None.
 
     Returns:
-        The axes and variant of the first point, `second_<name>` of the second, first_point_id,
+        The axes and series of the first point, `second_<name>` of the second, first_point_id,
         second_point_id; in reading order.
     """
     # With everything named there is nothing left to agree on.
@@ -52,16 +53,16 @@ def paired_points(
 def condition_pairs(
     rows: pl.DataFrame, first: Mapping[str, str], second: Mapping[str, str]
 ) -> pl.DataFrame:
-    """Pair points at `first` with points at `second` that agree on every other axis and variant.
+    """Pair points at `first` with points at `second` that agree on every other axis and series.
 
     `condition_pairs(rows, {"cot": "none"}, {"cot": "detailed"})` pairs fast with slow thinking
-    for every model, dataset and correctness; `{"variant": "seed=0"}` and `{"variant": "seed=1"}`
-    pair two seeds. Columns: those of `paired_points`; no lines where only one of the two points
+    for every model, dataset and correctness; `{"series": ""}` and `{"series": "n_samples=2"}`
+    pair two series. Columns: those of `paired_points`; no lines where only one of the two points
     is there.
 
     Raises:
-        ConfigError: a name that is neither axis nor variant, different names in `first` and
-            `second`, a value that no row has, or two points with the same axes and variant.
+        ConfigError: a name that is neither axis nor series, different names in `first` and
+            `second`, a value that no row has, or two points of one condition.
     """
     require_one_point_per_condition(rows)
     if set(first) != set(second) or not first or not set(first) <= set(POINT_LABELS):
@@ -86,22 +87,22 @@ def model_pairs(rows: pl.DataFrame, named: Mapping[str, str] | None = None) -> p
 
     Raises:
         ConfigError: a model in `named` that no row has, or two points with the same axes and
-            variant.
+            series.
     """
     require_one_point_per_condition(rows)
     points = _points(rows)
-    models = base_and_instruct_models(points["model"].unique(), named)
-    base = points.filter(pl.col("model").is_in(list(models)))
-    instruct = points.filter(pl.col("model").is_in(list(models.values())))
     same = [name for name in POINT_LABELS if name != "model"]
-    instruct_of_base = pl.col("model").replace(models)
-    return paired_points(base, instruct, [instruct_of_base, *same], ["model", *same])
+    pairs = [
+        paired_points(_at(points, {"model": base}), _at(points, {"model": instruct}), same)
+        for base, instruct in base_and_instruct_models(points["model"].unique(), named)
+    ]
+    return in_reading_order(pl.concat([paired_points(points.clear(), points, same), *pairs]))
 
 
 def base_and_instruct_models(
     models: Collection[str], named: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """Find base models with their instruct models, both among `models`: base -> instruct.
+) -> list[tuple[str, str]]:
+    """Find base models with their instruct models, both among `models`, base first.
 
     The instruct model has the base model's name with `instruct`, `it` or `chat` as a word of
     its own (`qwen2_1.5b_instruct`, `Qwen2-1.5B-Instruct`, `gemma-2-2b-it`). `named` adds pairs
@@ -116,12 +117,14 @@ def base_and_instruct_models(
             raise ConfigError(
                 f"model={model} is not in the rows; there are {', '.join(sorted(models))}"
             )
-    by_rule = {}
-    for model in sorted(models):
-        base = _INSTRUCT.sub("", model, count=1)
-        if base != model and base in models:
-            by_rule[base] = model
-    return by_rule | named
+    by_rule = [
+        (base, instruct)
+        for instruct in sorted(models)
+        if is_instruct(name := base_name(instruct))
+        for base in sorted(models)
+        if base_name(base) == _INSTRUCT.sub("", name, count=1) and base not in named
+    ]
+    return sorted([*by_rule, *named.items()])
 
 
 def is_instruct(model: str) -> bool:

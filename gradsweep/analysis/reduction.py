@@ -2,7 +2,7 @@
 
 The loss of a point is the mean cross-entropy over the T response tokens. A gradient is linear in
 its loss, so the gradient of the sum is T times that of the mean, and so is every singular value:
-the sum-reduced variant needs no further run.
+the sum-reduced series needs no further run.
 
     ‖∇ Σ_t ℓ_t‖ = T · ‖∇ (1/T) Σ_t ℓ_t‖
 """

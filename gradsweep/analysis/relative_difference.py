@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
+from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.curves import complete_values
 from gradsweep.analysis.pairs import paired_points
 from gradsweep.analysis.rows import (
@@ -12,16 +13,17 @@ from gradsweep.analysis.rows import (
     IRRELEVANT,
     in_reading_order,
     require_metric,
-    require_one_point_per_condition,
     whole_matrices,
 )
 from gradsweep.records import POINT_LABELS
 
-_PAIR = ("model", "dataset", "cot", "variant")
+_PAIR = ("model", "dataset", "cot", "series")
 
 
 def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.DataFrame:
     """Compute RD by layer between the correct and irrelevant points of each CoT level.
+
+    Seeds of a condition are pooled (`conditions`).
 
     RD_i = |s_i − s'_i| / s_i with s the curve of the correct and s' that of the irrelevant
     responses (paper section 3: the correct curve is the unit). Both curves are means over the
@@ -31,18 +33,17 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
     The absolute value makes RD positive for noise too: with few samples compare it between CoT
     levels rather than with zero.
 
-    Columns: model, dataset, cot, variant, point_id (the correct point), irrelevant_point_id,
+    Columns: model, dataset, cot, series, point_id (the correct point), irrelevant_point_id,
     projection, layer, correct (s_i), irrelevant (s'_i), relative_difference, n_questions. A level
     that has only one of the two points has no lines. RD is NaN where s_i is zero or a curve has no
     value; with no common question everything is NaN and n_questions 0.
 
     Raises:
-        ConfigError: an unknown metric, or two points with the same axes and variant.
+        ConfigError: an unknown metric.
         DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
-    require_one_point_per_condition(rows)
-    rows = whole_matrices(rows)
+    rows = whole_matrices(conditions(rows))
     pairs = _pairs(rows)
     values = complete_values(rows, metric)
     correct = values.join(pairs, on="point_id")
@@ -83,7 +84,7 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
 def relative_difference_means(differences: pl.DataFrame, top: int = 5) -> pl.DataFrame:
     """Average RD over layers, and find the layers where it is largest (paper section 3: five).
 
-    `differences` is the result of `relative_difference`. Columns: model, dataset, cot, variant,
+    `differences` is the result of `relative_difference`. Columns: model, dataset, cot, series,
     point_id, irrelevant_point_id, projection, correct and irrelevant (means of the two paired
     curves over layers), relative_difference (mean over the n_layers layers where it is defined,
     NaN when there are none), top_layers (at most `top`, the largest first, the earlier layer
@@ -114,7 +115,7 @@ def relative_difference_means(differences: pl.DataFrame, top: int = 5) -> pl.Dat
 
 
 def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
-    """The correct and the irrelevant point of each model, dataset, CoT level and variant."""
+    """The correct and the irrelevant point of each model, dataset, CoT level and series."""
     points = rows.select(*POINT_LABELS, "point_id").unique()
     correct, irrelevant = (
         points.filter(pl.col("correctness") == kind) for kind in (CORRECT, IRRELEVANT)

@@ -13,7 +13,7 @@ CORRECT = CorrectnessKind.correct.name
 IRRELEVANT = CorrectnessKind.irrelevant.name
 
 _SORTED_BY = (
-    "model", "variant", "dataset", "cot", "correctness", "point_id", "projection", "part", "layer",
+    "model", "series", "dataset", "cot", "correctness", "point_id", "projection", "part", "layer",
 )  # fmt: skip
 
 _ORDER = {
@@ -96,7 +96,7 @@ def rows_with_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     if metric in METRICS and metric not in OPTIONAL_METRICS:
         return rows
     has_value = pl.col(metric).is_finite()
-    kept = rows.filter(has_value.any().over("model", "variant", "dataset", "projection"))
+    kept = rows.filter(has_value.any().over("model", "series", "dataset", "projection"))
     if kept.is_empty():
         option = OPTIONAL_METRICS.get(metric)
         remedy = f": it is measured with {option}" if option else ""
@@ -105,10 +105,7 @@ def rows_with_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
 
 
 def require_one_point_per_condition(rows: pl.DataFrame) -> None:
-    """Refuse points with the same axes and variant.
-
-    Such points differ in something that these do not name, so putting them side by side, or
-    pairing them, would compare unlike with like.
+    """Refuse points of one condition, which `gradsweep.analysis.conditions` makes one.
 
     Raises:
         ConfigError: names the points.
@@ -126,6 +123,6 @@ def require_one_point_per_condition(rows: pl.DataFrame) -> None:
             f"{name}={value}" for name, value in zip(POINT_LABELS, labels, strict=True) if value
         )
         raise ConfigError(
-            f"point_ids: {', '.join(point_ids)} all are {named}, with other settings that differ "
-            "(prompt, dtype, seed or n_samples, say); choose one point for each condition"
+            f"point_ids: {', '.join(point_ids)} all are {named}, of several seeds or with more "
+            "measured; pool them (rows = gradsweep.analysis.conditions(rows)), or keep one of them"
         )

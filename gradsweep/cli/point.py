@@ -16,8 +16,8 @@ from gradsweep.errors import GradsweepError
 from gradsweep.identity import point_id
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store.metadata import read_manifest
 from gradsweep.store.paths import SweepPaths
-from gradsweep.store.read import read_manifest
 
 register_configs()
 

@@ -14,8 +14,8 @@ from gradsweep.jobs.command import GridLauncher, grid_launcher, launched_lines
 from gradsweep.plan import Plan, checked_plan, freeze
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, point_state
+from gradsweep.store.metadata import read_manifest
 from gradsweep.store.place import require_writable
-from gradsweep.store.read import read_manifest
 from gradsweep.tracking import uploads_left
 
 UPLOAD_SECONDS = 3.0

@@ -12,6 +12,7 @@ from gradsweep.config.conditions import DatasetConfig as DatasetConfig
 from gradsweep.config.conditions import DatasetKind as DatasetKind
 from gradsweep.config.conditions import IrrelevantSource as IrrelevantSource
 from gradsweep.config.conditions import PaperSource as PaperSource
+from gradsweep.config.conditions import own_data_name as own_data_name
 from gradsweep.config.cot import CotConfig as CotConfig
 from gradsweep.config.cot import CotKind as CotKind
 from gradsweep.config.cot import CotLevel as CotLevel

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
 from enum import Enum
+from pathlib import Path
 from typing import Optional
 
 from omegaconf import MISSING
 
 from gradsweep.config.cot import CotLevel
+from gradsweep.config.files import config_dir
 from gradsweep.config.options import Effect, option
 from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError, ExcludedPointError
@@ -81,6 +83,23 @@ class FieldNames:
         return {name: in_file for name, in_file in names.items() if in_file}
 
 
+def own_data_name(name: str, path: str | None) -> str:
+    """Name a dataset of one's own after its file: `mine` for /data/mine.jsonl.gz.
+
+    A name that was given stays, and so does one that an option has.
+
+    Args:
+        name: of the option.
+        path: of the user's own file, if there is one.
+    """
+    if name != DatasetKind.jsonl.name or not path:
+        return name
+    file = Path(path).name
+    stem = file.partition(".")[0]
+    taken = not stem or (config_dir() / "dataset" / f"{stem}.yaml").exists()
+    return (file if taken else stem) or name
+
+
 @dataclass
 class DatasetConfig:
     name: str = MISSING
@@ -145,6 +164,11 @@ class DatasetConfig:
                 "dataset.root is needed with dataset.source=root: the data folder of the paper's "
                 "release (github.com/MingLiiii/Layer_Gradient), which holds cot_500"
             )
+
+    @property
+    def label(self) -> str:
+        """The value of the dataset axis: the option's name, or that of the user's own file."""
+        return own_data_name(self.name, self.path)
 
     @property
     def from_hub(self) -> bool:

@@ -35,6 +35,9 @@ class Effect:
     """Further layers whose factors are in memory at a time."""
     stored: bool = False
     """Whether it makes rows larger on disk."""
+    adds: bool = False
+    """Whether it adds rows or columns and changes no other number: points with and without it are
+    of one series."""
     canonical: Callable[[Any], Any] | None = None
     """From a value to what the point id sees: the order of some lists does not count."""
     is_path: bool = False
@@ -66,6 +69,11 @@ def science_of(options: Any) -> dict[str, Any]:
         if effect.science is Science.always
         or (effect.science is Science.when_set and value != _default(declared))
     }
+
+
+def adding_fields(options: Any) -> set[str]:
+    """Names of the options that add to what is measured; of a dataclass or an instance of it."""
+    return {f.name for f in fields(options) if f.metadata.get(_KEY, Effect()).adds}
 
 
 def path_fields(options: Any) -> list[str]:

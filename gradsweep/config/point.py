@@ -89,7 +89,7 @@ class Config:
 
     @property
     def axes(self) -> Axes:
-        return Axes(self.model.name, self.dataset.name, self.cot.label, self.correctness.kind.name)
+        return Axes(self.model.name, self.dataset.label, self.cot.label, self.correctness.kind.name)
 
     @property
     def requested_samples(self) -> int:

@@ -54,11 +54,13 @@ class SpectraOptions:
     solver: Solver = option(Solver.auto, Effect(Science.always))
     rank_tolerance: Optional[float] = option(None, Effect(Science.always))
     """Relative to σ₁; None is eps(model dtype)·max(m, n), as in `numpy.linalg.matrix_rank`."""
-    save_spectra: bool = option(False, Effect(Science.always, stored=True))
+    save_spectra: bool = option(False, Effect(Science.always, stored=True, adds=True))
     """Keep every singular value in the rows, not only the metrics."""
-    top_k: Optional[int] = option(None, Effect(Science.when_set, stored=True))
+    top_k: Optional[int] = option(None, Effect(Science.when_set, stored=True, adds=True))
     """Keep the k largest singular values in the rows; fewer where a gradient has fewer."""
-    similarities: bool = option(False, Effect(Science.when_set, spectra=1.0, layers_of_factors=1.0))
+    similarities: bool = option(
+        False, Effect(Science.when_set, spectra=1.0, layers_of_factors=1.0, adds=True)
+    )
     """Cosines of each gradient with that of the next layer and of its partner (q with o, k with
     v). Costs about the time of the spectra again (twice that in wide models), and the memory of
     one more layer's factors in float64."""
@@ -99,7 +101,8 @@ class GradientsConfig(SpectraOptions):
     """What is measured of every sample, and how the work is laid out."""
 
     projections: list[str] = option(
-        effect=Effect(Science.always, canonical=sorted), default_factory=lambda: list(PROJECTIONS)
+        effect=Effect(Science.always, canonical=sorted, adds=True),
+        default_factory=lambda: list(PROJECTIONS),
     )
     """Which weight matrices to measure in every layer: q k v o, and of the MLP gate up down or
     fc1 fc2."""

@@ -23,7 +23,7 @@ from gradsweep.records import AXES
 from gradsweep.store import PointPaths
 from gradsweep.store.place import is_results_folder
 from gradsweep.store.points import find_point, point_table
-from gradsweep.store.variants import with_model_labels
+from gradsweep.store.series import with_model_labels
 
 _ALLOWED = (
     "doctor takes a stored point (its id or the beginning of it), a results folder, or the "

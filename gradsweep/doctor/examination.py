@@ -38,7 +38,7 @@ from gradsweep.doctor.responses import IRRELEVANT, LEVELS
 from gradsweep.doctor.siblings import check_siblings
 from gradsweep.doctor.texts import Texts
 from gradsweep.errors import DataError, GradsweepError
-from gradsweep.identity import changes_since, science
+from gradsweep.identity import changes_since, point_record
 from gradsweep.records import EncodedSample, Sample, SampleStatus
 from gradsweep.store import (
     PointPaths,
@@ -48,8 +48,8 @@ from gradsweep.store import (
     load_samples_table,
     point_state,
 )
-from gradsweep.store.points import comparable_points
-from gradsweep.store.read import read_config, stored_config
+from gradsweep.store.metadata import read_config, stored_config
+from gradsweep.store.points import other_conditions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -106,7 +106,7 @@ def examine(config: Config, title: str | None = None, commit: str | None = None)
         else []
     )
     axes = config.axes
-    stored = comparable_points(config.results, science(config))
+    stored = other_conditions(config.results, point_record(config))
     conditions = check_siblings(config.results, stored, axes.cot, axes.correctness)
     return Examination(
         title or str(axes),
@@ -153,7 +153,7 @@ def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) ->
     axes = record["axes"]
     if samples.is_empty():
         return Examination(title, tuple(_nothing_stored(paths)))
-    stored = comparable_points(paths.results, record["science"])
+    stored = other_conditions(paths.results, record)
     return Examination(
         title,
         (

@@ -40,7 +40,7 @@ def check_siblings(
     Args:
         results: the results folder.
         point_ids: (cot, correctness) -> point, itself among them
-            (`gradsweep.store.points.comparable_points`).
+            (`gradsweep.store.points.other_conditions`).
         cot: level of the point.
         correctness: of its responses.
     """

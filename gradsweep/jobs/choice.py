@@ -12,19 +12,19 @@ from gradsweep.jobs.status.points import KnownPoint
 from gradsweep.store import SweepPaths
 from gradsweep.store.choice import chosen, chosen_one
 from gradsweep.store.place import is_results_folder
-from gradsweep.store.points import label_frame
 from gradsweep.store.selection import Selection, selection
+from gradsweep.store.series import label_frame
 
 
-def place_and_points(words: Sequence[str]) -> tuple[Selection, list[str]]:
-    """`[results or sweep] [POINT …]`, in any order.
+def place_and_points(words: Sequence[str], sweep: str | None = None) -> tuple[Selection, list[str]]:
+    """`[results or sweep] [POINT …]`, in any order, and the sweep that `--sweep` names.
 
     Raises:
         ConfigError: more than one place.
         DataError: a sweep or folder that is not there.
     """
     places = [word for word in words if _is_place(word)]
-    return selection(places), [word for word in words if word not in places]
+    return selection(places, sweep), [word for word in words if word not in places]
 
 
 def choose(points: Sequence[KnownPoint], words: Iterable[str]) -> list[KnownPoint]:
@@ -44,7 +44,7 @@ def choose_one(points: Sequence[KnownPoint], word: str) -> KnownPoint:
 
 
 def _table(points: Sequence[KnownPoint]) -> pl.DataFrame:
-    return label_frame({p.point_id: p.axes | {"variant": p.variant} for p in points})
+    return label_frame({p.point_id: {**p.axes, "series": p.series, "seed": p.seed} for p in points})
 
 
 def _is_place(word: str) -> bool:

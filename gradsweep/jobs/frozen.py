@@ -21,7 +21,7 @@ from gradsweep.errors import DataError
 from gradsweep.identity import changes_since, point_record
 from gradsweep.jobs.schedulers.base import RUNNER
 from gradsweep.store.atomic import readable_disk_errors, write_text
-from gradsweep.store.read import read_yaml, stored_config
+from gradsweep.store.metadata import read_yaml, stored_config
 from gradsweep.versions import COMMIT_FILE, versions
 
 PACKAGE = Path(gradsweep.__file__).resolve().parent

@@ -27,7 +27,7 @@ from gradsweep.jobs.submit import Code, Order, hand_over
 from gradsweep.plan import PlannedPoint
 from gradsweep.store import PointState, SweepPaths
 from gradsweep.store.lease import hold_lease
-from gradsweep.store.read import read_manifest
+from gradsweep.store.metadata import read_manifest
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from gradsweep.identity import point_record
 from gradsweep.plan.points import Plan
 from gradsweep.store.atomic import write_json
+from gradsweep.store.description import describe
 from gradsweep.store.paths import SweepPaths
 from gradsweep.versions import versions
 
@@ -22,6 +24,7 @@ def freeze(plan: Plan, command: Sequence[str]) -> SweepPaths:
             "label": plan.label(point),
             "axes": asdict(point.axes),
             "n_samples": point.config.requested_samples,
+            "description": describe(point_record(point.config)).record(),
             "overrides": point.overrides,
         }
         for point in plan.points

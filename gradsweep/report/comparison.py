@@ -21,6 +21,8 @@ class Condition:
     point_id: str
     n_samples: int
     """Samples that have rows."""
+    n_seeds: int
+    """Seeds that are pooled (`gradsweep.analysis.conditions`)."""
     n_complete: int
     """Samples that the curves rest on, in the projection that has fewest of them."""
 
@@ -45,7 +47,7 @@ class Comparison:
     """What the table, and the sentences under it, say about one model and dataset."""
 
     model: str
-    """As a reader sees it, with its variant."""
+    """As a reader sees it, with its series."""
     dataset: str
     metric: str
     projections: tuple[str, ...]
@@ -54,6 +56,9 @@ class Comparison:
     """Mean of the curve over layers, by (cot, correctness, projection)."""
     mads: dict[tuple[str, str, str], float]
     """MAD over all layers, by (cot, correctness, projection)."""
+    between_seeds: dict[tuple[str, str, str], float]
+    """Half the 95 % interval of the mean between seeds, by (cot, correctness, projection); of
+    conditions with several."""
     pairs: dict[tuple[str, str], Pair]
     """By (cot, projection), for the levels that have both points."""
 
@@ -94,8 +99,7 @@ def comparisons(rows: pl.DataFrame, metric: str = "nuclear_norm") -> list[Compar
     """Set the conditions of each model and dataset side by side, in alphabetical order.
 
     Raises:
-        ConfigError: an unknown metric, one without a value, or two points with the same axes and
-            variant.
+        ConfigError: an unknown metric, or one without a value.
     """
     if rows.is_empty():
         return []
@@ -119,21 +123,32 @@ def _comparison(shown: Measures, model: str, dataset: str) -> Comparison:
         dataset=dataset,
         metric=shown.metric,
         projections=tuple(values_in_reading_order(by_layer, "projection")),
-        conditions=_conditions(shown.samples, by_layer),
+        conditions=_conditions(shown.samples, by_layer, shown.seeds.filter(chosen)),
         means=_cells(shown.means.filter(chosen, whole), "mean"),
         mads=_cells(shown.mads.filter(chosen, whole), "mad"),
+        between_seeds=_cells(
+            shown.seeds.filter(chosen).with_columns(
+                half=(pl.col("seed_high") - pl.col("seed_low")) / 2
+            ),
+            "half",
+        ),
         pairs={(line["cot"], line["projection"]): _pair(line) for line in differences.to_dicts()},
     )
 
 
-def _conditions(samples: pl.DataFrame, by_layer: pl.DataFrame) -> tuple[Condition, ...]:
+def _conditions(
+    samples: pl.DataFrame, by_layer: pl.DataFrame, seeds: pl.DataFrame
+) -> tuple[Condition, ...]:
     condition = ["cot", "correctness", "point_id"]
     # A layer without any value has n_samples 0 while the rest of its curve stands: the maximum
     # over layers is what the curve rests on.
     complete = by_layer.group_by(*condition, "projection").agg(pl.col("n_samples").max())
     fewest = complete.group_by(condition).agg(pl.col("n_samples").min().alias("n_complete"))
     ordered = in_reading_order(fewest.join(samples, on="point_id"))
-    lines = ordered.select(*condition, "n_samples", "n_complete").to_dicts()
+    counted = seeds.group_by("cot", "correctness").agg(pl.col("n_seeds").max())
+    ordered = ordered.join(counted, on=condition[:2], how="left", maintain_order="left")
+    numbers = ("n_samples", pl.col("n_seeds").fill_null(1), "n_complete")
+    lines = ordered.select(*condition, *numbers).to_dicts()
     return tuple(Condition(**line) for line in lines)
 
 

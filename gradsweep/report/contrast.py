@@ -16,7 +16,7 @@ from gradsweep.analysis.contrast import Contrast
 from gradsweep.records import AXES
 from gradsweep.report.labels import metric_label, metric_words, projection_label, projection_list
 from gradsweep.report.numerals import MISSING, aligned, distinct
-from gradsweep.store.variants import model_label
+from gradsweep.store.series import model_label
 
 SIGNIFICANT = 0.05
 FEWEST_QUESTIONS = 8
@@ -36,9 +36,9 @@ class Names:
 def names(contrast: Contrast) -> Names:
     """Name two points by their axes: `qwen2_1.5b · gsm8k · correct`, `none`, `detailed`."""
     line = contrast.tests.row(0, named=True)
-    first = line | {"model": model_label(line["model"], line["variant"])}
+    first = line | {"model": model_label(line["model"], line["series"])}
     second = {axis: line[f"second_{axis}"] for axis in AXES}
-    second |= {"model": model_label(second["model"], line["second_variant"])}
+    second |= {"model": model_label(second["model"], line["second_series"])}
     same = [axis for axis in AXES if first[axis] == second[axis]]
     differing = [axis for axis in AXES if axis not in same] or ["model"]
     return Names(

@@ -49,7 +49,7 @@ def write_report(
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
-            variant.
+            series.
         StoreError: a file cannot be written.
     """
     track = track or (lambda words, size: nullcontext(lambda: None))

@@ -17,7 +17,7 @@ from gradsweep.analysis.claims import (
     claim_verdicts,
 )
 from gradsweep.report.numerals import MISSING
-from gradsweep.store.variants import model_label
+from gradsweep.store.series import model_label
 
 _MARKS = {
     Verdict.SUPPORTED: "✓",
@@ -165,7 +165,7 @@ def _points(findings: Sequence[Finding]) -> str:
 
 def _scope(found: Finding | ClaimVerdict) -> tuple[str, str]:
     """Model and dataset as a reader sees them."""
-    return model_label(found.model, found.variant), found.dataset
+    return model_label(found.model, found.series), found.dataset
 
 
 def _letters(claim: Claim) -> dict[tuple[str, str], str]:

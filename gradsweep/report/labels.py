@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from gradsweep.records import METRIC_NAMES, MetricName
-from gradsweep.store.variants import model_label
+from gradsweep.store.series import model_label
 
 
 def metric_words(metric: str) -> str:
@@ -45,9 +45,9 @@ def level_phrase(cot: str) -> str:
 
 
 def model_of(frame: pl.DataFrame) -> str:
-    """Name the one model of a frame, with its variant: `qwen2_1.5b seed=1`."""
+    """Name the one model of a frame, with its series: `qwen2_1.5b n_samples=2`."""
     first = frame.row(0, named=True)
-    return model_label(first["model"], first.get("variant", ""))
+    return model_label(first["model"], first.get("series", ""))
 
 
 def figure_title(frame: pl.DataFrame) -> str:

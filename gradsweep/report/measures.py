@@ -8,6 +8,8 @@ from typing import Any
 import polars as pl
 
 from gradsweep.analysis import (
+    between_seeds,
+    conditions,
     curves,
     mean_absolute_difference,
     part_means,
@@ -15,7 +17,7 @@ from gradsweep.analysis import (
     relative_difference_means,
 )
 from gradsweep.analysis.rows import rows_with_values
-from gradsweep.store.variants import with_model_labels
+from gradsweep.store.series import with_model_labels
 
 
 @dataclass(frozen=True)
@@ -33,22 +35,24 @@ class Measures:
     """RD by layer (`relative_difference`)."""
     differences_over_layers: pl.DataFrame
     """RD averaged, with the five layers where it is largest (`relative_difference_means`)."""
+    seeds: pl.DataFrame
+    """Of conditions with several seeds (`between_seeds`)."""
     samples: pl.DataFrame
     """point_id, n_samples: how many samples of a point have rows."""
 
     def labelled(self) -> Measures:
-        """Name models for a reader in every frame: `qwen2_1.5b seed=1`, without a variant."""
+        """Name models for a reader in every frame: `qwen2_1.5b n_samples=2`, without a series."""
         frames: dict[str, Any] = {
             f.name: with_model_labels(frame)
             for f in fields(self)
             if isinstance(frame := getattr(self, f.name), pl.DataFrame)
-            and "variant" in frame.columns
+            and "series" in frame.columns
         }
         return replace(self, **frames)
 
 
 def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True) -> Measures:
-    """Compute one metric's curves, means, MAD and RD of all points together.
+    """Compute one metric's curves, means, MAD and RD of all conditions together (`conditions`).
 
     Args:
         rows: as `load_rows` gives them.
@@ -56,12 +60,11 @@ def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True)
         intervals: whether curves have bootstrap intervals, which take most of the time.
 
     Raises:
-        ConfigError: an unknown metric, one without any value in `rows`, or two points with the
-            same axes and variant.
+        ConfigError: an unknown metric, or one without any value in `rows`.
         DataError: a projection with rows of single heads only.
     """
-    rows = rows_with_values(rows, metric)
-    # First, because it checks that every condition is one point.
+    seeds = between_seeds(rows_with_values(rows, metric), metric)
+    rows = rows_with_values(conditions(rows), metric)
     differences = relative_difference(rows, metric)
     by_layer = curves(rows, metric) if intervals else curves(rows, metric, resamples=0)
     return Measures(
@@ -71,5 +74,6 @@ def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True)
         mads=mean_absolute_difference(by_layer),
         differences=differences,
         differences_over_layers=relative_difference_means(differences),
+        seeds=seeds,
         samples=rows.group_by("point_id").agg(n_samples=pl.col("sample_id").n_unique()),
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 from rich.console import Console
 from rich.text import Text
 
+from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.contrast import Contrast, contrast, pair_of
 from gradsweep.analysis.pairs import paired_points
 from gradsweep.analysis.rows import in_reading_order, rows_with_values
-from gradsweep.config.typed_paths import typed_place
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.progress import output_console
 from gradsweep.records import AXES, METRICS, POINT_LABELS
@@ -22,7 +22,8 @@ from gradsweep.report.labels import file_stem
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, load_rows, point_state
 from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
 from gradsweep.store.points import point_table
-from gradsweep.store.variants import with_model_labels
+from gradsweep.store.selection import Selection, selection
+from gradsweep.store.series import series_parts, with_model_labels
 
 _SIDE = "a stored point's id or filters axis=value,axis=value"
 
@@ -47,14 +48,11 @@ def compare(args: Sequence[str], description: str) -> int:
         DataError: nothing is stored there, nothing matches, or no question is common.
     """
     given = _parser(description).parse_args(args)
-    results = typed_place(given.results)
-    points = point_table(results)
-    pairs = pairs_of(points, given.first, given.second)
+    chosen = selection([given.results] if given.results else [], given.sweep)
+    results = chosen.results
+    pairs, rows = _pairs_and_rows(chosen, given.first, given.second)
+    rows = rows_with_values(rows, given.metric)
     lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
-    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
-    rows = rows_with_values(load_rows(results, ids), given.metric)
-    # Points alone on their axes here may have variants among all that are stored.
-    rows = rows.drop(*POINT_LABELS).join(points, on="point_id")
     lines, unmeasured = _with_rows(lines, set(rows["point_id"]))
     if not lines:
         told = "; ".join(_told(PointPaths(results, name)) for name in unmeasured)
@@ -75,6 +73,47 @@ def compare(args: Sequence[str], description: str) -> int:
     for path in _figures(common, SweepPaths(results, name).report):
         out.print(f"figure   {path}.{{png,pdf}}", soft_wrap=True)
     return 0
+
+
+def _pairs_and_rows(chosen: Selection, first: str, second: str) -> tuple[Pairs, pl.DataFrame]:
+    """What two words mean, and the rows of it: of conditions, or of the single points they name."""
+    results = chosen.results
+    points = chosen.of(point_table(results))
+    if not _names_points(first) and not _names_points(second):
+        condition = points.sort("seed", "point_id").unique(POINT_LABELS, keep="first")
+        pairs = pairs_of(condition.sort("point_id"), first, second)
+        labels = [pairs.points.select(pl.col(f"{p}{n}").alias(n) for n in POINT_LABELS)
+                  for p in ("", "second_")]  # fmt: skip
+        meant = points.join(pl.concat(labels), on=POINT_LABELS, how="semi")
+        rows = conditions(load_rows(results, meant["point_id"]))
+        return replace(pairs, points=_under_pooled_names(pairs.points, rows)), rows
+    pairs = pairs_of(points, first, second)
+    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
+    if points.filter(pl.col("point_id").is_in(ids))["seed"].n_unique() > 1:
+        told = pl.concat_str("series", pl.format("seed={}", "seed"), separator=" ")
+        points = points.with_columns(series=told.str.strip_chars_start())
+        pairs = pairs_of(points, first, second)
+    rows = load_rows(results, ids).drop(*POINT_LABELS, "seed")
+    return pairs, rows.join(points, on="point_id")
+
+
+def _names_points(word: str) -> bool:
+    """Whether a word means single points: by id, or by their seed."""
+    return not is_filter(word) or "seed" in read_filters(word)
+
+
+def _under_pooled_names(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The pairs with the ids that `conditions` gave their points, where these have rows."""
+    ids = rows.select(*POINT_LABELS, "point_id").unique()
+    for side, prefix in (("first", ""), ("second", "second_")):
+        own = ids.select(pl.col(n).alias(f"{prefix}{n}") for n in POINT_LABELS).with_columns(
+            pooled=ids["point_id"]
+        )
+        named = [f"{prefix}{name}" for name in POINT_LABELS]
+        pairs = pairs.join(own, on=named, how="left", maintain_order="left")
+        known = pl.coalesce("pooled", f"{side}_point_id").alias(f"{side}_point_id")
+        pairs = pairs.with_columns(known).drop("pooled")
+    return pairs
 
 
 def _with_rows(
@@ -102,8 +141,7 @@ def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
 
     Two ids are one pair. Of filters, points pair when they agree on every axis that is not
     named on both sides: the same model, dataset and correctness for `cot=none` and
-    `cot=detailed`. They are of the same variant, too, unless models or variants are named on
-    both sides.
+    `cot=detailed`. They are of the same series, too, unless series are named on both sides.
 
     Raises:
         ConfigError: an id on one side and filters on the other; an unknown id, axis or value;
@@ -137,9 +175,10 @@ def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
 def _same(first: Filters, second: Filters) -> list[str]:
     """What the points of a pair must agree on: `POINT_LABELS` not named on both sides."""
     named = set(first) & set(second)
-    # Other models have variants of their own; a name that is no axis is of a variant.
-    if "model" in named or not named <= set(AXES):
-        named.add("variant")
+    labels = [*first.get("model", ()), *second.get("model", ())]
+    # A name that is no axis is of a series, and a model's label may say its series.
+    if not named <= set(AXES) or any(len(series_parts(label)) > 1 for label in labels):
+        named.add("series")
     return [name for name in POINT_LABELS if name not in named]
 
 
@@ -147,8 +186,10 @@ def _require_one_point_per_key(word: str, side: pl.DataFrame, same: Sequence[str
     if not side.select(pl.struct(*same).is_duplicated().any() if same else pl.len() > 1).item():
         return
     shown = with_model_labels(side)
-    open_axes = [axis for axis in AXES if axis not in same and shown[axis].n_unique() > 1]
-    values = "; ".join(f"{axis}: {', '.join(shown[axis].unique().sort())}" for axis in open_axes)
+    open_names = [n for n in (*AXES, "seed") if n not in same and shown[n].n_unique() > 1]
+    values = "; ".join(
+        f"{name}: {', '.join(map(str, shown[name].unique().sort()))}" for name in open_names
+    )
     raise ConfigError(
         f"{word} is several points of a pair; name one of {values}, or give point ids"
     )
@@ -209,7 +250,10 @@ def _parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("first", metavar="A", help=_SIDE)
     parser.add_argument("second", metavar="B", help="the same of what it is compared with")
-    parser.add_argument("results", nargs="?", default="results", help="default: results")
+    parser.add_argument(
+        "results", nargs="?", metavar="results|sweep", help="default: results, all of its points"
+    )
+    parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
     parser.add_argument(
         "--metric",
         default="nuclear_norm",

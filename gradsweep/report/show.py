@@ -89,12 +89,12 @@ def report_folder(selection: Selection, loss: str = "mean") -> Path:
 
 
 def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
-    """Scale rows as if the loss were the sum over response tokens; their variant says so."""
+    """Scale rows as if the loss were the sum over response tokens; their series says so."""
     from gradsweep.analysis.reduction import sum_reduced
 
     samples = selection.of(load_samples_table(selection.results, selection.point_ids))
-    variant = (pl.col("variant") + " loss=sum").str.strip_chars_start()
-    return sum_reduced(rows, samples).with_columns(variant=variant)
+    series = (pl.col("series") + " loss=sum").str.strip_chars_start()
+    return sum_reduced(rows, samples).with_columns(series=series)
 
 
 def _show_comparison(out: Console, rows: pl.DataFrame, measures: Measures) -> None:

@@ -28,8 +28,7 @@ def comparison_table(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Group:
     columns go on in a second table. Empty for empty `rows`.
 
     Raises:
-        ConfigError: an unknown metric, one without a value, or two points with the same axes and
-            variant.
+        ConfigError: an unknown metric, or one without a value.
     """
     return _drawn(comparisons(rows, metric))
 
@@ -65,6 +64,8 @@ class ComparisonView:
 
 def _legend(comparison: Comparison) -> str:
     legend = "mean over layers · MAD between neighbouring layers"
+    if comparison.between_seeds:
+        legend = legend.replace(" ·", " · ± seeds: 95 % of it between seeds ·", 1)
     return f"{legend} · RD correct vs irrelevant" if comparison.pairs else legend
 
 
@@ -94,7 +95,11 @@ def _table(comparison: Comparison, levels: Sequence[str]) -> Table:
         heading = Text(f"{level}\n{condition.correctness}")
         table.add_column(heading, justify="right", overflow="fold", max_width=14)
     table.add_row("samples", "", *(str(condition.n_samples) for condition in shown))
+    if comparison.between_seeds:
+        table.add_row("seeds", "", *(str(condition.n_seeds) for condition in shown))
     _add_block(table, "mean", comparison.projections, shown, comparison.means)
+    if comparison.between_seeds:
+        _add_block(table, "± seeds", comparison.projections, shown, comparison.between_seeds)
     _add_block(table, "MAD", comparison.projections, shown, comparison.mads)
     if comparison.pairs:
         _add_differences(table, comparison, shown)

@@ -14,32 +14,36 @@ from gradsweep.report.formats import FORMATS, ColumnGroup, TableFile
 from gradsweep.report.labels import file_stem, metric_label, projection_label
 from gradsweep.report.measures import Measures
 from gradsweep.store.atomic import write_text
-from gradsweep.store.variants import model_label
+from gradsweep.store.series import model_label
 
 _STATISTICS = ("mean", "MAD")
 
 
 Named = tuple[str, str]
-"""A model and its variant."""
+"""A model and its series."""
 
 
 def side_by_side(models: Collection[Named]) -> list[tuple[Named, ...]]:
-    """Choose which models share a table: a base model with its instruct model, of one variant.
+    """Choose which models share a table: a base model with its instruct model, of one series.
 
-    Where exactly two models are left without their counterpart, they share one too, a base
-    model first; of more than two, each has a table of its own.
+    Where exactly two models of a series are left without their counterpart, they share one too, a
+    base model first; of more than two, each has a table of its own. Series never share one.
     """
-    pairs = [
-        ((base, variant), (instruct, variant))
-        for variant in {variant for _, variant in models}
-        for base, instruct in base_and_instruct_models(
-            [model for model, own in models if own == variant]
-        ).items()
-    ]
-    paired = {name for pair in pairs for name in pair}
-    rest = sorted(set(models) - paired, key=lambda name: (is_instruct(name[0]), name))
-    alone = [tuple(rest)] if len(rest) == 2 else [(name,) for name in rest]
-    return sorted([*pairs, *alone])
+    by_series: dict[str, list[str]] = {}
+    for model, series in models:
+        by_series.setdefault(series, []).append(model)
+    return sorted(
+        tuple((model, series) for model in together)
+        for series, of_series in by_series.items()
+        for together in _of_one_series(of_series)
+    )
+
+
+def _of_one_series(models: Collection[str]) -> list[tuple[str, ...]]:
+    pairs = base_and_instruct_models(models)
+    paired = {model for pair in pairs for model in pair}
+    rest = sorted(set(models) - paired, key=lambda model: (is_instruct(model), model))
+    return [*pairs, *([tuple(rest)] if len(rest) == 2 else [(model,) for model in rest])]
 
 
 def tables(measures: Measures) -> Iterator[TableFile]:
@@ -47,7 +51,7 @@ def tables(measures: Measures) -> Iterator[TableFile]:
 
     A condition, projection or whole model that is missing in the dataset leaves a gap.
     """
-    named = measures.curves.select("model", "variant").unique().rows()
+    named = measures.curves.select("model", "series").unique().rows()
     shown = measures.labelled()
     for names in side_by_side(named):
         models = {model_label(*name): name[0] for name in names}
@@ -63,15 +67,18 @@ def tables(measures: Measures) -> Iterator[TableFile]:
 def statistics(measures: Measures) -> pl.DataFrame:
     """Join all means and MADs, one line per condition, projection and part.
 
-    Columns: metric, the axes, variant, point_id, projection, part, mean, mad, n_layers, n_samples.
+    Columns: metric, the axes, series, point_id, projection, part, mean, mad, n_layers, n_samples;
+    of the mean over all layers, where there are several seeds, n_seeds, seed_low, seed_high.
     """
     keys = [name for name in measures.mads.columns if name not in ("mad", "n_differences")]
     joined = measures.means.join(
         measures.mads.drop("n_differences"), on=keys, how="left", maintain_order="left"
     )
-    return joined.select(
-        pl.lit(measures.metric).alias("metric"), *keys, "mean", "mad", "n_layers", "n_samples"
-    )
+    of_condition = [name for name in measures.seeds.columns if name in joined.columns]
+    seeds = measures.seeds.with_columns(part=pl.lit("all"))
+    joined = joined.join(seeds, on=[*of_condition, "part"], how="left", maintain_order="left")
+    numbers = ("mean", "mad", "n_layers", "n_samples", "n_seeds", "seed_low", "seed_high")
+    return joined.select(pl.lit(measures.metric).alias("metric"), *keys, *numbers)
 
 
 def save_tables(

@@ -63,7 +63,11 @@ def _so_far(selection: Selection, loss: str) -> tuple[pl.DataFrame, ReportPoints
         return rows, report_points(selection, rows)
     except (ConfigError, DataError):
         rows = pl.DataFrame(
-            schema={**dict.fromkeys(("point_id", *POINT_LABELS), pl.String()), **ROW_SCHEMA}
+            schema={
+                **dict.fromkeys(("point_id", *POINT_LABELS), pl.String()),
+                "seed": pl.Int64(),
+                **ROW_SCHEMA,
+            }
         )
         stored = report_points(selection, rows)
         if not any(point.state in _PENDING for point in stored.points):

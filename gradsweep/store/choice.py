@@ -10,10 +10,10 @@ import polars as pl
 
 from gradsweep.errors import ConfigError
 from gradsweep.records import AXES, POINT_LABELS
-from gradsweep.store.variants import model_label, variant_parts
+from gradsweep.store.series import DEFAULT_SERIES, base_name, model_label, series_parts
 
 Filters = Mapping[str, Sequence[str]]
-"""Axis, or setting that tells variants apart -> the values to keep."""
+"""Axis, `series`, `seed`, or a setting that tells series apart -> the values to keep."""
 
 _FILTER = re.compile(r"(\w+)=(.*)", re.DOTALL)
 _SHOWN = 8
@@ -28,8 +28,8 @@ def is_filter(word: str) -> bool:
 def read_filters(word: str) -> dict[str, tuple[str, ...]]:
     """Read `axis=value`, `axis=value,value` and `axis=value,axis=value`.
 
-    Beside the axes, a setting that tells variants apart (`seed=1`) can be named; whether there is
-    such a setting is known to the points alone (`filtered`).
+    Beside the axes, the seed and a setting that tells series apart (`n_samples=2`) can be named;
+    whether there is such a setting is known to the points alone (`filtered`).
 
     Raises:
         ConfigError: a name without a value, or a value without a name.
@@ -48,18 +48,19 @@ def read_filters(word: str) -> dict[str, tuple[str, ...]]:
 def filtered(points: pl.DataFrame, filters: Filters, *, strict: bool = True) -> pl.DataFrame:
     """Keep the points that have one of the values of every filter.
 
-    `model=qwen2_1.5b` keeps all variants of the model, `seed=1` those that have it in their
-    variant, and a label as tables show it (`model=qwen2_1.5b seed=1`) that variant alone.
+    `model=qwen2_1.5b` keeps all series of the model, `n_samples=2` those that have it in their
+    name, `series=default` the one without a name, and a label as tables show it
+    (`model=qwen2_1.5b n_samples=2`) that series alone.
 
     Args:
-        points: columns point_id, the axes and variant, any number of lines per point.
+        points: columns point_id, the axes, series and seed, any number of lines per point.
         filters: what to keep.
         strict: whether a value that no point has, or filters that keep nothing, are mistakes.
 
     Raises:
         ConfigError: when `strict`; says what there is.
     """
-    labels = points.select("point_id", *POINT_LABELS).unique().to_dicts()
+    labels = points.select("point_id", *POINT_LABELS, "seed").unique().to_dicts()
     kept = labels
     for name, values in filters.items():
         for value in values:
@@ -80,7 +81,7 @@ def chosen(points: pl.DataFrame, words: Iterable[str]) -> list[str]:
     A word is an id, the beginning of one, or filters (`read_filters`) that hold together.
 
     Args:
-        points: columns point_id, the axes and variant, a line for each point.
+        points: columns point_id, the axes, series and seed, a line for each point.
         words: as they were typed.
 
     Returns:
@@ -120,27 +121,38 @@ def _beginning(points: pl.DataFrame, word: str) -> str:
 
 
 def _has(labels: Mapping[str, Any], name: str, value: str) -> bool:
-    if name == "model":
-        return value in (labels["model"], model_label(labels["model"], labels["variant"]))
-    if name in POINT_LABELS:
-        return bool(labels[name] == value)
-    return f"{name}={value}" in variant_parts(labels["variant"])
+    if name == "seed":
+        return str(labels["seed"]) == value
+    if name == "series":
+        return value == (labels["series"] or DEFAULT_SERIES)
+    if name in AXES:
+        label = labels[name]
+        shown = model_label(label, labels["series"]) if name == "model" else label
+        return value in (label, shown, base_name(label))
+    return f"{name}={value}" in _parts(labels)
+
+
+def _parts(labels: Mapping[str, Any]) -> set[str]:
+    """What tells the point apart beside axes and seed, part by part."""
+    of_axes = (part for axis in AXES for part in series_parts(labels[axis])[1:])
+    return {*of_axes, *filter(None, series_parts(labels["series"]))}
 
 
 def _there(labels: Sequence[Mapping[str, Any]], name: str) -> str:
     """What could have been typed instead."""
-    parts = sorted({part for line in labels for part in variant_parts(line["variant"]) if part})
+    parts = sorted({part for line in labels for part in _parts(line)})
     if name == "model":
-        models = {model_label(line["model"], line["variant"]) for line in labels}
+        models = {model_label(line["model"], line["series"]) for line in labels}
         return f"there are: {', '.join(sorted(models))}"
-    if name in POINT_LABELS:
-        return f"there are: {', '.join(sorted({line[name] for line in labels}))}"
+    if name in (*POINT_LABELS, "seed"):
+        values = {str(line[name]) or DEFAULT_SERIES for line in labels}
+        return f"there are: {', '.join(sorted(values))}"
     same = [part for part in parts if part.startswith(f"{name}=")]
     return f"there are: {', '.join(same)}" if same else f"a filter is axis=value {_names(parts)}"
 
 
 def _names(parts: Sequence[str] = ()) -> str:
-    axes = f"with one of {', '.join(AXES)}"
+    axes = f"with one of {', '.join((*AXES, 'seed'))}"
     return f"{axes}, or what tells points apart: {', '.join(parts)}" if parts else axes
 
 
@@ -152,5 +164,5 @@ def _listed(points: pl.DataFrame) -> str:
 
 
 def _words(labels: Mapping[str, Any]) -> str:
-    shown = {**labels, "model": model_label(labels["model"], labels["variant"])}
-    return " · ".join(shown[axis] for axis in AXES)
+    shown = {**labels, "model": model_label(labels["model"], labels["series"])}
+    return " · ".join([*(shown[axis] for axis in AXES), f"seed {labels['seed']}"])

@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
-from gradsweep.records import POINT_LABELS
 from gradsweep.store.choice import chosen_one
+from gradsweep.store.description import Description, describe, read_description
+from gradsweep.store.metadata import no_results, read_config, read_manifests, read_yaml
 from gradsweep.store.paths import PointPaths, point_folders
-from gradsweep.store.read import no_results, read_config
-from gradsweep.store.variants import variant_names
+from gradsweep.store.series import label_frame, point_labels
 
-_OF_A_CONDITION = ("cot", "correctness", "n_samples")
-"""Science in which points of one comparison may differ: questions pair whatever their number."""
+
+def folder_labels(results: Path, record: Mapping[str, Any] | None = None) -> pl.DataFrame:
+    """Name every point of a folder, by id: point_id, axes, `series` and `seed`.
+
+    The one place where points get their names: those that are stored and those that a sweep's
+    manifest plans, all together, so that a point has one name wherever it is read. With them the
+    point of `record` (`gradsweep.identity.point_record`), which may be neither.
+    """
+    planned = {
+        str(point["point_id"]): read_description(point)
+        for manifest in read_manifests(results)
+        for point in manifest["points"]
+    }
+    stored = {paths.point_id: stored_description(paths) for paths in point_folders(results)}
+    asked = {} if record is None else {str(record["point_id"]): describe(record)}
+    return label_frame(point_labels(planned | stored | asked))
 
 
 def point_table(results: Path) -> pl.DataFrame:
-    """List every stored point, by id: point_id, its axes and variant, as `load_rows` has them.
+    """Name every stored point, by id (`folder_labels`).
 
     Raises:
         DataError: nothing is stored in `results`.
     """
-    records = {paths.point_id: read_config(paths) for paths in point_folders(results)}
-    if not records:
+    stored = [paths.point_id for paths in point_folders(results)]
+    if not stored:
         raise no_results(results)
-    axes = {point_id: record["axes"] for point_id, record in records.items()}
-    variants = variant_names(axes, {name: record["science"] for name, record in records.items()})
-    return label_frame({name: axes[name] | {"variant": variants[name]} for name in records})
+    return folder_labels(results).filter(pl.col("point_id").is_in(stored)).sort("point_id")
 
 
-def label_frame(labels: Mapping[str, Mapping[str, str]]) -> pl.DataFrame:
-    """Make the table of some points: point_id and `POINT_LABELS`, a line for each."""
-    lines = [
-        [name, *(chosen[column] for column in POINT_LABELS)] for name, chosen in labels.items()
-    ]
-    schema = dict.fromkeys(("point_id", *POINT_LABELS), pl.String())
-    return pl.DataFrame(lines, schema=schema, orient="row")
+def stored_description(paths: PointPaths) -> Description:
+    """Describe a stored point; its config.yaml is read once while it stays the same."""
+    stat = paths.config.stat()
+    return _described(paths.config, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=4096)
+def _described(config: Path, changed: int, size: int) -> Description:
+    return describe(read_yaml(config))
 
 
 def find_point(results: Path, word: str) -> PointPaths:
@@ -52,64 +66,40 @@ def find_point(results: Path, word: str) -> PointPaths:
     return PointPaths(results, chosen_one(point_table(results), word))
 
 
-def comparable_points(
-    results: Path, science: Mapping[str, Any], *, only_done: bool = False
+def other_conditions(
+    results: Path, record: Mapping[str, Any], *, only_done: bool = False
 ) -> dict[tuple[str, str], str]:
-    """Find the points that differ from `science` in their condition alone.
+    """Find the stored points of the same model, dataset, series and seed: (cot, correctness) -> id.
 
-    Their model, data, seed and measured gradients are the same; CoT level, correctness and number
-    of samples may differ. The hash of the data may too: it follows from these. The point itself
-    is among them when it is stored.
+    The point itself is among them when it is stored. Of several points at a condition, which
+    differ in what more was measured, the one counts that measured least, then the first by id.
 
     Args:
         results: the results folder (`store.root`).
-        science: what decides the numbers of a point (`gradsweep.identity.science`).
+        record: of the point (`gradsweep.identity.point_record`), which need not be stored.
         only_done: leave out points that are not complete.
-
-    Returns:
-        (cot, correctness) -> point_id. Of several points at the same condition the one with as
-        many samples as `science` counts; a condition that is still several points (irrelevant
-        responses of several sources) is left out, unless one of them is the point itself.
     """
-    found: dict[tuple[str, str], list[tuple[str, Mapping[str, Any]]]] = {}
-    shared = _shared(science)
-    lines = _lines_of_model(science)
-    for paths in point_folders(results):
-        if only_done and not paths.done.exists():
-            continue
-        # Most configs are another model's: text is compared in a hundredth of the time of parsing.
-        text = paths.config.read_text(encoding="utf-8")
-        if not all(line in text for line in lines):
-            continue
-        record = read_config(paths)
-        if _shared(record["science"]) == shared:
-            condition = (record["axes"]["cot"], record["axes"]["correctness"])
-            found.setdefault(condition, []).append((paths.point_id, record["science"]))
-    return {
-        condition: point_id
-        for condition, points in found.items()
-        if (point_id := _the_one(points, science)) is not None
+    point_id = str(record["point_id"])
+    labels = folder_labels(results, record)
+    itself = labels.filter(pl.col("point_id") == point_id)
+    same = ["model", "dataset", "series", "seed"]
+    stored = {
+        paths.point_id: paths
+        for paths in point_folders(results)
+        if paths.done.exists() or not only_done
     }
+    candidates = labels.join(itself.select(same), on=same, how="semi").filter(
+        pl.col("point_id").is_in(list(stored))
+    )
+    found: dict[tuple[str, str], str] = {}
+    for line in sorted(candidates.to_dicts(), key=lambda line: _least(stored[line["point_id"]])):
+        found.setdefault((line["cot"], line["correctness"]), line["point_id"])
+    if point_id in stored:
+        found[itself["cot"][0], itself["correctness"][0]] = point_id
+    return found
 
 
-def _the_one(points: list[tuple[str, Mapping[str, Any]]], science: Mapping[str, Any]) -> str | None:
-    for narrower in (
-        [name for name, own in points if own == science],
-        [name for name, own in points if own["n_samples"] == science["n_samples"]],
-        [name for name, _ in points],
-    ):
-        if narrower:
-            return narrower[0] if len(narrower) == 1 else None
-    return None
-
-
-def _shared(science: Mapping[str, Any]) -> dict[str, Any]:
-    dataset = {name: value for name, value in science["dataset"].items() if name != "data"}
-    rest = {name: value for name, value in science.items() if name not in _OF_A_CONDITION}
-    return rest | {"dataset": dataset}
-
-
-def _lines_of_model(science: Mapping[str, Any]) -> list[str]:
-    """The lines of a config.yaml that say which model it is, in whatever order they stand."""
-    text = yaml.safe_dump({"science": {"model": science["model"]}}, allow_unicode=True)
-    return text.splitlines()[2:]
+def _least(paths: PointPaths) -> tuple[int, str]:
+    """Sorts points of a condition by how much was measured of each sample."""
+    measured = read_config(paths)["science"].get("gradients", {})
+    return len(measured) + len(measured.get("projections", ())), paths.point_id

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
-import yaml
 
-from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import POINT_LABELS
 from gradsweep.store.frames import (
     ROW_SCHEMA,
@@ -18,15 +15,10 @@ from gradsweep.store.frames import (
     own_metric_columns,
     require_known_keys,
 )
-from gradsweep.store.paths import PointPaths, SweepPaths, point_folders
+from gradsweep.store.metadata import no_results
+from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.point import read_parts
-from gradsweep.store.variants import variant_names
-
-if TYPE_CHECKING:
-    from gradsweep.config import Config
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Libyaml's, seven times as fast, wherever PyYAML was built with it."""
+from gradsweep.store.points import folder_labels
 
 
 def load_rows(results: str | Path, point_ids: Collection[str] | None = None) -> pl.DataFrame:
@@ -34,10 +26,10 @@ def load_rows(results: str | Path, point_ids: Collection[str] | None = None) -> 
 
     Points that still run or were stopped give what they have stored so far.
 
-    Columns: point_id; the axes; variant, what tells points that share all four axes apart
-    (`seed=1`; empty where nothing has to); those of `SpectrumRow`, where null means that the
-    file is from before the column was there; the user's own metrics, null in points that do
-    not have them.
+    Columns: point_id; the axes; series, the settings that tell points of this folder apart
+    beside the axes (`n_samples=2`; empty for the one that needs no name); seed; those of
+    `SpectrumRow`, where null means that the file is from before the column was there; the user's
+    own metrics, null in points that do not have them.
 
     Args:
         results: the results folder (`store.root`).
@@ -55,8 +47,8 @@ def load_samples_table(
 ) -> pl.DataFrame:
     """Read one line per (point, sample): status, reason, loss, token counts.
 
-    Columns: point_id, axes and variant as in `load_rows`, then those of `SampleResult`. Raises as
-    `load_rows`.
+    Columns: point_id, axes, series and seed as in `load_rows`, then those of `SampleResult`.
+    Raises as `load_rows`.
     """
     return _load(Path(results), point_ids, "samples")
 
@@ -75,60 +67,6 @@ def _row_files(paths: PointPaths) -> list[Path]:
     return [paths.rows] if paths.done.exists() else sorted(paths.parts.glob("rows-*.parquet"))
 
 
-def read_config(paths: PointPaths) -> dict[str, Any]:
-    """Read the point's config.yaml: the record of what was run."""
-    return read_yaml(paths.config)
-
-
-def stored_config(record: Mapping[str, Any]) -> Config:
-    """Restore the config of a stored point, to be run again.
-
-    Args:
-        record: the content of its config.yaml.
-
-    Raises:
-        ConfigError: it was written by a version whose fields are others, or a check of the
-            config fails.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    from gradsweep.config import Config
-    from gradsweep.config.composition import to_config
-
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), record["config"])
-        return to_config(merged)  # type: ignore[arg-type]
-    except OmegaConfBaseException as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"config.yaml of {record['point_id']} is of another version: {reason}"
-        ) from error
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file with one mapping, as the store writes them."""
-    content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
-    assert isinstance(content, dict)
-    return content
-
-
-def read_manifest(paths: SweepPaths) -> dict[str, Any]:
-    """Read the manifest of a sweep, which `gradsweep.plan` writes when the sweep starts.
-
-    Raises:
-        DataError: there is no such sweep; names those there are.
-    """
-    if not paths.manifest.exists():
-        there = sorted(p.parent.name for p in paths.manifest.parent.parent.glob("*/manifest.json"))
-        raise DataError(
-            f"no sweep {paths.name!r} in {paths.results}; there are: {', '.join(there) or 'none'}"
-        )
-    manifest = json.loads(paths.manifest.read_text(encoding="utf-8"))
-    assert isinstance(manifest, dict)
-    return manifest
-
-
 def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.DataFrame:
     points = [
         paths
@@ -137,29 +75,19 @@ def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.Dat
     ]
     if not points:
         raise no_results(results)
-    records = {paths.point_id: read_config(paths) for paths in points}
-    axes = {point_id: record["axes"] for point_id, record in records.items()}
-    science = {point_id: record["science"] for point_id, record in records.items()}
-    variants = variant_names(axes, science)
-    frames = [
-        _point_frame(paths, axes[paths.point_id] | {"variant": variants[paths.point_id]}, kind)
-        for paths in points
-    ]
+    labels = {line["point_id"]: line for line in folder_labels(results).to_dicts()}
+    frames = [_point_frame(paths, labels[paths.point_id], kind) for paths in points]
     # Points have other metrics of the user's own: null where a point lacks one.
     return pl.concat(frames, how="diagonal")
 
 
-def no_results(results: Path) -> DataError:
-    """Say that nothing is stored there, and what to do."""
-    return DataError(f"no results in {results}: run gradsweep first, or pass the right folder")
-
-
-def _point_frame(paths: PointPaths, labels: Mapping[str, str], kind: str) -> pl.DataFrame:
+def _point_frame(paths: PointPaths, labels: Mapping[str, Any], kind: str) -> pl.DataFrame:
     schema = ROW_SCHEMA if kind == "rows" else SAMPLE_SCHEMA
     finished = paths.done.exists()
     frame = pl.read_parquet(getattr(paths, kind)) if finished else read_parts(paths, kind)
     named = [pl.lit(paths.point_id).alias("point_id")]
     named += [pl.lit(labels[name]).alias(name) for name in POINT_LABELS]
+    named.append(pl.lit(labels["seed"], pl.Int64()).alias("seed"))
     # A file from before a column was there has none: it reads as null.
     frame = pl.concat([pl.DataFrame(schema=schema), frame], how="diagonal")
     own = []

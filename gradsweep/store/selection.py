@@ -11,9 +11,9 @@ import polars as pl
 from gradsweep.config.typed_paths import typed_place
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.store.choice import filtered, is_filter, read_filters
+from gradsweep.store.metadata import read_manifest
 from gradsweep.store.paths import SweepPaths
 from gradsweep.store.place import is_results_folder
-from gradsweep.store.read import read_manifest
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Selection:
     sweep: str | None = None
     """Only the points of this sweep; all when None."""
     filters: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Axis, or setting that tells variants apart -> the values to keep."""
+    """Axis, `series`, `seed`, or a setting that tells series apart -> the values to keep."""
 
     @property
     def name(self) -> str:
@@ -45,12 +45,14 @@ class Selection:
         return [point["point_id"] for point in manifest["points"]]
 
     def of(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Keep the lines of points that the filters keep (`filtered`).
+        """Keep the lines of points that are of the sweep and that the filters keep (`filtered`).
 
         Raises:
             ConfigError: a value that no line has, or filters that together keep nothing.
         """
-        return filtered(frame, self.filters)
+        ids = self.point_ids
+        of_sweep = frame if ids is None else frame.filter(pl.col("point_id").is_in(ids))
+        return filtered(of_sweep, self.filters)
 
 
 def selection(words: Sequence[str], sweep: str | None = None) -> Selection:

@@ -13,9 +13,9 @@ import polars as pl
 from gradsweep.errors import DataError
 from gradsweep.records import Axes, SampleStatus
 from gradsweep.store.lease import holder
+from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.point import read_parts
-from gradsweep.store.read import read_config
 
 
 class PointState(str, Enum):

@@ -16,21 +16,21 @@ def planted_rows(
     correctness: str = "correct",
     projection: str = "q",
     model: str = "tiny",
-    variant: str = "",
+    series: str = "",
     point_id: str | None = None,
     questions: list[str] | None = None,
 ) -> pl.DataFrame:
     """One point whose nuclear norm in sample s and layer l is `values[s, l]`."""
     n_samples, n_layers = values.shape
     questions = questions or [f"question{index}" for index in range(n_samples)]
-    point_id = point_id or f"{model}-{cot}-{correctness}{variant}"
+    point_id = point_id or f"{model}-{cot}-{correctness}{series}"
     return pl.DataFrame(
         {
             "model": model,
             "dataset": "sums",
             "cot": cot,
             "correctness": correctness,
-            "variant": variant,
+            "series": series,
             "point_id": point_id,
             "sample_id": np.repeat([f"{point_id}-{name}" for name in questions], n_layers),
             "question_id": np.repeat(questions, n_layers),

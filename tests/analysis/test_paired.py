@@ -178,9 +178,9 @@ def test_mistakes_are_named(levels):
     ],
 )
 def test_base_and_instruct_pair_by_name(base, instruct):
-    others = ["unrelated", "italic", "other_instruct", "qwen2_1.5b_instruct seed=2"]
-    assert base_and_instruct_models([instruct, *others, base])[base] == instruct
-    assert "italic" not in base_and_instruct_models([*others, base, instruct])
+    others = ["unrelated", "italic", "other_instruct", "llama_instruct"]
+    assert (base, instruct) in base_and_instruct_models([instruct, *others, base])
+    assert "italic" not in dict(base_and_instruct_models([*others, base, instruct]))
 
 
 def test_names_that_do_not_show_it_can_be_given(plant):

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from gradsweep.analysis import relative_difference, relative_difference_means
+from gradsweep.analysis import condition_pairs, relative_difference, relative_difference_means
 from gradsweep.errors import ConfigError
 
 
@@ -133,8 +133,8 @@ def test_order_of_rows_changes_nothing(pair):
     assert_frame_equal(relative_difference(shuffled), relative_difference(rows))
 
 
-def test_points_that_share_all_axes_are_not_mixed_up(plant):
+def test_points_of_one_condition_are_paired_only_when_they_are_pooled(plant):
     ones = np.ones((2, 2))
     rows = pl.concat([plant(ones, point_id="aaa"), plant(ones, point_id="bbb")])
-    with pytest.raises(ConfigError, match=r"aaa, bbb.*cot=none correctness=correct"):
-        relative_difference(rows)
+    with pytest.raises(ConfigError, match=r"aaa, bbb.*cot=none correctness=correct.*conditions"):
+        condition_pairs(rows, {"cot": "none"}, {"cot": "none"})

@@ -65,17 +65,19 @@ def test_rows_that_are_there_twice_must_agree(plant):
         curves(pl.concat([rows, other]))
 
 
-def test_variants_are_never_mixed(plant):
+def test_series_are_never_mixed(plant):
     seeds = [
         pl.concat(
             [
-                plant(np.full((3, 2), 1.0 + seed), variant=f"seed={seed}"),
+                plant(np.full((3, 2), 1.0 + n), series=f"n_samples={n}"),
                 plant(
-                    np.full((3, 2), 2.0 + seed), variant=f"seed={seed}", correctness="irrelevant"
+                    np.full((3, 2), 2.0 + n),
+                    series=f"n_samples={n}",
+                    correctness="irrelevant",
                 ),
             ]
         )
-        for seed in (0, 1)
+        for n in (0, 1)
     ]
     both = relative_difference(pl.concat(seeds))
     assert_frame_equal(both, pl.concat(map(relative_difference, seeds)))

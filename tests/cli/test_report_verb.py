@@ -75,7 +75,7 @@ def test_the_summed_loss_is_the_mean_times_the_tokens(two_points: Path) -> None:
     assert found["mean"].item() == pytest.approx(
         (rows["nuclear_norm"] * rows["n_response_tokens"]).mean()
     )
-    assert found.select("model", "variant").row(0) == ("tiny", "loss=sum")
+    assert found.select("model", "series").row(0) == ("tiny", "loss=sum")
 
 
 @pytest.mark.parametrize(

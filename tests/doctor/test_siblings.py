@@ -10,8 +10,8 @@ from helpers.stored_points import fail_point, store_point
 from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.siblings import check_siblings
 from gradsweep.records import Axes
-from gradsweep.store.points import comparable_points
-from gradsweep.store.read import read_config
+from gradsweep.store.metadata import read_config
+from gradsweep.store.points import other_conditions
 
 QUESTIONS = [f"question{i}" for i in range(10)]
 
@@ -27,8 +27,8 @@ def stored(
 def checked(results: Path, cot: str, correctness: str = "correct") -> Check:
     from gradsweep.store import PointPaths
 
-    science = read_config(PointPaths(results, f"{cot}-{correctness}"))["science"]
-    return check_siblings(results, comparable_points(results, science), cot, correctness)
+    record = read_config(PointPaths(results, f"{cot}-{correctness}"))
+    return check_siblings(results, other_conditions(results, record), cot, correctness)
 
 
 def test_levels_that_differ_are_fine(tmp_path: Path):

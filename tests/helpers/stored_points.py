@@ -42,7 +42,7 @@ def store_point(
     level: float,
     *,
     questions: Sequence[str] = tuple(f"question{i}" for i in range(10)),
-    projections: str = "qkvo",
+    projections: Sequence[str] = "qkvo",
     first_layer: float = 1.0,
     seed: int = 0,
     own_metrics: Mapping[str, float] | None = None,
@@ -102,7 +102,11 @@ def fail_point(
 
 
 def _record(
-    point_id: str, axes: Axes, n_samples: int = 10, projections: str = "qkvo", seed: int = 0
+    point_id: str,
+    axes: Axes,
+    n_samples: int = 10,
+    projections: Sequence[str] = "qkvo",
+    seed: int = 0,
 ) -> dict[str, Any]:
     """What config.yaml holds of a point that nobody will run."""
     science = {

@@ -12,14 +12,14 @@ from gradsweep.jobs.status.points import KnownPoint
 from gradsweep.store import PointPaths
 
 
-def point(identity: str, model: str, cot: str, variant: str = "") -> KnownPoint:
+def point(identity: str, model: str, cot: str, series: str = "") -> KnownPoint:
     axes = {"model": model, "dataset": "gsm8k", "cot": cot, "correctness": "correct"}
-    return KnownPoint(PointPaths(Path("results"), identity), axes, 5, None, variant=variant)
+    return KnownPoint(PointPaths(Path("results"), identity), axes, 5, None, series=series)
 
 
 POINTS = [
-    point("aab0", "qwen", "none", "seed=0"),
-    point("aac1", "qwen", "none", "seed=1"),
+    point("aab0", "qwen", "none", "n_samples=2"),
+    point("aac1", "qwen", "none", "n_samples=3"),
     point("b2", "llama", "none"),
     point("c3", "llama", "detailed"),
     point("d4", "my model", "simplified"),
@@ -33,8 +33,8 @@ POINTS = [
         (["c3", "b"], ["b2", "c3"]),
         (["cot=none"], ["aab0", "aac1", "b2"]),
         (["cot=none,model=qwen"], ["aab0", "aac1"]),
-        (["model=qwen,seed=1"], ["aac1"]),
-        (["model=qwen seed=1"], ["aac1"]),
+        (["model=qwen,n_samples=3"], ["aac1"]),
+        (["model=qwen n_samples=3"], ["aac1"]),
         (["cot=detailed", "cot=none,model=llama"], ["b2", "c3"]),
         (["cot=simplified,detailed"], ["c3", "d4"]),
         (["model=my model"], ["d4"]),
@@ -50,8 +50,11 @@ def test_words_mean_points(words: list[str], ids: list[str]) -> None:
         ("aa", "several points: aab0.*aac1"),
         ("zz", "no point 'zz' here; there are aab0"),
         ("cot=slow", "cot=slow is not among these points; there are: detailed, none, simplified"),
-        ("colour=red", "one of model, dataset, cot, correctness, .*: seed=0, seed=1"),
-        ("seed=7", "seed=7 is not among these points; there are: seed=0, seed=1"),
+        ("colour=red", "one of model, dataset, cot, correctness, .*: n_samples=2, n_samples=3"),
+        (
+            "n_samples=7",
+            "n_samples=7 is not among these points; .*: n_samples=2, n_samples=3",
+        ),
         ("model=my", "model=my is not among these points; there are: llama, my model"),
         ("cot=detailed,model=qwen", "no point is cot=detailed,model=qwen"),
     ],

@@ -21,8 +21,8 @@ from gradsweep.models import load_model
 from gradsweep.models.cache import ModelCache
 from gradsweep.store import PointPaths
 from gradsweep.store.atomic import write_text
+from gradsweep.store.metadata import read_config
 from gradsweep.store.model_commit import keep_commit, kept_commit
-from gradsweep.store.read import read_config
 
 FIRST, SECOND = "a" * 40, "b" * 40
 

@@ -26,7 +26,7 @@ def condition_rows(
     projections: str = "qkvo",
     model: str = "tiny",
     dataset: str = "sums",
-    variant: str = "",
+    series: str = "",
 ) -> pl.DataFrame:
     """Curves that alternate by ±50 % around each condition's level, so MAD equals the level.
 
@@ -47,8 +47,8 @@ def condition_rows(
                         "dataset": dataset,
                         "cot": cot,
                         "correctness": correctness,
-                        "variant": variant,
-                        "point_id": f"{model}-{dataset}-{cot}-{correctness}{variant}",
+                        "series": series,
+                        "point_id": f"{model}-{dataset}-{cot}-{correctness}{series}",
                         "sample_id": [f"{cot}-{correctness}-{sample}" for sample in samples],
                         "question_id": [f"question{sample}" for sample in samples],
                         "projection": projection,

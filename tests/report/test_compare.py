@@ -167,15 +167,24 @@ def test_a_mistake_is_one_clear_error(
 
 def test_several_points_on_one_side_of_a_pair_name_what_to_fix(stored: Path, capsys: Captured):
     store_point(stored, "t100", Axes("small", "sums", "none", "correct"), 9.0, seed=1)
-    assert main(["compare", "model=small,cot=none", "model=large,cot=none"]) == 1
-    message = capsys.readouterr().err
-    assert "model: small seed=0, small seed=1" in message
-    chosen = "model=small seed=1,cot=none"
-    assert main(["compare", chosen, "model=large,cot=none"]) == 0
+    sides = ["model=small,cot=none,seed=0,1", "model=large,cot=none,seed=0"]
+    assert main(["compare", *sides]) == 1
+    assert "name one of seed: 0, 1" in capsys.readouterr().err
+    assert main(["compare", sides[0].replace("0,1", "1"), sides[1]]) == 0
+    capsys.readouterr()
+    assert main(["compare", "cot=none,seed=0,model=small", "cot=none,seed=1,model=small"]) == 0
+    assert "small seed=0 → small seed=1" in capsys.readouterr().out
+
+
+def test_seeds_are_pooled_unless_they_are_named(stored: Path, capsys: Captured):
+    store_point(stored, "t100", Axes("small", "sums", "none", "correct"), 9.0, seed=1)
+    assert main(["compare", "model=small,cot=none", "model=small,cot=detailed"]) == 0
+    assert "small · sums · correct" in capsys.readouterr().out
 
 
 def test_no_common_question_is_an_error(stored: Path, capsys: Captured):
-    store_point(stored, "other", Axes("small", "words", "none", "correct"), 1.0, questions=["w"])
+    store_point(stored, "other", Axes("small", "words", "none", "correct"), 1.0,
+                questions=[f"word{i}" for i in range(10)])  # fmt: skip
     assert main(["compare", "dataset=sums,cot=none,model=small", "dataset=words"]) == 1
     assert "no question in common" in capsys.readouterr().err
 

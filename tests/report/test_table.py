@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 from rich.console import Console, RenderableType
 
-from gradsweep.errors import ConfigError
 from gradsweep.report import comparison_table
 
 
@@ -188,7 +187,13 @@ def test_no_rows_print_nothing(plant):
     assert "".join(printed(plant().clear())).strip() == ""
 
 
-def test_two_points_of_one_condition_are_refused(plant):
-    again = plant({("none", "correct"): 1.0}).with_columns(point_id=pl.lit("another"))
-    with pytest.raises(ConfigError, match="another, tiny-sums-none-correct"):
-        comparison_table(pl.concat([plant(), again]))
+def test_seeds_of_a_condition_are_one_column_with_their_spread(plant):
+    first = plant({("none", "correct"): 1.0}).with_columns(seed=pl.lit(0, pl.Int64()))
+    second = plant({("none", "correct"): 3.0}).with_columns(
+        seed=pl.lit(1, pl.Int64()), point_id=pl.lit("another")
+    )
+    lines = printed(pl.concat([first, second]))
+    assert any(line.split() == ["seeds", "2"] for line in lines)
+    assert any(line.split() == ["mean", "Q", "2.0"] for line in lines)
+    # Means 1 and 3: half of Student's interval is 12.7 · √2 / √2.
+    assert any(line.split() == ["±", "seeds", "Q", "12.7"] for line in lines)

@@ -227,16 +227,10 @@ def test_an_unwritable_folder_names_the_field(tmp_path: Path) -> None:
 
 
 def test_points_that_share_their_axes_are_told_apart(tmp_path: Path) -> None:
-    for seed in (0, 1):
-        with open_point(
-            PointPaths(tmp_path, f"p{seed}"), CONFIG | {"science": {"seed": seed}}
-        ) as s:
-            s.append([result(0)])
-            s.finish({})
-    other = {"axes": CONFIG["axes"] | {"cot": "detailed"}, "science": {"seed": 7}}
-    with open_point(PointPaths(tmp_path, "p2"), other) as store:
-        store.append([result(0)])
-        store.finish({})
-    assert set(load_rows(tmp_path)["model"]) == {"m"}
-    assert set(load_rows(tmp_path)["variant"]) == {"seed=0", "seed=1", ""}
-    assert set(load_rows(tmp_path, ["p0", "p2"])["variant"]) == {""}
+    for name, science in (("p0", {"seed": 0}), ("p1", {"seed": 1}), ("p2", {"n_samples": 3})):
+        with open_point(PointPaths(tmp_path, name), CONFIG | {"science": science}) as store:
+            store.append([result(0)])
+            store.finish({})
+    rows = load_rows(tmp_path).select("point_id", "series", "seed").unique().sort("point_id")
+    assert rows.rows() == [("p0", "", 0), ("p1", "", 1), ("p2", "n_samples=3", 0)]
+    assert load_rows(tmp_path, ["p2"])["series"].unique().to_list() == ["n_samples=3"]

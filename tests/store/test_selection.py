@@ -11,7 +11,7 @@ from gradsweep.store import SweepPaths
 from gradsweep.store.atomic import write_json
 from gradsweep.store.selection import Selection, selection
 
-LABELS = (("small one", ""), ("large", "seed=0"), ("large", "seed=1"))
+LABELS = (("small one", ""), ("large", "n_samples=2"), ("large", "n_samples=3"))
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepPaths:
 @pytest.fixture
 def points() -> pl.DataFrame:
     lines = [
-        (model, dataset, cot, "correct", variant, f"{model}-{variant}-{dataset}-{cot}")
-        for model, variant in LABELS
+        (model, dataset, cot, "correct", series, f"{model}-{series}-{dataset}-{cot}")
+        for model, series in LABELS
         for dataset in ("gsm8k", "aqua")
         for cot in ("none", "detailed")
     ]
-    return pl.DataFrame(lines, [*POINT_LABELS, "point_id"], orient="row")
+    return pl.DataFrame(lines, [*POINT_LABELS, "point_id"], orient="row").with_columns(seed=0)
 
 
 def test_no_words_mean_everything_in_results():
@@ -82,22 +82,24 @@ def test_filters_keep_what_they_name(points):
 @pytest.mark.parametrize(
     ("words", "kept"),
     [
-        (["model=large"], {("large", "seed=0"), ("large", "seed=1")}),
-        (["model=large", "seed=1"], {("large", "seed=1")}),
-        (["seed=0,1"], {("large", "seed=0"), ("large", "seed=1")}),
-        (["model=large seed=1"], {("large", "seed=1")}),
-        (["variant=seed=0"], {("large", "seed=0")}),
+        (["model=large"], {("large", "n_samples=2"), ("large", "n_samples=3")}),
+        (["model=large", "n_samples=3"], {("large", "n_samples=3")}),
+        (["n_samples=2,3"], {("large", "n_samples=2"), ("large", "n_samples=3")}),
+        (["model=large n_samples=3"], {("large", "n_samples=3")}),
+        (["series=n_samples=2"], {("large", "n_samples=2")}),
         (["model=small one"], {("small one", "")}),
+        (["series=default"], {("small one", "")}),
+        (["seed=0"], set(LABELS)),
         (["model=small one,large", "cot=none"], set(LABELS)),
     ],
 )
-def test_filters_on_models_and_variants(points, words, kept):
+def test_filters_on_models_and_seriess(points, words, kept):
     found = selection(words).of(points)
-    assert set(found.select("model", "variant").rows()) == kept
+    assert set(found.select("model", "series").rows()) == kept
 
 
 def test_half_of_a_models_name_is_no_filter(points):
-    with pytest.raises(ConfigError, match=r"model=small .*large seed=0, large seed=1, small one"):
+    with pytest.raises(ConfigError, match=r"model=small .*large n_samples=2, .*=3, small one"):
         selection(["model=small"]).of(points)
 
 

@@ -62,21 +62,21 @@ def evaluate_claims(
 
     A scope that lacks points, or has fewer than 10 common questions, is not testable, and its
     reason says what to run. Findings of a claim stand together, the overall ones first.
-    A scope is a model and dataset in one variant (seed, say).
+    A scope is a model and dataset in one series.
 
     Raises:
-        ConfigError: an unknown metric, two points with the same axes and variant, a confidence
+        ConfigError: an unknown metric, a confidence
             outside (0, 1), or fewer than 100 resamples.
     """
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
     if resamples < 100:
         raise ConfigError(f"resamples must be at least 100, got {resamples}")
-    of_variants = studies(rows, metric, resamples, seed)
+    of_series = studies(rows, metric, resamples, seed)
     findings: list[Finding] = []
     for file in _CLAIM_FILES:
         results: list[_Result] = []
-        for study in of_variants:
+        for study in of_series:
             for scope in file.scopes(study):
                 results += _scope_results(study, file.CLAIM, scope, confidence)
         findings += [_overall(file.CLAIM, s, results, confidence) for s in file.CLAIM.statements]
@@ -93,7 +93,7 @@ def _scope_results(
         problem = trial.problem or _missing(study, trial)
         if problem:
             yield _not_testable(
-                claim, trial.statement, study.variant, scope, problem, _points(study, trial)
+                claim, trial.statement, study.series, scope, problem, _points(study, trial)
             )
             continue
         key = tuple(tuple(group.values()) for group in trial.groups)
@@ -108,7 +108,7 @@ def _tried(
     points = _points(study, trial)
     if matched.n_questions < FEWEST_QUESTIONS:
         problem = _too_few(matched)
-        return _not_testable(claim, trial.statement, study.variant, scope, problem, points)
+        return _not_testable(claim, trial.statement, study.series, scope, problem, points)
     resampled = trial.compute(matched)
     undefined = 1 - float(np.isfinite(resampled).mean())
     if not np.isfinite(resampled[0]) or undefined > MOST_UNDEFINED:
@@ -116,11 +116,11 @@ def _tried(
             f"the statistic is undefined in {undefined:.0%} of the resamples (a mean that is not "
             "positive, no spread, or no layers in a part)"
         )
-        return _not_testable(claim, trial.statement, study.variant, scope, problem, points)
+        return _not_testable(claim, trial.statement, study.series, scope, problem, points)
     value, low, high = _interval(resampled, trial.statement, confidence)
     verdict, reason = decide(low, high, trial.statement)
     finding = _finding(
-        claim, trial.statement, study.variant, scope, (value, low, high), verdict, reason,
+        claim, trial.statement, study.series, scope, (value, low, high), verdict, reason,
         matched.n_questions, matched.n_left_out, points,
     )  # fmt: skip
     return _Result(finding, resampled)
@@ -210,21 +210,21 @@ def _too_few(matched: Matched) -> str:
 def _not_testable(
     claim: Claim,
     statement: Statement,
-    variant: str,
+    series: str,
     scope: Scope,
     problem: str,
     points: tuple[str, ...],
 ) -> _Result:
     nothing = (float("nan"),) * 3
     untested = Verdict.NOT_TESTABLE
-    finding = _finding(claim, statement, variant, scope, nothing, untested, problem, 0, 0, points)
+    finding = _finding(claim, statement, series, scope, nothing, untested, problem, 0, 0, points)
     return _Result(finding, None)
 
 
 def _finding(
     claim: Claim,
     statement: Statement,
-    variant: str,
+    series: str,
     scope: Scope,
     numbers: tuple[float, float, float],
     verdict: Verdict,
@@ -234,7 +234,7 @@ def _finding(
     points: tuple[str, ...],
 ) -> Finding:
     return Finding(
-        claim.number, statement.text, scope.model, variant, scope.dataset,
+        claim.number, statement.text, scope.model, series, scope.dataset,
         statement.statistic, *numbers, statement.null, verdict, reason,
         statement.decides, n_questions, n_left_out, points,
     )  # fmt: skip

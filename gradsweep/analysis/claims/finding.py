@@ -70,7 +70,7 @@ class Finding:
     statement: str
     model: str
     """As in the rows; `base → instruct` where two are compared; `all` over all scopes."""
-    variant: str
+    series: str
     """As in the rows; empty over all scopes."""
     dataset: str
     """As in the rows; `wiki` for the knowledge tasks; `all` over all scopes."""
@@ -102,7 +102,7 @@ class ClaimVerdict:
 
     claim: int
     model: str
-    variant: str
+    series: str
     dataset: str
     verdict: Verdict
     reason: str
@@ -115,7 +115,7 @@ def findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
     """
     number, text, whole, yes = pl.Float64(), pl.String(), pl.Int64(), pl.Boolean()
     schema: dict[str, pl.DataType] = {
-        "claim": whole, "statement": text, "model": text, "variant": text,
+        "claim": whole, "statement": text, "model": text, "series": text,
         "dataset": text, "statistic": text,
         "value": number, "low": number, "high": number, "null": number,
         "verdict": text, "reason": text, "decides": yes,

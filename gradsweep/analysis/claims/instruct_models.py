@@ -73,15 +73,16 @@ _TRIED = ((NO_BETTER, _better), (LESS_UNEVEN, _more_uneven), (LESS_LARGE, _large
 
 
 def scopes(study: Study) -> Iterator[Scope]:
-    instruct_of = base_and_instruct_models(study.models)
+    pairs = base_and_instruct_models(study.models)
+    paired = {model for pair in pairs for model in pair}
     datasets: dict[str, list[str]] = {}
     for model, dataset in reasoning_scopes(study):
         datasets.setdefault(model, []).append(dataset)
-    for base, instruct in instruct_of.items():
+    for base, instruct in pairs:
         for dataset in dict.fromkeys(datasets.get(base, []) + datasets.get(instruct, [])):
             yield _scope({"base": base, "instruct": instruct}, dataset)
     for model in datasets:
-        if model in instruct_of or model in instruct_of.values():
+        if model in paired:
             continue
         problem = (
             f"these points have no other half of {model}: run its base or instruct model in the "

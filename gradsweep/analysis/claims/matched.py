@@ -12,12 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.questions import QuestionValues, question_values
-from gradsweep.analysis.rows import (
-    require_metric,
-    require_one_point_per_condition,
-    whole_matrices,
-)
+from gradsweep.analysis.rows import require_metric, whole_matrices
 from gradsweep.records import AXES, Axes
 
 Floats = NDArray[np.float64]
@@ -53,27 +50,26 @@ class Matched:
 
 
 def studies(rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> list[Study]:
-    """Make a study of each variant in `rows`, in alphabetical order.
+    """Make a study of each series in `rows`, in alphabetical order.
 
     Raises:
-        ConfigError: an unknown metric, or two points with the same axes and variant.
+        ConfigError: an unknown metric.
         DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
-    require_one_point_per_condition(rows)
-    rows = whole_matrices(rows)
-    by_variant = rows.partition_by("variant", as_dict=True)
+    rows = whole_matrices(conditions(rows))
+    by_series = rows.partition_by("series", as_dict=True)
     return [
-        Study(of_variant, metric, resamples, seed, str(variant))
-        for (variant,), of_variant in sorted(by_variant.items())
+        Study(of_one, metric, resamples, seed, str(series))
+        for (series,), of_one in sorted(by_series.items())
     ]
 
 
 class Study:
-    """The points of one variant in a store's rows, and the resampling that all claims share.
+    """The points of one series in a store's rows, and the resampling that all claims share.
 
-    Points of different variants (seeds, say) are never compared with each other: each variant is
-    a study of its own (`studies`).
+    Points of different series are never compared with each other: each series is a study of its
+    own (`studies`). Its seeds are pooled (`conditions`).
 
     A question counts Poisson(1) times in a resample (the Poisson bootstrap; Hanley &
     MacGibbon, 2006), drawn from its own id: every condition, projection, layer and model draws
@@ -81,9 +77,9 @@ class Study:
     """
 
     def __init__(
-        self, rows: pl.DataFrame, metric: str, resamples: int, seed: int, variant: str = ""
+        self, rows: pl.DataFrame, metric: str, resamples: int, seed: int, series: str = ""
     ) -> None:
-        self.variant = variant
+        self.series = series
         self._metric, self._resamples, self._seed = metric, resamples, seed
         self._rows = {str(key[0]): frame for key, frame in rows.group_by("point_id")}
         self._values: dict[str, dict[str, QuestionValues]] = {}

@@ -65,7 +65,7 @@ def claim_verdicts(findings: Sequence[Finding]) -> list[ClaimVerdict]:
     scopes: dict[tuple[int, str, str, str], list[Finding]] = {}
     for finding in findings:
         if finding.decides:
-            scope = (finding.claim, finding.model, finding.variant, finding.dataset)
+            scope = (finding.claim, finding.model, finding.series, finding.dataset)
             scopes.setdefault(scope, []).append(finding)
     return [ClaimVerdict(*scope, *_together(parts)) for scope, parts in scopes.items()]
 

@@ -21,7 +21,8 @@ def verb_parser(run: Callable[[Sequence[str]], int]) -> argparse.ArgumentParser:
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """Add `words`, which `selection` reads: a place, and filters."""
+    """Add `words` and `--sweep`, which `selection` reads: a place, and filters."""
+    add_sweep(parser)
     parser.add_argument(
         "words",
         nargs="*",
@@ -30,8 +31,14 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_sweep(parser: argparse.ArgumentParser) -> None:
+    """Add `--sweep`, which every verb has that reads results."""
+    parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
+
+
 def add_place(parser: argparse.ArgumentParser) -> None:
-    """Add `place`: a results folder or a sweep."""
+    """Add `place` and `--sweep`: a results folder or a sweep."""
+    add_sweep(parser)
     parser.add_argument("place", nargs="?", metavar="results|sweep", help=_PLACE)
 
 

@@ -28,7 +28,7 @@ def run(args: Sequence[str]) -> int:
     from gradsweep.jobs.status.observer import Observer
 
     given = _parser().parse_args(args)
-    selected, words = place_and_points(given.words)
+    selected, words = place_and_points(given.words, given.sweep)
     if bool(words) == given.all:
         raise ConfigError("cancel takes points (ids or axis=value,…) or --all")
     observer = Observer(selected.results, selected.sweep)

@@ -55,7 +55,6 @@ def run(args: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = verb_parser(run)
     add_selection(parser)
-    parser.add_argument("--sweep", help="only the runs of this sweep (default: all of the project)")
     parser.add_argument("--project", help="default: the one that the points were tracked in")
     parser.add_argument("--entity", help="user or team; default: the points', else the key's own")
     parser.add_argument("--name", help="of workspace and report (default: gradsweep and the sweep)")

@@ -19,7 +19,6 @@ def run(args: Sequence[str]) -> int:
 
     parser = verb_parser(run)
     add_selection(parser)
-    parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
     parser.add_argument(
         "--metric",
         type=metric_list,

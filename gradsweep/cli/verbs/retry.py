@@ -28,7 +28,7 @@ def run(args: Sequence[str]) -> int:
     from gradsweep.store.selection import selection
 
     given = _parser().parse_args(args)
-    chosen = selection([given.place] if given.place else [])
+    chosen = selection([given.place] if given.place else [], given.sweep)
     states = {State.FAILED} if given.failed else set()
     states |= set(LEFT) if given.missing else set()
     retried = retry(

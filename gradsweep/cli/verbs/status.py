@@ -40,7 +40,7 @@ def run(args: Sequence[str]) -> int:
         help="go on, looking every 2 seconds or so many, until nothing waits or runs",
     )
     given = parser.parse_args(args)
-    chosen = selection([given.place] if given.place else [])
+    chosen = selection([given.place] if given.place else [], given.sweep)
     observer = Observer(chosen.results, chosen.sweep)
     if given.watch:
         # Ctrl-C ends the watching, no job; the last table stays in the terminal.

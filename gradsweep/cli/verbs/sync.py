@@ -32,7 +32,7 @@ def run(args: Sequence[str]) -> int:
     alone, or followed with --live. What was uploaded where is in <results>/wandb/ledger.json.
     """
     given = _parser().parse_args(args)
-    chosen = selection(given.words)
+    chosen = selection(given.words, given.sweep)
     check_project(given.project, "--project")
     console = output_console()
     _require_server()

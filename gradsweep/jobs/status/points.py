@@ -12,9 +12,11 @@ from gradsweep.config.composition import BUILT_IN, ConfigSource
 from gradsweep.errors import DataError
 from gradsweep.jobs.frozen import read_frozen
 from gradsweep.jobs.queue import Known
+from gradsweep.records import AXES
 from gradsweep.store import PointPaths, SweepPaths, point_folders
-from gradsweep.store.read import read_config, read_manifest
-from gradsweep.store.variants import model_label, variant_names
+from gradsweep.store.metadata import read_config, read_manifest, read_manifests
+from gradsweep.store.points import folder_labels
+from gradsweep.store.series import model_label
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,18 @@ class KnownPoint:
     """Where its sweep's command composed it from."""
     frozen: Path | None = None
     """Its config as the last submission has frozen it."""
-    variant: str = ""
-    """What tells it apart from points with the same axes (`seed=1`)."""
+    series: str = ""
+    """The settings that tell its series apart (`gradsweep.store.series`)."""
+    seed: int = 0
+    one_seed: bool = True
+    """Whether all points it is listed with have its seed, so that nobody needs to be told."""
 
     @property
     def labels(self) -> dict[str, str]:
-        """Its axes as tables show them: the model with the variant (`qwen2_1.5b seed=1`)."""
-        return self.axes | {"model": model_label(self.axes["model"], self.variant)}
+        """Its axes as tables show them: the model with the series (`qwen2_1.5b n_samples=2`), and
+        with the seed where points differ in it."""
+        told = [self.series, "" if self.one_seed else f"seed={self.seed}"]
+        return self.axes | {"model": model_label(self.axes["model"], " ".join(filter(None, told)))}
 
     @property
     def point_id(self) -> str:
@@ -66,7 +73,21 @@ def known_points(results: Path, sweep: str | None, known: Known) -> list[KnownPo
             f"no points in {results}: pass the folder that store.root named, or a sweep"
         )
     points = [planned.get(name) or _started(results, name, frozen.get(name)) for name in ids]
-    return sorted(_named(points), key=lambda point: _reading_key(point.labels))
+    return sorted(_named(results, points), key=lambda point: _reading_key(point.labels))
+
+
+def _named(results: Path, points: Sequence[KnownPoint]) -> Iterator[KnownPoint]:
+    """Name points as reports do (`folder_labels`)."""
+    labels = {line["point_id"]: line for line in folder_labels(results).to_dicts()}
+    seeds = {labels[point.point_id]["seed"] for point in points if point.point_id in labels}
+    for point in points:
+        known = labels.get(point.point_id)
+        if known is None:  # frozen by a submission whose manifest is gone
+            yield point
+            continue
+        axes = {axis: known[axis] for axis in AXES}
+        yield replace(point, axes=axes, series=known["series"], seed=known["seed"],
+                      one_seed=len(seeds) == 1)  # fmt: skip
 
 
 def _frozen(known: Known) -> dict[str, Path]:
@@ -82,15 +103,8 @@ def _frozen(known: Known) -> dict[str, Path]:
 
 def _planned(results: Path, frozen: Mapping[str, Path]) -> dict[str, KnownPoint]:
     """Read the points of all manifests, without a look at the points themselves."""
-    paths = [
-        SweepPaths(results, path.parent.name)
-        for path in (results / "sweeps").glob("*/manifest.json")
-    ]
-    manifests = sorted(
-        map(read_manifest, paths), key=lambda manifest: str(manifest.get("written", ""))
-    )
     points = {}
-    for manifest in manifests:
+    for manifest in read_manifests(results):
         for point in manifest["points"]:
             name = point["point_id"]
             points[name] = KnownPoint(
@@ -119,28 +133,6 @@ def _record(paths: PointPaths, frozen: Path | None) -> dict[str, Any]:
     if frozen is not None and frozen.exists():
         return read_frozen(frozen)
     return read_config(paths) if paths.config.exists() else {}
-
-
-def _named(points: Sequence[KnownPoint]) -> Iterator[KnownPoint]:
-    """Name points that share all four axes as reports name them."""
-    groups: dict[tuple[str, ...], list[KnownPoint]] = {}
-    for point in points:
-        groups.setdefault(tuple(point.axes.values()), []).append(point)
-    for same in groups.values():
-        yield from same if len(same) == 1 else _told_apart(same)
-
-
-def _told_apart(points: Sequence[KnownPoint]) -> Iterator[KnownPoint]:
-    science = {}
-    for point in points:
-        record = _record(point.paths, point.frozen)
-        # One that was only planned has no config yet: what the command line said of it.
-        science[point.point_id] = record.get("science") or dict(
-            text.split("=", 1) for text in point.overrides if "=" in text
-        )
-    variants = variant_names({point.point_id: point.axes for point in points}, science)
-    for point in points:
-        yield replace(point, variant=variants[point.point_id])
 
 
 def _reading_key(axes: Mapping[str, str]) -> tuple[object, ...]:

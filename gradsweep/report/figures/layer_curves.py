@@ -10,12 +10,11 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gradsweep.analysis import curves
+from gradsweep.analysis import conditions, curves
 from gradsweep.analysis.rows import (
     CORRECT,
     IRRELEVANT,
     in_reading_order,
-    require_one_point_per_condition,
     values_in_reading_order,
 )
 from gradsweep.errors import DataError
@@ -27,7 +26,7 @@ from gradsweep.report.labels import (
     model_of,
     projection_label,
 )
-from gradsweep.store.variants import model_label, with_model_labels
+from gradsweep.store.series import model_label, with_model_labels
 
 _GROUP = ("model", "dataset")
 
@@ -51,14 +50,13 @@ def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Fig
 
     Raises:
         DataError: `rows` is empty or has more than one model and dataset.
-        ConfigError: an unknown metric, or two points with the same axes and variant.
+        ConfigError: an unknown metric.
     """
-    shown = with_model_labels(rows.select(*_GROUP, "variant").unique()).sort(_GROUP)
+    shown = with_model_labels(rows.select(*_GROUP, "series").unique()).sort(_GROUP)
     if len(shown) != 1:
         names = ", ".join(" · ".join(pair) for pair in shown.iter_rows()) or "no rows"
         raise DataError(f"rows: a figure shows exactly one model and dataset, got {names}")
-    require_one_point_per_condition(rows)
-    return draw_layer_curves(curves(rows, metric), metric)
+    return draw_layer_curves(curves(conditions(rows), metric), metric)
 
 
 def save_figures(
@@ -72,10 +70,10 @@ def save_figures(
         StoreError: a file cannot be written; and what `layer_curves_figure` raises.
     """
     written = []
-    groups = in_reading_order(rows).group_by("model", "variant", "dataset", maintain_order=True)
-    for (model, variant, dataset), group in groups:
+    groups = in_reading_order(rows).group_by("model", "series", "dataset", maintain_order=True)
+    for (model, series, dataset), group in groups:
         figure = layer_curves_figure(group, metric)
-        label = model_label(str(model), str(variant))
+        label = model_label(str(model), str(series))
         written += style.save(figure, Path(folder), label, str(dataset), metric)
     return written
 

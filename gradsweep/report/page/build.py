@@ -41,7 +41,7 @@ from gradsweep.report.page.settings import (
 from gradsweep.report.reading import sentences
 from gradsweep.report.tables import tables
 from gradsweep.store.atomic import write_text
-from gradsweep.store.variants import with_model_labels
+from gradsweep.store.series import with_model_labels
 
 _SCRIPTS = (
     "plotly-basic.min.js",
@@ -114,7 +114,7 @@ def _data(
     commands = command_of_each(stored)
     samples = {} if rows.is_empty() else samples_by_point(stored, rows, computed[0].metric)
     levels = values_in_reading_order(rows, "cot")
-    labels = with_model_labels(rows.select("model", "variant", "dataset", "cot", "correctness"))
+    labels = with_model_labels(rows.select("model", "series", "dataset", "cot", "correctness"))
     return {
         "metrics": metric_names(drawn),
         "projections": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,16 @@ from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.store import (
     PointPaths,
     PointState,
-    SweepPaths,
     load_samples_table,
     point_folders,
 )
 from gradsweep.store.choice import filtered
 from gradsweep.store.frames import SAMPLE_SCHEMA
-from gradsweep.store.points import label_frame
-from gradsweep.store.read import read_config, read_manifest
+from gradsweep.store.metadata import read_config, read_manifests
+from gradsweep.store.points import folder_labels
 from gradsweep.store.selection import Selection
+from gradsweep.store.series import with_model_labels
 from gradsweep.store.state import point_statuses
-from gradsweep.store.variants import variant_names, with_model_labels
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class ReportPoint:
 
     point_id: str
     axes: dict[str, str]
-    """Its choice on every axis, with the variant in the model's label as a reader sees it."""
+    """Its choice on every axis, with the series in the model's label as a reader sees it."""
     state: PointState
     n_stored: int
     """Samples with an outcome on disk."""
@@ -65,7 +64,7 @@ def report_points(selection: Selection, rows: pl.DataFrame) -> ReportPoints:
     Raises:
         DataError: there is no such sweep.
     """
-    manifests = [read_manifest(paths) for paths in _sweeps(selection.results)]
+    manifests = read_manifests(selection.results)
     planned = _planned(manifests, selection.sweep)
     of_sweep = selection.point_ids
     started = bool(point_folders(selection.results))
@@ -75,10 +74,8 @@ def report_points(selection: Selection, rows: pl.DataFrame) -> ReportPoints:
         if of_sweep is None or status.point_id in of_sweep
     }
     records = {name: read_config(PointPaths(selection.results, name)) for name in statuses}
-    axes = {name: point["axes"] for name, point in planned.items()}
-    axes |= {name: record["axes"] for name, record in records.items()}
     points = []
-    labels = with_model_labels(_named(axes, records, rows, selection))
+    labels = with_model_labels(_named(rows, {*planned, *records}, selection))
     for line in labels.iter_rows(named=True):
         name = line["point_id"]
         status = statuses.get(name)
@@ -106,38 +103,24 @@ def _samples(results: Path, point_ids: Collection[str]) -> pl.DataFrame:
     if point_ids:
         return load_samples_table(results, point_ids)
     names = dict.fromkeys(("point_id", *POINT_LABELS), pl.String())
-    return pl.DataFrame(schema={**names, **SAMPLE_SCHEMA})
+    return pl.DataFrame(schema={**names, "seed": pl.Int64(), **SAMPLE_SCHEMA})
 
 
-def _sweeps(results: Path) -> Iterator[SweepPaths]:
-    for path in sorted((results / "sweeps").glob("*/manifest.json")):
-        yield SweepPaths(results, path.parent.name)
-
-
-def _planned(manifests: Sequence[Mapping[str, Any]], sweep: str | None) -> dict[str, Any]:
-    """Points by id that the sweeps (or this one) name, started or not."""
+def _planned(manifests: Sequence[Mapping[str, Any]], sweep: str | None) -> set[str]:
+    """Ids of the points that the sweeps (or this one) name, started or not."""
     return {
-        point["point_id"]: point
+        point["point_id"]
         for manifest in manifests
         if sweep in (None, manifest["name"])
         for point in manifest["points"]
     }
 
 
-def _named(
-    axes: Mapping[str, Mapping[str, str]],
-    records: Mapping[str, Mapping[str, Any]],
-    rows: pl.DataFrame,
-    selection: Selection,
-) -> pl.DataFrame:
-    """point_id, axes and variant of the points that the filters keep, as `rows` have them."""
-    with_rows = rows.select("point_id", *POINT_LABELS).unique()
-    started = set(with_rows["point_id"])
-    others = {name: chosen for name, chosen in axes.items() if name not in started}
-    # A point that was only planned has no config yet.
-    science = {name: records.get(name, {}).get("science", {}) for name in others}
-    variants = variant_names(others, science)
-    frame = label_frame({name: {**others[name], "variant": variants[name]} for name in others})
+def _named(rows: pl.DataFrame, axes: Collection[str], selection: Selection) -> pl.DataFrame:
+    """point_id, axes, series and seed of the points that the filters keep, as `rows` have them."""
+    with_rows = rows.select("point_id", *POINT_LABELS, "seed").unique()
+    others = set(axes) - set(with_rows["point_id"])
+    frame = folder_labels(selection.results).filter(pl.col("point_id").is_in(others))
     # Here a value that no point has is no mistake: it may come.
     kept = filtered(frame, selection.filters, strict=False)
     return in_reading_order(pl.concat([with_rows, kept]))

@@ -14,7 +14,7 @@ from gradsweep.data.network import no_downloads
 from gradsweep.errors import GradsweepError
 from gradsweep.records import Sample, SampleStatus
 from gradsweep.report.page.points import ReportPoints
-from gradsweep.store.read import stored_config
+from gradsweep.store.metadata import stored_config
 
 LONGEST_TEXT = 1200
 """Characters of a prompt or response on the page."""

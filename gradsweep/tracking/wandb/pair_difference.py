@@ -13,8 +13,8 @@ from gradsweep.analysis.rows import whole_matrices
 from gradsweep.config import CorrectnessKind
 from gradsweep.store import PointPaths, load_rows
 from gradsweep.store.frames import metric_columns
-from gradsweep.store.points import comparable_points
-from gradsweep.store.read import read_config
+from gradsweep.store.metadata import read_config
+from gradsweep.store.points import other_conditions
 from gradsweep.tracking.wandb.schema import rd_curve_name, rd_name
 
 
@@ -57,9 +57,9 @@ def _defined(differences: pl.DataFrame, *names: str) -> Iterator[tuple[Any, ...]
 
 
 def _counterpart(paths: PointPaths) -> str | None:
-    """The one DONE point with the other correctness and otherwise the same science."""
+    """The DONE point of the same model, dataset, level, series and seed, the other correctness."""
     record = read_config(paths)
-    points = comparable_points(paths.results, record["science"], only_done=True)
+    points = other_conditions(paths.results, record, only_done=True)
     axes = record["axes"]
     (other,) = (kind.name for kind in CorrectnessKind if kind.name != axes["correctness"])
     return points.get((axes["cot"], other))

@@ -27,7 +27,7 @@ from gradsweep.store import (
     point_folders,
     point_state,
 )
-from gradsweep.store.read import read_config
+from gradsweep.store.metadata import read_config
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.ledger import UPLOADED, UPLOADING, Entry, Ledger, server_name
 from gradsweep.tracking.wandb.pair_difference import difference

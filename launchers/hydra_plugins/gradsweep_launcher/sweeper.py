@@ -22,7 +22,7 @@ class PlannedSweeper(BasicSweeper):
         """Batches of cells, from the manifest that was written just before Hydra started."""
         from gradsweep.config.typed_paths import typed_path
         from gradsweep.store import SweepPaths
-        from gradsweep.store.read import read_manifest
+        from gradsweep.store.metadata import read_manifest
 
         assert self.config is not None
         results = Path(typed_path(self.config.store.root, "store.root"))

@@ -84,6 +84,6 @@ def test_parts_too_small_for_a_mad_have_no_panel(plant):
 
 @pytest.mark.parametrize("projections", ["q", "qkvo"])
 def test_it_is_readable_at_its_size(plant, readable, projections):
-    figure = bars(plant(model="a_model_7b_instruct", variant="seed=1", projections=projections))
+    figure = bars(plant(model="a_model_7b_instruct", series="n_samples=1", projections=projections))
     assert figure.get_figwidth() == pytest.approx(6.9)
     readable(figure)

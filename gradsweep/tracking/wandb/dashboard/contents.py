@@ -12,9 +12,10 @@ import polars as pl
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import ALL_PROJECTIONS, AXES, METRICS, OPTIONAL_METRICS
+from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths
 from gradsweep.store.points import point_table
-from gradsweep.store.read import read_config, stored_metrics
+from gradsweep.store.read import stored_metrics
 from gradsweep.store.selection import Selection
 
 _NAME = re.compile(r"[\w .,:-]{1,128}")
@@ -46,7 +47,7 @@ class Contents:
     chosen: tuple[str, ...] = ()
     """Axes that the selection narrows; the others show whatever the project has."""
     run_ids: tuple[str, ...] = ()
-    """The runs of a sweep or of some variants; empty is every run of the project."""
+    """The runs of a sweep or of some series; empty is every run of the project."""
 
     @property
     def has_pairs(self) -> bool:
@@ -64,7 +65,7 @@ def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
     records = _records(selection)
     _require_measured(metrics, selection, records)
     measured = {n for record in records for n in record["science"]["gradients"]["projections"]}
-    # As in the runs' configs, which know no variants.
+    # As in the runs' configs, which know no series.
     axes = pl.DataFrame([record["axes"] for record in records])
     values = {axis: tuple(values_in_reading_order(axes, axis)) for axis in AXES}
     return Contents(
@@ -77,7 +78,7 @@ def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
 
 
 def _run_ids(selection: Selection, records: Sequence[dict[str, Any]]) -> Sequence[str]:
-    """Runs that no filter on axes tells apart: those of a sweep, or of a variant."""
+    """Runs that no filter on axes tells apart: those of a sweep, or of a series."""
     if set(selection.filters) <= set(AXES):
         return selection.point_ids or ()
     return [record["point_id"] for record in records]

@@ -6,14 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-import yaml
 from helpers.stored_points import store_point
 
 from gradsweep.errors import DataError
 from gradsweep.records import Axes
 from gradsweep.store import PointPaths, load_rows
-from gradsweep.store.points import comparable_points, find_point
-from gradsweep.store.read import read_config
+from gradsweep.store.metadata import read_config
+from gradsweep.store.points import find_point, other_conditions
 
 QUESTIONS = [f"question{i}" for i in range(4)]
 
@@ -24,7 +23,7 @@ def store(results: Path, name: str, cot: str, correctness: str, n: int = 4, **ch
 
 
 def found(results: Path, name: str) -> dict[tuple[str, str], str]:
-    return comparable_points(results, read_config(PointPaths(results, name))["science"])
+    return other_conditions(results, read_config(PointPaths(results, name)))
 
 
 def test_other_conditions_and_the_point_itself(tmp_path: Path):
@@ -40,24 +39,20 @@ def test_other_conditions_and_the_point_itself(tmp_path: Path):
     assert found(tmp_path, "a") == found(tmp_path, "b") == found(tmp_path, "c") == expected
 
 
-def test_of_several_numbers_of_samples_the_same_one(tmp_path: Path):
+def test_another_series_is_no_counterpart(tmp_path: Path):
     store(tmp_path, "a", "none", "correct")
     store(tmp_path, "few", "detailed", "correct", n=2)
-    assert found(tmp_path, "a")["detailed", "correct"] == "few"
+    assert ("detailed", "correct") not in found(tmp_path, "a")
     store(tmp_path, "more", "detailed", "correct")
     assert found(tmp_path, "a")["detailed", "correct"] == "more"
 
 
-def test_several_sources_of_irrelevant_responses_are_no_counterpart(tmp_path: Path):
+def test_of_points_that_measured_more_the_one_that_measured_least(tmp_path: Path):
     store(tmp_path, "a", "none", "correct")
-    for name in ("b", "c"):
-        store(tmp_path, name, "none", "irrelevant")
-        path = PointPaths(tmp_path, name).config
-        record = yaml.safe_load(path.read_text())
-        record["science"]["correctness"] = f"source_{name}"
-        path.write_text(yaml.safe_dump(record))
-    assert ("none", "irrelevant") not in found(tmp_path, "a")
-    assert found(tmp_path, "b")["none", "irrelevant"] == "b", "the point itself is no question"
+    store_point(tmp_path, "b", Axes("tiny", "sums", "detailed", "correct"), 1.0,
+                questions=QUESTIONS, projections=(*"qkvo", "up"))  # fmt: skip
+    store(tmp_path, "c", "detailed", "correct")
+    assert found(tmp_path, "a")["detailed", "correct"] == "c"
 
 
 def test_a_point_is_found_by_id_beginning_or_filters(tmp_path: Path):

@@ -1,0 +1,85 @@
+"""What is written about points and sweeps, read again: config.yaml and manifests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from gradsweep.errors import ConfigError, DataError
+from gradsweep.store.paths import PointPaths, SweepPaths
+
+if TYPE_CHECKING:
+    from gradsweep.config import Config
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Libyaml's, seven times as fast, wherever PyYAML was built with it."""
+
+
+def read_config(paths: PointPaths) -> dict[str, Any]:
+    """Read the point's config.yaml: the record of what was run."""
+    return read_yaml(paths.config)
+
+
+def stored_config(record: Mapping[str, Any]) -> Config:
+    """Restore the config of a stored point, to be run again.
+
+    Args:
+        record: the content of its config.yaml.
+
+    Raises:
+        ConfigError: it was written by a version whose fields are others, or a check of the
+            config fails.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from gradsweep.config import Config
+    from gradsweep.config.composition import to_config
+
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), record["config"])
+        return to_config(merged)  # type: ignore[arg-type]
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"config.yaml of {record['point_id']} is of another version: {reason}"
+        ) from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file with one mapping, as the store writes them."""
+    content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+    assert isinstance(content, dict)
+    return content
+
+
+def read_manifest(paths: SweepPaths) -> dict[str, Any]:
+    """Read the manifest of a sweep, which `gradsweep.plan` writes when the sweep starts.
+
+    Raises:
+        DataError: there is no such sweep; names those there are.
+    """
+    if not paths.manifest.exists():
+        there = sorted(p.parent.name for p in paths.manifest.parent.parent.glob("*/manifest.json"))
+        raise DataError(
+            f"no sweep {paths.name!r} in {paths.results}; there are: {', '.join(there) or 'none'}"
+        )
+    manifest = json.loads(paths.manifest.read_text(encoding="utf-8"))
+    assert isinstance(manifest, dict)
+    return manifest
+
+
+def read_manifests(results: Path) -> list[dict[str, Any]]:
+    """Read the manifests of all sweeps of a results folder, the last written last."""
+    names = sorted(path.parent.name for path in (results / "sweeps").glob("*/manifest.json"))
+    manifests = [read_manifest(SweepPaths(results, name)) for name in names]
+    return sorted(manifests, key=lambda manifest: str(manifest.get("written", "")))
+
+
+def no_results(results: Path) -> DataError:
+    """Say that nothing is stored there, and what to do."""
+    return DataError(f"no results in {results}: run gradsweep first, or pass the right folder")

@@ -1,0 +1,113 @@
+"""Series: the points of a results folder that can be compared, and their names for a reader.
+
+A series has the points that agree on everything but the axes and the seed (`Description`). Seeds
+are repetitions of a series. Its points never change because others are stored beside it; only its
+name follows from what the folder has, so that it says no more than tells series apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from gradsweep.records import AXES, POINT_LABELS
+from gradsweep.store.description import Description
+
+DEFAULT_SERIES = "default"
+"""How a filter names the series that has no name: `series=default`."""
+
+_OBVIOUS = ("irrelevant", "auto")
+_WORDS = {"content": "weights", "data": "data", "_target_": "objective"}
+
+
+def point_labels(points: Mapping[str, Description]) -> dict[str, dict[str, Any]]:
+    """Name the points of a folder: point_id -> its axes, `series` and `seed`.
+
+    An axis has its option's name and, where options of the same name are not the same (other
+    weights, another prompt, another file), what tells them apart: `mine prompt=chat`. A series
+    is named by its settings that not every series has: `n_samples=2`; one of them may be empty.
+    """
+    told = {axis: _told_apart(axis, points.values()) for axis in AXES}
+    common = _common([set(point.settings.items()) for point in points.values()])
+    return {
+        point_id: {
+            **{axis: _joined(point.axes[axis], _differing(point, axis, told)) for axis in AXES},
+            "series": _name(dict(sorted(set(point.settings.items()) - common))),
+            "seed": point.seed,
+        }
+        for point_id, point in points.items()
+    }
+
+
+def series_parts(series: str) -> Sequence[str]:
+    """Take a name apart: `n_samples=2 dtype=bfloat16` gives `n_samples=2` and `dtype=bfloat16`."""
+    return re.split(r" (?=[\w.]+=)", series)
+
+
+def base_name(label: str) -> str:
+    """Leave what tells options of one name apart: `mine` of `mine prompt=chat`."""
+    return series_parts(label)[0]
+
+
+def model_label(model: str, series: str) -> str:
+    """Join a model and a series for a reader: `qwen2_1.5b n_samples=2`."""
+    return _joined(model, series)
+
+
+def with_model_labels(frame: pl.DataFrame) -> pl.DataFrame:
+    """Put `model_label` in place of the columns model and series."""
+    labels = pl.concat_str("model", "series", separator=" ")
+    shown = pl.when(pl.col("series") == "").then(pl.col("model")).otherwise(labels)
+    return frame.with_columns(model=shown).drop("series")
+
+
+def label_frame(labels: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
+    """Make the table of some points: point_id, `POINT_LABELS` and seed, a line for each."""
+    columns = (*POINT_LABELS, "seed")
+    lines = [[name, *(named[column] for column in columns)] for name, named in labels.items()]
+    schema = dict.fromkeys(("point_id", *POINT_LABELS), pl.String()) | {"seed": pl.Int64()}
+    return pl.DataFrame(lines, schema=schema, orient="row")
+
+
+def _told_apart(axis: str, points: Iterable[Description]) -> dict[str, set[str]]:
+    """Option -> the parts of its identity that differ between its points."""
+    found: dict[str, list[Mapping[str, str]]] = {}
+    for point in points:
+        found.setdefault(point.axes[axis], []).append(point.identity[axis])
+    return {
+        name: {
+            part
+            for part in {part for identity in identities for part in identity}
+            if len({identity.get(part) for identity in identities}) > 1
+        }
+        for name, identities in found.items()
+    }
+
+
+def _differing(point: Description, axis: str, told: Mapping[str, Mapping[str, set[str]]]) -> str:
+    parts = told[axis].get(point.axes[axis], set())
+    identity = {n: v for n, v in sorted(point.identity[axis].items()) if n in parts}
+    if axis == "correctness":  # `auto` stays what the analysis knows as irrelevant
+        identity = {name: value for name, value in identity.items() if value not in _OBVIOUS}
+    return _name(identity)
+
+
+def _common(settings: Sequence[set[tuple[str, str]]]) -> set[tuple[str, str]]:
+    return set.intersection(*settings) if settings else set()
+
+
+def _name(parts: Mapping[str, str]) -> str:
+    return " ".join(f"{_short(name)}={value}" for name, value in parts.items())
+
+
+def _short(name: str) -> str:
+    """The last part of a field's path, which tells a reader enough."""
+    last = name.rsplit(".", 1)[-1]
+    return _WORDS.get(last, last)
+
+
+def _joined(name: str, more: str) -> str:
+    return f"{name} {more}" if more else name
