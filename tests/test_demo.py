@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from gradsweep import load_rows
 from gradsweep.report import comparisons
 
 
+@pytest.mark.long
 def test_fast_thinking_gives_larger_and_more_uneven_gradients(demo_points: Path) -> None:
     rows = load_rows(demo_points)
     (comparison,) = comparisons(rows)

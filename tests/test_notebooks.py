@@ -12,7 +12,6 @@ import pytest
 from helpers.places import NOTEBOOKS
 
 ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
-BRIEF = (ALL[0], ALL[3])
 FEWEST_SAMPLES = 3
 """As many as `demo_points` have."""
 OWN_POINTS = "04_your_own_model_and_data"
@@ -48,13 +47,12 @@ def test_outputs_are_stripped(notebook: Path) -> None:
         assert cell.get("execution_count") is None
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("one_load")
 @pytest.mark.parametrize(
     "notebook",
-    [
-        pytest.param(path, id=path.stem, marks=() if path in BRIEF else pytest.mark.long)
-        for path in ALL
-    ],
+    ALL,
+    ids=lambda path: path.stem,
 )
 def test_cells_run_in_order_and_need_no_other_notebook(
     notebook: Path, demo_points: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

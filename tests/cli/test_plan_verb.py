@@ -90,6 +90,7 @@ def test_tables_keep_to_the_terminal(
     assert "…" not in "".join(tables)
 
 
+@pytest.mark.long
 def test_all_shows_every_point(capsys: Captured) -> None:
     seeds = ",".join(map(str, range(MOST_POINTS + 1)))
     grid = ["-m", "model=qwen2_1.5b", "tracking=none", f"seed={seeds}", "cot=none"]

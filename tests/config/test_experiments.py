@@ -72,7 +72,7 @@ def test_an_experiment_has_the_points_its_first_line_promises(
         ("paper_math", MATH),
         ("paper_wiki", WIKI),
         ("paper_commonsense", set(LEVELS) - MATH - WIKI),
-        ("paper_full", set(LEVELS)),
+        pytest.param("paper_full", set(LEVELS), marks=pytest.mark.long),
     ],
 )
 def test_the_papers_grids_are_all_cells_that_the_paper_has(
@@ -173,6 +173,7 @@ def test_a_command_runs_one_experiment() -> None:
             cells([*asked, "seed=0,1"])
 
 
+@pytest.mark.long
 def test_the_largest_plan_composes_each_value_once_and_imports_no_torch(
     paper_root: Path, tmp_path: Path
 ) -> None:

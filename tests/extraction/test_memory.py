@@ -106,6 +106,7 @@ def test_a_point_goes_on_in_smaller_batches_with_the_same_numbers(
     assert cut.samples()["sample_id"].n_unique() == len(cut.samples()) == 18
 
 
+@pytest.mark.long
 def test_a_sample_that_does_not_fit_alone_is_recorded_and_says_what_helps(
     run: Run, shortage: Shortage
 ) -> None:
@@ -123,6 +124,7 @@ def test_a_sample_that_does_not_fit_alone_is_recorded_and_says_what_helps(
     assert summary["samples"] == {"ok": 17, "out_of_memory": 1}
 
 
+@pytest.mark.long
 def test_an_unfinished_point_tries_again_what_did_not_fit(run: Run, shortage: Shortage) -> None:
     shortage.most_tokens = 1
     with pytest.raises(DataError, match=r"none of the 4 .*does not fit in memory"):

@@ -31,6 +31,7 @@ def run(saved_model: Path, *more: str) -> PointResult:
     return extract(compose(*overrides), show_progress=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("metric", OPTIONAL_METRICS)
 def test_cosines_are_reported_where_they_were_measured(
     metric: str, saved_model: Path, capsys: Captured

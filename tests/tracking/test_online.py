@@ -179,7 +179,8 @@ def kill_in_the_middle(overrides: list[str], stored: int) -> PointPaths:
     return paths
 
 
-@pytest.mark.parametrize("mode", ["auto", pytest.param("offline", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("mode", ["auto", "offline"])
 def test_killed_and_resumed_each_sample_is_there_once(
     mode: str, overrides: list[str], run: Callable[..., PointPaths], receiver: Receiver
 ) -> None:

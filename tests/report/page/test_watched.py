@@ -56,6 +56,7 @@ def test_a_reader_who_points_at_something_is_not_disturbed(chromium, rows, page_
     until(lambda: chromium.execute_script(LOADED))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("wide_terminal")
 def test_it_follows_a_real_sweep_to_its_end(chromium: Any, saved_model: Path) -> None:
     model = ["model=folder", f"model.source.path={saved_model}", "model.name=tiny"]
