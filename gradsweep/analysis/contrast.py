@@ -65,7 +65,7 @@ def contrast(rows: pl.DataFrame, pair: pl.DataFrame, metric: str = "nuclear_norm
         DataError: a projection with rows of single heads only.
     """
     first_id, second_id = pair.row(0, named=True)["first_point_id"], pair["second_point_id"][0]
-    rows = whole_matrices(rows)
+    rows = whole_matrices(rows.filter(pl.col("point_id").is_in([first_id, second_id])))
     tests = paired_tests(rows, pair, metric)
     common = _common(rows, first_id, second_id, metric)
     shared = rows.join(common, on=("projection", "question_id"), how="semi")

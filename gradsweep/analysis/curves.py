@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import bootstrap_interval
 from gradsweep.analysis.rows import in_reading_order, require_metric, whole_matrices
@@ -100,28 +104,53 @@ def curves(
         DataError: as `complete_values`.
     """
     require_metric(rows, metric)
-    statistics = [pl.DataFrame(schema={name: rows.schema[name] for name in _CURVE} | _STATISTICS)]
-    of_curve = ("point_id", "projection")
-    for key, samples in complete_values(rows, metric).group_by(of_curve, maintain_order=True):
-        layers = samples["layer"].unique().sort()
-        values = samples["value"].to_numpy().reshape(-1, len(layers))
-        low, high = bootstrap_interval(
-            values, confidence=confidence, resamples=resamples, seed=seed
-        )
-        curve = pl.DataFrame(
-            {"layer": layers, "mean": values.mean(axis=0), "ci_low": low, "ci_high": high}
-        ).with_columns(
-            *(pl.lit(value).alias(name) for name, value in zip(of_curve, key, strict=True)),
-            n_samples=pl.lit(len(values), dtype=pl.Int64),
-        )
-        statistics.append(curve.select(statistics[0].columns))
+    values = complete_values(rows, metric)
+    settings = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    statistics = pl.DataFrame(
+        [line for block in _blocks(values) for line in _curve(*block, settings)],
+        schema={name: rows.schema[name] for name in _CURVE} | _STATISTICS,
+        orient="row",
+    )
     everywhere = whole_matrices(rows).select(*POINT_LABELS, *_CURVE).unique()
-    joined = everywhere.join(pl.concat(statistics), on=_CURVE, how="left")
+    joined = everywhere.join(statistics, on=_CURVE, how="left")
     return in_reading_order(
         joined.with_columns(
             pl.col("mean", "ci_low", "ci_high").fill_null(np.nan), pl.col("n_samples").fill_null(0)
         )
     )
+
+
+_Block = tuple[tuple[str, str], list[int], NDArray[np.float64]]
+"""point_id and projection, layers, values (samples, layers)."""
+
+
+def _blocks(values: pl.DataFrame) -> Iterator[_Block]:
+    """Cut `complete_values` at its points and projections.
+
+    One pass over arrays: a frame for each of a thousand curves takes longer than their statistics.
+    """
+    names = values.select("point_id", "projection")
+    starts = (names != names.shift(1)).fill_null(True).select(pl.any_horizontal(pl.all()))
+    first = np.flatnonzero(starts.to_series().to_numpy())
+    layer, value = values["layer"].to_numpy(), values["value"].to_numpy()
+    for start, stop in zip(first, [*first[1:], len(values)], strict=True):
+        of_curve = np.unique(layer[start:stop])
+        point_id, projection = names.row(int(start))
+        block = value[start:stop].reshape(-1, len(of_curve))
+        yield (point_id, projection), of_curve.tolist(), block
+
+
+def _curve(
+    names: tuple[str, str],
+    layers: list[int],
+    values: NDArray[np.float64],
+    settings: Mapping[str, Any],
+) -> Iterator[tuple[Any, ...]]:
+    """A line for each layer: names, layer, mean, interval, number of samples."""
+    low, high = bootstrap_interval(values, **settings)
+    columns = (values.mean(axis=0).tolist(), low.tolist(), high.tolist())
+    for layer, *numbers in zip(layers, *columns, strict=True):
+        yield (*names, layer, *numbers, len(values))
 
 
 def curve_means(curves: pl.DataFrame) -> pl.DataFrame:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
-from rich.console import Console
 from rich.text import Text
 
 from gradsweep.analysis.conditions import conditions
@@ -16,14 +16,19 @@ from gradsweep.analysis.contrast import Contrast, contrast, pair_of
 from gradsweep.analysis.pairs import paired_points
 from gradsweep.analysis.rows import in_reading_order, rows_with_values
 from gradsweep.errors import ConfigError, DataError
-from gradsweep.progress import output_console
+from gradsweep.progress import output_console, step_bar
 from gradsweep.records import AXES, METRICS, POINT_LABELS
+from gradsweep.report.contrast import contrast_table, names
 from gradsweep.report.labels import file_stem
+from gradsweep.report.many_pairs import MOST_TABLES, show_many, show_sentences
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, load_rows, point_state
 from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
 from gradsweep.store.points import point_table
 from gradsweep.store.selection import Selection, selection
 from gradsweep.store.series import series_parts, with_model_labels
+
+MOST_FIGURES = 12
+"""More figures are drawn only when asked for: each takes half a second."""
 
 _SIDE = "a stored point's id or filters axis=value,axis=value"
 
@@ -57,7 +62,7 @@ def compare(args: Sequence[str], description: str) -> int:
     if not lines:
         told = "; ".join(_told(PointPaths(results, name)) for name in unmeasured)
         raise DataError(f"there is nothing to compare yet: {told}")
-    contrasts = [contrast(rows, line, given.metric) for line in lines]
+    contrasts = list(_each(lines, partial(contrast, rows, metric=given.metric)))
     common = [each for each in contrasts if each.n_questions]
     if not common:
         raise DataError(
@@ -68,9 +73,17 @@ def compare(args: Sequence[str], description: str) -> int:
     left_out = [_told(PointPaths(results, name)) for name in unmeasured]
     for line in [*_matching(pairs, len(contrasts) - len(common)), *left_out]:
         out.print(Text(line, style="dim", overflow="fold"))
-    _show(out, common)
-    name = file_stem("compare", given.first, given.second)
-    for path in _figures(common, SweepPaths(results, name).report):
+    folder = SweepPaths(results, file_stem("compare", given.first, given.second)).report
+    if len(common) > MOST_TABLES:
+        show_many(out, common, folder)
+    else:
+        for each in common:
+            out.print(contrast_table(each))
+        show_sentences(out, common)
+    if len(common) > MOST_FIGURES and not given.figures:
+        out.print(f"figures  none of {len(common)} pairs are drawn: --figures draws them")
+        return 0
+    for path in _figures(common, folder):
         out.print(f"figure   {path}.{{png,pdf}}", soft_wrap=True)
     return 0
 
@@ -217,20 +230,17 @@ def _matching(pairs: Pairs, without_questions: int) -> Iterator[str]:
         yield f"{without_questions} pairs have no question in common and are left out"
 
 
-def _show(out: Console, contrasts: Sequence[Contrast]) -> None:
-    from gradsweep.report.contrast import contrast_table, names, sentence
-
-    for each in contrasts:
-        out.print(contrast_table(each))
-    if len(contrasts) > 1:
-        out.print(Text("\nall pairs", style="bold"))
-        for each in contrasts:
-            out.print(Text(f"• {names(each).shared}: {sentence(each)}", overflow="fold"))
+def _each(
+    pairs: Sequence[pl.DataFrame], compared: Callable[[pl.DataFrame], Contrast]
+) -> Iterator[Contrast]:
+    """Compare pair by pair, behind a bar where there are many; pairs without rows are left out."""
+    with step_bar(transient=True, disable=len(pairs) <= MOST_TABLES) as bar:
+        for pair in bar.track(pairs, description="pairs"):
+            yield compared(pair)
 
 
 def _figures(contrasts: Sequence[Contrast], folder: Path) -> Iterator[Path]:
     """Write figures one by one, and give their paths without the two suffixes."""
-    from gradsweep.report.contrast import names
     from gradsweep.report.figures import style
     from gradsweep.report.figures.contrast import draw_contrast
 
@@ -254,6 +264,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "results", nargs="?", metavar="results|sweep", help="default: results, all of its points"
     )
     parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
+    parser.add_argument("--figures", action="store_true", help="however many pairs there are")
     parser.add_argument(
         "--metric",
         default="nuclear_norm",

@@ -221,3 +221,23 @@ def test_a_point_without_rows_is_told_and_the_other_pairs_are_compared(
         assert main(["compare", *words]) == 1
         message = capsys.readouterr().err
         assert "nothing to compare yet: sx00 failed (no such file)" in message
+
+
+def test_many_pairs_are_a_screen_of_lines_and_files_with_everything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    for dataset in range(30):
+        for cot, level in (("none", 4.0), ("detailed", 1.0)):
+            axes = Axes("small", f"set{dataset:02}", cot, "correct")
+            store_point(Path("results"), f"{cot}{dataset}", axes, level)
+    assert main(["compare", "cot=none", "cot=detailed"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert len(shown) < 40
+    assert any("and 10 more" in line for line in shown)
+    (folder,) = Path("results/reports").iterdir()
+    assert {path.name for path in folder.iterdir()} == {"pairs.csv", "pairs.txt"}
+    numbers = pl.read_csv(folder / "pairs.csv")
+    assert numbers["dataset"].n_unique() == 30
+    assert (folder / "pairs.txt").read_text().count("paired questions") == 30
