@@ -24,7 +24,7 @@ class Condition:
     n_seeds: int
     """Seeds that are pooled (`gradsweep.analysis.conditions`)."""
     n_complete: int
-    """Samples that the curves rest on, in the projection that has fewest of them."""
+    """Less those that a curve does without, in the projection that lacks most of them."""
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,12 @@ def _conditions(
     # A layer without any value has n_samples 0 while the rest of its curve stands: the maximum
     # over layers is what the curve rests on.
     complete = by_layer.group_by(*condition, "projection").agg(pl.col("n_samples").max())
-    fewest = complete.group_by(condition).agg(pl.col("n_samples").min().alias("n_complete"))
-    ordered = in_reading_order(fewest.join(samples, on="point_id"))
+    # Seeds, or points of a condition, may have other projections: each has samples of its own.
+    asked = samples.rename({"n_samples": "asked"})
+    lost = complete.join(asked, on=["point_id", "projection"]).group_by(condition).agg(
+        n_samples=pl.col("asked").max(), lost=(pl.col("asked") - pl.col("n_samples")).max()
+    )  # fmt: skip
+    ordered = in_reading_order(lost.with_columns(n_complete=pl.col("n_samples") - pl.col("lost")))
     counted = seeds.group_by("cot", "correctness").agg(pl.col("n_seeds").max())
     ordered = ordered.join(counted, on=condition[:2], how="left", maintain_order="left")
     numbers = ("n_samples", pl.col("n_seeds").fill_null(1), "n_complete")

@@ -36,6 +36,7 @@ def write_report(
     *,
     track: Track | None = None,
     processes: int | None = None,
+    most_figures: int | None = None,
     stored: ReportPoints | None = None,
     computed: Sequence[Measures] = (),
 ) -> list[Path]:
@@ -44,8 +45,9 @@ def write_report(
     With `stored`, what the files say of these points beyond their rows, also `index.html`. Figures
     are of `metrics`, tables of these and σ₁/Σσ, findings of the first one. `computed` spares
     computing the measures of its metrics again. Older files of the same names are replaced, others
-    stay. Figures are drawn in `processes`, by default one for each core when there are many; more
-    than one takes a main module that can be imported.
+    stay. Where there are more than `most_figures`, none is drawn. They are drawn in
+    `processes`, by default one for each core when there are many; more than one takes a main
+    module that can be imported.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
@@ -71,7 +73,7 @@ def write_report(
         with track("page", 1) as advance:
             written.append(write_page(folder, rows, every, findings, stored))
             advance()
-    figures = drawings(every[: len(metrics)])
+    figures = drawings(every[: len(metrics)], most_figures)
     processes = processes or _processes(len(figures))
     with track("figures", len(figures)) as advance:
         written += save_all_figures(figures, folder / "figures", advance, processes)

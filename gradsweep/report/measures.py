@@ -38,7 +38,7 @@ class Measures:
     seeds: pl.DataFrame
     """Of conditions with several seeds (`between_seeds`)."""
     samples: pl.DataFrame
-    """point_id, n_samples: how many samples of a point have rows."""
+    """point_id, projection, n_samples: how many samples of a point have rows."""
 
     def labelled(self) -> Measures:
         """Name models for a reader in every frame: `qwen2_1.5b n_samples=2`, without a series."""
@@ -75,5 +75,7 @@ def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True)
         differences=differences,
         differences_over_layers=relative_difference_means(differences),
         seeds=seeds,
-        samples=rows.group_by("point_id").agg(n_samples=pl.col("sample_id").n_unique()),
+        samples=rows.group_by("point_id", "projection").agg(
+            n_samples=pl.col("sample_id").n_unique()
+        ),
     )

@@ -7,19 +7,28 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from gradsweep.analysis.rows import rows_with_values
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.report import save_figures, write_report
+from gradsweep.report.comparison import comparisons_of
 from gradsweep.report.cut import cut_sentences
+from gradsweep.report.many_comparisons import (
+    MOST_TABLES,
+    comparison_overview,
+    comparison_texts,
+)
 from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.report.page import report_points
 from gradsweep.report.table import measures_table
 from gradsweep.store import SweepPaths, load_rows, load_samples_table
+from gradsweep.store.atomic import write_text
 from gradsweep.store.selection import Selection
 
+MOST_FIGURES = 24
+"""More are drawn only when asked for: each takes most of a second, and the page has the curves."""
 _MANY_FILES = 20
 """More tables, or figures, are counted and not listed one by one."""
 
@@ -41,7 +50,8 @@ def show_results(
     """
     rows = load_rows(results, point_ids)
     out = output_console()
-    _show_comparison(out, rows, compute_measures(rows, metric, intervals=False))
+    for line in _comparison(rows, compute_measures(rows, metric, intervals=False)):
+        out.print(line, soft_wrap=isinstance(line, str))
     _show_cut(out, load_samples_table(results, rows["point_id"].unique()))
     folder = SweepPaths(results, name).report / "figures"
     drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
@@ -50,13 +60,16 @@ def show_results(
     _show_place(out, results, rows)
 
 
-def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean") -> None:
+def show_report(
+    selection: Selection, metrics: Sequence[str], loss: str = "mean", *, figures: bool = False
+) -> None:
     """Print the comparisons of these points, write their report, and list its files.
 
     Args:
         selection: which points.
         metrics: of the comparisons and figures; tables have the σ₁ ratio too.
         loss: mean, as measured, or sum over the response tokens, which follows from it.
+        figures: draw those of every model and dataset, however many there are.
 
     Raises:
         ConfigError: a metric without a value in these points, or a filter that keeps nothing.
@@ -65,13 +78,20 @@ def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean"
     """
     rows = report_rows(selection, loss)
     out = output_console()
-    computed = [compute_measures(rows, metric) for metric in metrics]
-    for measures in computed:
-        _show_comparison(out, rows, measures)
     folder = report_folder(selection, loss)
+    with _progress("numbers", len(metrics)) as advance:
+        computed = [_computed(rows, metric, advance) for metric in metrics]
+    for measures in computed:
+        for line in _comparison(rows, measures, folder):
+            out.print(line, soft_wrap=isinstance(line, str))
     stored = report_points(selection, rows)
     _show_cut(out, stored.samples)
-    written = write_report(rows, folder, metrics, track=_progress, stored=stored, computed=computed)
+    most = None if figures else MOST_FIGURES
+    written = write_report(
+        rows, folder, metrics, track=_progress, stored=stored, computed=computed, most_figures=most
+    )
+    if not any(path.suffix == ".png" for path in written):
+        out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")
     for line in _listed(written, folder):
         out.print(line, soft_wrap=True)
     _show_place(out, selection.results, rows)
@@ -97,12 +117,29 @@ def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
     return sum_reduced(rows, samples).with_columns(series=series)
 
 
-def _show_comparison(out: Console, rows: pl.DataFrame, measures: Measures) -> None:
+def _computed(rows: pl.DataFrame, metric: str, advance: Callable[[], None]) -> Measures:
+    measures = compute_measures(rows, metric)
+    advance()
+    return measures
+
+
+def _comparison(
+    rows: pl.DataFrame, measures: Measures, folder: Path | None = None
+) -> Iterator[RenderableType]:
+    """What the terminal shows of one metric; the tables of many comparisons go to a file."""
     flagged = len(rows) - int(rows["finite"].sum())
-    out.print()
-    out.print(measures_table(measures))
+    found = comparisons_of(measures)
+    if len(found) <= MOST_TABLES:
+        yield ""
+        yield measures_table(measures)
+    else:
+        yield from comparison_overview(found)
+        if folder is not None:
+            path = folder / "tables" / f"comparisons__{measures.metric}.txt"
+            write_text(path, comparison_texts(found))
+            yield f"tables   {path}"
     if flagged:
-        out.print(f"{flagged} rows failed their checksum and are left out of these numbers.")
+        yield f"{flagged} rows failed their checksum and are left out of these numbers."
 
 
 def _show_cut(out: Console, samples: pl.DataFrame) -> None:

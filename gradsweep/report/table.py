@@ -134,7 +134,9 @@ def _add_differences(table: Table, comparison: Comparison, shown: Sequence[Condi
             for c in shown
         ]
         table.add_row("RD" if index == 0 else "", projection_label(projection), *cells)
-    questions = {cot: pair.n_questions for (cot, _), pair in comparison.pairs.items()}
+    questions: dict[str, int] = {}
+    for (cot, _), pair in comparison.pairs.items():
+        questions[cot] = max(pair.n_questions, questions.get(cot, 0))
     paired = [
         str(questions.get(c.cot, MISSING)) if last_of_level[c.cot] is c else "" for c in shown
     ]

@@ -32,6 +32,11 @@ def run(args: Sequence[str]) -> int:
         help="over a sample's response tokens; sum is computed from what is stored",
     )
     parser.add_argument(
+        "--figures",
+        action="store_true",
+        help="draw all of them (default: none where they are more than two dozen)",
+    )
+    parser.add_argument(
         "--watch",
         nargs="?",
         type=seconds,
@@ -46,5 +51,5 @@ def run(args: Sequence[str]) -> int:
 
         watch_report(chosen, given.metric, given.loss, given.watch)
     else:
-        show_report(chosen, given.metric, given.loss)
+        show_report(chosen, given.metric, given.loss, figures=given.figures)
     return 0

@@ -37,8 +37,8 @@ class Drawing:
         return [] if figure is None else save(figure, folder, *self.names)
 
 
-def drawings(measures: Sequence[Measures]) -> list[Drawing]:
-    """List the figures of a report.
+def drawings(measures: Sequence[Measures], most: int | None = None) -> list[Drawing]:
+    """List the figures of a report; none where there are more than `most`.
 
     Every metric, model and dataset has layer curves, MAD bars and RD by layer; every model with
     several datasets an overview of its curves and one of its RD.
@@ -54,6 +54,8 @@ def drawings(measures: Sequence[Measures]) -> list[Drawing]:
                 figures += _of_dataset(one, model, dataset)
             if len(datasets) > 1:
                 figures += _overviews(one, model, datasets)
+    if most is not None and len(figures) > most:
+        return []
     return figures
 
 

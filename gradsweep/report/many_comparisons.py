@@ -1,0 +1,74 @@
+"""Many models and datasets: a line for each in the terminal, their tables in a file."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gradsweep.analysis.rows import CORRECT
+from gradsweep.report.comparison import Comparison
+from gradsweep.report.labels import level_label, metric_label
+from gradsweep.report.numerals import MISSING, distinct
+from gradsweep.report.table import ComparisonView
+
+MOST_TABLES = 2
+"""Models and datasets whose whole tables fit a screen."""
+MOST_LINES = 30
+_FILE_WIDTH = 110
+
+
+def comparison_overview(comparisons: Sequence[Comparison]) -> list[Table | Text]:
+    """Draw a line for each model and dataset: the mean of correct responses by level, and RD.
+
+    Numbers are averages over the projections that all conditions have. At most `MOST_LINES`.
+    """
+    levels = list(dict.fromkeys(level for one in comparisons for level in one.correct_levels))
+    paired = list(dict.fromkeys(level for one in comparisons for level in one.paired_levels))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("model · dataset", overflow="fold", min_width=24)
+    for level in levels:
+        table.add_column(level_label(level).replace(" ", "\n"), justify="right", no_wrap=True)
+    for level in paired:
+        table.add_column(f"RD\n{level}", justify="right", no_wrap=True)
+    for one in comparisons[:MOST_LINES]:
+        means = [_mean(one, level) for level in levels]
+        rds = [_difference(one, level) for level in paired]
+        table.add_row(f"{one.model} · {one.dataset}", *map(_text, means), *map(_text, rds))
+    title = f"{metric_label(comparisons[0].metric)}, correct responses: mean over layers"
+    hidden = len(comparisons) - MOST_LINES
+    more = [Text(f"and {hidden} more", style="dim")] if hidden > 0 else []
+    return [Text(), Text(title, style="bold"), table, *more]
+
+
+def comparison_texts(comparisons: Sequence[Comparison]) -> str:
+    """Write every whole table, as a terminal of 110 columns shows it."""
+    console = Console(file=io.StringIO(), width=_FILE_WIDTH, color_system=None)
+    for one in comparisons:
+        console.print(ComparisonView(one))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def _mean(comparison: Comparison, level: str) -> float:
+    names = comparison.common_projections
+    return _average([comparison.means.get((level, CORRECT, name)) for name in names])
+
+
+def _difference(comparison: Comparison, level: str) -> float:
+    pairs = [comparison.pairs.get((level, name)) for name in comparison.common_projections]
+    return _average([None if pair is None else pair.relative_difference for pair in pairs])
+
+
+def _average(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return sum(known) / len(known) if known and len(known) == len(values) else math.nan
+
+
+def _text(value: float) -> str:
+    return distinct([value])[0] if math.isfinite(value) else MISSING
