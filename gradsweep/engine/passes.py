@@ -22,7 +22,9 @@ from gradsweep.engine.capture import install_taps
 from gradsweep.engine.checkpointing import checkpointed_layers
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.frozen import frozen
+from gradsweep.engine.independence import independent_parts
 from gradsweep.engine.objectives import Objective, Sft
+from gradsweep.engine.paths import differentiable
 from gradsweep.engine.response import install_response_head
 from gradsweep.engine.rows import RowSink
 from gradsweep.engine.scaling import LossScale, needs_scaling, with_loss_scale
@@ -116,7 +118,7 @@ class Engine:
                     finite[place] = False
             sink.add_layer(layer)
 
-        with torch.enable_grad(), self._taps.collect(add_layer):
+        with differentiable(), torch.enable_grad(), self._taps.collect(add_layer):
             tokens = self._head.tokens(self._model, batch)
             losses = self._objective.losses(tokens)
             counts = tokens.unit_sums(tokens.counts).tolist()
@@ -223,28 +225,34 @@ def gradient_spectra(
             for each other.
         input_ids: (rows, length) integers, on the device of the model's embedding.
         response_mask: (rows, length), true at the tokens that carry loss.
-        attention_mask: (rows, length), true at real tokens; padding on either side. None
-            means no padding.
+        attention_mask: (rows, length), true at real tokens, padded on either side; None: all are.
         projections: what to measure: q k v o, gate up down or fc1 fc2.
         options: solver, rank tolerance, which singular values to keep, cosines between layers.
         objective: what loss a unit has; None is `gradsweep.engine.objectives.Sft`.
         rows_of_unit: number of rows of each unit, whose rows lie together.
 
     Raises:
-        ModelError: an unknown family, or a projection that the model does not have.
+        ModelError: an unknown family, a projection that the model does not have, or units of
+            several rows in a model whose rows depend on each other.
         ValueError: shapes differ, something that is no mask, a row without a response token, units
             that are not whole, or a call inside `torch.autocast`.
     """
-    if torch.is_autocast_enabled(input_ids.device.type):
-        raise ValueError(
-            "gradient_spectra inside torch.autocast would measure in another precision than the "
-            "model's own: leave the block, or load the model in that dtype"
-        )
+    _check_no_autocast(input_ids.device.type)
     model = unwrapped(model)
     sites = find_projections(model, projections)
     batch = make_batch(input_ids, response_mask, attention_mask, rows_of_unit)
     with _one_at_a_time(model):
-        return GradientSpectra(tuple(measure_batch(model, sites, batch, options, objective)))
+        parts = independent_parts(model, batch)
+        with Engine(model, sites, options, workers=1, objective=objective) as engine:
+            return GradientSpectra(tuple(unit for part in parts for unit in engine.measure(part)))
+
+
+def _check_no_autocast(device_type: str) -> None:
+    if torch.is_autocast_enabled(device_type):
+        raise ValueError(
+            "gradient_spectra inside torch.autocast would measure in another precision than the "
+            "model's own: leave the block, or load the model in that dtype"
+        )
 
 
 def _one_at_a_time(model: nn.Module) -> Lock:
