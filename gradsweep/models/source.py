@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradsweep.config import ModelSource, SourceKind
-from gradsweep.errors import ConfigError, ModelError
+from gradsweep.errors import ConfigError, ModelError, few
 from gradsweep.models.file_content import check_content, check_gguf_is_whole
 
 GGUF_MAGIC = b"GGUF"
@@ -146,17 +146,12 @@ def _check_shards(index: Path, names: set[str]) -> None:
     if absent:
         raise ModelError(
             f"model.source.path: {index.parent} lacks {len(absent)} of the {len(shards)} "
-            f"weight files that {index.name} names: {_few(absent)}"
+            f"weight files that {index.name} names: {few(absent)}"
         )
 
 
 def _listing(folder: Path) -> str:
-    return _few(sorted(entry.name for entry in folder.iterdir()))
-
-
-def _few(names: list[str], limit: int = 10) -> str:
-    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return (", ".join(names[:limit]) or "nothing") + rest
+    return few(sorted(entry.name for entry in folder.iterdir()))
 
 
 # --- kind=package
@@ -217,7 +212,7 @@ def _shipped_file(pattern: str, source: ModelSource) -> Path:
     if len(found) > 1:
         raise ConfigError(
             f"model.source.files: {pattern!r} must name one file, and fits {len(found)}: "
-            f"{_few([file.name for file in found])}"
+            f"{few([file.name for file in found])}"
         )
     return found[0]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ import transformers
 from transformers import PreTrainedModel
 
 from gradsweep.config import ModelConfig, Quantization
-from gradsweep.errors import ModelError
+from gradsweep.errors import ModelError, few
 from gradsweep.models.language_model import load_language_model
 from gradsweep.models.placement import Placement
 from gradsweep.models.pretrained import from_pretrained
@@ -58,14 +58,14 @@ def _check_report(
         raise ModelError(
             f"model={config.name}: {source.location} lacks {len(wrong)} weights of the model its "
             f"config describes, or has them in another shape, and random values would stand in "
-            f"for them: {_few(wrong)}"
+            f"for them: {few(wrong, most=5)}"
         )
     unused = sorted(str(key) for key in report["unexpected_keys"] if not DERIVED.search(str(key)))
     if not unused:
         return
     what = (
         f"model={config.name}: {source.location} has {len(unused)} tensors that the model its "
-        f"config describes does not use: {_few(unused)}"
+        f"config describes does not use: {few(unused, most=5)}"
     )
     if not config.allow_unused_weights:
         raise ModelError(
@@ -82,10 +82,6 @@ def _check_no_adapter(config: ModelConfig, source: ResolvedSource, model: PreTra
             f"model={config.name}: {source.location} is an adapter of another model: merge it into "
             "its base model (merge_and_unload), save that, and give it as model=folder"
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def dtype_of(config: ModelConfig) -> torch.dtype:
