@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from threading import Lock
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import polars as pl
@@ -234,25 +235,50 @@ def gradient_spectra(
     Raises:
         ModelError: an unknown family, a projection that the model does not have, or units of
             several rows in a model whose rows depend on each other.
-        ValueError: shapes differ, something that is no mask, a row without a response token, units
-            that are not whole, or a call inside `torch.autocast`.
+        ValueError: shapes differ, something that is no mask, an id without an embedding, a row
+            without a response token, units that are not whole, or a call inside `torch.autocast` or `torch.inference_mode`.
     """
-    _check_no_autocast(input_ids.device.type)
     model = unwrapped(model)
     sites = find_projections(model, projections)
-    batch = make_batch(input_ids, response_mask, attention_mask, rows_of_unit)
+    batch = _user_batch(model, input_ids, response_mask, attention_mask, rows_of_unit)
     with _one_at_a_time(model):
         parts = independent_parts(model, batch)
         with Engine(model, sites, options, workers=1, objective=objective) as engine:
             return GradientSpectra(tuple(unit for part in parts for unit in engine.measure(part)))
 
 
-def _check_no_autocast(device_type: str) -> None:
-    if torch.is_autocast_enabled(device_type):
+def _user_batch(
+    model: nn.Module,
+    input_ids: Tensor,
+    response_mask: Tensor,
+    attention_mask: Tensor | None,
+    rows_of_unit: Sequence[int] | None,
+) -> Batch:
+    """The batch of a user's own tensors; raises as `gradient_spectra`."""
+    given = {"input_ids": input_ids, "response_mask": response_mask}
+    for name, values in (given | {"attention_mask": attention_mask}).items():
+        if not isinstance(values, Tensor | None):
+            raise ValueError(
+                f"{name} must be a tensor, got {type(values).__name__}: give "
+                f"torch.as_tensor({name})"
+            )
+    if torch.is_inference_mode_enabled():
+        raise ValueError("torch.inference_mode has no backward pass: leave the block")
+    if torch.is_autocast_enabled(input_ids.device.type):
         raise ValueError(
             "gradient_spectra inside torch.autocast would measure in another precision than the "
             "model's own: leave the block, or load the model in that dtype"
         )
+    batch = make_batch(input_ids, response_mask, attention_mask, rows_of_unit)
+    embedding: Any = model.get_input_embeddings()  # type: ignore[operator]
+    n_rows = len(embedding.weight)
+    outside = batch.input_ids[(batch.input_ids < 0) | (batch.input_ids >= n_rows)]
+    if len(outside):
+        raise ValueError(
+            f"input_ids holds {outside[0].item()}, and the model's embedding has {n_rows} rows: "
+            f"allowed are 0 to {n_rows - 1}, at padding too"
+        )
+    return batch
 
 
 def _one_at_a_time(model: nn.Module) -> Lock:
