@@ -236,7 +236,8 @@ def gradient_spectra(
         ModelError: an unknown family, a projection that the model does not have, or units of
             several rows in a model whose rows depend on each other.
         ValueError: shapes differ, something that is no mask, an id without an embedding, a row
-            without a response token, units that are not whole, or a call inside `torch.autocast` or `torch.inference_mode`.
+            without a response token, units that are not whole, or a call inside
+            `torch.autocast` or `torch.inference_mode`.
     """
     model = unwrapped(model)
     sites = find_projections(model, projections)
