@@ -6,6 +6,8 @@ our own use `assert`; these classes are for input and for the outside world.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GradsweepError(Exception):
     """Base of every error whose message alone tells a user what to do next."""
@@ -49,3 +51,9 @@ class TrackingError(GradsweepError, RuntimeError):
 
 class StopRequested(KeyboardInterrupt):
     """A job was told to end soon. Not a failure of the point: what is stored is kept."""
+
+
+def few(names: Sequence[str], most: int = 10) -> str:
+    """Names as a message lists them: the first ones, and how many there are besides."""
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return (", ".join(names[:most]) or "nothing") + rest

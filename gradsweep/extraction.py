@@ -26,6 +26,7 @@ from gradsweep.plan.estimate.cost import Meter
 from gradsweep.plan.estimate.hardware import hardware_under
 from gradsweep.progress import console, sample_progress, say_once
 from gradsweep.records import WHOLE, Axes, SampleStatus, Shard
+from gradsweep.report.cut import cut_sentence
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
 from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.point import PointStore, open_point, read_parts
@@ -196,10 +197,7 @@ def _say_cut(run: Run, max_length: int, shown: bool) -> None:
     lengths = run.cut_lengths
     if not lengths:
         return
-    what = (
-        f"{len(lengths)} of {run.n_responses} responses are cut at model.max_length={max_length} "
-        "and lose their end, where the answer stands"
-    )
+    what = cut_sentence(len(lengths), run.n_responses, max_length)
     if len(lengths) == run.n_responses and len(lengths) > 1:
         raise DataError(
             f"{what}: model.max_length={min(lengths)} holds the shortest of them, and "

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from threading import Lock
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import polars as pl
@@ -22,7 +23,9 @@ from gradsweep.engine.capture import install_taps
 from gradsweep.engine.checkpointing import checkpointed_layers
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.frozen import frozen
+from gradsweep.engine.independence import independent_parts
 from gradsweep.engine.objectives import Objective, Sft
+from gradsweep.engine.paths import differentiable
 from gradsweep.engine.response import install_response_head
 from gradsweep.engine.rows import RowSink
 from gradsweep.engine.scaling import LossScale, needs_scaling, with_loss_scale
@@ -116,7 +119,7 @@ class Engine:
                     finite[place] = False
             sink.add_layer(layer)
 
-        with torch.enable_grad(), self._taps.collect(add_layer):
+        with differentiable(), torch.enable_grad(), self._taps.collect(add_layer):
             tokens = self._head.tokens(self._model, batch)
             losses = self._objective.losses(tokens)
             counts = tokens.unit_sums(tokens.counts).tolist()
@@ -223,28 +226,60 @@ def gradient_spectra(
             for each other.
         input_ids: (rows, length) integers, on the device of the model's embedding.
         response_mask: (rows, length), true at the tokens that carry loss.
-        attention_mask: (rows, length), true at real tokens; padding on either side. None
-            means no padding.
+        attention_mask: (rows, length), true at real tokens, padded on either side; None: all are.
         projections: what to measure: q k v o, gate up down or fc1 fc2.
         options: solver, rank tolerance, which singular values to keep, cosines between layers.
         objective: what loss a unit has; None is `gradsweep.engine.objectives.Sft`.
         rows_of_unit: number of rows of each unit, whose rows lie together.
 
     Raises:
-        ModelError: an unknown family, or a projection that the model does not have.
-        ValueError: shapes differ, something that is no mask, a row without a response token, units
-            that are not whole, or a call inside `torch.autocast`.
+        ModelError: an unknown family, a projection that the model does not have, or units of
+            several rows in a model whose rows depend on each other.
+        ValueError: shapes differ, something that is no mask, an id without an embedding, a row
+            without a response token, units that are not whole, or a call inside
+            `torch.autocast` or `torch.inference_mode`.
     """
+    model = unwrapped(model)
+    sites = find_projections(model, projections)
+    batch = _user_batch(model, input_ids, response_mask, attention_mask, rows_of_unit)
+    with _one_at_a_time(model):
+        parts = independent_parts(model, batch)
+        with Engine(model, sites, options, workers=1, objective=objective) as engine:
+            return GradientSpectra(tuple(unit for part in parts for unit in engine.measure(part)))
+
+
+def _user_batch(
+    model: nn.Module,
+    input_ids: Tensor,
+    response_mask: Tensor,
+    attention_mask: Tensor | None,
+    rows_of_unit: Sequence[int] | None,
+) -> Batch:
+    """The batch of a user's own tensors; raises as `gradient_spectra`."""
+    given = {"input_ids": input_ids, "response_mask": response_mask}
+    for name, values in (given | {"attention_mask": attention_mask}).items():
+        if not isinstance(values, Tensor | None):
+            raise ValueError(
+                f"{name} must be a tensor, got {type(values).__name__}: give "
+                f"torch.as_tensor({name})"
+            )
+    if torch.is_inference_mode_enabled():
+        raise ValueError("torch.inference_mode has no backward pass: leave the block")
     if torch.is_autocast_enabled(input_ids.device.type):
         raise ValueError(
             "gradient_spectra inside torch.autocast would measure in another precision than the "
             "model's own: leave the block, or load the model in that dtype"
         )
-    model = unwrapped(model)
-    sites = find_projections(model, projections)
     batch = make_batch(input_ids, response_mask, attention_mask, rows_of_unit)
-    with _one_at_a_time(model):
-        return GradientSpectra(tuple(measure_batch(model, sites, batch, options, objective)))
+    embedding: Any = model.get_input_embeddings()  # type: ignore[operator]
+    n_rows = len(embedding.weight)
+    outside = batch.input_ids[(batch.input_ids < 0) | (batch.input_ids >= n_rows)]
+    if len(outside):
+        raise ValueError(
+            f"input_ids holds {outside[0].item()}, and the model's embedding has {n_rows} rows: "
+            f"allowed are 0 to {n_rows - 1}, at padding too"
+        )
+    return batch
 
 
 def _one_at_a_time(model: nn.Module) -> Lock:

@@ -61,7 +61,7 @@ def check_paths(
         return
     shortest = min(units, key=lambda unit: unit.n_tokens)
     batch = collate([shortest], model.device)
-    with frozen(model), ExitStack() as stack:
+    with frozen(model), differentiable(), ExitStack() as stack:
         head = stack.enter_context(install_response_head(model))
 
         def loss() -> Tensor:
@@ -72,6 +72,21 @@ def check_paths(
             with torch.no_grad():
                 _check_derivative(model, loss, value, sites, lowest)
     _PASSED[model].add(key)
+
+
+@contextmanager
+def differentiable() -> Iterator[None]:
+    """Inside the block, an operation that torch runs but cannot differentiate is a user's to mend.
+
+    Flex attention on a CPU is one.
+    """
+    try:
+        yield
+    except NotImplementedError as error:
+        raise ModelError(
+            f"an operation of the model has no backward pass on this device: {error}; load it "
+            "with another attention implementation, in another dtype or on another device"
+        ) from error
 
 
 def _lowest_factors(

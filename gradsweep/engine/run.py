@@ -141,7 +141,8 @@ class Run:
 
     def _independence(self, workers: int) -> Independence:
         """Of the point's units; where nothing runs beside anything, there is nothing to try."""
-        if workers == 1 and all(len(batch) == 1 for batch in self._all_batches):
+        rows = [sum(len(unit.rows) for unit in batch) for batch in self._all_batches]
+        if workers == 1 and max(rows) == 1:
             return INDEPENDENT
         independence = check_independence(self._loaded, self._units)
         if not independence.of_batch and any(len(unit.rows) > 1 for unit in self._units):

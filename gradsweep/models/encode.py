@@ -43,22 +43,29 @@ def encode(
     """
     if not sample.response:
         return rejected(sample, SampleStatus.EMPTY_RESPONSE, "the response is empty")
+    prefix = sample.prompt + "\n"
     if prompt is Prompt.chat:
         prefix = chat_prefix(tokenizer, sample.prompt, template_date)
         altered = alteration(sample.prompt, prefix, sample.response)
         if altered:
             return rejected(sample, SampleStatus.ALTERED_BY_TEMPLATE, altered)
-    else:
-        prefix = sample.prompt + "\n"
-    add_special_tokens = prompt is Prompt.plain
-    if sample.same_length_as is None:
-        input_ids, ends = _tokens(tokenizer, prefix + sample.response, add_special_tokens)
-    elif sample.response.strip() and sample.same_length_as.strip():
-        input_ids, ends = _same_length_tokens(tokenizer, prefix, sample, add_special_tokens)
-    else:
+    target = sample.same_length_as
+    if target is not None and not (sample.response.strip() and target.strip()):
         reason = "the response, or the one whose length it should have, is blank"
         return rejected(sample, SampleStatus.EMPTY_RESPONSE, reason)
-    start = _response_start(ends, len(prefix))
+    add_special_tokens = prompt is Prompt.plain
+    if target is None:
+        input_ids, ends = _tokens(tokenizer, prefix + sample.response, add_special_tokens)
+    else:
+        texts = sample.response, target
+        input_ids, ends = _same_length_tokens(tokenizer, prefix, texts, add_special_tokens)
+    return _cut(sample, input_ids, _response_start(ends, len(prefix)), max_length)
+
+
+def _cut(
+    sample: Sample, input_ids: list[int], start: int, max_length: int
+) -> EncodedSample | SampleResult:
+    """Keep the first `max_length` tokens, if one of the response's is among them."""
     if start >= len(input_ids):
         reason = f"the response {sample.response[:40]!r} has no token that the prompt predicts"
         return rejected(sample, SampleStatus.EMPTY_RESPONSE, reason, len(input_ids))
@@ -126,13 +133,15 @@ def _keep_blanks_in_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def _same_length_tokens(
-    tokenizer: PreTrainedTokenizerBase, prefix: str, sample: Sample, add_special_tokens: bool
+    tokenizer: PreTrainedTokenizerBase,
+    prefix: str,
+    texts: tuple[str, str],
+    add_special_tokens: bool,
 ) -> tuple[list[int], list[int]]:
-    """Tokenise the response, repeated and cut to the length of `same_length_as`, as `_tokens`."""
-    assert sample.same_length_as is not None
-    _, ends = _tokens(tokenizer, prefix + sample.same_length_as, add_special_tokens)
+    """Tokenise the first text, repeated and cut to the length of the second, as `_tokens`."""
+    response, target = texts
+    _, ends = _tokens(tokenizer, prefix + target, add_special_tokens)
     n_response_tokens = len(ends) - _response_start(ends, len(prefix))
-    response = sample.response
     input_ids, ends = _tokens(tokenizer, prefix + response, add_special_tokens)
     while len(ends) - _response_start(ends, len(prefix)) < n_response_tokens:
         response = f"{response}\n{response}"

@@ -18,7 +18,7 @@ from typing import Any
 
 from gradsweep.config import ModelSource, SourceKind
 from gradsweep.models.file_hashes import file_hashes
-from gradsweep.models.source import SHARD_INDEX, resolve
+from gradsweep.models.source import read_object, resolve, weights_file
 
 CONFIG_FILES = ("config.json", "config.*.json")
 TOKENIZER_PATTERNS = (
@@ -43,7 +43,6 @@ TOKENIZER_PATTERNS = (
     "word_*.json",
 )
 """Every file that a tokenizer of transformers reads, and none that a training writes beside."""
-_WEIGHTS = "model.safetensors"
 
 
 def source_identity(source: ModelSource) -> dict[str, Any]:
@@ -85,30 +84,12 @@ def content_fingerprint(source: ModelSource) -> str:
 def _model_files(folder: Path) -> Iterator[str]:
     """Config and weights, named relative to the folder."""
     yield from _matching(folder, CONFIG_FILES)
-    chosen = _chosen_weights(folder)
-    if chosen is None:
-        yield from _matching(folder, ("*.safetensors",))
-        return
+    chosen = weights_file(folder)
+    assert chosen is not None, "resolve finds one"
     yield chosen
     if chosen.endswith(".index.json"):
-        shards = _read_object(folder / chosen).get("weight_map")
+        shards = read_object(folder / chosen).get("weight_map")
         yield from sorted(set(shards.values())) if isinstance(shards, dict) else []
-
-
-def _chosen_weights(folder: Path) -> str | None:
-    """The file that transformers begins with, in its order; None where it would find none."""
-    named = _read_object(folder / "config.json").get("transformers_weights")
-    names = [named, _WEIGHTS, SHARD_INDEX]
-    return next((name for name in names if name and (folder / str(name)).is_file()), None)
-
-
-def _read_object(file: Path) -> dict[str, Any]:
-    """A JSON object; empty when the file holds none, which loading it will say better."""
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _matching(folder: Path, patterns: tuple[str, ...]) -> Iterator[str]:

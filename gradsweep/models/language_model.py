@@ -6,6 +6,7 @@ one: they are loaded whole, with their towers for images, and read text alone.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from transformers import (
@@ -14,6 +15,31 @@ from transformers import (
     AutoModelForImageTextToText,
     PretrainedConfig,
 )
+
+OF_TORCH = (None, "eager", "sdpa")
+"""Attention that every machine has; any other takes a package, a kernel from the hub or a GPU."""
+
+log = logging.getLogger("gradsweep")
+
+
+def read_config(location: str, **arguments: Any) -> PretrainedConfig:
+    """Read a model's config, with attention of torch's own where it asks for another.
+
+    The implementation is whoever saved it's choice, not the model's, and what is loaded may not
+    depend on what happens to be installed.
+    """
+    config = AutoConfig.from_pretrained(location, **arguments)
+    parts = [config, *(getattr(config, name, None) for name in config.sub_configs)]
+    asked = {getattr(part, "_attn_implementation", None) for part in parts} - set(OF_TORCH)
+    if asked:
+        log.warning(
+            "the config of %s asks for %s attention, which not every machine has: torch's own is "
+            "used",
+            location,
+            ", ".join(sorted(map(str, asked))),
+        )
+        config._attn_implementation = None
+    return config
 
 
 def auto_class(config: PretrainedConfig) -> Any:
@@ -30,7 +56,5 @@ def load_language_model(location: str, **arguments: Any) -> Any:
     if "gguf_file" in arguments:  # text models alone, whose config takes a parse of the whole file
         return AutoModelForCausalLM.from_pretrained(location, **arguments)
     where = ("revision", "local_files_only", "trust_remote_code")
-    config = AutoConfig.from_pretrained(
-        location, **{name: arguments[name] for name in where if name in arguments}
-    )
-    return auto_class(config).from_pretrained(location, **arguments)
+    config = read_config(location, **{name: arguments[name] for name in where if name in arguments})
+    return auto_class(config).from_pretrained(location, config=config, **arguments)

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from gradsweep.config import ModelConfig, Prompt, Quantization, SourceKind
 from gradsweep.errors import ConfigError
 from gradsweep.models.file_content import check_folder
-from gradsweep.models.language_model import auto_class
+from gradsweep.models.language_model import auto_class, read_config
 from gradsweep.models.placement import (
     Placement,
     does_not_fit,
@@ -101,7 +101,8 @@ def load_model(config: ModelConfig, device: str = "auto", commit: str | None = N
     loaded = LoadedModel(model, tokenizer, config.prompt, config.max_length, commit_of(arguments))
     loaded = loaded.for_point(config)
     check_quantised(model, config)
-    model.config.get_text_config().use_cache = False
+    for part in (model.config, model.config.get_text_config()):
+        part.use_cache, part.return_dict = False, True
     model.eval().requires_grad_(False)
     if device_map is None:
         loaded = replace(loaded, model=_placed(model, target, config))
@@ -121,7 +122,7 @@ def _device_map(
     if config.device_map is None or target.type == "cpu":
         # Weights are quantised one by one as they arrive: the model never exists in full.
         return None if config.quantization is Quantization.none else {"": target}
-    described = from_pretrained(AutoConfig.from_pretrained, "config", config, source, arguments)
+    described = from_pretrained(read_config, "config", config, source, arguments)
     with torch.device("meta"):
         skeleton = auto_class(described).from_config(described, dtype=dtype_of(config))
     return spread(skeleton, config, free_gpu_memory())

@@ -16,15 +16,18 @@ import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gradsweep.config import ModelSource, SourceKind
-from gradsweep.errors import ConfigError, ModelError
+from gradsweep.errors import ConfigError, ModelError, few
 from gradsweep.models.file_content import check_content, check_gguf_is_whole
 
 GGUF_MAGIC = b"GGUF"
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+WEIGHTS = "model.safetensors"
 SHARD_INDEX = "model.safetensors.index.json"
+NO_WEIGHTS = f"weights ({WEIGHTS}, or {SHARD_INDEX} and its shards)"
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,8 @@ def _model_folder(folder: Path) -> Path:
     missing = []
     if "config.json" not in names:
         missing.append("config.json")
-    if not any(name.endswith(".safetensors") for name in names):
-        missing.append("weights (*.safetensors)")
+    if weights_file(folder) is None:
+        missing.append(NO_WEIGHTS)
     if not names.intersection(TOKENIZER_FILES):
         missing.append(f"a tokenizer ({', '.join(TOKENIZER_FILES[:-1])} or {TOKENIZER_FILES[-1]})")
     if missing:
@@ -120,13 +123,35 @@ def _model_folder(folder: Path) -> Path:
     return folder
 
 
+def weights_file(folder: Path) -> str | None:
+    """Name the file that transformers begins with, in its order; None where it finds none."""
+    named = read_object(folder / "config.json").get("transformers_weights")
+    names = [named, WEIGHTS, SHARD_INDEX]
+    return next((name for name in names if name and (folder / str(name)).is_file()), None)
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """Read a JSON object; empty when the file holds none, which loading it will say better."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def _folder_hint(names: Iterable[str], missing: list[str]) -> str:
     """What a user who has the wrong kind of folder can do about it."""
     if "adapter_config.json" in names:
         return ". This is an adapter: merge it into its base model and save that"
     if any(name.endswith(".gguf") for name in names):
         return ". For a GGUF file use model.source.kind=gguf and the file as model.source.path"
-    if "weights (*.safetensors)" in missing and any(n.endswith(PICKLE_SUFFIXES) for n in names):
+    other = sorted(name for name in names if name.endswith(".safetensors"))
+    if NO_WEIGHTS in missing and other:
+        return (
+            f". transformers reads no weights by the name {other[0]}: download the files in its "
+            "format, all of them"
+        )
+    if NO_WEIGHTS in missing and any(name.endswith(PICKLE_SUFFIXES) for name in names):
         return (
             ". Pickled weights (.bin, .pt) can run code when they are read, so they are not "
             "loaded: convert them with save_pretrained, which writes safetensors"
@@ -146,17 +171,12 @@ def _check_shards(index: Path, names: set[str]) -> None:
     if absent:
         raise ModelError(
             f"model.source.path: {index.parent} lacks {len(absent)} of the {len(shards)} "
-            f"weight files that {index.name} names: {_few(absent)}"
+            f"weight files that {index.name} names: {few(absent)}"
         )
 
 
 def _listing(folder: Path) -> str:
-    return _few(sorted(entry.name for entry in folder.iterdir()))
-
-
-def _few(names: list[str], limit: int = 10) -> str:
-    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return (", ".join(names[:limit]) or "nothing") + rest
+    return few(sorted(entry.name for entry in folder.iterdir()))
 
 
 # --- kind=package
@@ -217,7 +237,7 @@ def _shipped_file(pattern: str, source: ModelSource) -> Path:
     if len(found) > 1:
         raise ConfigError(
             f"model.source.files: {pattern!r} must name one file, and fits {len(found)}: "
-            f"{_few([file.name for file in found])}"
+            f"{few([file.name for file in found])}"
         )
     return found[0]
 

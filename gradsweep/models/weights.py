@@ -12,7 +12,7 @@ import transformers
 from transformers import PreTrainedModel
 
 from gradsweep.config import ModelConfig, Quantization
-from gradsweep.errors import ModelError
+from gradsweep.errors import ModelError, few
 from gradsweep.models.language_model import load_language_model
 from gradsweep.models.placement import Placement
 from gradsweep.models.pretrained import from_pretrained
@@ -45,6 +45,7 @@ def load_weights(
         arguments["quantization_config"] = quantization_config(config)
     model, report = from_pretrained(load_language_model, "weights", config, source, arguments)
     _check_report(config, source, report)
+    _say_which_head(config, source, model)
     _check_no_adapter(config, source, model)
     return model
 
@@ -58,14 +59,14 @@ def _check_report(
         raise ModelError(
             f"model={config.name}: {source.location} lacks {len(wrong)} weights of the model its "
             f"config describes, or has them in another shape, and random values would stand in "
-            f"for them: {_few(wrong)}"
+            f"for them: {few(wrong, most=5)}{_inside_a_wrapper(wrong, report['unexpected_keys'])}"
         )
     unused = sorted(str(key) for key in report["unexpected_keys"] if not DERIVED.search(str(key)))
     if not unused:
         return
     what = (
         f"model={config.name}: {source.location} has {len(unused)} tensors that the model its "
-        f"config describes does not use: {_few(unused)}"
+        f"config describes does not use: {few(unused, most=5)}"
     )
     if not config.allow_unused_weights:
         raise ModelError(
@@ -75,6 +76,33 @@ def _check_report(
     log.warning("%s (model.allow_unused_weights=true)", what)
 
 
+def _inside_a_wrapper(missing: Sequence[str], unexpected: Iterable[Any]) -> str:
+    """Say how to save a model that was saved with what had been put around it."""
+    names = set(missing)
+    parted = (str(key).partition(".") for key in unexpected)
+    prefixes = {f"{wrapper}." for wrapper, _, name in parted if name in names}
+    if not prefixes:
+        return ""
+    return (
+        f". They are there with {few(sorted(prefixes))} before their names: save the model "
+        "inside its wrapper (model.module, model._orig_mod) by save_pretrained"
+    )
+
+
+def _say_which_head(config: ModelConfig, source: ResolvedSource, model: PreTrainedModel) -> None:
+    """Where config and file disagree on a tied head, transformers takes the file's."""
+    head: Any = model.get_output_embeddings()
+    embedding: Any = model.get_input_embeddings()
+    tied = getattr(model.config, "tie_word_embeddings", False) and model._tied_weights_keys
+    if tied and head is not None and head.weight is not embedding.weight:
+        log.warning(
+            "model=%s: the config of %s ties the output head to the embedding, and its weights "
+            "have a head of their own, which is used",
+            config.name,
+            source.location,
+        )
+
+
 def _check_no_adapter(config: ModelConfig, source: ResolvedSource, model: PreTrainedModel) -> None:
     """A repository on the hub may be an adapter, which peft, where it is installed, applies."""
     if getattr(model, "_hf_peft_config_loaded", False):
@@ -82,10 +110,6 @@ def _check_no_adapter(config: ModelConfig, source: ResolvedSource, model: PreTra
             f"model={config.name}: {source.location} is an adapter of another model: merge it into "
             "its base model (merge_and_unload), save that, and give it as model=folder"
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def dtype_of(config: ModelConfig) -> torch.dtype:

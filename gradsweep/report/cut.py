@@ -25,11 +25,12 @@ def cut_responses(samples: pl.DataFrame) -> pl.DataFrame:
     return counts.filter(pl.col("n_cut") > 0)
 
 
-def cut_sentence(n_cut: int, n_measured: int) -> str:
-    """Say what is missing from a point's responses."""
+def cut_sentence(n_cut: int, n_measured: int, max_length: int | None = None) -> str:
+    """Say what is missing from a point's responses; with the limit, where it is at hand."""
+    limit = "model.max_length" + ("" if max_length is None else f"={max_length}")
     return (
-        f"{n_cut} of {n_measured} responses are cut at model.max_length and lose their end, where "
-        "the answer stands"
+        f"{n_cut} of {n_measured} responses are cut at {limit} and lose their end, where the "
+        "answer stands"
     )
 
 

@@ -11,20 +11,21 @@ from typing import Any
 import pytest
 import torch
 from helpers.agreement import assert_rows_agree
-from helpers.plain_gradients import assert_close, plain_gradients
+from helpers.plain_gradients import assert_close, plain_gradients, tokens
 from helpers.tiny_models import FAMILIES, each, randomised
 from helpers.units import Around, unit_of_tokens, without_tokenizer
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerBase
 
-from gradsweep import compose, extract
+from gradsweep import compose, extract, gradient_spectra
 from gradsweep.config import GradientsConfig, ModelConfig, ModelSource, Prompt
 from gradsweep.engine.independence import Independence, check_independence
 from gradsweep.engine.objectives import Sft
 from gradsweep.engine.run import Run
 from gradsweep.errors import ModelError
 from gradsweep.models.load import LoadedModel
-from gradsweep.records import Sample
+from gradsweep.records import EncodedUnit, Sample, Unit
 
 SIZES = {
     "vocab_size": 330,
@@ -97,6 +98,15 @@ def test_frequencies_that_never_change_are_no_matter() -> None:
 
 def test_on_one_side_of_the_border_nothing_differs() -> None:
     assert found(rope("phi3", LONGROPE), 30, 60).of_batch
+
+
+def test_rows_of_one_unit_are_batch_mates() -> None:
+    """Each pair has a row on both sides of the border, so that all passes are of one kind."""
+    pairs = [
+        EncodedUnit(Unit(a.unit.samples + b.unit.samples), a.rows + b.rows)
+        for a, b in [(unit_of_tokens(n, 8), unit_of_tokens(n + 80, 8)) for n in (40, 44)]
+    ]
+    assert not check_independence(without_tokenizer(rope("phi3", LONGROPE)), pairs).of_batch
 
 
 class SeesPadding(Around):
@@ -218,6 +228,30 @@ def test_samples_on_both_sides_of_the_border_have_their_own_gradients(
         row = units[outcome.sample_id]
         ids = torch.tensor(row.input_ids)
         assert_close(outcome, plain_gradients(model, ids, row.response_start))
+
+
+@pytest.mark.parametrize("on_the_left", [False, True])
+def test_tensors_of_ones_own_are_measured_one_by_one_where_their_batch_matters(
+    on_the_left: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = rope("phi3", LONGROPE)
+    rows = [tokens(length, seed=length) for length in (50, 40, 120)]
+    batch = pad_sequence(rows, True, -1, "left" if on_the_left else "right")
+    attention = batch >= 0
+    response = attention & (torch.cumsum(attention, dim=1) > 8)
+    with caplog.at_level(logging.WARNING, logger="gradsweep"):
+        ours = gradient_spectra(model, batch.clamp(min=0), response, attention_mask=attention)
+    assert "units run one by one" in caplog.text
+    for unit, ids in zip(ours.samples, rows, strict=True):
+        assert_close(unit, plain_gradients(model, ids, 8))
+    with pytest.raises(ModelError, match="have several rows"):
+        gradient_spectra(
+            model,
+            batch[1:].clamp(min=0),
+            response[1:],
+            attention_mask=attention[1:],
+            rows_of_unit=[2],
+        )
 
 
 @pytest.fixture

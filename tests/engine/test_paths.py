@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.plain_gradients import mask, tokens
 from helpers.tiny_models import FAMILIES, each
 from helpers.units import Around, unit_of_tokens, without_tokenizer
 from torch import Tensor, nn
 
+from gradsweep import gradient_spectra
 from gradsweep.engine.objectives import Sft
 from gradsweep.engine.paths import check_paths
 from gradsweep.errors import ModelError
@@ -75,6 +77,27 @@ class WrongBackward(Around):
 class Twice(Around):
     def forward(self, x: Tensor) -> Tensor:
         return self.inner(self.inner(x))
+
+
+class OnlyForward(Around):
+    """As flex attention on a CPU, which says so in its forward pass."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            raise NotImplementedError("it does not support backward here")
+        return self.inner(x)
+
+
+def test_an_operation_that_torch_cannot_differentiate_is_an_error_with_its_reason(
+    tiny_model: MakeModel,
+) -> None:
+    model = tiny_model("llama_gqa")
+    model.model.layers[1].mlp = OnlyForward(model.model.layers[1].mlp)
+    message = "no backward pass on this device: it does not support backward here; load it with"
+    with pytest.raises(ModelError, match=message):
+        check(model)
+    with pytest.raises(ModelError, match=message):
+        gradient_spectra(model, tokens(12)[None], mask(12, 6)[None])
 
 
 class TakesOnlyTheDtype(Around):

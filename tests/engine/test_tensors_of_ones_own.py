@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers.agreement import assert_same
 from helpers.plain_gradients import assert_close, mask, plain_gradients, tokens
-from torch import Tensor, nn
+from torch import nn
 
 from gradsweep import gradient_spectra
 
@@ -46,10 +46,14 @@ LABELS = torch.where(MASK, IDS[None], -100)
         (IDS[None].float(), MASK, "integers; got torch.float32"),
         (IDS[None][:0], MASK[:0], r"holds no token: its shape is \(0, 20\)"),
         (IDS[None][:, :0], MASK[:, :0], r"holds no token: its shape is \(1, 0\)"),
+        (IDS[None].tolist(), MASK, r"input_ids must be a tensor, got list: .*as_tensor"),
+        (IDS[None], MASK.numpy(), "response_mask must be a tensor, got ndarray"),
+        (IDS[None] + 10**6, MASK, r"embedding has \d+ rows: allowed are 0 to"),
+        (torch.where(MASK, IDS[None], -100), MASK, "holds -100, and the model's embedding"),
     ],
 )
 def test_what_is_no_batch_is_one_clear_error(
-    ids: Tensor, response_mask: Tensor, message: str, model: Any
+    ids: Any, response_mask: Any, message: str, model: Any
 ) -> None:
     with pytest.raises(ValueError, match=message):
         gradient_spectra(model, ids, response_mask)
@@ -60,6 +64,11 @@ def test_an_attention_mask_for_adding_is_refused(model: Any) -> None:
     added[:, -3:] = torch.finfo(torch.float32).min
     with pytest.raises(ValueError, match="attention_mask must hold 0 and 1"):
         gradient_spectra(model, IDS[None], MASK, attention_mask=added)
+
+
+def test_inference_mode_is_refused_since_it_has_no_backward_pass(model: Any) -> None:
+    with torch.inference_mode(), pytest.raises(ValueError, match="leave the block"):
+        gradient_spectra(model, IDS[None], MASK)
 
 
 def test_autocast_is_refused_since_it_would_change_the_numbers(model: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.tiny_point import tiny_point
 
 from gradsweep import compose, extract
 from gradsweep.extraction import PointResult
@@ -15,16 +16,8 @@ Point = Callable[..., PointResult]
 
 @pytest.fixture
 def overrides(saved_model: Path, tmp_path: Path) -> list[str]:
-    return [
-        "model=folder",
-        f"model.source.path={saved_model}",
-        "model.name=tiny",
-        "model.max_length=400",
-        "tracking=none",
-        "cot=simplified",
-        "n_samples=6",
-        f"store.root={tmp_path / 'results'}",
-    ]
+    more = "model.max_length=400", "tracking=none", "n_samples=6"
+    return tiny_point(saved_model, tmp_path / "results", *more)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers.agreement import assert_rows_agree, assert_same
 from helpers.tiny_models import VOCABULARY
+from helpers.tiny_point import tiny_point
 from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract
@@ -74,18 +75,9 @@ def run(saved_model: Path, tmp_path: Path) -> Run:
     path.write_text("\n".join(map(json.dumps, lines)) + "\n")
 
     def run_point(*more: str, root: str = "results") -> PointResult:
-        overrides = [
-            "model=folder",
-            f"model.source.path={saved_model}",
-            "model.name=tiny",
-            "tracking=none",
-            "cot=simplified",
-            "dataset=jsonl",
-            f"dataset.path={path}",
-            "dataset.shuffle=false",
-            f"store.root={tmp_path / root}",
-        ]
-        return extract(compose(*overrides, *more), show_progress=False)
+        data = "dataset=jsonl", f"dataset.path={path}", "dataset.shuffle=false"
+        overrides = tiny_point(saved_model, tmp_path / root, "tracking=none", *data, *more)
+        return extract(compose(*overrides), show_progress=False)
 
     return run_point
 

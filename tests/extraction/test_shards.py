@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from helpers.patience import PATIENCE_SECONDS
 from helpers.process_state import THREADS
+from helpers.tiny_point import tiny_point
 from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract
@@ -47,17 +48,8 @@ extract(compose(*overrides), shard=Shard(int(index), int(count)), stop=wait_in_t
 
 @pytest.fixture
 def overrides(saved_model: Path, tmp_path: Path) -> list[str]:
-    return [
-        "model=folder",
-        f"model.source.path={saved_model}",
-        "model.name=tiny",
-        "tracking=none",
-        "cot=simplified",
-        "n_samples=9",
-        "gradients.batch_tokens=256",
-        "gradients.workers=1",
-        f"store.root={tmp_path / 'results'}",
-    ]
+    more = "tracking=none", "n_samples=9", "gradients.batch_tokens=256", "gradients.workers=1"
+    return tiny_point(saved_model, tmp_path / "results", *more)
 
 
 def share(overrides: list[str], index: int, count: int, **more: object) -> PointResult:

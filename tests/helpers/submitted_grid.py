@@ -12,13 +12,23 @@ from typing import Any
 import pytest
 
 from gradsweep.identity import point_record
-from gradsweep.jobs.records import JobPaths, Submission, TaskRun, submissions, write_run
+from gradsweep.jobs.records import (
+    JobPaths,
+    Submission,
+    SubmittedArray,
+    TaskRun,
+    submissions,
+    write_run,
+    write_submission,
+    write_submitted_array,
+)
 from gradsweep.jobs.schedulers.base import Scheduler
 from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
 from gradsweep.jobs.status.lines import Line, State, SweepStatus
 from gradsweep.jobs.status.observer import Observer
 from gradsweep.jobs.submit import submit
 from gradsweep.plan import Plan, PlannedPoint
+from gradsweep.plan.grouping import Array, Task
 from gradsweep.records import SampleResult, SampleStatus
 from gradsweep.store import PointPaths
 from gradsweep.store.point import PointStore, open_point
@@ -29,6 +39,20 @@ COMMAND = ["python", "-m", "gradsweep", "-m", "cot=none,detailed"]
 
 def sample(index: int, seconds: float = 2.0, status: SampleStatus = SampleStatus.OK) -> Any:
     return SampleResult(f"s{index}", f"q{index}", index, status, seconds=seconds)
+
+
+def taken_by_slurm(results: Path, *tasks: Task) -> JobPaths:
+    """Files of a submission of these tasks as one array, which SLURM has taken as job 12."""
+    paths = JobPaths(results / "sweeps" / "mine" / "jobs" / "abcd1234")
+    submission = Submission(
+        *("abcd1234", "mine", "slurm", "now", "host", "/", ("command",), {}, "code"),
+        snapshot=None,
+        max_restarts=0,
+        arrays=(Array(0, len(tasks), {}, tasks),),
+    )
+    write_submission(paths, submission)
+    write_submitted_array(paths, SubmittedArray(0, "12", "now"))
+    return paths
 
 
 @dataclass

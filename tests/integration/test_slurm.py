@@ -17,9 +17,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from polars.testing import assert_frame_equal
+from helpers.same_results import assert_same_results
 
-from gradsweep import load_rows
 from gradsweep.store import PointPaths, PointState, load_samples_table, point_folders, point_state
 
 pytestmark = [
@@ -88,21 +87,6 @@ class Sweep:
 
     def states(self) -> list[PointState]:
         return [self.state(paths.point_id) for paths in point_folders(self.results)]
-
-    def tables(self) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Rows and samples, sorted, without what differs between two runs of one point."""
-        # condition_number and rank hang on singular values at the edge of what float64 resolves.
-        rows = load_rows(self.results).drop("checksum_error", "condition_number", "rank")
-        samples = load_samples_table(self.results).drop("seconds")
-        return (
-            rows.sort("point_id", "sample_id", "layer", "projection"),
-            samples.sort("point_id", "sample_id"),
-        )
-
-    def assert_same_results(self, reference: Sweep) -> None:
-        """Every row and sample of `reference` exactly once, nothing else, and the same numbers."""
-        for ours, theirs in zip(self.tables(), reference.tables(), strict=True):
-            assert_frame_equal(ours, theirs, rel_tol=1e-6)
 
 
 def clean_environment() -> dict[str, str]:
@@ -186,7 +170,7 @@ def test_a_grid_runs_on_several_nodes_and_equals_a_local_run(
     assert len(nodes_of(small)) > 1
     local = make_sweep(*SMALL_GRID)
     local.run()
-    small.assert_same_results(local)
+    assert_same_results(small.results, local.results)
 
 
 def test_the_same_command_again_computes_nothing(small: Sweep) -> None:
@@ -218,7 +202,7 @@ def test_a_requeued_and_a_cancelled_element_go_on_where_they_were(
     assert "2 points, 1 done, 1 to run" in sweep.run()
     assert sweep.states() == [PointState.DONE] * 2
     undisturbed.finish()
-    sweep.assert_same_results(undisturbed)
+    assert_same_results(sweep.results, undisturbed.results)
     # Nor was a stored sample measured again: a second measurement takes another time.
     both = stored.join(load_samples_table(sweep.results), on=["point_id", "sample_id"])
     assert len(both) == len(stored)

@@ -9,18 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.submitted_grid import taken_by_slurm
 
 from gradsweep.jobs.queue import points_in_jobs
 from gradsweep.jobs.records import (
     JobPaths,
-    Submission,
     SubmittedArray,
     TaskRun,
     write_run,
-    write_submission,
     write_submitted_array,
 )
-from gradsweep.plan.grouping import Array, Task
+from gradsweep.plan.grouping import Task
 from gradsweep.store import PointPaths
 from gradsweep.store.lease import hold_lease
 
@@ -30,18 +29,7 @@ RUN = TaskRun(0, 0, 0, "12_0", "node1", 1, "now")
 @pytest.fixture
 def submitted(tmp_path: Path) -> JobPaths:
     """One array of two tasks, points a b and c, which SLURM has taken as job 12."""
-    folder = tmp_path / "sweeps" / "mine" / "jobs" / "abcd1234"
-    paths = JobPaths(folder)
-    array = Array(0, 2, {}, (Task("m", ("a", "b")), Task("m", ("c",))))
-    submission = Submission(
-        *("abcd1234", "mine", "slurm", "now", "host", str(tmp_path), ("command",), {}, "code"),
-        snapshot=None,
-        max_restarts=0,
-        arrays=(array,),
-    )
-    write_submission(paths, submission)
-    write_submitted_array(paths, SubmittedArray(0, "12", "now"))
-    return paths
+    return taken_by_slurm(tmp_path, Task("m", ("a", "b")), Task("m", ("c",)))
 
 
 MakeRun = Callable[..., None]

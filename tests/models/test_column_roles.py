@@ -111,6 +111,13 @@ def first_layer(model: Model, names: str) -> tuple[list[ProjectionSite], Model]:
     return of_layer, first.module
 
 
+def assert_columns(site: ProjectionSite, roles: Roles) -> None:
+    """The columns of each projection are those with its role; None stands for all of them."""
+    for name, columns in site.columns.items():
+        everything = set().union(*roles.values())
+        assert roles[name] == (everything if columns is None else set(columns.tolist()))
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_attention_columns_do_what_their_name_says(
     family: str, tiny_model: Callable[[str], Model]
@@ -124,9 +131,7 @@ def test_attention_columns_do_what_their_name_says(
             roles["q"] -= at_first
         if family in NORMED_VALUES:
             roles = {"q": roles["q"], "k": roles["k"] - at_first, "v": roles["k"] & at_first}
-        for name, columns in site.columns.items():
-            everything = set().union(*roles.values())
-            assert roles[name] == (everything if columns is None else set(columns.tolist()))
+        assert_columns(site, roles)
 
 
 @pytest.mark.parametrize("family", OUTPUT_GATE)
@@ -162,9 +167,7 @@ def test_gate_and_up_do_what_their_name_says(
     sites, down = first_layer(model, "gate up down")
     for site in sites:
         roles = gate_roles(model, site.module, down)
-        for name, columns in site.columns.items():
-            everything = set().union(*roles.values())
-            assert roles[name] == (everything if columns is None else set(columns.tolist()))
+        assert_columns(site, roles)
 
 
 @pytest.mark.parametrize("family", PLAIN)

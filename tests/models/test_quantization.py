@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers as hf
-from helpers.agreement import NORMS, TOLERANCE, largest_norms, near
-from torch.nn import functional as F
+from helpers.plain_gradients import assert_close, plain_gradients
 
 from gradsweep import compose, extract
 from gradsweep.config import Dtype, ModelConfig, ModelSource, Quantization, SourceKind
@@ -120,37 +119,10 @@ def measured(model: torch.nn.Module, **engine: Any) -> list[SampleResult]:
         return dict(ready.measure_all([two_samples()]))[0]
 
 
-def plain_norms(model: hf.PreTrainedModel, ids: torch.Tensor) -> dict[tuple[int, str], Any]:
-    """Loss, backward, float64 SVD of every weight's own gradient."""
-    sites = find_projections(model, available_projections(model))
-    logits = model(input_ids=ids[None]).logits[0]
-    F.cross_entropy(logits[START - 1 : -1], ids[START:]).backward()
-    found = {}
-    for site in sites:
-        gradient = site.module.weight.grad
-        gradient = gradient.T if type(site.module).__name__ == "Conv1D" else gradient
-        for name, columns in site.columns.items():
-            part = gradient if columns is None else gradient[columns]
-            sigma = torch.linalg.svdvals(part.double())
-            values = sigma.sum(), sigma[0], sigma.norm()
-            found[site.layer, name] = dict(zip(NORMS, values, strict=True))
-    model.zero_grad()
-    return found
-
-
 def assert_exact(found: list[SampleResult], dense: hf.PreTrainedModel) -> None:
-    batch = two_samples()
-    for i, measurement in enumerate(found):
-        expected = plain_norms(dense, batch.input_ids[i, : [40, 21][i]])
-        assert {(row.layer, row.projection) for row in measurement.rows} == set(expected)
-        largest = largest_norms(measurement.rows)
-        for row in measurement.rows:
-            for name, value in expected[row.layer, row.projection].items():
-                assert getattr(row, name) == near(float(value), row, largest, TOLERANCE), (
-                    name,
-                    row,
-                )
-            assert row.finite
+    projections = available_projections(dense)
+    for unit, ids, length in zip(found, two_samples().input_ids, (40, 21), strict=True):
+        assert_close(unit, plain_gradients(dense, ids[:length], START, projections))
 
 
 @pytest.mark.parametrize("model_type", MODELS)

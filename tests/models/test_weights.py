@@ -72,6 +72,47 @@ def test_it_is_measured_without_them_where_that_is_asked_for(
     assert "v_head.summary.weight" in caplog.text
 
 
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+def test_a_model_that_was_saved_with_its_wrapper_says_how_to_save_it(
+    prefix: str, folder: Path
+) -> None:
+    config = change(folder)
+    file = folder / "model.safetensors"
+    wrapped = {prefix + name: tensor for name, tensor in load_file(file).items()}
+    save_file(wrapped, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"lacks .* with {prefix} before .* inside its wrapper"):
+        load_model(config, "cpu")
+
+
+def test_a_head_beside_a_config_that_ties_it_is_used_and_told(
+    folder: Path, tiny_llama: LlamaForCausalLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="gradsweep"):
+        load_model(change(folder), "cpu")
+        assert not caplog.records
+        head = 3 * tiny_llama.lm_head.weight.detach()
+        loaded = load_model(change(folder, {"lm_head.weight": head}), "cpu")
+    assert torch.equal(loaded.model.lm_head.weight, head)
+    assert "have a head of their own, which is used" in caplog.text
+
+
+def test_a_config_that_asks_for_tuples_changes_nothing(folder: Path) -> None:
+    model = load_model(change(folder, return_dict=False), "cpu").model
+    assert model(input_ids=torch.tensor([[3, 4]])).logits.shape[:2] == (1, 2)
+
+
+@pytest.mark.parametrize("asked", ["flash_attention_2", "flex_attention", "kernels/of-the-hub"])
+def test_attention_is_the_same_whatever_is_installed(
+    asked: str, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = change(folder)
+    own = load_model(config, "cpu").model.config._attn_implementation
+    config = change(folder, attn_implementation=asked)
+    with caplog.at_level(logging.WARNING, logger="gradsweep"):
+        assert load_model(config, "cpu").model.config._attn_implementation == own
+    assert f"asks for {asked} attention" in caplog.text
+
+
 def test_tables_that_older_releases_saved_do_not_count(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

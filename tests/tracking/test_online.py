@@ -14,6 +14,7 @@ import psutil
 import pytest
 import wandb
 from helpers.patience import wait_until
+from helpers.tiny_point import tiny_point
 from helpers.tracked_points import (
     assert_holds,
     indices,
@@ -49,16 +50,8 @@ extract(compose(*sys.argv[1:]), show_progress=False, stop=last_moment)
 
 @pytest.fixture
 def overrides(saved_model: Path, tmp_path: Path) -> list[str]:
-    return [
-        "model=folder",
-        f"model.source.path={saved_model}",
-        "model.name=tiny",
-        "model.max_length=400",
-        "cot=simplified",
-        "n_samples=6",
-        "sweep=sweep-a",
-        f"store.root={tmp_path / 'results'}",
-    ]
+    more = "model.max_length=400", "n_samples=6", "sweep=sweep-a"
+    return tiny_point(saved_model, tmp_path / "results", *more)
 
 
 @pytest.fixture

@@ -10,15 +10,9 @@ from typing import Any
 
 import pytest
 from helpers.stored_costs import cost
+from helpers.submitted_grid import taken_by_slurm
 
 from gradsweep.jobs.queue import points_in_jobs
-from gradsweep.jobs.records import (
-    JobPaths,
-    Submission,
-    SubmittedArray,
-    write_submission,
-    write_submitted_array,
-)
 from gradsweep.jobs.schedulers.base import LaunchSettings
 from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
 from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
@@ -26,7 +20,7 @@ from gradsweep.plan import Plan, PlannedPoint, make_plan
 from gradsweep.plan.estimate import Basis, Cost
 from gradsweep.plan.forecast import Forecast
 from gradsweep.plan.forecast import forecast as make_forecast
-from gradsweep.plan.grouping import Array, Task
+from gradsweep.plan.grouping import Task
 from gradsweep.store import PointPaths
 from gradsweep.store.lease import hold_lease
 
@@ -97,16 +91,7 @@ def test_every_state_is_told_apart_and_only_what_is_left_starts(grid: MakePlan) 
 def test_points_in_jobs_are_queued_and_do_not_start_again(grid: MakePlan) -> None:
     plan = grid("cot=none,detailed")
     queued = plan.points[0].point_id
-    paths = JobPaths(Path(plan.results) / "sweeps" / "mine" / "jobs" / "abcd1234")
-    array = Array(0, 1, {}, (Task("llama3_8b", (queued,)),))
-    submission = Submission(
-        *("abcd1234", "mine", "slurm", "now", "host", "/", ("command",), {}, "code"),
-        snapshot=None,
-        max_restarts=0,
-        arrays=(array,),
-    )
-    write_submission(paths, submission)
-    write_submitted_array(paths, SubmittedArray(0, "12", "now"))
+    taken_by_slurm(Path(plan.results), Task("llama3_8b", (queued,)))
     found = forecast(grid("cot=none,detailed"), A100)
     assert states(found) == {"none": "queued", "detailed": "run"}
     assert found.points[0].job == "12_0"
