@@ -133,7 +133,8 @@ def _blocks(values: pl.DataFrame) -> Iterator[_Block]:
     starts = (names != names.shift(1)).fill_null(True).select(pl.any_horizontal(pl.all()))
     first = np.flatnonzero(starts.to_series().to_numpy())
     layer, value = values["layer"].to_numpy(), values["value"].to_numpy()
-    for start, stop in zip(first, [*first[1:], len(values)], strict=True):
+    last = np.append(first, len(values))[1:]
+    for start, stop in zip(first, last, strict=True):
         of_curve = np.unique(layer[start:stop])
         point_id, projection = names.row(int(start))
         block = value[start:stop].reshape(-1, len(of_curve))
