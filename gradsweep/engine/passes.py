@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -35,6 +35,9 @@ from gradsweep.models.projections import ProjectionSite, find_projections, proje
 from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import PROJECTIONS, SampleResult, SampleStatus
 
+OnFactors = Callable[[Batch, list[Factors]], None]
+"""Shown a batch and a layer's factors as its spectra are solved, by the thread that measures it."""
+
 
 class Engine:
     """A model made ready to measure batch after batch; a context manager.
@@ -54,12 +57,14 @@ class Engine:
         workers: int | None = None,
         checkpointing: bool = False,
         objective: Objective | None = None,
+        on_factors: OnFactors | None = None,
     ) -> None:
         self._model = model
         self._sites = sites
         self._options = options or SpectraOptions()
         self._objective = objective or Sft()
         self._make_rows = RowMaker(self._options)
+        self._on_factors = on_factors
         self._cores = torch.get_num_threads()
         self._checkpointing = checkpointing
         self._needs_scaling = needs_scaling(model)
@@ -117,6 +122,8 @@ class Engine:
                 layer = [scale.unscaled(factors) for factors in layer]
                 for place in scale.overflowed:
                     finite[place] = False
+            if self._on_factors:
+                self._on_factors(batch, layer)
             sink.add_layer(layer)
 
         with differentiable(), torch.enable_grad(), self._taps.collect(add_layer):
