@@ -39,8 +39,10 @@ ADDED_OWN = 1e-4
 """The same for a metric of the user's own."""
 
 MOST_TIMES = 2.0
-"""(b): how many times as far from the truth as autograd the engine may be, beside rounding noise:
-the norm below which a gradient counts as zero (docs/numerics.md), and of a loss as follows."""
+"""(b): how many times as far from the truth as autograd the engine may be, beside noise."""
+NOISE_SHARE = 0.25
+"""Of the norm up to which a gradient counts as zero (docs/numerics.md): four roundings of a gradient
+whose tokens do not cancel, so that two distances which are both next to nothing are a tie."""
 LOSS = "loss"
 LOSS_ROUNDINGS, LOSS_ROUNDINGS_16_BITS = 64, 4
 """Roundings of a loss, or of 1 nat where it is smaller, that are noise."""
@@ -222,7 +224,7 @@ def gradient_distance(
     theirs = autograd.of[place].cpu().double()
     known = theirs if truth is None else truth.of[place].cpu().double()
     scale = max(float(known.norm()), own.noise) or 1.0
-    noise = own.noise / scale
+    noise = NOISE_SHARE * own.noise / scale
     ours = _finite(float((own.gradient(row.projection) - known).norm()) / scale)
     cost = None if truth is None else _finite(float((theirs - known).norm()) / scale)
     allowed = WEAKER[autograd.of[place].dtype] if cost is None else MOST_TIMES * cost
