@@ -41,8 +41,8 @@ ADDED_OWN = 1e-4
 MOST_TIMES = 2.0
 """(b): how many times as far from the truth as autograd the engine may be, beside noise."""
 NOISE_SHARE = 0.25
-"""Of the norm up to which a gradient counts as zero (docs/numerics.md): four roundings of a gradient
-whose tokens do not cancel, so that two distances which are both next to nothing are a tie."""
+"""Of the norm up to which a gradient counts as zero (docs/numerics.md): so four roundings of one
+whose tokens do not cancel. Two distances that are both next to nothing are a tie."""
 LOSS = "loss"
 LOSS_ROUNDINGS, LOSS_ROUNDINGS_16_BITS = 64, 4
 """Roundings of a loss, or of 1 nat where it is smaller, that are noise."""
