@@ -59,7 +59,8 @@ class Agreement:
 
     @property
     def holds(self) -> bool:
-        return all(one.holds for one in (*self.rows, *self.distances))
+        rows_hold = all(error.holds for error in self.rows)
+        return rows_hold and all(distance.holds for distance in self.distances)
 
 
 class Comparison:

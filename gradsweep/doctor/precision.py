@@ -38,13 +38,13 @@ def in_dtype(model: PreTrainedModel, dtype: torch.dtype) -> Iterator[None]:
     default = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     for tensor in tensors:
-        tensor.data = tensor.data.to(dtype)
+        tensor.data = tensor.detach().to(dtype)
     try:
         with _one_expert_at_a_time(model), _NothingNarrower(dtype):
             yield
     finally:
         for tensor, narrow in zip(tensors, own, strict=True):
-            tensor.data = tensor.data.to(narrow)
+            tensor.data = tensor.detach().to(narrow)
         torch.set_default_dtype(default)
 
 

@@ -161,7 +161,7 @@ def test_verify_compares_a_model_on_two_devices(
         found = verify(config, lambda description, total: lambda: None)
     assert found.holds
     (agreement,) = found.agreements
-    assert agreement.truth == "float64"
+    assert agreement.truth == "float64", agreement.weaker
     assert {distance.layer for distance in agreement.distances} == {-1, *range(3)}
 
 
