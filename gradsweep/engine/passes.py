@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from html import escape
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -206,6 +207,18 @@ class GradientSpectra:
                 own_metrics = values.pop("own_metrics")
                 lines.append({"sample": i, "loss": sample.loss} | values | own_metrics)
         return pl.DataFrame(lines, infer_schema_length=None)
+
+    def __repr__(self) -> str:
+        rows = [row for sample in self.samples for row in sample.rows]
+        layers = len({row.layer for row in rows})
+        projections = " ".join(dict.fromkeys(row.projection for row in rows))
+        return (
+            f"GradientSpectra({len(self.samples)} units, {len(rows)} rows: {projections} of "
+            f"{layers} layers; .to_polars() is their table)"
+        )
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.to_polars()._repr_html_()}"
 
 
 def gradient_spectra(
