@@ -129,11 +129,7 @@ def _finish_shared(
 
 
 def _take_measured(
-    config: Config,
-    loaded: LoadedSamples,
-    store: PointStore,
-    record: Mapping[str, Any],
-    shown: bool,
+    config: Config, loaded: LoadedSamples, store: PointStore, record: Mapping[str, Any], shown: bool
 ) -> None:
     """Of a point that asks for more samples, measure only those that no other point has."""
     units = make_objective(config.objective).units(loaded.samples)

@@ -157,6 +157,8 @@ def row_errors(
     errors[SPECTRUM] = _spectrum_error(row.singular_values or [], sigma)
     if max(row.frobenius_norm, expected["frobenius_norm"]) <= own.noise:
         errors = dict.fromkeys(errors, 0.0)  # both are zero, and what divides by it is no number
+    if not bool(sigma.isfinite().all()):  # they overflowed, and the row has to say so
+        errors = dict.fromkeys(errors, math.inf if row.finite else 0.0)
     return [
         RowError(metric, row.layer, row.projection, sample, error)
         for metric, error in errors.items()

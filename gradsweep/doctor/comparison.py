@@ -7,6 +7,7 @@ layers. Then autograd follows unit by unit, so that one unit's gradients are in 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -122,16 +123,15 @@ class Comparison:
         return {i: r for i, r in sorted(outcomes.items()) if math.isfinite(r.loss)}
 
     def _wrong_rows(self, outcomes: dict[int, SampleResult]) -> list[RowError]:
-        """Rows that are missing, or that nothing was measured for; the others are there."""
+        """Rows that are missing, there twice, or of nothing that was measured."""
         sites = self._sites(self._loaded.model)
-        expected = {(site.layer, name) for site in sites for name in site.columns}
-        return [
-            RowError(ROW, layer, projection, i, math.inf)
-            for i, result in outcomes.items()
-            for layer, projection in sorted(
-                expected ^ {(row.layer, row.projection) for row in result.rows}
-            )
-        ]
+        expected = Counter((site.layer, name) for site in sites for name in site.columns)
+        wrong = []
+        for i, result in outcomes.items():
+            found = Counter((row.layer, row.projection) for row in result.rows)
+            places = (expected - found) + (found - expected)
+            wrong += [RowError(ROW, *place, i, math.inf) for place in sorted(places)]
+        return wrong
 
     def _compared_sites(self, model: PreTrainedModel) -> list[ProjectionSite]:
         return [site for site in self._sites(model) if site.layer in self._layers]

@@ -45,7 +45,7 @@ def test_what_gradient_spectra_returns_is_one_point(rows):
 
 def test_columns_that_are_missing_are_named(plant):
     rows = plant(np.ones((1, 2))).drop("point_id", "question_id")
-    with pytest.raises(DataError, match="question_id, point_id are missing.*load_rows"):
+    with pytest.raises(DataError, match=r"question_id, point_id are missing.*load_rows"):
         curves(rows)
 
 

@@ -131,9 +131,10 @@ def test_one_wrong_number_fails_and_is_located(
         lambda result: replace(result, loss=result.loss * 1.0001),
         lambda result: replace(result, rows=result.rows[1:]),
         lambda result: replace(result, rows=(*result.rows, replace(result.rows[0], layer=9))),
+        lambda result: replace(result, rows=(*result.rows, result.rows[0])),
         lambda result: with_row(result, 0, "sigma_max", float("nan")),
     ],
-    ids=["loss", "a_row_missing", "a_row_too_many", "nan"],
+    ids=["loss", "a_row_missing", "a_row_too_many", "a_row_twice", "nan"],
 )
 def test_other_wrong_results_fail_too(
     change: Change, tiny: list[str], capsys: Captured, with_rows_changed: Callable[[Change], None]
@@ -175,7 +176,6 @@ def test_half_precision_is_judged_beside_autograds(
     tiny: list[str],
     capsys: Captured,
     with_dy_changed: Callable[[Callable[[torch.Tensor], torch.Tensor]], None],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with_dy_changed(lambda dy: factor * dy if dy.dtype is dtype else dy)
     name = str(dtype).removeprefix("torch.")

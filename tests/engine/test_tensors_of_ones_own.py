@@ -63,7 +63,7 @@ def test_what_is_no_batch_is_one_clear_error(
 def test_an_attention_mask_for_adding_is_refused(model: Any) -> None:
     added = torch.zeros(1, 20)
     added[:, -3:] = torch.finfo(torch.float32).min
-    with pytest.raises(ValueError, match="attention_mask must hold .*torch.float32, .* additive"):
+    with pytest.raises(ValueError, match=r"attention_mask must hold .*torch\.float32.* additive"):
         gradient_spectra(model, IDS[None], MASK, attention_mask=added)
 
 
