@@ -117,7 +117,11 @@ def test_a_folder_that_datasets_saved(make_config: MakeConfig, tmp_path: Path) -
         ("mine.parquet", b"PAR1 cut off", r"cannot read .*mine.parquet: "),
         ("mine.arrow", b"ARROW1 cut off", r"cannot read .*mine.arrow: "),
         ("mine.jsonl.gz", b"no gzip", r"cannot read .*mine.jsonl.gz: "),
-        ("mine.jsonl.gz", gzip.compress(b'{"prompt"' * 99, mtime=0)[:-9], r"cannot read .*: Truncated"),
+        (
+            "mine.jsonl.gz",
+            gzip.compress(b'{"prompt"' * 99, mtime=0)[:-9],
+            r"cannot read .*: Truncated",
+        ),
         ("mine.jsonl.zst", b"no zstd", r"cannot read .*mine.jsonl.zst: "),
         ("mine.parquet", b"version https://git-lfs.github.com/spec/v1\noid", r"`git lfs pull`"),
         ("mine.gz", gzip.compress(b"{}", mtime=0), r"mine.gz must end in "),
