@@ -7,13 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
-from html import escape
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import polars as pl
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
@@ -28,6 +26,7 @@ from gradsweep.engine.independence import independent_parts
 from gradsweep.engine.objectives import Objective, Sft
 from gradsweep.engine.paths import differentiable
 from gradsweep.engine.response import install_response_head
+from gradsweep.engine.result import GradientSpectra
 from gradsweep.engine.rows import RowSink
 from gradsweep.engine.scaling import LossScale, needs_scaling, with_loss_scale
 from gradsweep.engine.schedule import Schedule, default_workers, on_cpu, return_free_memory
@@ -188,37 +187,6 @@ def _does_not_fit(unit: Batch) -> SampleResult:
     return SampleResult(
         status=SampleStatus.OUT_OF_MEMORY, loss=math.nan, n_response_tokens=n_response_tokens
     )
-
-
-@dataclass(frozen=True)
-class GradientSpectra:
-    """What `gradient_spectra` measured, unit by unit."""
-
-    samples: tuple[SampleResult, ...]
-
-    def to_polars(self) -> pl.DataFrame:
-        """One line per (unit, layer, projection): `sample`, `loss`, every field of a row, and a
-        column for each of the user's own metrics.
-        """
-        lines = []
-        for i, sample in enumerate(self.samples):
-            for row in sample.rows:
-                values = asdict(row)
-                own_metrics = values.pop("own_metrics")
-                lines.append({"sample": i, "loss": sample.loss} | values | own_metrics)
-        return pl.DataFrame(lines, infer_schema_length=None)
-
-    def __repr__(self) -> str:
-        rows = [row for sample in self.samples for row in sample.rows]
-        layers = len({row.layer for row in rows})
-        projections = " ".join(dict.fromkeys(row.projection for row in rows))
-        return (
-            f"GradientSpectra({len(self.samples)} units, {len(rows)} rows: {projections} of "
-            f"{layers} layers; .to_polars() is their table)"
-        )
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self))}</p>{self.to_polars()._repr_html_()}"
 
 
 def gradient_spectra(
