@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from gradsweep.config import SpectraOptions as SpectraOptions
     from gradsweep.config.composition import compose as compose
     from gradsweep.engine.objectives import Objective as Objective
-    from gradsweep.engine.passes import GradientSpectra as GradientSpectra
     from gradsweep.engine.passes import gradient_spectra as gradient_spectra
     from gradsweep.engine.probe import Probe as Probe
+    from gradsweep.engine.result import GradientSpectra as GradientSpectra
     from gradsweep.errors import GradsweepError as GradsweepError
     from gradsweep.extraction import PointResult as PointResult
     from gradsweep.extraction import extract as extract
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Config": "gradsweep.config",
-    "GradientSpectra": "gradsweep.engine.passes",
+    "GradientSpectra": "gradsweep.engine.result",
     "GradsweepError": "gradsweep.errors",
     "Objective": "gradsweep.engine.objectives",
     "PointResult": "gradsweep.extraction",

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import polars as pl
@@ -50,6 +51,12 @@ class PointResult:
     def samples(self) -> pl.DataFrame:
         """One line per sample: status, reason, loss and token counts."""
         return load_samples_table(self.paths.results, [self.paths.point_id])
+
+    def __repr__(self) -> str:
+        return f"PointResult({self.axes}; {self.paths.folder}; .rows(), .samples())"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}</p>{self.rows()._repr_html_()}"
 
 
 def extract(
@@ -122,11 +129,7 @@ def _finish_shared(
 
 
 def _take_measured(
-    config: Config,
-    loaded: LoadedSamples,
-    store: PointStore,
-    record: Mapping[str, Any],
-    shown: bool,
+    config: Config, loaded: LoadedSamples, store: PointStore, record: Mapping[str, Any], shown: bool
 ) -> None:
     """Of a point that asks for more samples, measure only those that no other point has."""
     units = make_objective(config.objective).units(loaded.samples)

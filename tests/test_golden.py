@@ -1,7 +1,8 @@
 """Numbers of the paper's released script (float32, full SVD of `param.grad`) on its own files.
 
 The golden numbers lie beside a developer's checkout, with the paper's data; the test skips
-without them. That script's SVD is itself good to about 3e-5 on the nuclear norm.
+without them. They are no truth, but another float32 pass on another machine, with an SVD that is
+good to about 3e-5 on the nuclear norm: what a number is worth, `verify` tells by float64.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ CASES = {
 }
 LONG = [case for case in CASES if case != "gsm8k_none_correct_plain"]
 TOLERANCES = {"sigma_max": 3e-4, "frobenius_norm": 3e-4, "nuclear_norm": 1e-3}
-"""Beside the largest value of the layer. Passes in float32 on two makes of processor differ by up
-to 8e-5 of it, and by 1.2e-4 of a small gradient itself (σ₁ of k in the last layer)."""
+"""Beside the largest value of the layer. Two float32 passes may lie as far apart as both are from
+float64 (docs/numerics.md): on two makes of processor up to 8e-5 of that value were seen, and 1.2e-4
+of a small gradient itself (σ₁ of k in the last layer)."""
 
 
 @pytest.mark.usefixtures("embedded_model", "one_load")

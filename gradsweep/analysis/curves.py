@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -81,8 +81,14 @@ def _require_same_values(values: pl.DataFrame, keys: list[str], metric: str) -> 
         )
 
 
+class HasFrame(Protocol):
+    """What `gradsweep.gradient_spectra` returns, without torch."""
+
+    def to_polars(self) -> pl.DataFrame: ...
+
+
 def curves(
-    rows: pl.DataFrame,
+    rows: pl.DataFrame | HasFrame,
     metric: str = "nuclear_norm",
     *,
     confidence: float = 0.95,
@@ -94,15 +100,17 @@ def curves(
     s_i = (1/n) Σ_x s_i(x) over the n samples that are complete (`complete_values`), with a
     seeded percentile bootstrap over samples (`bootstrap_interval`) around it.
 
-    `rows` has one line per point, sample, layer and projection, as the store's reader gives it.
+    `rows` has one line per point, sample, layer and projection, as the store's reader gives it;
+    or it is what `gradient_spectra` returns, or its table: one point, whose axes and id are empty.
     Columns: model, dataset, cot, correctness, series, point_id, projection, layer, mean, ci_low,
     ci_high (in the metric's unit), n_samples. Where no sample has a value, mean and interval
     are NaN and n_samples is 0; with one sample, or `resamples=0`, only the interval is NaN.
 
     Raises:
         ConfigError: a metric that the rows do not have, or impossible bootstrap settings.
-        DataError: as `complete_values`.
+        DataError: columns are missing; and as `complete_values`.
     """
+    rows = _rows_of_points(rows)
     require_metric(rows, metric)
     values = complete_values(rows, metric)
     settings = {"confidence": confidence, "resamples": resamples, "seed": seed}
@@ -152,6 +160,23 @@ def _curve(
     columns = (values.mean(axis=0).tolist(), low.tolist(), high.tolist())
     for layer, *numbers in zip(layers, *columns, strict=True):
         yield (*names, layer, *numbers, len(values))
+
+
+def _rows_of_points(rows: pl.DataFrame | HasFrame) -> pl.DataFrame:
+    """Rows with the columns of stored ones; raises DataError where some are missing."""
+    frame = rows if isinstance(rows, pl.DataFrame) else rows.to_polars()
+    needed = (*POINT_LABELS, "sample_id", "question_id", *_CURVE)
+    missing = [name for name in needed if name not in frame.columns]
+    if missing and {"sample", "layer", "projection"} <= set(frame.columns):
+        sample = pl.col("sample").cast(pl.String)
+        of_sample = dict.fromkeys(("sample_id", "question_id"), sample)
+        return frame.with_columns(**dict.fromkeys(missing, pl.lit("")) | of_sample)
+    if missing:
+        raise DataError(
+            f"rows: the columns {', '.join(missing)} are missing; allowed are the rows of stored "
+            "points (gradsweep.load_rows), and what gradsweep.gradient_spectra returns"
+        )
+    return frame
 
 
 def curve_means(curves: pl.DataFrame) -> pl.DataFrame:

@@ -1,62 +1,62 @@
-"""The plain definition of every number: autograd's weight gradient, and a float64 SVD of it.
+"""The plain definition of a gradient: what autograd leaves in `weight.grad`.
 
 One unit at a time and row by row, the measured weights trainable, the objective's loss from the
-model's own full logits, `param.grad`, `torch.linalg.svdvals` in float64.
+model's own full logits. It shares with the engine only the model, the token ids, the objective and
+the places of the projections.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from gradsweep.config import SpectraOptions
 from gradsweep.engine import ResponseTokens, collate, trainable
 from gradsweep.engine.objectives import Objective
-from gradsweep.engine.spectra import Spectrum, make_own_metrics
 from gradsweep.models.projections import ProjectionSite
 from gradsweep.records import EncodedUnit
 
 Place = tuple[int, str]
-"""(layer, projection); the loss of a unit, which has neither, is at `OF_SAMPLE`."""
-OF_SAMPLE: Place = (-1, "")
-Values = dict[Place, dict[str, float]]
-"""Metric -> value, at every place of one unit."""
-Advance = Callable[[], None]
+"""(layer, projection)."""
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """What autograd gave for one unit."""
+
+    loss: float
+    of: dict[Place, Tensor]
+    """Gradients (m, n), in the dtype of the weights, on their device."""
 
 
 class Reference:
-    """A frozen model whose numbers are computed from their definition."""
+    """A frozen model whose weight gradients autograd computes."""
 
     def __init__(
-        self,
-        model: PreTrainedModel,
-        sites: Sequence[ProjectionSite],
-        objective: Objective,
-        options: SpectraOptions,
+        self, model: PreTrainedModel, sites: Sequence[ProjectionSite], objective: Objective
     ) -> None:
         self._model = model
         self._sites = sites
         self._objective = objective
-        self._own = make_own_metrics(options)
 
-    def values(self, unit: EncodedUnit, advance: Advance) -> Values:
-        """Return the unit's loss and metrics (paper section 3); `advance` counts gradients."""
-        n_tokens = sum(len(row.input_ids) for row in unit.rows)
-        weights = [site.module.get_parameter("weight") for site in self._sites]
-        with trainable(weights), torch.enable_grad():
+    @property
+    def weights(self) -> list[torch.nn.Parameter]:
+        """The weights that get a gradient."""
+        return [site.module.get_parameter("weight") for site in self._sites]
+
+    def gradients(self, unit: EncodedUnit) -> Gradients:
+        """Run one unit forward and backward, in the precision that the model has now."""
+        with trainable(self.weights), torch.enable_grad():
             (loss,) = self._objective.losses(self._response_tokens(unit))
             loss.backward()
-            values: Values = {OF_SAMPLE: {"loss": loss.item()}}
-            for site in self._sites:
-                for name, gradient in _gradients(site):
-                    values[site.layer, name] = self._metrics(gradient, n_tokens)
-                    advance()
-        return values
+            return Gradients(
+                loss.item(),
+                {(site.layer, name): g for site in self._sites for name, g in _gradients(site)},
+            )
 
     def _response_tokens(self, unit: EncodedUnit) -> ResponseTokens:
         """What the model says of each row by itself, from all of its logits."""
@@ -70,25 +70,6 @@ class Reference:
             targets.append(ids[start:].to(of_row.device))
             rows.append(torch.full_like(targets[-1], place))
         return ResponseTokens(batch, torch.cat(logits), torch.cat(targets), torch.cat(rows))
-
-    def _metrics(self, gradient: Tensor, n_tokens: int) -> dict[str, float]:
-        """Metrics from the float64 singular values of a stored gradient, each by its definition.
-
-        Only the first min(T, m, n) values enter: the others are zero in exact arithmetic, and what
-        a float32 gradient has there is the rounding of its entries.
-        """
-        sigma = torch.linalg.svdvals(gradient.double())[:n_tokens]
-        nuclear, largest, frobenius = (float(v) for v in (sigma.sum(), sigma[0], sigma.norm()))
-        p = sigma[sigma > 0] / nuclear
-        spectrum = Spectrum(sigma.cpu().numpy(), frobenius, "svd", token_norm=math.nan)
-        return {
-            "nuclear_norm": nuclear,
-            "sigma_max": largest,
-            "frobenius_norm": frobenius,
-            "sigma_ratio": largest / nuclear if nuclear else math.nan,
-            "effective_rank": float((-p * p.log()).sum().exp()) if nuclear else math.nan,
-            "stable_rank": (frobenius / largest) ** 2 if largest else math.nan,
-        } | {name: float(function(spectrum)) for name, function in self._own.items()}
 
 
 def _gradients(site: ProjectionSite) -> Iterator[tuple[str, Tensor]]:

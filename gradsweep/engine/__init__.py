@@ -5,6 +5,7 @@ capture.py    taps: X and dY in a backward pass   factors.py   a layer's X and d
 spectra/      factors -> spectra -> metrics       rows.py      a layer's factors -> rows
 probe.py      passive: rows of anybody's backward pass, weights frozen or not
 passes.py     active: objective, backward pass and rows, weights frozen
+result.py     results by unit, and their table
 schedule.py   batches over workers, within memory
 run.py        (model, samples, options) -> outcomes
 """

@@ -146,6 +146,11 @@ def _check_values(input_ids: Tensor, **masks: Tensor | None) -> None:
     for name, mask in masks.items():
         if mask is None or mask.dtype is torch.bool:
             continue
+        if mask.is_floating_point():
+            raise ValueError(
+                f"{name} must hold 0 and 1 as bool or integers; got {mask.dtype}, which may be "
+                f"weights or an additive mask: for a mask of 0.0 and 1.0 pass {name}.bool()"
+            )
         other = mask[(mask != 0) & (mask != 1)]
         if len(other):
             hint = "; for labels pass labels != -100" if bool((other < 0).any()) else ""

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import polars as pl
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
@@ -27,6 +26,7 @@ from gradsweep.engine.independence import independent_parts
 from gradsweep.engine.objectives import Objective, Sft
 from gradsweep.engine.paths import differentiable
 from gradsweep.engine.response import install_response_head
+from gradsweep.engine.result import GradientSpectra
 from gradsweep.engine.rows import RowSink
 from gradsweep.engine.scaling import LossScale, needs_scaling, with_loss_scale
 from gradsweep.engine.schedule import Schedule, default_workers, on_cpu, return_free_memory
@@ -34,6 +34,9 @@ from gradsweep.engine.spectra import RowMaker, backend_for, gram_size
 from gradsweep.models.projections import ProjectionSite, find_projections, projection_shapes
 from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import PROJECTIONS, SampleResult, SampleStatus
+
+OnFactors = Callable[[Batch, list[Factors]], None]
+"""Shown a batch and a layer's factors as its spectra are solved, by the thread that measures it."""
 
 
 class Engine:
@@ -54,12 +57,14 @@ class Engine:
         workers: int | None = None,
         checkpointing: bool = False,
         objective: Objective | None = None,
+        on_factors: OnFactors | None = None,
     ) -> None:
         self._model = model
         self._sites = sites
         self._options = options or SpectraOptions()
         self._objective = objective or Sft()
         self._make_rows = RowMaker(self._options)
+        self._on_factors = on_factors
         self._cores = torch.get_num_threads()
         self._checkpointing = checkpointing
         self._needs_scaling = needs_scaling(model)
@@ -117,6 +122,8 @@ class Engine:
                 layer = [scale.unscaled(factors) for factors in layer]
                 for place in scale.overflowed:
                     finite[place] = False
+            if self._on_factors:
+                self._on_factors(batch, layer)
             sink.add_layer(layer)
 
         with differentiable(), torch.enable_grad(), self._taps.collect(add_layer):
@@ -180,25 +187,6 @@ def _does_not_fit(unit: Batch) -> SampleResult:
     return SampleResult(
         status=SampleStatus.OUT_OF_MEMORY, loss=math.nan, n_response_tokens=n_response_tokens
     )
-
-
-@dataclass(frozen=True)
-class GradientSpectra:
-    """What `gradient_spectra` measured, unit by unit."""
-
-    samples: tuple[SampleResult, ...]
-
-    def to_polars(self) -> pl.DataFrame:
-        """One line per (unit, layer, projection): `sample`, `loss`, every field of a row, and a
-        column for each of the user's own metrics.
-        """
-        lines = []
-        for i, sample in enumerate(self.samples):
-            for row in sample.rows:
-                values = asdict(row)
-                own_metrics = values.pop("own_metrics")
-                lines.append({"sample": i, "loss": sample.loss} | values | own_metrics)
-        return pl.DataFrame(lines, infer_schema_length=None)
 
 
 def gradient_spectra(

@@ -14,7 +14,7 @@ from gradsweep.engine.against_autograd import check_named_projections
 from gradsweep.engine.batch import collate, dealt, token_batches
 from gradsweep.engine.independence import INDEPENDENT, Independence, check_independence
 from gradsweep.engine.objectives import Objective
-from gradsweep.engine.passes import Engine
+from gradsweep.engine.passes import Engine, OnFactors
 from gradsweep.engine.paths import check_paths
 from gradsweep.engine.schedule import default_workers, suppress_out_of_memory
 from gradsweep.errors import ModelError
@@ -102,10 +102,13 @@ class Run:
         ids += [unit.unit.unit_id for batch in self.batches for unit in batch]
         return sum(unit_id in stored_ids for unit_id in ids)
 
-    def outcomes(self, stored_ids: Collection[str] = ()) -> Iterator[list[SampleResult]]:
+    def outcomes(
+        self, stored_ids: Collection[str] = (), on_factors: OnFactors | None = None
+    ) -> Iterator[list[SampleResult]]:
         """Yield what became of each unit that is not stored, batch by batch as they complete.
 
-        The rejected ones come first. Raises as `Engine`.
+        The rejected ones come first; `on_factors` sees what the others' rows are made of. Raises as
+        `Engine`.
         """
         rejected = [outcome for outcome in self.rejected if outcome.sample_id not in stored_ids]
         if rejected:
@@ -114,9 +117,11 @@ class Run:
             [unit for unit in batch if unit.unit.unit_id not in stored_ids]
             for batch in self.batches
         ]
-        yield from self._measured([batch for batch in pending if batch])
+        yield from self._measured([batch for batch in pending if batch], on_factors)
 
-    def _measured(self, batches: Sequence[Sequence[EncodedUnit]]) -> Iterator[list[SampleResult]]:
+    def _measured(
+        self, batches: Sequence[Sequence[EncodedUnit]], on_factors: OnFactors | None
+    ) -> Iterator[list[SampleResult]]:
         if not batches:
             return
         model, gradients = self._loaded.model, self._gradients
@@ -132,7 +137,8 @@ class Run:
         if not independence.of_threads:
             workers = 1
         tensors = (collate(batch, model.device) for batch in batches)
-        with Engine(model, sites, gradients, workers, checkpointing, self._objective) as engine:
+        wanted = (gradients, workers, checkpointing, self._objective, on_factors)
+        with Engine(model, sites, *wanted) as engine:
             for place, results in engine.measure_all(tensors):
                 yield [
                     self._identified(result, unit)

@@ -6,6 +6,7 @@ module are those of a dense model with the dequantised weights, and dYᵀX is th
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 import sys
@@ -142,12 +143,17 @@ def to_float32(model: nn.Module) -> None:
         module.compute_dtype = module.weight.quant_state.dtype = torch.float32
 
 
-def dequantise(model: PreTrainedModel) -> None:
-    """Put frozen dense modules with the same weights, in float32, in the place of 4-bit ones."""
-    if four_bit_modules(model):
-        with _silenced("transformers"):
-            model.dequantize(dtype=torch.float32)
-        model.requires_grad_(False)
+def dequantised(model: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
+    """Return the model, or a copy with frozen dense modules of `dtype` in the place of 4-bit ones.
+
+    The dense weights are those that products in `dtype` are made with.
+    """
+    if not four_bit_modules(model):
+        return model
+    dense = copy.deepcopy(model)
+    with _silenced("transformers"):
+        dense.dequantize(dtype=dtype)
+    return dense.requires_grad_(False)
 
 
 @contextmanager

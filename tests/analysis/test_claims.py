@@ -49,6 +49,8 @@ def test_fast_thinking(levels, expected):
     norm = finding(findings, "mean, none / detailed")
     assert norm.low <= levels["none"] / levels["detailed"] <= norm.high
     assert norm.null == 1
+    assert repr(norm).endswith(f"[{norm.low:.3g}, {norm.high:.3g}], {norm.verdict.value})")
+    assert norm.reason.replace("<", "&lt;") in norm._repr_html_() or not norm.reason
 
 
 def test_fast_thinking_details():

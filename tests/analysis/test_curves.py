@@ -9,7 +9,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from gradsweep.analysis import bootstrap_interval, curve_means, curves
-from gradsweep.errors import ConfigError
+from gradsweep.errors import ConfigError, DataError
 
 
 def test_mean_by_layer_is_the_planted_mean(plant):
@@ -19,6 +19,34 @@ def test_mean_by_layer_is_the_planted_mean(plant):
     assert curve["layer"].to_list() == [0, 1, 2]
     assert curve["n_samples"].to_list() == [2, 2, 2]
     assert curve_means(curve)["mean"].to_list() == pytest.approx([25 / 3])
+
+
+class Measured:
+    """What `gradient_spectra` returns, as far as curves ask for it."""
+
+    def to_polars(self):
+        values = {0: [1.0, 10.0], 1: [3.0, 30.0]}
+        return pl.DataFrame(
+            {"sample": sample, "loss": 1.0, "layer": layer, "projection": "q", "head": None}
+            | {"nuclear_norm": value, "finite": True}
+            for sample, of_layer in values.items()
+            for layer, value in enumerate(of_layer)
+        )
+
+
+@pytest.mark.parametrize("rows", [Measured(), Measured().to_polars()], ids=["object", "table"])
+def test_what_gradient_spectra_returns_is_one_point(rows):
+    curve = curves(rows)
+    assert curve.select("projection", "layer", "mean", "n_samples").rows() == [
+        ("q", 0, 2.0, 2),
+        ("q", 1, 20.0, 2),
+    ]
+
+
+def test_columns_that_are_missing_are_named(plant):
+    rows = plant(np.ones((1, 2))).drop("point_id", "question_id")
+    with pytest.raises(DataError, match=r"question_id, point_id are missing.*load_rows"):
+        curves(rows)
 
 
 def test_points_and_projections_do_not_mix(plant):

@@ -158,9 +158,11 @@ def test_verify_compares_a_model_on_two_devices(
     monkeypatch.setattr("gradsweep.doctor.verify.load_model", spread_out)
     config = compose("model=folder", f"model.source.path={tmp_path}", "n_samples=1")
     with TwoDevices():
-        found = verify(config, lambda total: lambda: None)
+        found = verify(config, lambda description, total: lambda: None)
     assert found.holds
-    assert {difference.layer for difference in found.differences} == {-1, *range(3)}
+    (agreement,) = found.agreements
+    assert agreement.truth == "float64", agreement.weaker
+    assert {distance.layer for distance in agreement.distances} == {-1, *range(3)}
 
 
 # --- accelerate's hooks alone, everything on the CPU

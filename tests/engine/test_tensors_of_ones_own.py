@@ -29,7 +29,7 @@ def test_ids_of_any_integer_type(dtype: torch.dtype, model: Any) -> None:
     assert_close(ours, plain_gradients(model, IDS, START))
 
 
-@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float32])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.uint8])
 def test_a_mask_of_any_type_that_holds_0_and_1(dtype: torch.dtype, model: Any) -> None:
     (ours,) = gradient_spectra(model, IDS[None], MASK.to(dtype)).samples
     assert_close(ours, plain_gradients(model, IDS, START))
@@ -42,7 +42,8 @@ LABELS = torch.where(MASK, IDS[None], -100)
     ("ids", "response_mask", "message"),
     [
         (IDS[None], LABELS, r"response_mask must hold 0 and 1; got .* pass labels != -100"),
-        (IDS[None], MASK * 0.5, r"response_mask must hold 0 and 1; got 0\.5"),
+        (IDS[None], MASK * 3, r"response_mask must hold 0 and 1; got 3"),
+        (IDS[None], MASK.float(), r"response_mask must hold 0 and 1 as bool .* pass \w+\.bool\(\)"),
         (IDS[None].float(), MASK, "integers; got torch.float32"),
         (IDS[None][:0], MASK[:0], r"holds no token: its shape is \(0, 20\)"),
         (IDS[None][:, :0], MASK[:, :0], r"holds no token: its shape is \(1, 0\)"),
@@ -62,7 +63,7 @@ def test_what_is_no_batch_is_one_clear_error(
 def test_an_attention_mask_for_adding_is_refused(model: Any) -> None:
     added = torch.zeros(1, 20)
     added[:, -3:] = torch.finfo(torch.float32).min
-    with pytest.raises(ValueError, match="attention_mask must hold 0 and 1"):
+    with pytest.raises(ValueError, match=r"attention_mask must hold .*torch\.float32.* additive"):
         gradient_spectra(model, IDS[None], MASK, attention_mask=added)
 
 
@@ -96,3 +97,14 @@ def test_threads_that_share_a_model_wait_for_each_other(model: Any) -> None:
     for ours, theirs in zip(together, alone, strict=True):
         assert_same(ours, theirs)
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
+
+
+def test_a_result_is_shown_by_what_it_holds(model: Any) -> None:
+    found = gradient_spectra(model, IDS[None], MASK, projections=["q", "o"])
+    n_layers = model.config.num_hidden_layers
+    assert repr(found) == (
+        f"GradientSpectra(1 units, {2 * n_layers} rows: q o of {n_layers} layers; "
+        ".to_polars() is their table)"
+    )
+    assert "<table" in found._repr_html_()
+    assert "nuclear_norm" in found._repr_html_()

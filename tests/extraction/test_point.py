@@ -32,6 +32,7 @@ def question_file(folder: Path, responses: list[str]) -> Path:
 def test_a_point_has_every_sample_layer_and_projection_once(run: Point) -> None:
     result = run()
     rows, samples = result.rows(), result.samples()
+    assert repr(result).startswith(f"PointResult({result.axes}; {result.paths.folder};")
     assert len(samples) == samples["sample_id"].n_unique() == 6
     assert samples["index"].to_list() == list(range(6))
     assert len(rows) == rows.select("sample_id", "layer", "projection").n_unique() == 6 * 2 * 4

@@ -17,7 +17,8 @@ from polars.testing import assert_frame_equal
 from gradsweep.records import SampleResult, SpectrumRow
 
 TOLERANCE = 1e-5
-"""Relative: what the README promises of the norms."""
+"""Relative: how far apart the norms of two float32 passes of a tiny model may be. A deep one's are
+judged by their distances from float64, by `verify`."""
 NOISE = 1e-6
 """Eight eps of float32, beside the largest gradient of a layer."""
 NORMS = ("nuclear_norm", "sigma_max", "frobenius_norm")

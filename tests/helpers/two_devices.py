@@ -34,6 +34,15 @@ class Placed(torch.Tensor):
     def __init__(self, held: torch.Tensor, device: torch.device) -> None:
         self.held = held
 
+    @property
+    def data(self) -> torch.Tensor:
+        return self.detach()
+
+    @data.setter
+    def data(self, other: Placed) -> None:
+        torch.Tensor.data.__set__(self, other)  # type: ignore[attr-defined]
+        self.held = other.held
+
     def data_ptr(self) -> int:
         return self.held.data_ptr()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
+from html import escape
 
 import polars as pl
 
@@ -94,6 +95,14 @@ class Finding:
     @property
     def overall(self) -> bool:
         return self.model == self.dataset == OVERALL
+
+    def __repr__(self) -> str:
+        scope = " · ".join(filter(None, (self.model, self.series, self.dataset)))
+        value = f"{self.statistic} {self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        return f"Finding({self.claim} {self.statement}, {scope}: {value}, {self.verdict.value})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{escape(repr(self))}: {escape(self.reason)}</p>"
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ VERBS = {
     "doctor": "known failure signatures in stored points, or of a point before it runs",
     "compare": "two points, or matched pairs: how far apart, and is it chance?",
     "sync": "points that were tracked offline, to Weights & Biases",
-    "verify": "a few samples recomputed by autograd and a float64 SVD: do the numbers agree?",
+    "verify": "a few gradients computed again by autograd in float64: do the numbers agree?",
 }
 """Verb -> what `python -m gradsweep --help` says of it, in reading order."""
 

@@ -6,6 +6,7 @@ from gradsweep.engine.spectra.backends import CudaBackend as CudaBackend
 from gradsweep.engine.spectra.backends import backend_for as backend_for
 from gradsweep.engine.spectra.backends import factor_spectra as factor_spectra
 from gradsweep.engine.spectra.metrics import NOISE as NOISE
+from gradsweep.engine.spectra.metrics import OwnMetric as OwnMetric
 from gradsweep.engine.spectra.metrics import RowMaker as RowMaker
 from gradsweep.engine.spectra.metrics import make_own_metrics as make_own_metrics
 from gradsweep.engine.spectra.metrics import rank_tolerance as rank_tolerance
