@@ -18,12 +18,15 @@ from gradsweep.doctor.show import examination_view, summary_line
 from gradsweep.doctor.texts import Texts
 from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
-from gradsweep.progress import output_console
+from gradsweep.progress import output_console, step_bar
 from gradsweep.records import AXES
 from gradsweep.store import PointPaths
 from gradsweep.store.place import is_results_folder
 from gradsweep.store.points import find_point, point_table
 from gradsweep.store.series import with_model_labels
+
+MOST_POINTS = 12
+"""Points whose checks are shown; of more, the ids of those that need a look."""
 
 _ALLOWED = (
     "doctor takes a stored point (its id or the beginning of it), a results folder, or the "
@@ -96,14 +99,15 @@ def _stored(words: Sequence[str], load: bool) -> list[Examination]:
         raise ConfigError("doctor --load takes the id of one stored point")
     asked = find_point(results, names[0]).point_id if names else None
     titles = dict(_titles(results, asked))
-    with progress_console.status(f"checking {len(titles)} points …"):
-        if load:
+    if load:
+        with progress_console.status("checking a point …"):
             ((point_id, title),) = titles.items()
             return [examine_again(PointPaths(results, point_id), title)]
-        texts = Texts()
+    texts = Texts()
+    with step_bar(transient=True) as bar:
         return [
             examine_stored(PointPaths(results, name), title, texts)
-            for name, title in titles.items()
+            for name, title in bar.track(titles.items(), description="points")
         ]
 
 
@@ -117,8 +121,16 @@ def _titles(results: Path, asked: str | None) -> Iterator[tuple[str, str]]:
 
 def _show(found: Sequence[Examination]) -> int:
     out = output_console()
-    for examination in found:
+    shown = [one for one in found if len(found) <= MOST_POINTS or one.needs_a_look]
+    for examination in shown[:MOST_POINTS]:
         out.print(examination_view(examination, every_check=len(found) == 1))
+    if len(found) > len(shown):
+        out.print(Text(f"{len(found) - len(shown)} points with nothing to do", style="green"))
+    if len(shown) > MOST_POINTS:
+        names = f"{len(shown) - MOST_POINTS} more points have something to do"
+        out.print(Text(f"{names}: python -m gradsweep doctor <point id> tells what", style="bold"))
+        out.print(Text(" ".join(one.title.rsplit("(", 1)[-1][:8] for one in shown[MOST_POINTS:]),
+                       style="dim"))  # fmt: skip
     unchecked = {c.name for one in found for c in one.checks if c.state is CheckState.NOT_CHECKED}
     if len(found) > 1 and unchecked:
         out.print(

@@ -72,6 +72,11 @@ class Examination:
     example: Example | None = None
     """None where no tokenizer was loaded."""
 
+    @property
+    def needs_a_look(self) -> bool:
+        """Whether a check says something to do."""
+        return any(self.count(state) for state in (CheckState.WARNING, CheckState.PROBLEM))
+
     def count(self, state: CheckState) -> int:
         return sum(check.state is state for check in self.checks)
 

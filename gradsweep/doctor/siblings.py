@@ -91,7 +91,7 @@ def _compared(rows: pl.DataFrame, point_id: str, other_id: str, other: tuple[str
     """One pair: identical numbers are a problem, alike ones a warning where they should differ."""
     points = rows.select("point_id", *POINT_LABELS).unique()
     pair = pair_of(points, point_id, other_id)
-    tests = paired_tests(rows, pair)
+    tests = paired_tests(rows, pair, resamples=0)  # intervals are of no use here
     name = " ".join(other)
     n = int(tests["n_questions"].min() or 0)  # type: ignore[arg-type]
     if n < FEWEST_QUESTIONS:

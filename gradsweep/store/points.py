@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -23,14 +24,34 @@ def folder_labels(results: Path, record: Mapping[str, Any] | None = None) -> pl.
     manifest plans, all together, so that a point has one name wherever it is read. With them the
     point of `record` (`gradsweep.identity.point_record`), which may be neither.
     """
+    files = [str(path) for path in (results / "sweeps").glob("*/manifest.json")]
+    files += [f"{paths.folder}/config.yaml" for paths in point_folders(results)]
+    marks = tuple((file, (stat := os.stat(file)).st_mtime_ns, stat.st_size) for file in files)
+    known = _known(results, marks)
+    if record is not None and str(record["point_id"]) not in known:
+        known = known | {str(record["point_id"]): describe(record)}
+        return label_frame(point_labels(known))
+    return _labelled(results, marks)
+
+
+_Marks = tuple[tuple[str, int, int], ...]
+"""Files that say what the points of a folder are, with time of change and size."""
+
+
+@lru_cache(maxsize=4)
+def _known(results: Path, marks: _Marks) -> dict[str, Description]:
+    """Every point that is planned or stored; read again when one of the files has changed."""
     planned = {
         str(point["point_id"]): read_description(point)
         for manifest in read_manifests(results)
         for point in manifest["points"]
     }
-    stored = {paths.point_id: stored_description(paths) for paths in point_folders(results)}
-    asked = {} if record is None else {str(record["point_id"]): describe(record)}
-    return label_frame(point_labels(planned | stored | asked))
+    return planned | {paths.point_id: stored_description(paths) for paths in point_folders(results)}
+
+
+@lru_cache(maxsize=4)
+def _labelled(results: Path, marks: _Marks) -> pl.DataFrame:
+    return label_frame(point_labels(_known(results, marks)))
 
 
 def point_table(results: Path) -> pl.DataFrame:
