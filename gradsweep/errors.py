@@ -6,6 +6,9 @@ our own use `assert`; these classes are for input and for the outside world.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class GradsweepError(Exception):
     """Base of every error whose message alone tells a user what to do next."""
@@ -49,3 +52,9 @@ class TrackingError(GradsweepError, RuntimeError):
 
 class StopRequested(KeyboardInterrupt):
     """A job was told to end soon. Not a failure of the point: what is stored is kept."""
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """Name what was probably meant: " (did you mean detailed?)"; empty where nothing is close."""
+    close = get_close_matches(given.lower(), list(allowed), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""

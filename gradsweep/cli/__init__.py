@@ -31,19 +31,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(args: list[str]) -> int:
+    args = _verb_first(args)
     if args[:1] == ["help"] or (HELP_FLAGS & set(args) and not _is_verb(args[0])):
         print(help_text())
         return 0
-    if args[:1] == ["--version"]:
+    if "--version" in args:
         print(f"gradsweep {__version__}")
         return 0
     # Hydra and Polars take half a second to import: --help answers without them.
     from gradsweep.cli.run import run
     from gradsweep.cli.verbs import run_verb
+    from gradsweep.config.overrides import refuse_ellipsis
     from gradsweep.errors import GradsweepError, UsageError
     from gradsweep.progress import console, show_error
 
     try:
+        for word in args:
+            refuse_ellipsis(word)
         if args and _is_verb(args[0]):
             return run_verb(args[0], args[1:])
         return run(args)
@@ -58,6 +62,13 @@ def _run(args: list[str]) -> int:
     except KeyboardInterrupt:
         console.print("stopped; what is stored is kept: the same command goes on from there")
         return 130
+
+
+def _verb_first(args: list[str]) -> list[str]:
+    """Let -m stand before a verb, too."""
+    if args[:1] in (["-m"], ["--multirun"]) and len(args) > 1 and _is_verb(args[1]):
+        return [args[1], args[0], *args[2:]]
+    return args
 
 
 def _is_verb(word: str) -> bool:

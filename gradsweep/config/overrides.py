@@ -16,14 +16,19 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from gradsweep.config.files import config_dir, options
+from gradsweep.config.files import config_groups, options
 from gradsweep.config.point import Config
-from gradsweep.errors import ConfigError
+from gradsweep.errors import ConfigError, UsageError
 
 _PARTS = re.compile(
     r"""(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|\$\{[^}]*\}|\[[^\]]*\]|\([^)]*\)|[^,])+"""
 )
 """Values between commas; no comma in quotes, brackets or an interpolation is one of these."""
+
+
+_ELLIPSES = ("…", "...")
+_MAY_BE_LEFT_OUT = ("tracking",)
+"""Config groups without which a point says of itself what it does without."""
 
 
 def readable(overrides: Sequence[str]) -> list[str]:
@@ -57,16 +62,45 @@ def override_of(text: str) -> Override:
         ) from error
 
 
+def refuse_ellipsis(word: str) -> None:
+    """Refuse `…`, which stands for something in documents and for nothing in a command.
+
+    Raises:
+        UsageError: it is in the word; says what to do.
+    """
+    if not any(part in _ELLIPSES for part in re.split(r"[=,/\s]", word)):
+        return
+    name, equal, _ = word.partition("=")
+    remedy = f"type your own value: {name}=<value>" if equal and name else "leave it out"
+    raise UsageError(f"{word!r}: … stands for what is yours to fill in; {remedy}")
+
+
 def _readable(text: str) -> str:
+    refuse_ellipsis(text)
     _refuse_invisible(text)
     name, equal, value = text.partition("=")
     field = name.lstrip("+")
     if equal and field in _text_fields():
         text = f"{name}={','.join(_text_values(value))}"
     override = override_of(text)
-    if field in _groups() and not override.is_delete():
+    if override.is_delete():
+        _refuse_deletion(override)
+    elif field in config_groups():
         _require_option(override, field)
     return text
+
+
+def _refuse_deletion(override: Override) -> None:
+    """Refuse what Hydra would do in silence: take a choice away, and measure with a default."""
+    name = override.key_or_group
+    if override.is_hydra_override() or name.startswith("hydra/") or name in _MAY_BE_LEFT_OUT:
+        return
+    if name in config_groups():
+        raise ConfigError(
+            f"~{name}: every point has a {name}, and without the choice it would be measured with "
+            f"a default: type {name}=<one of {', '.join(options(name))}>"
+        )
+    raise ConfigError(f"~{name}: nothing of a point can be taken away; type {name}=<value>")
 
 
 def _refuse_invisible(text: str) -> None:
@@ -117,13 +151,6 @@ def _require_option(override: Override, group: str) -> None:
         f"{override.input_line}: allowed are {', '.join(options(group))}, and what --config-dir "
         f"has in {group}/"
     )
-
-
-@lru_cache(maxsize=1)
-def _groups() -> frozenset[str]:
-    """Config groups of our own."""
-    folders = (path.name for path in config_dir().iterdir() if path.is_dir())
-    return frozenset(name for name in folders if name != "hydra")
 
 
 @lru_cache(maxsize=1)
