@@ -85,11 +85,10 @@ def extract(
         if show_progress:
             _say(loaded.messages)
             _say_measured_before(config)
+        run = _prepared(config, loaded, store, show_progress, shard)
         with _tracking(config, result.paths.point_id, show_progress, shard) as tracker:
             tracker.resume(store.samples(), store.rows())
-            cost = _measure_pending(
-                config, loaded, store, tracker, show_progress, label, stop, shard
-            )
+            cost = _measured(run, config, store, tracker, show_progress, label, stop) if run else {}
             if shard == WHOLE:
                 _finish(store, tracker, loaded, cost)
     if shard != WHOLE:
@@ -128,23 +127,16 @@ def _unit_ids(objective: Objective, loaded: LoadedSamples) -> set[str]:
     return {unit.unit_id for unit in objective.units(loaded.samples)}
 
 
-def _measure_pending(
-    config: Config,
-    loaded: LoadedSamples,
-    store: PointStore,
-    tracker: Tracker,
-    show_progress: bool,
-    label: str | None,
-    stop: Callable[[], bool],
-    shard: Shard,
-) -> dict[str, Any]:
-    """Encode, batch and measure what is not stored; store and track each batch as it comes.
+def _prepared(
+    config: Config, loaded: LoadedSamples, store: PointStore, show_progress: bool, shard: Shard
+) -> Run | None:
+    """The model and samples that are left to measure, encoded; None when all are stored.
 
-    Returns what that took (`estimate.cost`).
+    Comes before the tracker is opened: a model that is not there makes no run of W&B.
     """
     objective = make_objective(config.objective)
     if store.stored_ids >= _unit_ids(objective, loaded):
-        return {}
+        return None
     model = _model(config, store.paths, show_progress)
     if show_progress:
         named = config.model.named_projections
@@ -152,6 +144,22 @@ def _measure_pending(
         say_once(str(coverage(model.model, sites, named)))
     run = Run(model, config.model, config.gradients, objective, loaded.samples, shard)
     _say_cut(run, config.model.max_length, show_progress)
+    return run
+
+
+def _measured(
+    run: Run,
+    config: Config,
+    store: PointStore,
+    tracker: Tracker,
+    show_progress: bool,
+    label: str | None,
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    """Batch and measure what is not stored; store and track each batch as it comes.
+
+    Returns what that took (`estimate.cost`).
+    """
     stored = run.n_stored(store.stored_ids)
     meter = Meter()
     name = label or str(config.axes)
@@ -164,7 +172,7 @@ def _measure_pending(
             advance(len(results))
             if stop():
                 raise StopRequested("stopped between two batches")
-    return meter.cost(config, hardware_under(model.model.device))
+    return meter.cost(config, hardware_under(run.device))
 
 
 def _say_cut(run: Run, max_length: int, shown: bool) -> None:

@@ -226,7 +226,7 @@ def _record_failure(
 ) -> None:
     """Write FAILED.json, also for what failed before the point was opened: data may be gone."""
     try:
-        with open_point(point, record, shard):
+        with open_point(point, record, shard, keep_failure=True):
             raise error
     except GradsweepError as second:
         if second is not error:

@@ -24,7 +24,13 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.errors import GradsweepError, PointBusyError
+from gradsweep.errors import (
+    ConfigError,
+    DataError,
+    GradsweepError,
+    ModelError,
+    PointBusyError,
+)
 from gradsweep.records import WHOLE, SampleResult, SampleStatus, Shard
 from gradsweep.store.atomic import readable_disk_errors, write_json, write_parquet
 from gradsweep.store.frames import ROW_SCHEMA, SAMPLE_SCHEMA, rows_frame, samples_frame
@@ -127,11 +133,13 @@ def _joined(files: Sequence[Path], schema: dict[str, pl.DataType]) -> pl.DataFra
 
 @contextmanager
 def open_point(
-    paths: PointPaths, config: dict[str, Any], shard: Shard = WHOLE
+    paths: PointPaths, config: dict[str, Any], shard: Shard = WHOLE, keep_failure: bool = False
 ) -> Iterator[PointStore]:
     """Take the lease of a point, or of a share of it, and write its config.
 
-    A failure in the block is recorded in FAILED.json; that of a share has a file of its own.
+    A failure in the block is recorded in FAILED.json; that of a share has a file of its own. What
+    a user can mend before the first sample is stored (a model that is not found, a typo) leaves
+    nothing behind, unless `keep_failure`: a job's failure is told by its files alone.
 
     Raises:
         PointBusyError: another live process is writing this point, or this share of it.
@@ -149,8 +157,17 @@ def open_point(
         except PointBusyError:
             raise  # whoever has it now goes on: nothing has failed
         except Exception as error:
-            _record_failure(paths.failure(shard), error)
+            if keep_failure or shard != WHOLE or _has_begun(paths, error):
+                _record_failure(paths.failure(shard), error)
+            else:
+                shutil.rmtree(paths.folder, ignore_errors=True)
             raise
+
+
+def _has_begun(paths: PointPaths, error: Exception) -> bool:
+    """Whether more than a user's mistake would be lost with the point's folder."""
+    mistake = isinstance(error, (ConfigError, DataError, ModelError))
+    return not mistake or paths.done.exists() or any(paths.parts.glob("samples-*.parquet"))
 
 
 def rivals(paths: PointPaths, shard: Shard) -> list[Path]:
