@@ -24,6 +24,7 @@ from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import coverage, find_projections
 from gradsweep.plan.estimate.cost import Meter
 from gradsweep.plan.estimate.hardware import hardware_under
+from gradsweep.plan.fit import require_memory_here
 from gradsweep.progress import console, sample_progress, say_once
 from gradsweep.records import WHOLE, Axes, SampleStatus, Shard
 from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
@@ -78,6 +79,7 @@ def extract(
     result = PointResult(config.axes, PointPaths(config.results, point_id(config)))
     if point_state(result.paths) is PointState.DONE:
         return result
+    require_memory_here([config])
     loaded = load_samples(config)
     with open_point(result.paths, point_record(config), shard) as store:
         if result.paths.done.exists():

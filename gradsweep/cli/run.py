@@ -12,6 +12,7 @@ from gradsweep.config.overrides import quoted
 from gradsweep.errors import StoreError
 from gradsweep.jobs.command import GridLauncher, grid_launcher, launched_lines
 from gradsweep.plan import Plan, PlannedPoint, checked_plan, freeze
+from gradsweep.plan.fit import require_memory_here
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, point_state
 from gradsweep.store.place import require_writable
@@ -46,6 +47,9 @@ def run(args: Sequence[str]) -> int:
             raise
         console.print(f"note: no figures: {error}", soft_wrap=True)
         return _conclude(plan, None, figures=False)
+    if launcher is None:
+        waiting = [point.config for point in plan.points if point.state is not PointState.DONE]
+        require_memory_here(waiting)
     sweep = None
     if line.multirun:
         command = ["python", "-m", "gradsweep", *args]

@@ -39,6 +39,7 @@ from gradsweep.doctor.siblings import check_siblings
 from gradsweep.doctor.texts import Texts
 from gradsweep.errors import DataError, GradsweepError
 from gradsweep.identity import changes_since, science
+from gradsweep.plan.fit import require_memory_here
 from gradsweep.records import EncodedSample, Sample, SampleStatus
 from gradsweep.store import (
     PointPaths,
@@ -88,6 +89,7 @@ def examine(config: Config, title: str | None = None, commit: str | None = None)
         ConfigError, DataError, ModelError: input that cannot be run; names the field.
     """
     # torch and transformers take seconds to import: not before data and overrides are right.
+    require_memory_here([config])
     samples = load_samples(config).samples
     texts = Texts()
     irrelevant = texts.irrelevant(config)

@@ -85,6 +85,11 @@ def content_fingerprint(source: ModelSource) -> str:
 def _model_files(folder: Path) -> Iterator[str]:
     """Config and weights, named relative to the folder."""
     yield from _matching(folder, CONFIG_FILES)
+    yield from weight_files(folder)
+
+
+def weight_files(folder: Path) -> Iterator[str]:
+    """The files that transformers would load weights from, and their index; by name."""
     chosen = _chosen_weights(folder)
     if chosen is None:
         yield from _matching(folder, ("*.safetensors",))

@@ -15,6 +15,7 @@ from typing import Any
 from gradsweep.config import Config, GradientsConfig
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
+from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.memory import shape_of
 from gradsweep.records import ALL_PROJECTIONS, SampleResult
@@ -129,9 +130,10 @@ def point_bytes(config: Config, tokens: float, costs: Sequence[Cost]) -> float |
     if same:
         stored = sum(cost.stored_samples for cost in same)
         return POINT_BYTES + samples * sum(cost.stored_bytes for cost in same) / stored
-    if config.model.parameters is None:
+    parameters = parameters_of(config.model)
+    if parameters is None:
         return None
-    shape = shape_of(config.model.parameters)
+    shape = shape_of(parameters)
     values = min(tokens, shape.width) if wanted.save_spectra else wanted.top_k or 0
     rows = len(wanted.projections) * shape.layers
     return POINT_BYTES + samples * (SAMPLE_BYTES + rows * (ROW_BYTES + 8 * values))
