@@ -49,11 +49,16 @@ from gradsweep.store import (
     load_samples_table,
     point_state,
 )
+from gradsweep.store.checksums import damage, how_to_heal
 from gradsweep.store.points import comparable_points
 from gradsweep.store.read import read_config, stored_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+FILES = "files"
+"""Name of the check that a point's files are as they were written."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +154,8 @@ def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) ->
         title: what to call it.
         texts: shared between points, so that their data are read once.
     """
+    if found := damage(paths):
+        return Examination(title, (Check(FILES, CheckState.PROBLEM, found, how_to_heal(paths)),))
     record = read_config(paths)
     samples = load_samples_table(paths.results, [paths.point_id])
     rows = load_rows(paths.results, [paths.point_id])

@@ -19,6 +19,7 @@ from gradsweep.models.projections import check_family
 from gradsweep.plan.grid import Cell, composed, grid_of, sweeper_params
 from gradsweep.records import AXES, Axes
 from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store.place import require_possible
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,7 @@ def plan_cells(
     for cell, raw in zip(grid, configs, strict=True):
         try:
             config = to_config(raw)
+            require_possible(config.results)
             typed.see(cell, config)
             if not multirun:
                 typed.require_all_read()

@@ -33,6 +33,7 @@ from gradsweep.errors import (
 )
 from gradsweep.records import WHOLE, SampleResult, SampleStatus, Shard
 from gradsweep.store.atomic import readable_disk_errors, write_json, write_parquet
+from gradsweep.store.checksums import read_part
 from gradsweep.store.frames import ROW_SCHEMA, SAMPLE_SCHEMA, rows_frame, samples_frame
 from gradsweep.store.lease import (
     ASIDE_SUFFIX,
@@ -124,7 +125,7 @@ def _joined(files: Sequence[Path], schema: dict[str, pl.DataType]) -> pl.DataFra
     """Put tables one below the other, with the place of each one's file."""
     empty = pl.DataFrame(schema=schema | {_PART: pl.UInt32()})
     frames = [
-        pl.read_parquet(file).with_columns(pl.lit(place, pl.UInt32()).alias(_PART))
+        read_part(file).with_columns(pl.lit(place, pl.UInt32()).alias(_PART))
         for place, file in enumerate(files)
     ]
     # A part from before a column was there has none: it reads as null.

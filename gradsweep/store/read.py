@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import yaml
 
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import POINT_LABELS
+from gradsweep.store.checksums import how_to_heal, read_finished, require_whole
 from gradsweep.store.frames import (
     ROW_SCHEMA,
     SAMPLE_SCHEMA,
@@ -63,11 +65,11 @@ def load_samples_table(
 
 def stored_metrics(results: Path, point_ids: Collection[str]) -> set[str]:
     """Name the metrics of the user's own that these points store; reads headers, no rows."""
-    schemas = [
-        pl.read_parquet_schema(path)
-        for point_id in point_ids
-        for path in _row_files(PointPaths(results, point_id))[:1]
-    ]
+    points = [PointPaths(results, point_id) for point_id in point_ids]
+    for paths in points:
+        if paths.done.exists():
+            require_whole(paths, paths.rows)
+    schemas = [pl.read_parquet_schema(path) for paths in points for path in _row_files(paths)[:1]]
     return {name for schema in schemas for name in own_metric_columns(pl.DataFrame(schema=schema))}
 
 
@@ -76,8 +78,15 @@ def _row_files(paths: PointPaths) -> list[Path]:
 
 
 def read_config(paths: PointPaths) -> dict[str, Any]:
-    """Read the point's config.yaml: the record of what was run."""
-    return read_yaml(paths.config)
+    """Read the point's config.yaml: the record of what was run.
+
+    Raises:
+        DataError: it is damaged; names it and the command that heals it.
+    """
+    try:
+        return read_yaml(paths.config)
+    except DataError as error:
+        raise DataError(f"{error}. {how_to_heal(paths)}") from error
 
 
 def stored_config(record: Mapping[str, Any]) -> Config:
@@ -107,9 +116,17 @@ def stored_config(record: Mapping[str, Any]) -> Config:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file with one mapping, as the store writes them."""
-    content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
-    assert isinstance(content, dict)
+    """Read a file with one mapping, as the store writes them.
+
+    Raises:
+        DataError: it is none any more.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        content = None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged: cut short, or edited")
     return content
 
 
@@ -117,15 +134,22 @@ def read_manifest(paths: SweepPaths) -> dict[str, Any]:
     """Read the manifest of a sweep, which `gradsweep.plan` writes when the sweep starts.
 
     Raises:
-        DataError: there is no such sweep; names those there are.
+        DataError: there is no such sweep (names those there are), or its manifest is damaged.
     """
     if not paths.manifest.exists():
         there = sorted(p.parent.name for p in paths.manifest.parent.parent.glob("*/manifest.json"))
         raise DataError(
             f"no sweep {paths.name!r} in {paths.results}; there are: {', '.join(there) or 'none'}"
         )
-    manifest = json.loads(paths.manifest.read_text(encoding="utf-8"))
-    assert isinstance(manifest, dict)
+    try:
+        manifest = json.loads(paths.manifest.read_text(encoding="utf-8"))
+    except ValueError:
+        manifest = None
+    if not isinstance(manifest, dict):
+        raise DataError(
+            f"{paths.manifest} is damaged: rm {shlex.quote(str(paths.manifest))}, and the sweep's "
+            "command writes it again; its points stay"
+        )
     return manifest
 
 
@@ -157,7 +181,7 @@ def no_results(results: Path) -> DataError:
 def _point_frame(paths: PointPaths, labels: Mapping[str, str], kind: str) -> pl.DataFrame:
     schema = ROW_SCHEMA if kind == "rows" else SAMPLE_SCHEMA
     finished = paths.done.exists()
-    frame = pl.read_parquet(getattr(paths, kind)) if finished else read_parts(paths, kind)
+    frame = read_finished(paths, getattr(paths, kind)) if finished else read_parts(paths, kind)
     named = [pl.lit(paths.point_id).alias("point_id")]
     named += [pl.lit(labels[name]).alias(name) for name in POINT_LABELS]
     # A file from before a column was there has none: it reads as null.

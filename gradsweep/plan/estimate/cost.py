@@ -5,7 +5,6 @@ meter = Meter(); meter.add(results) …; summary["cost"] = meter.cost(config, ha
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -20,6 +19,7 @@ from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.memory import shape_of
 from gradsweep.records import ALL_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
+from gradsweep.store.checksums import read_summary
 
 ROW_BYTES = 80
 """Of one row in Parquet (720 rows took 56 kB), without singular values."""
@@ -103,7 +103,7 @@ def read_costs(results: Path) -> list[Cost]:
     found = []
     for done in sorted((results / "points").glob("*/DONE")):
         paths = PointPaths(results, done.parent.name)
-        summary = json.loads(paths.summary.read_text(encoding="utf-8"))
+        summary = read_summary(paths)
         if raw := summary.get("cost"):
             known = {f.name: raw[f.name] for f in fields(Cost) if f.name in raw}
             cost = Cost(**known | {"work": _in_order(raw["work"])})
