@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 from gradsweep import __version__
+from gradsweep.cli.completion import INSTALL, QUERY, SCRIPT, complete
 from gradsweep.cli.help import help_text
+from gradsweep.cli.interrupts import acknowledged_interrupts
 from gradsweep.cli.streams import Streams
 
 HELP_FLAGS = {"-h", "--help"}
@@ -24,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _run(list(argv))
     streams = Streams()
-    status = _run(sys.argv[1:])
+    with acknowledged_interrupts():
+        status = _run(sys.argv[1:])
     if fault := streams.fault():
         sys.stderr.write(f"error: standard output is cut ({fault}); files are written whole\n")
     return status or int(bool(fault))
@@ -34,6 +38,9 @@ def _run(args: list[str]) -> int:
     args = _verb_first(args)
     if args[:1] == ["help"] or (HELP_FLAGS & set(args) and not _is_verb(args[0])):
         print(help_text())
+        return 0
+    if args[:1] in (["--shell-completion"], ["-sc"]) and args[1:] in ([INSTALL], [QUERY]):
+        print(SCRIPT if args[1] == INSTALL else "\n".join(complete(os.environ["COMP_LINE"])))
         return 0
     if "--version" in args:
         print(f"gradsweep {__version__}")

@@ -7,15 +7,12 @@ field that nobody would read. These texts are of Hydra 1.3, to which the package
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
-from functools import lru_cache
-from typing import Any, get_origin, get_type_hints
+from typing import get_origin
 
 from hydra.errors import MissingConfigException
 
+from gradsweep.config.fields import point_fields
 from gradsweep.config.files import config_groups
-from gradsweep.config.point import Config
 from gradsweep.errors import did_you_mean
 
 _NOISE = re.compile(r"full_key:|object_type=|reference_type=|To append to your|provider=")
@@ -49,8 +46,9 @@ def complaint(error: Exception) -> str:
 
 def unknown_field(name: str) -> str:
     """Say that a name is no field of a point, and which one was probably meant."""
-    known = field_names()
-    if mapping := next((field for field in _mappings() if name.startswith(f"{field}.")), None):
+    known = point_fields()
+    mappings = [field for field, kind in known.items() if get_origin(kind) is dict]
+    if mapping := next((field for field in mappings if name.startswith(f"{field}.")), None):
         return f"{name}: {mapping} has nothing of this name yet: type +{name}=…"
     same_end = [field for field in known if field.endswith(f".{name}")]
     meant = f" (did you mean {same_end[0]}?)" if same_end else did_you_mean(name, known)
@@ -58,12 +56,6 @@ def unknown_field(name: str) -> str:
         f"{name}: there is no such field, and nothing would come of it{meant}; "
         "--cfg job shows all fields"
     )
-
-
-@lru_cache(maxsize=1)
-def field_names() -> tuple[str, ...]:
-    """Every field of a point, as it is typed: `n_samples`, `model.source.path`."""
-    return tuple(name for name, _ in _fields(Config, ""))
 
 
 def _unknown_option(file: str, options: list[str]) -> str:
@@ -94,17 +86,3 @@ def _plain(error: BaseException | None) -> str:
     text = str(error or "").partition("Config search path:")[0]
     lines = (line.strip() for line in text.splitlines())
     return " ".join(line for line in lines if line and not _NOISE.match(line))
-
-
-def _mappings() -> list[str]:
-    """Fields to which names of one's own can be added."""
-    return [name for name, kind in _fields(Config, "") if get_origin(kind) is dict]
-
-
-def _fields(kind: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    hints = get_type_hints(kind)
-    for declared in fields(kind):
-        name, hint = f"{prefix}{declared.name}", hints[declared.name]
-        yield name, hint
-        if is_dataclass(hint):
-            yield from _fields(hint, f"{name}.")

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any, get_args, get_type_hints
+from typing import get_args
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
+from gradsweep.config.fields import point_fields
 from gradsweep.config.files import config_groups, options
-from gradsweep.config.point import Config
 from gradsweep.errors import ConfigError, UsageError
 
 _PARTS = re.compile(
@@ -156,14 +155,8 @@ def _require_option(override: Override, group: str) -> None:
 @lru_cache(maxsize=1)
 def _text_fields() -> frozenset[str]:
     """Fields of `Config` whose value is a text, as `model.source.path`."""
-    return frozenset(_texts(Config, ""))
-
-
-def _texts(kind: Any, prefix: str) -> Iterator[str]:
-    hints = get_type_hints(kind)
-    for declared in fields(kind):
-        hint = hints[declared.name]
-        if is_dataclass(hint):
-            yield from _texts(hint, f"{prefix}{declared.name}.")
-        elif hint is str or set(get_args(hint)) == {str, type(None)}:
-            yield f"{prefix}{declared.name}"
+    return frozenset(
+        name
+        for name, kind in point_fields().items()
+        if kind is str or set(get_args(kind)) == {str, type(None)}
+    )

@@ -9,8 +9,8 @@ import pytest
 
 from gradsweep import compose
 from gradsweep.config import CorrectnessConfig, IrrelevantSource
-from gradsweep.config.complaints import field_names
 from gradsweep.config.composition import ConfigSource, checked
+from gradsweep.config.fields import point_fields
 from gradsweep.config.unread import UNREAD
 from gradsweep.errors import ConfigError
 from gradsweep.identity import point_id
@@ -75,7 +75,7 @@ def test_a_stored_config_keeps_what_nothing_reads() -> None:
 
 
 def test_every_rule_is_about_a_field_that_is_there() -> None:
-    assert set(UNREAD) <= set(field_names())
+    assert set(UNREAD) <= set(point_fields())
 
 
 @pytest.mark.parametrize(
