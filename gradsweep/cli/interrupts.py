@@ -32,8 +32,9 @@ def acknowledged_interrupts() -> Iterator[None]:
     finally:
         signal.set_wakeup_fd(before, warn_on_full_buffer=False)
         os.close(writing)
-        answer.join()
-        os.close(reading)
+        answer.join(timeout=1.0)  # a child process may hold its own copy of the pipe open
+        if not answer.is_alive():
+            os.close(reading)
 
 
 def _answer(reading: int) -> None:
