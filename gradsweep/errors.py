@@ -6,7 +6,8 @@ our own use `assert`; these classes are for input and for the outside world.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 class GradsweepError(Exception):
@@ -57,3 +58,9 @@ def few(names: Sequence[str], most: int = 10) -> str:
     """Names as a message lists them: the first ones, and how many there are besides."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "nothing") + rest
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """Name what was probably meant: " (did you mean detailed?)"; empty where nothing is close."""
+    close = get_close_matches(given.lower(), list(allowed), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -25,6 +25,7 @@ from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import coverage, find_projections
 from gradsweep.plan.estimate.cost import Meter
 from gradsweep.plan.estimate.hardware import hardware_under
+from gradsweep.plan.fit import require_memory_here
 from gradsweep.progress import console, sample_progress, say_once
 from gradsweep.records import WHOLE, Axes, SampleStatus, Shard
 from gradsweep.report.cut import cut_sentence
@@ -87,6 +88,7 @@ def extract(
     result = PointResult(config.axes, PointPaths(config.results, point_id(config)))
     if point_state(result.paths) is PointState.DONE:
         return result
+    require_memory_here([config])
     loaded = load_samples(config)
     record = point_record(config)
     with open_point(result.paths, record, shard) as store:
@@ -97,11 +99,10 @@ def extract(
             _say_measured_before(config)
         if shard == WHOLE:
             _take_measured(config, loaded, store, record, show_progress)
+        run = _prepared(config, loaded, store, show_progress, shard)
         with _tracking(config, result.paths.point_id, show_progress, shard) as tracker:
             tracker.resume(store.samples(), store.rows())
-            cost = _measure_pending(
-                config, loaded, store, tracker, show_progress, label, stop, shard
-            )
+            cost = _measured(run, config, store, tracker, show_progress, label, stop) if run else {}
             if shard == WHOLE:
                 _finish(store, tracker, loaded, cost)
     if shard != WHOLE:
@@ -152,23 +153,16 @@ def _unit_ids(objective: Objective, loaded: LoadedSamples) -> set[str]:
     return {unit.unit_id for unit in objective.units(loaded.samples)}
 
 
-def _measure_pending(
-    config: Config,
-    loaded: LoadedSamples,
-    store: PointStore,
-    tracker: Tracker,
-    show_progress: bool,
-    label: str | None,
-    stop: Callable[[], bool],
-    shard: Shard,
-) -> dict[str, Any]:
-    """Encode, batch and measure what is not stored; store and track each batch as it comes.
+def _prepared(
+    config: Config, loaded: LoadedSamples, store: PointStore, show_progress: bool, shard: Shard
+) -> Run | None:
+    """The model and samples that are left to measure, encoded; None when all are stored.
 
-    Returns what that took (`estimate.cost`).
+    Comes before the tracker is opened: a model that is not there makes no run of W&B.
     """
     objective = make_objective(config.objective)
     if store.stored_ids >= _unit_ids(objective, loaded):
-        return {}
+        return None
     model = _model(config, store.paths, show_progress)
     if show_progress:
         named = config.model.named_projections
@@ -176,6 +170,22 @@ def _measure_pending(
         say_once(str(coverage(model.model, sites, named)))
     run = Run(model, config.model, config.gradients, objective, loaded.samples, shard)
     _say_cut(run, config.model.max_length, show_progress)
+    return run
+
+
+def _measured(
+    run: Run,
+    config: Config,
+    store: PointStore,
+    tracker: Tracker,
+    show_progress: bool,
+    label: str | None,
+    stop: Callable[[], bool],
+) -> dict[str, Any]:
+    """Batch and measure what is not stored; store and track each batch as it comes.
+
+    Returns what that took (`estimate.cost`).
+    """
     stored = run.n_stored(store.stored_ids)
     meter = Meter()
     name = label or str(config.axes)
@@ -188,7 +198,7 @@ def _measure_pending(
             advance(len(results))
             if stop():
                 raise StopRequested("stopped between two batches")
-    return meter.cost(config, hardware_under(model.model.device))
+    return meter.cost(config, hardware_under(run.device))
 
 
 def _say_cut(run: Run, max_length: int, shown: bool) -> None:

@@ -13,6 +13,7 @@ from helpers.places import REPOSITORY
 from gradsweep.cli.verbs import VERBS
 from gradsweep.config.composition import compose_raw
 from gradsweep.config.files import AXIS_GROUPS, options
+from gradsweep.config.overrides import refuse_ellipsis
 from gradsweep.models.projections.adapters import ADAPTERS
 
 DOCUMENTS = [
@@ -69,3 +70,18 @@ def test_commands_name_verbs_axes_and_fields_that_exist(command: str) -> None:
             assert set(value.split(",")) <= set(options(key)), override
     # One value per axis is enough to know that every field exists.
     compose_raw([re.sub(r"=([^\[,]*),.*", r"=\1", o) for o in overrides])
+
+
+def pasted_lines() -> list[str]:
+    """Every line of the documents' blocks of code that is the command, as somebody copies it."""
+    texts = [document.read_text().replace("\\\n", " ") for document in DOCUMENTS]
+    blocks = [block for text in texts for block in re.findall(r"^```.*?^```", text, re.S | re.M)]
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith(("python -m gradsweep", "gradsweep "))]
+
+
+@pytest.mark.parametrize("line", pasted_lines())
+def test_lines_can_be_pasted(line: str) -> None:
+    for word in shlex.split(line, comments=True):
+        refuse_ellipsis(word)
+        assert not re.search(r"^\[|^\w+\|", word), f"{word}: a grammar, not a command"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
 from gradsweep import __version__
+from gradsweep.cli.completion import INSTALL, QUERY, SCRIPT, complete
 from gradsweep.cli.help import help_text
+from gradsweep.cli.interrupts import acknowledged_interrupts
 from gradsweep.cli.streams import Streams
 
 HELP_FLAGS = {"-h", "--help"}
@@ -24,26 +27,34 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _run(list(argv))
     streams = Streams()
-    status = _run(sys.argv[1:])
+    with acknowledged_interrupts():
+        status = _run(sys.argv[1:])
     if fault := streams.fault():
         sys.stderr.write(f"error: standard output is cut ({fault}); files are written whole\n")
     return status or int(bool(fault))
 
 
 def _run(args: list[str]) -> int:
+    args = _verb_first(args)
     if args[:1] == ["help"] or (HELP_FLAGS & set(args) and not _is_verb(args[0])):
         print(help_text())
         return 0
-    if args[:1] == ["--version"]:
+    if args[:1] in (["--shell-completion"], ["-sc"]) and args[1:] in ([INSTALL], [QUERY]):
+        print(SCRIPT if args[1] == INSTALL else "\n".join(complete(os.environ["COMP_LINE"])))
+        return 0
+    if "--version" in args:
         print(f"gradsweep {__version__}")
         return 0
     # Hydra and Polars take half a second to import: --help answers without them.
     from gradsweep.cli.run import run
     from gradsweep.cli.verbs import run_verb
+    from gradsweep.config.overrides import refuse_ellipsis
     from gradsweep.errors import GradsweepError, UsageError
     from gradsweep.progress import console, show_error
 
     try:
+        for word in args:
+            refuse_ellipsis(word)
         if args and _is_verb(args[0]):
             return run_verb(args[0], args[1:])
         return run(args)
@@ -58,6 +69,13 @@ def _run(args: list[str]) -> int:
     except KeyboardInterrupt:
         console.print("stopped; what is stored is kept: the same command goes on from there")
         return 130
+
+
+def _verb_first(args: list[str]) -> list[str]:
+    """Let -m stand before a verb, too."""
+    if args[:1] in (["-m"], ["--multirun"]) and len(args) > 1 and _is_verb(args[1]):
+        return [args[1], args[0], *args[2:]]
+    return args
 
 
 def _is_verb(word: str) -> bool:

@@ -9,9 +9,16 @@ from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, source_of
-from gradsweep.config.overrides import readable
-from gradsweep.errors import UsageError
+from gradsweep import __version__
+from gradsweep.config.composition import (
+    BUILT_IN,
+    ConfigSource,
+    checked,
+    compose_raw,
+    source_of,
+)
+from gradsweep.config.overrides import override_of, readable
+from gradsweep.errors import ConfigError, UsageError
 from gradsweep.plan.grid import hydra_settings
 
 COMMANDS = ("run", "multirun", "cfg", "info", "shell_completion", "hydra_help")
@@ -38,7 +45,7 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
         UsageError: an unknown flag, flags that exclude each other, a word that is no override.
         ConfigError: a folder of configs that does not exist; overrides that do not compose.
     """
-    parser = _Parser(parents=[get_args_parser()], add_help=False)
+    parser = _Parser(parents=[_flags()], add_help=False)
     given = parser.parse_intermixed_args(list(args))
     _require_one_command(given)
     prints = any(getattr(given, name) for name in PRINTING)
@@ -47,6 +54,8 @@ def read_command_line(args: Sequence[str]) -> CommandLine:
     overrides = readable(given.overrides)
     source = source_of(given)
     if prints:
+        _require_one_point(overrides)
+        checked(lambda: compose_raw(overrides, source))  # Hydra tells by printing and exiting
         read = dict(zip(given.overrides, overrides, strict=True))
         words = tuple(read.get(word, word) for word in args)
         return CommandLine(tuple(overrides), given.multirun, source, words)
@@ -62,6 +71,15 @@ def read_points(args: Sequence[str], verb: str) -> CommandLine:
     return line
 
 
+def _flags() -> argparse.ArgumentParser:
+    """Hydra's parser, with a version and a help of our own, also where they are abbreviated."""
+    parser = get_args_parser()
+    for action in parser._actions:
+        if action.dest == "version":
+            action.version = f"gradsweep {__version__}"  # type: ignore[attr-defined]
+    return parser
+
+
 class _Parser(argparse.ArgumentParser):
     """Hydra's flags, with complaints as exceptions."""
 
@@ -71,6 +89,8 @@ class _Parser(argparse.ArgumentParser):
 
 def _require_one_command(given: argparse.Namespace) -> None:
     """Raises UsageError for what Hydra would refuse by a traceback, or silently ignore."""
+    if given.help:
+        raise UsageError("--help is typed in full: python -m gradsweep --help")
     commands = [_flag(name) for name in COMMANDS if getattr(given, name)]
     if len(commands) > 1:
         raise UsageError(f"{' and '.join(commands)} exclude each other: give one of them")
@@ -99,6 +119,16 @@ def _require_overrides(words: Sequence[str]) -> None:
             raise UsageError(
                 f"{word!r} is no override like cot=detailed; a verb is the first word after "
                 "gradsweep (python -m gradsweep plan -m …)"
+            )
+
+
+def _require_one_point(overrides: Sequence[str]) -> None:
+    """Raises ConfigError for a grid after a flag that shows one point."""
+    for text in overrides:
+        if override_of(text).is_sweep_override():
+            raise ConfigError(
+                f"{text}: a flag that prints shows one point; give one value, or see the grid by "
+                "python -m gradsweep plan -m …"
             )
 
 

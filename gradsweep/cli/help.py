@@ -49,6 +49,9 @@ more
   --cfg job                the whole composed config, with every field
   --config-dir DIR         your own YAML beside the built-in options
   --hydra-help             Hydra's own flags and launchers
+  --version                gradsweep's
+  eval "$(python -m gradsweep --shell-completion install=bash)"
+                           Tab completes verbs, options and fields, also after python -m gradsweep
 """
 
 _MEANING = {

@@ -35,11 +35,25 @@ def main(composed: DictConfig) -> str:
     try:
         run_point(to_config(composed))
     except GradsweepError as error:
+        if str(error) not in shown:
+            show_error(str(error))
+        shown.add(str(error))
         if not multirun:
-            raise SystemExit(_report(error)) from None
-        _report(error)
+            raise SystemExit(1) from None
         return PointState.FAILED.value
     return PointState.DONE.value
+
+
+reasons: dict[str, str] = {}
+"""point_id -> why it failed in this process: a point that never began has no file that tells."""
+shown: set[str] = set()
+"""What points of this command failed for: many may for one reason, and the end says how many."""
+
+
+def forget() -> None:
+    """Begin another command in the same process."""
+    reasons.clear()
+    shown.clear()
 
 
 def run_point(config: Config) -> None:
@@ -55,7 +69,11 @@ def run_point(config: Config) -> None:
     # torch and transformers take seconds to import: not for a point that is done.
     from gradsweep.extraction import extract
 
-    extract(config, label=label)
+    try:
+        extract(config, label=label)
+    except GradsweepError as error:
+        reasons[paths.point_id] = f"{type(error).__name__}: {error}"
+        raise
 
 
 def _label(config: Config, identity: str) -> str:
@@ -67,8 +85,3 @@ def _label(config: Config, identity: str) -> str:
     numbered = {p["point_id"]: f"[{i}/{len(points)}] {p['label']}" for i, p in enumerate(points, 1)}
     # A point that joined after the manifest was written has no number.
     return numbered.get(identity, str(config.axes))
-
-
-def _report(error: GradsweepError) -> int:
-    show_error(str(error))
-    return 1

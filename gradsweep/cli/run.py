@@ -11,13 +11,16 @@ from gradsweep.config.composition import checked
 from gradsweep.config.overrides import quoted
 from gradsweep.errors import StoreError
 from gradsweep.jobs.command import GridLauncher, grid_launcher, launched_lines
-from gradsweep.plan import Plan, checked_plan, freeze
+from gradsweep.plan import Plan, PlannedPoint, checked_plan, freeze
+from gradsweep.plan.fit import require_memory_here
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, point_state
 from gradsweep.store.metadata import read_manifest
 from gradsweep.store.place import require_writable
 from gradsweep.tracking import uploads_left
 
+NAMED = 3
+"""Points that a line names of those that are not done for one reason."""
 UPLOAD_SECONDS = 3.0
 """Within which nobody wonders why a command that has shown its results does not end."""
 SWEEPER = "hydra_plugins.gradsweep_launcher.sweeper.PlannedSweeper"
@@ -44,6 +47,9 @@ def run(args: Sequence[str]) -> int:
             raise
         console.print(f"note: no figures: {error}", soft_wrap=True)
         return _conclude(plan, None, figures=False)
+    if launcher is None:
+        waiting = [point.config for point in plan.points if point.state is not PointState.DONE]
+        require_memory_here(waiting)
     sweep = None
     if line.multirun:
         command = ["python", "-m", "gradsweep", *args]
@@ -70,8 +76,9 @@ def _hydra_arguments(line: CommandLine, plan: Plan) -> list[str]:
 
 def _hydra(args: Sequence[str]) -> int:
     """Hydra reads `sys.argv` and ends by SystemExit when a point failed."""
-    from gradsweep.cli.point import main
+    from gradsweep.cli.point import forget, main
 
+    forget()
     sys.argv = [sys.argv[0], *args]
     try:
         main()
@@ -112,6 +119,7 @@ def _others_of_that_name(plan: Plan) -> int:
 
 def _conclude(plan: Plan, sweep: SweepPaths | None, figures: bool = True) -> int:
     """Show what is stored now, and say which points are not done and why."""
+    from gradsweep.cli.point import reasons
     from gradsweep.report.show import show_results
 
     paths = [PointPaths(Path(plan.results), point.point_id) for point in plan.points]
@@ -124,16 +132,37 @@ def _conclude(plan: Plan, sweep: SweepPaths | None, figures: bool = True) -> int
     if done:
         name = sweep.name if sweep else plan.name
         show_results(Path(plan.results), done, name, figures=figures)
-    for point, p in unfinished:
-        show_error(f"{plan.label(point)}: {_why(p)}", title="not done:")
+    if sweep or not any(p.point_id in reasons for _, p in unfinished):
+        _show_unfinished(plan, unfinished)  # that of one point has just been shown
     return int(bool(unfinished))
 
 
-def _why(paths: PointPaths) -> str:
-    failed = failure(paths)
-    if failed is None:
-        state = point_state(paths)
-        if state is PointState.NEW:
-            return "it could not be started; the reason is above"
-        return f"{state.value}; run the same command again to go on"
-    return f"{failed['error']}: {failed['message']} ({failed['file']})"
+def _show_unfinished(plan: Plan, unfinished: Sequence[tuple[PlannedPoint, PointPaths]]) -> None:
+    """Say which points are not done and why; one reason of many points once, with their number."""
+    points: dict[str, list[PlannedPoint]] = {}
+    files: dict[str, str] = {}
+    for point, paths in unfinished:
+        reason, file = _why(paths)
+        points.setdefault(reason, []).append(point)
+        files.setdefault(reason, file)
+    for reason, alike in points.items():
+        names = ", ".join(map(plan.label, alike[:NAMED]))
+        if len(alike) > 1:
+            more = f", … {len(alike) - NAMED} more" if len(alike) > NAMED else ""
+            names = f"{len(alike)} points ({names}{more})"
+        file = f" ({files[reason]})" if files[reason] else ""
+        show_error(f"{names}: {reason}{file}", title="not done:")
+
+
+def _why(paths: PointPaths) -> tuple[str, str]:
+    """Return why a point is not done, and the file that tells more; empty where none does."""
+    from gradsweep.cli.point import reasons
+
+    if failed := failure(paths):
+        return f"{failed['error']}: {failed['message']}", str(failed["file"])
+    if reason := reasons.get(paths.point_id):
+        return reason, ""
+    state = point_state(paths)
+    if state is PointState.NEW:
+        return "it could not be started; the reason is above", ""
+    return f"{state.value}; run the same command again to go on", ""

@@ -22,9 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gradsweep.config import Config
+from gradsweep.config.complaints import complaint, unknown_field
 from gradsweep.config.files import config_dir
 from gradsweep.config.overrides import readable
 from gradsweep.config.typed_paths import typed_path
+from gradsweep.config.unread import TypedSettings
 from gradsweep.errors import ConfigError
 
 VERSION_BASE = "1.3"
@@ -55,17 +57,14 @@ def to_config(composed: DictConfig) -> Config:
             "--config-name: the file is no configuration of gradsweep; its defaults list must "
             "begin with `config`, and end with `_self_`"
         )
-    for name in _unknown_fields(composed, Config, ""):
-        raise ConfigError(
-            f"{name}: there is no such field, and nothing would come of it; "
-            "--cfg job shows all fields"
-        )
+    for name in unknown_fields(composed, Config):
+        raise ConfigError(unknown_field(name))
     config = OmegaConf.to_object(composed)
     assert isinstance(config, Config)
     return config
 
 
-def _unknown_fields(node: DictConfig, kind: type[Any], prefix: str) -> Iterator[str]:
+def unknown_fields(node: DictConfig, kind: type[Any], prefix: str = "") -> Iterator[str]:
     """Fields that only a `+` could add, which Hydra would keep for nobody to read."""
     known = {declared.name for declared in fields(kind)}
     for name in map(str, node):
@@ -74,7 +73,7 @@ def _unknown_fields(node: DictConfig, kind: type[Any], prefix: str) -> Iterator[
         elif isinstance(child := node._get_node(name), DictConfig):
             inner = OmegaConf.get_type(child)
             if inner is not None and is_dataclass(inner):
-                yield from _unknown_fields(child, inner, f"{prefix}{name}.")
+                yield from unknown_fields(child, inner, f"{prefix}{name}.")
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,11 @@ class ConfigSource:
             "--config-path": self.config_path,
         }
         return [f"{flag}={value}" for flag, value in given.items() if value]
+
+    @property
+    def folders(self) -> list[str]:
+        """A user's own folders, whose options come before or instead of the built-in ones."""
+        return [folder for folder in (self.config_dir, self.config_path) if folder]
 
 
 BUILT_IN = ConfigSource()
@@ -144,10 +148,15 @@ def compose(*overrides: str, source: ConfigSource = BUILT_IN) -> Config:
         source: a user's own YAML, as `--config-dir` gives it.
 
     Raises:
-        ConfigError: an override that cannot be read, or a value that a check refuses.
-        hydra.errors.HydraException: an unknown option or field; the message lists what is there.
+        ConfigError: an override that cannot be read, an unknown option or field (the message
+            lists what is there), a value that a check refuses, or a field that nothing would read.
     """
-    return to_config(compose_raw(readable(overrides), source))
+    read = readable(overrides)
+    config = checked(lambda: to_config(compose_raw(read, source)))
+    typed = TypedSettings(source.folders)
+    typed.see(read, config)
+    typed.require_all_read()
+    return config
 
 
 def compose_raw(
@@ -204,10 +213,9 @@ def checked(compose: Callable[[], Composed]) -> Composed:
     """Return what `compose` returns; Hydra's complaints become ours, whose message alone tells.
 
     Raises:
-        ConfigError: what Hydra or OmegaConf refused, in their words.
+        ConfigError: what Hydra or OmegaConf refused (`complaint`).
     """
     try:
         return compose()
     except (HydraException, OmegaConfBaseException) as error:
-        causes = [str(e).strip() for e in (error, error.__cause__) if e and str(e).strip()]
-        raise ConfigError("\n".join(dict.fromkeys(causes))) from error
+        raise ConfigError(complaint(error)) from error

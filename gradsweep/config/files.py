@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 AXIS_GROUPS = ("model", "dataset", "cot", "correctness")
@@ -13,6 +14,13 @@ def config_dir() -> Path:
     package = Path(__file__).resolve().parent.parent
     packaged = package / "conf"
     return packaged if packaged.is_dir() else package.parent / "conf"
+
+
+@lru_cache(maxsize=1)
+def config_groups() -> frozenset[str]:
+    """Config groups of our own."""
+    folders = (path.name for path in config_dir().iterdir() if path.is_dir())
+    return frozenset(name for name in folders if name != "hydra")
 
 
 def options(group: str) -> dict[str, str]:

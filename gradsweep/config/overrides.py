@@ -8,22 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any, get_args, get_type_hints
+from typing import get_args
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from gradsweep.config.files import config_dir, options
-from gradsweep.config.point import Config
-from gradsweep.errors import ConfigError
+from gradsweep.config.fields import point_fields
+from gradsweep.config.files import config_groups, options
+from gradsweep.errors import ConfigError, UsageError
 
 _PARTS = re.compile(
     r"""(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|\$\{[^}]*\}|\[[^\]]*\]|\([^)]*\)|[^,])+"""
 )
 """Values between commas; no comma in quotes, brackets or an interpolation is one of these."""
+
+
+_ELLIPSES = ("…", "...")
+_MAY_BE_LEFT_OUT = ("tracking",)
+"""Config groups without which a point says of itself what it does without."""
 
 
 def readable(overrides: Sequence[str]) -> list[str]:
@@ -57,16 +61,45 @@ def override_of(text: str) -> Override:
         ) from error
 
 
+def refuse_ellipsis(word: str) -> None:
+    """Refuse `…`, which stands for something in documents and for nothing in a command.
+
+    Raises:
+        UsageError: it is in the word; says what to do.
+    """
+    if not any(part in _ELLIPSES for part in re.split(r"[=,/\s]", word)):
+        return
+    name, equal, _ = word.partition("=")
+    remedy = f"type your own value: {name}=<value>" if equal and name else "leave it out"
+    raise UsageError(f"{word!r}: … stands for what is yours to fill in; {remedy}")
+
+
 def _readable(text: str) -> str:
+    refuse_ellipsis(text)
     _refuse_invisible(text)
     name, equal, value = text.partition("=")
     field = name.lstrip("+")
     if equal and field in _text_fields():
         text = f"{name}={','.join(_text_values(value))}"
     override = override_of(text)
-    if field in _groups() and not override.is_delete():
+    if override.is_delete():
+        _refuse_deletion(override)
+    elif field in config_groups():
         _require_option(override, field)
     return text
+
+
+def _refuse_deletion(override: Override) -> None:
+    """Refuse what Hydra would do in silence: take a choice away, and measure with a default."""
+    name = override.key_or_group
+    if override.is_hydra_override() or name.startswith("hydra/") or name in _MAY_BE_LEFT_OUT:
+        return
+    if name in config_groups():
+        raise ConfigError(
+            f"~{name}: every point has a {name}, and without the choice it would be measured with "
+            f"a default: type {name}=<one of {', '.join(options(name))}>"
+        )
+    raise ConfigError(f"~{name}: nothing of a point can be taken away; type {name}=<value>")
 
 
 def _refuse_invisible(text: str) -> None:
@@ -120,23 +153,10 @@ def _require_option(override: Override, group: str) -> None:
 
 
 @lru_cache(maxsize=1)
-def _groups() -> frozenset[str]:
-    """Config groups of our own."""
-    folders = (path.name for path in config_dir().iterdir() if path.is_dir())
-    return frozenset(name for name in folders if name != "hydra")
-
-
-@lru_cache(maxsize=1)
 def _text_fields() -> frozenset[str]:
     """Fields of `Config` whose value is a text, as `model.source.path`."""
-    return frozenset(_texts(Config, ""))
-
-
-def _texts(kind: Any, prefix: str) -> Iterator[str]:
-    hints = get_type_hints(kind)
-    for declared in fields(kind):
-        hint = hints[declared.name]
-        if is_dataclass(hint):
-            yield from _texts(hint, f"{prefix}{declared.name}.")
-        elif hint is str or set(get_args(hint)) == {str, type(None)}:
-            yield f"{prefix}{declared.name}"
+    return frozenset(
+        name
+        for name, kind in point_fields().items()
+        if kind is str or set(get_args(kind)) == {str, type(None)}
+    )

@@ -116,6 +116,9 @@ class GradientsConfig(SpectraOptions):
     """Batches measured at the same time on a CPU, each with one core; None is one per core for
     a small model and 1 for a large one, whose operations fill the cores. Does not change results.
     """
+    check_memory: bool = option(True)
+    """Refuse a model that is expected to need more memory than this machine has, before it is
+    loaded; false tries it anyway. Does not change results."""
     device: str = option("auto")
     """`auto` is cuda when there is one, else cpu."""
 

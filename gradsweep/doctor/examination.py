@@ -39,6 +39,7 @@ from gradsweep.doctor.siblings import check_siblings
 from gradsweep.doctor.texts import Texts
 from gradsweep.errors import DataError, GradsweepError
 from gradsweep.identity import changes_since, point_record
+from gradsweep.plan.fit import require_memory_here
 from gradsweep.records import EncodedSample, Sample, SampleStatus
 from gradsweep.store import (
     PointPaths,
@@ -48,11 +49,16 @@ from gradsweep.store import (
     load_samples_table,
     point_state,
 )
+from gradsweep.store.checksums import damage, how_to_heal
 from gradsweep.store.metadata import read_config, stored_config
 from gradsweep.store.points import other_conditions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+FILES = "files"
+"""Name of the check that a point's files are as they were written."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ def examine(config: Config, title: str | None = None, commit: str | None = None)
         ConfigError, DataError, ModelError: input that cannot be run; names the field.
     """
     # torch and transformers take seconds to import: not before data and overrides are right.
+    require_memory_here([config])
     samples = load_samples(config).samples
     texts = Texts()
     irrelevant = texts.irrelevant(config)
@@ -152,6 +159,8 @@ def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) ->
         title: what to call it.
         texts: shared between points, so that their data are read once.
     """
+    if found := damage(paths):
+        return Examination(title, (Check(FILES, CheckState.PROBLEM, found, how_to_heal(paths)),))
     record = read_config(paths)
     samples = load_samples_table(paths.results, [paths.point_id])
     rows = load_rows(paths.results, [paths.point_id])

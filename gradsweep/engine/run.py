@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from gradsweep.config import Dtype, GradientsConfig, ModelConfig
 from gradsweep.engine.against_autograd import check_named_projections
 from gradsweep.engine.batch import collate, dealt, token_batches
@@ -79,6 +81,11 @@ class Run:
         """What was found when measuring began; before that, nothing."""
         self.batches = dealt(batches, shard)
         """The units of the share that can, as they run together."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model's first layers."""
+        return self._loaded.model.device
 
     @property
     def n_units(self) -> int:

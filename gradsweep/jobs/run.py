@@ -13,6 +13,7 @@ import os
 import sys
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,8 @@ class Job:
 
     def _measure(self, record: dict[str, Any], label: str) -> None:
         config = frozen_config(record)
+        if not self.submission.settings.get("check_memory", True):
+            config = replace(config, gradients=replace(config.gradients, check_memory=False))
         # torch and transformers take seconds to import: not for points that are done.
         from gradsweep.extraction import extract
 
@@ -226,7 +229,7 @@ def _record_failure(
 ) -> None:
     """Write FAILED.json, also for what failed before the point was opened: data may be gone."""
     try:
-        with open_point(point, record, shard):
+        with open_point(point, record, shard, keep_failure=True):
             raise error
     except GradsweepError as second:
         if second is not error:

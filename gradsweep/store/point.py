@@ -24,9 +24,16 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.errors import GradsweepError, PointBusyError
+from gradsweep.errors import (
+    ConfigError,
+    DataError,
+    GradsweepError,
+    ModelError,
+    PointBusyError,
+)
 from gradsweep.records import WHOLE, SampleResult, SampleStatus, Shard
 from gradsweep.store.atomic import readable_disk_errors, write_json, write_parquet
+from gradsweep.store.checksums import read_part
 from gradsweep.store.frames import ROW_SCHEMA, SAMPLE_SCHEMA, rows_frame, samples_frame
 from gradsweep.store.lease import (
     ASIDE_SUFFIX,
@@ -126,7 +133,7 @@ def _joined(files: Sequence[Path], schema: dict[str, pl.DataType]) -> pl.DataFra
     """Put tables one below the other, with the place of each one's file."""
     empty = pl.DataFrame(schema=schema | {_PART: pl.UInt32()})
     frames = [
-        pl.read_parquet(file).with_columns(pl.lit(place, pl.UInt32()).alias(_PART))
+        read_part(file).with_columns(pl.lit(place, pl.UInt32()).alias(_PART))
         for place, file in enumerate(files)
     ]
     # A part from before a column was there has none: it reads as null.
@@ -135,11 +142,13 @@ def _joined(files: Sequence[Path], schema: dict[str, pl.DataType]) -> pl.DataFra
 
 @contextmanager
 def open_point(
-    paths: PointPaths, config: dict[str, Any], shard: Shard = WHOLE
+    paths: PointPaths, config: dict[str, Any], shard: Shard = WHOLE, keep_failure: bool = False
 ) -> Iterator[PointStore]:
     """Take the lease of a point, or of a share of it, and write its config.
 
-    A failure in the block is recorded in FAILED.json; that of a share has a file of its own.
+    A failure in the block is recorded in FAILED.json; that of a share has a file of its own. What
+    a user can mend before the first sample is stored (a model that is not found, a typo) leaves
+    nothing behind, unless `keep_failure`: a job's failure is told by its files alone.
 
     Raises:
         PointBusyError: another live process is writing this point, or this share of it.
@@ -157,8 +166,17 @@ def open_point(
         except PointBusyError:
             raise  # whoever has it now goes on: nothing has failed
         except Exception as error:
-            _record_failure(paths.failure(shard), error)
+            if keep_failure or shard != WHOLE or _has_begun(paths, error):
+                _record_failure(paths.failure(shard), error)
+            else:
+                shutil.rmtree(paths.folder, ignore_errors=True)
             raise
+
+
+def _has_begun(paths: PointPaths, error: Exception) -> bool:
+    """Whether more than a user's mistake would be lost with the point's folder."""
+    mistake = isinstance(error, (ConfigError, DataError, ModelError))
+    return not mistake or paths.done.exists() or any(paths.parts.glob("samples-*.parquet"))
 
 
 def rivals(paths: PointPaths, shard: Shard) -> list[Path]:

@@ -12,7 +12,7 @@ import polars as pl
 
 from gradsweep.store.choice import chosen_one
 from gradsweep.store.description import Description, describe, read_description
-from gradsweep.store.metadata import no_results, read_config, read_manifests, read_yaml
+from gradsweep.store.metadata import no_results, read_config, read_manifests
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.series import label_frame, point_labels
 
@@ -69,12 +69,12 @@ def point_table(results: Path) -> pl.DataFrame:
 def stored_description(paths: PointPaths) -> Description:
     """Describe a stored point; its config.yaml is read once while it stays the same."""
     stat = paths.config.stat()
-    return _described(paths.config, stat.st_mtime_ns, stat.st_size)
+    return _described(paths, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4096)
-def _described(config: Path, changed: int, size: int) -> Description:
-    return describe(read_yaml(config))
+def _described(paths: PointPaths, changed: int, size: int) -> Description:
+    return describe(read_config(paths))
 
 
 def find_point(results: Path, word: str) -> PointPaths:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from gradsweep.records import SampleStatus
+from gradsweep.store.checksums import read_part
 from gradsweep.store.paths import PointPaths
 
 RECENT_SECONDS = 300.0
@@ -77,7 +78,8 @@ class ProgressReader:
         """Read the progress of each point, by id.
 
         Raises:
-            FileNotFoundError: a point was finished, and its parts joined, just now: ask again.
+            DataError: a part is damaged.
+        FileNotFoundError: a point was finished, and its parts joined, just now: ask again.
         """
         files = {point.point_id: _files(point.parts) for point in points}
         new = [path for paths in files.values() for path in paths if path not in self._known]
@@ -103,8 +105,10 @@ def _read(files: Sequence[Path]) -> dict[Path, Part]:
     scan = pl.scan_parquet(list(files), include_file_paths="file")
     try:
         table = scan.select("file", "sample_id", "status", "seconds").collect()
-    except pl.exceptions.ComputeError as error:  # which is how it says that a file is gone
+    except pl.exceptions.PolarsError as error:  # which is how it says that a file is gone
         if all(path.exists() for path in files):
+            for path in files:
+                read_part(path)
             raise
         raise FileNotFoundError(str(error)) from error
     ok = pl.col("status") == SampleStatus.OK.value

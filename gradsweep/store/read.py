@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.records import POINT_LABELS
+from gradsweep.store.checksums import read_finished, require_whole
 from gradsweep.store.frames import (
     ROW_SCHEMA,
     SAMPLE_SCHEMA,
@@ -55,11 +56,11 @@ def load_samples_table(
 
 def stored_metrics(results: Path, point_ids: Collection[str]) -> set[str]:
     """Name the metrics of the user's own that these points store; reads headers, no rows."""
-    schemas = [
-        pl.read_parquet_schema(path)
-        for point_id in point_ids
-        for path in _row_files(PointPaths(results, point_id))[:1]
-    ]
+    points = [PointPaths(results, point_id) for point_id in point_ids]
+    for paths in points:
+        if paths.done.exists():
+            require_whole(paths, paths.rows)
+    schemas = [pl.read_parquet_schema(path) for paths in points for path in _row_files(paths)[:1]]
     return {name for schema in schemas for name in own_metric_columns(pl.DataFrame(schema=schema))}
 
 
@@ -84,7 +85,7 @@ def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.Dat
 def _point_frame(paths: PointPaths, labels: Mapping[str, Any], kind: str) -> pl.DataFrame:
     schema = ROW_SCHEMA if kind == "rows" else SAMPLE_SCHEMA
     finished = paths.done.exists()
-    frame = pl.read_parquet(getattr(paths, kind)) if finished else read_parts(paths, kind)
+    frame = read_finished(paths, getattr(paths, kind)) if finished else read_parts(paths, kind)
     named = [pl.lit(paths.point_id).alias("point_id")]
     named += [pl.lit(labels[name]).alias(name) for name in POINT_LABELS]
     named.append(pl.lit(labels["seed"], pl.Int64()).alias("seed"))

@@ -12,7 +12,9 @@ from typing import Any
 
 import polars as pl
 
+from gradsweep.errors import DataError
 from gradsweep.records import SampleStatus
+from gradsweep.store.checksums import read_finished
 from gradsweep.store.description import Description, describe
 from gradsweep.store.metadata import read_config
 from gradsweep.store.model_commit import keep_commit, kept_commit
@@ -43,13 +45,17 @@ def take_measured(store: PointStore, record: Mapping[str, Any], units: Mapping[s
         missing = {name: index for name, index in units.items() if name not in store.stored_ids}
         if not missing:
             break
-        samples = _table(paths, "samples").filter(
+        try:
+            samples, rows = _table(paths, "samples"), _table(paths, "rows")
+        except DataError:
+            continue
+        samples = samples.filter(
             pl.col("status") == SampleStatus.OK.value, pl.col("sample_id").is_in(list(missing))
         )
         if samples.is_empty() or not _same_weights(store.paths, paths):
             continue
         places = pl.col("sample_id").replace_strict(missing, return_dtype=pl.Int32())
-        rows = _table(paths, "rows").join(samples, on="sample_id", how="semi")
+        rows = rows.join(samples, on="sample_id", how="semi")
         store.copy(samples.with_columns(index=places), rows)
         copied += len(samples)
     return copied
@@ -59,9 +65,12 @@ def _siblings(paths: PointPaths, record: Mapping[str, Any]) -> Iterator[PointPat
     """Points that differ from this one in their number of samples alone."""
     wanted = _uncounted(describe(record))
     for other in point_folders(paths.results):
-        if other == paths or _uncounted(stored_description(other)) != wanted:
-            continue
-        science = read_config(other)["science"]
+        try:
+            if other == paths or _uncounted(stored_description(other)) != wanted:
+                continue
+            science = read_config(other)["science"]
+        except DataError:
+            continue  # damaged: whoever reads that point is told
         if all(science.get(name) == record["science"].get(name) for name in _DECIDES_ROWS):
             yield other
 
@@ -73,7 +82,7 @@ def _uncounted(point: Description) -> Description:
 
 def _table(paths: PointPaths, kind: str) -> pl.DataFrame:
     done = paths.done.exists()
-    return pl.read_parquet(getattr(paths, kind)) if done else read_parts(paths, kind)
+    return read_finished(paths, getattr(paths, kind)) if done else read_parts(paths, kind)
 
 
 def _same_weights(paths: PointPaths, other: PointPaths) -> bool:

@@ -12,6 +12,7 @@ import polars as pl
 
 from gradsweep.errors import DataError
 from gradsweep.records import Axes, SampleStatus
+from gradsweep.store.checksums import read_finished
 from gradsweep.store.lease import holder
 from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths, point_folders
@@ -44,12 +45,22 @@ def holders(paths: PointPaths) -> list[dict[str, Any]]:
     return [record for path in paths.leases() if (record := holder(path)) is not None]
 
 
+_UNREADABLE = {
+    "error": "unknown",
+    "message": "the record of its failure is damaged",
+    "user_error": True,
+    "traceback": [],
+}
+
+
 def failure(paths: PointPaths) -> dict[str, Any] | None:
     """Read FAILED.json, the first of several; None when nothing failed."""
     for path in paths.failures():
-        record = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(record, dict)
-        return record | {"file": str(path)}
+        try:
+            record = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):
+            record = {}
+        return _UNREADABLE | record | {"file": str(path)}
     return None
 
 
@@ -83,7 +94,7 @@ def point_statuses(results: str | Path) -> list[PointStatus]:
 def _status(paths: PointPaths) -> PointStatus:
     state = point_state(paths)
     done = state is PointState.DONE
-    samples = pl.read_parquet(paths.samples) if done else read_parts(paths, "samples")
+    samples = read_finished(paths, paths.samples) if done else read_parts(paths, "samples")
     bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
     axes = str(Axes(**read_config(paths)["axes"]))
     return PointStatus(paths.point_id, axes, state, len(samples), len(bad), _note(paths, state))

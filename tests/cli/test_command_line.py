@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from helpers.own_yaml import mine
 
+from gradsweep import __version__
 from gradsweep.cli import main
 from gradsweep.cli.command_line import read_command_line
 from gradsweep.config.composition import compose
@@ -52,7 +53,12 @@ def test_flags_may_stand_anywhere_and_be_abbreviated(args: list[str], tmp_path: 
         (["--experimental-rerun", "job.pickle"], ["--experimental-rerun", "command again"]),
         (["--config", "x"], ["ambiguous", "--config-dir"]),
         (["--cfg", "everything"], ["everything", "job", "all"]),
-        (["-m", "plan", "cot=none"], ["'plan'", "first word"]),
+        (["cot=none", "plan"], ["'plan'", "first word"]),
+        (["cot=none", "--hel"], ["--help"]),
+        (["raport"], ["did you mean report?"]),
+        (["plan", "-m", "model=qwen2_1.5b", "…"], ["'…'", "leave it out"]),
+        (["status", "…"], ["'…'", "leave it out"]),
+        (["model=folder", "model.source.path=…"], ["model.source.path=<value>"]),
         (["cot=none", "--frobnicate"], ["--frobnicate"]),
         (["frobnicate"], ["frobnicate", "plan, status"]),
         (["plan", "--cfg", "job"], ["plan", "leave out the word plan"]),
@@ -98,6 +104,25 @@ def test_what_cannot_run_is_one_error_and_nothing_is_written(
         for text in expected:
             assert text in message, message
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("args", [["--version"], ["cot=none,detailed", "-m", "--version"]])
+def test_the_version_is_gradsweeps(args: list[str], capsys: Captured) -> None:
+    assert main(args) == 0
+    assert capsys.readouterr().out == f"gradsweep {__version__}\n"
+
+
+def test_a_grid_flag_may_stand_before_a_verb(capsys: Captured) -> None:
+    assert main(["-m", "plan", "cot=none,detailed"]) == 0
+    assert "2 points" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["--hydra-help"]])
+def test_a_grid_after_a_flag_that_prints_is_one_error(flags: list[str], capsys: Captured) -> None:
+    assert main([*flags, "cot=none,detailed"]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error: cot=none,detailed: ")
+    assert "gradsweep plan -m" in message
 
 
 def test_a_main_config_that_is_not_ours_is_refused(own: Path, capsys: Captured) -> None:

@@ -111,8 +111,7 @@ def test_a_measured_point_is_what_the_next_plan_rests_on(
 ) -> None:
     mine = ["model=folder", f"model.source.path={saved_model}", "model.name=tiny", "tracking=none"]
     before = plan(capsys, "-m", *mine, "cot=none,detailed", "n_samples=2,3")
-    assert "unknown: not measured yet, and model.parameters is not given" in before
-    assert "not counted" in before
+    assert "FLOP model: 4 FLOP per parameter and token" in before, "by the headers of its files"
     assert main([*mine, "n_samples=2", "cot=none"]) == 0
     capsys.readouterr()
     after = plan(capsys, "-m", *mine, "cot=none,detailed", "n_samples=2,3")

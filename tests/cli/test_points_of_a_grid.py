@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("wide_terminal")
 
 
 def test_each_point_of_a_grid_is_started_once(own: Path, capsys: Captured) -> None:
-    twice = ["gradients.batch_tokens=64,128", "correctness.source=auto,generated"]
+    twice = ["gradients.batch_tokens=64,128", "model.parameters=1000,2000"]
     assert main(["-m", *mine(own, "bad"), *twice]) == 1
     shown = capsys.readouterr().err
     assert "left out: 3 cells that are the same point as another" in shown
@@ -75,3 +75,24 @@ def test_in_a_grid_the_other_points_run(own: Path, capsys: Captured) -> None:
     assert "1 points" in capsys.readouterr().out
     assert main(grid) == 0
     assert "left out: cot.match_length=detailed" in capsys.readouterr().err
+
+
+# --- one reason of many points
+
+
+def test_one_reason_of_many_points_is_said_once_with_their_number(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    model = ["model=hub", "model.source.hub_id=owner/typo", "tracking=none", "n_samples=1"]
+    assert main(["-m", *model, "seed=0,1", "cot=none,detailed"]) == 1
+    told = capsys.readouterr().err
+    assert told.count("cannot be reached") == 2, "when it happens, and at the end"
+    *_, last = told.strip().splitlines()
+    assert last.startswith("not done: 4 points (none · seed=0, ")
+    assert "1 more" in last
+    assert last.endswith("the default model needs no hub (model=smollm2_135m_instruct)")
+    assert not list(Path("results").glob("points/*")), "typos leave no point behind"
+    assert not Path("results/wandb").exists()
+    assert main(model) == 1
+    assert capsys.readouterr().err.count("cannot be reached") == 1, "the next command says it again"

@@ -96,7 +96,7 @@ def fail_point(
 ) -> PointPaths:
     """A point that failed before it stored a sample."""
     paths = PointPaths(results, point_id)
-    with suppress(DataError), open_point(paths, _record(point_id, axes)):
+    with suppress(DataError), open_point(paths, _record(point_id, axes), keep_failure=True):
         raise DataError(reason)
     return paths
 

@@ -10,6 +10,7 @@ import pytest
 
 from gradsweep.config import Config
 from gradsweep.errors import ConfigError
+from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
 from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
 from gradsweep.jobs.submit import submit
 from gradsweep.plan import Plan
@@ -150,3 +151,19 @@ def test_gpus_are_found_in_gres_too(grid: MakePlan, given: dict[str, Any], gpus:
 def test_a_gpu_without_memory_is_no_gpu() -> None:
     with pytest.raises(ConfigError, match=r"gpu_memory_gb must be positive, got 0"):
         settings(gpu_memory_gb=0)
+
+
+def test_local_processes_share_the_memory_of_this_machine(
+    grid: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Hardware("cpu", "a CPU", 64.0, cores=2)
+    monkeypatch.setattr("gradsweep.plan.estimate.this_machine", lambda device: machine)
+    plan = grid("model=llama3_8b", "cot=none,detailed")
+    LocalScheduler(LocalSettings()).check(plan.points)
+    with pytest.raises(ConfigError) as refused:
+        LocalScheduler(LocalSettings(array_parallelism=2)).check(plan.points)
+    said = str(refused.value)
+    assert "this machine has 32 GB for each of 2 processes" in said
+    assert "hydra.launcher.array_parallelism=1" in said
+    assert "hydra.launcher.check_memory=false" in said
+    LocalScheduler(LocalSettings(array_parallelism=2, check_memory=False)).check(plan.points)

@@ -127,3 +127,45 @@ def test_an_option_that_sbatch_does_not_have_is_named(
 ) -> None:
     with pytest.raises((ConfigError, TypeError), match="colour"):
         submit(grid("seed=0"), SlurmScheduler(SlurmSettings(colour="red")), ["command"])  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("silent", ["squeue", "scontrol"])
+def test_without_a_controller_clients_are_given_up_before_anything_is_written(
+    grid: MakePlan,
+    commands: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    silent: str,
+) -> None:
+    module = "gradsweep.jobs.schedulers.slurm.commands"
+    monkeypatch.setattr(f"{module}.SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(f"{module}.PING_SECONDS", 0.3)
+    commands("scontrol", "exec sleep 600" if silent == "scontrol" else "echo DOWN; exit 1")
+    commands("squeue", "exec sleep 600")
+    with pytest.raises(SchedulerError, match=r"no controller of SLURM is there.*launcher=local"):
+        if silent == "squeue":
+            queue()
+        else:
+            submit(grid("seed=0"), SlurmScheduler(SlurmSettings(snapshot=False)), ["command"])
+    assert not list(Path("results").rglob("submission.json"))
+
+
+def test_a_controller_that_is_busy_is_waited_for(
+    commands: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.commands.SILENT_SECONDS", 0.05)
+    commands("scontrol", "echo 'Slurmctld(primary) at here is UP'")
+    commands("squeue", "sleep 0.5; echo '3_0|PENDING|gradsweep-ab12-0|Priority'")
+    assert list(queue()) == ["3_0"]
+    assert "squeue has not answered" in capsys.readouterr().err
+
+
+def test_without_a_controller_nobody_is_asked_again(
+    commands: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    commands("scontrol", "echo 'Slurmctld(primary) at here is DOWN'")
+    commands("squeue", f"echo asked >>{tmp_path}/asked; echo 'no route' >&2; exit 1")
+    with pytest.raises(SchedulerError, match="no route"):
+        queue()
+    assert (tmp_path / "asked").read_text() == "asked\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -69,8 +70,9 @@ def test_another_date_is_another_point_where_a_template_is_used() -> None:
         return point_id(compose("model=smollm2_135m_instruct", "tracking=none", *overrides))
 
     assert identity("model.template_date=2025-12-01") != identity()
-    plain = identity("model.prompt=plain")
-    assert identity("model.prompt=plain", "model.template_date=2025-12-01") == plain
+    plain = compose("tracking=none", "model.prompt=plain")
+    another_day = replace(plain.model, template_date="2025-12-01")
+    assert point_id(replace(plain, model=another_day)) == point_id(plain)
 
 
 def test_what_is_no_date_is_one_error() -> None:

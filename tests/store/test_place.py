@@ -10,7 +10,7 @@ from helpers.stored_points import store_point
 from gradsweep.cli import main
 from gradsweep.errors import StoreError
 from gradsweep.records import Axes
-from gradsweep.store.place import require_writable
+from gradsweep.store.place import require_possible, require_writable
 from gradsweep.store.selection import selection
 
 
@@ -39,6 +39,20 @@ def test_what_is_no_folder_is_named(place: str, message: str, tmp_path: Path) ->
     (tmp_path / "dead").symlink_to(tmp_path / "gone")
     with pytest.raises(StoreError, match=message):
         require_writable(tmp_path / place)
+    if not place.startswith("dead"):
+        with pytest.raises(StoreError, match=message):
+            require_possible(tmp_path / place)
+
+
+@pytest.mark.usefixtures("wide_terminal")
+@pytest.mark.parametrize("root", ["file", "file/below", "x" * 300])
+@pytest.mark.parametrize("verb", [[], ["plan"]])
+def test_what_cannot_be_a_folder_is_one_error_that_names_the_field(
+    verb: list[str], root: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").touch()
+    assert main([*verb, "tracking=none", f"store.root={root}"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: store.root={root} ")
 
 
 @pytest.mark.usefixtures("wide_terminal")

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from gradsweep.errors import DataError, StoreError
+from gradsweep.errors import ConfigError, DataError, ModelError, StoreError
 from gradsweep.records import SampleResult, SampleStatus, SpectrumRow
 from gradsweep.store import (
     PointPaths,
@@ -88,6 +88,7 @@ def test_files_from_before_a_column_was_there_still_read(finished: bool, paths: 
         if finished:
             store.finish({})
             pl.read_parquet(paths.rows).drop("cosine_partner").write_parquet(paths.rows)
+            paths.done.write_text("{}")  # its checksums are of another file
     rows = load_rows(paths.results)
     assert rows["nuclear_norm"].to_list()[::4] == [1.0, 2.0]
     assert rows["cosine_partner"].null_count() == (8 if finished else 4)
@@ -151,6 +152,26 @@ def test_resuming_knows_what_is_stored(paths: PointPaths) -> None:
     assert point_state(paths) is PointState.DONE
     assert not paths.failed.exists()
     assert len(load_rows(paths.results)) == 8
+
+
+@pytest.mark.parametrize("mistake", [ModelError, DataError, ConfigError])
+def test_a_mistake_before_the_first_sample_leaves_nothing(
+    paths: PointPaths, mistake: type[Exception]
+) -> None:
+    with pytest.raises(mistake), open_point(paths, CONFIG):
+        raise mistake("there is no such model")
+    assert not list((paths.results / "points").iterdir())
+    with pytest.raises(mistake), open_point(paths, CONFIG, keep_failure=True):
+        raise mistake("there is no such model")
+    assert point_state(paths) is PointState.FAILED, "of a job, files alone tell"
+
+
+def test_a_mistake_after_a_sample_keeps_what_is_stored(paths: PointPaths) -> None:
+    with pytest.raises(DataError), open_point(paths, CONFIG) as store:
+        store.append([result(0)])
+        raise DataError("the file has changed")
+    assert point_state(paths) is PointState.FAILED
+    assert len(load_samples_table(paths.results)) == 1
 
 
 def test_bad_samples_are_kept_with_their_reason(paths: PointPaths) -> None:

@@ -140,4 +140,5 @@ def test_project_and_entity_come_from_the_environment_where_nothing_is_given(
 def test_a_project_that_wandb_would_refuse_is_refused_before_anything_runs(project: str) -> None:
     with pytest.raises(ConfigError, match=r"tracking\.project.*at most 128 characters"):
         compose(f"tracking.project={project}")
-    assert compose(f"tracking.project={project}", "tracking=none")
+    with pytest.raises(ConfigError, match="would not be read"):
+        compose("tracking.project=mine", "tracking=none")

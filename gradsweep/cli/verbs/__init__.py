@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 
-from gradsweep.errors import UsageError
+from gradsweep.errors import UsageError, did_you_mean
 
 VERBS = {
     "plan": "what a command would run, skip and take: jobs, memory, time; nothing is started",
@@ -35,8 +35,8 @@ def run_verb(verb: str, args: Sequence[str]) -> int:
     """
     if verb not in VERBS:
         raise UsageError(
-            f"{verb!r} is neither a verb ({', '.join(VERBS)}) nor an override like cot=detailed; "
-            "see python -m gradsweep --help"
+            f"{verb!r} is neither a verb{did_you_mean(verb, VERBS)} nor an override like "
+            f"cot=detailed; verbs are {', '.join(VERBS)}; see python -m gradsweep --help"
         )
     status: int = import_module(f"gradsweep.cli.verbs.{verb}").run(args)
     return status

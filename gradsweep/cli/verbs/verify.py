@@ -83,6 +83,7 @@ def _one_point(args: Sequence[str]) -> Config:
     """The point that the arguments mean; `verify` takes 2 samples of it by default."""
     from gradsweep.cli.command_line import read_points
     from gradsweep.plan import checked_plan
+    from gradsweep.plan.fit import require_memory_here
 
     line = read_points(args, "verify")
     if line.multirun:
@@ -90,4 +91,6 @@ def _one_point(args: Sequence[str]) -> Config:
             "verify takes the overrides of one point (cot=detailed n_samples=3): leave out -m"
         )
     overrides = ["n_samples=2", *line.overrides]  # of two values for a field, the last counts
-    return checked_plan(overrides, False, line.source).points[0].config
+    config = checked_plan(overrides, False, line.source).points[0].config
+    require_memory_here([config])
+    return config

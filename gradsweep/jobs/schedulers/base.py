@@ -52,6 +52,8 @@ class LaunchSettings:
     """Follow the jobs until they end; false returns as soon as they are submitted."""
     snapshot: bool = True
     """Jobs run a copy of the package as it was when they were submitted."""
+    check_memory: bool = True
+    """Refuse to submit points whose estimated memory is more than a job has."""
 
     def __post_init__(self) -> None:
         for name in ("points_per_job", "array_parallelism", "shards"):
@@ -170,6 +172,10 @@ class Scheduler(ABC, Generic[SettingsT]):
 
     def check(self, points: Sequence[PlannedPoint]) -> None:
         """Raise ConfigError for points that its jobs could not run; nothing is written yet."""
+        from gradsweep.plan.fit import require_memory
+
+        if self.settings.check_memory:
+            require_memory(points, self.hardware)
 
     # Submitting.
 

@@ -70,6 +70,21 @@ class LocalScheduler(Scheduler[LocalSettings]):
         ]
         return (Array(0, len(joined), {}, tuple(joined)),)
 
+    def check(self, points: Sequence[PlannedPoint]) -> None:
+        """All processes run at once, so each has its part of this machine's memory."""
+        from gradsweep.plan.fit import require_memory
+
+        processes = sum(len(array.tasks) for array in self.arrays(points))
+
+        def part(config: Config) -> Hardware:
+            machine = self.hardware(config)
+            if machine.memory_gb is None:
+                return machine
+            return replace(machine, memory_gb=machine.memory_gb / processes, sharers=processes)
+
+        if self.settings.check_memory:
+            require_memory(points, part)
+
     def array_name(self, array: Array) -> str:
         return "processes"
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import polars as pl
 
 from gradsweep.jobs.queue import (
     Known,
@@ -26,6 +23,7 @@ from gradsweep.jobs.status.lines import Line, State, SweepStatus
 from gradsweep.jobs.status.points import KnownPoint, known_points
 from gradsweep.jobs.tasks import JobTask
 from gradsweep.store import PointPaths, PointState, failure, point_state
+from gradsweep.store.checksums import read_finished, read_summary
 from gradsweep.store.lease import holder
 from gradsweep.store.progress import Progress, ProgressReader
 
@@ -223,10 +221,9 @@ def _note(
 
 def _summary(paths: PointPaths) -> tuple[int, int, float]:
     """Count the samples, the bad ones and the seconds of a point that is done."""
-    summary = json.loads(paths.summary.read_text(encoding="utf-8"))
+    summary = read_summary(paths)
     outcomes = summary.get("samples")
     if outcomes is None:
-        n_samples = pl.scan_parquet(paths.samples).select(pl.len()).collect().item()
-        return int(n_samples), 0, 0.0
+        return len(read_finished(paths, paths.samples)), 0, 0.0
     n_samples = sum(outcomes.values())
     return n_samples, n_samples - outcomes.get("ok", 0), float(summary.get("seconds", 0.0))

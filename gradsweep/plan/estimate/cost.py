@@ -5,7 +5,6 @@ meter = Meter(); meter.add(results) …; summary["cost"] = meter.cost(config, ha
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,10 +14,12 @@ from typing import Any
 from gradsweep.config import Config, GradientsConfig
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
+from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.memory import shape_of
 from gradsweep.records import ALL_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
+from gradsweep.store.checksums import read_summary
 
 ROW_BYTES = 80
 """Of one row in Parquet (720 rows took 56 kB), without singular values."""
@@ -102,7 +103,7 @@ def read_costs(results: Path) -> list[Cost]:
     found = []
     for done in sorted((results / "points").glob("*/DONE")):
         paths = PointPaths(results, done.parent.name)
-        summary = json.loads(paths.summary.read_text(encoding="utf-8"))
+        summary = read_summary(paths)
         if raw := summary.get("cost"):
             known = {f.name: raw[f.name] for f in fields(Cost) if f.name in raw}
             cost = Cost(**known | {"work": _in_order(raw["work"])})
@@ -129,9 +130,10 @@ def point_bytes(config: Config, tokens: float, costs: Sequence[Cost]) -> float |
     if same:
         stored = sum(cost.stored_samples for cost in same)
         return POINT_BYTES + samples * sum(cost.stored_bytes for cost in same) / stored
-    if config.model.parameters is None:
+    parameters = parameters_of(config.model)
+    if parameters is None:
         return None
-    shape = shape_of(config.model.parameters)
+    shape = shape_of(parameters)
     values = min(tokens, shape.width) if wanted.save_spectra else wanted.top_k or 0
     rows = len(wanted.projections) * shape.layers
     return POINT_BYTES + samples * (SAMPLE_BYTES + rows * (ROW_BYTES + 8 * values))

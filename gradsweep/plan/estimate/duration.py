@@ -15,6 +15,7 @@ from enum import Enum
 from gradsweep.config import Config
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
+from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.cost import Cost, work
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.memory import shape_of
@@ -74,12 +75,13 @@ def seconds_per_sample(
 
 def modelled_seconds(config: Config, tokens: float, hardware: Hardware) -> float | None:
     """None where the model's number of parameters is unknown."""
-    if config.model.parameters is None:
+    parameters = parameters_of(config.model)
+    if parameters is None:
         return None
-    shape, wanted = shape_of(config.model.parameters), config.gradients
+    shape, wanted = shape_of(parameters), config.gradients
     effects = [effect for _, _, effect in effects_set(wanted)]
     passes = 2 + sum(effect.passes for effect in effects)
-    flop = passes * 2 * config.model.parameters * tokens
+    flop = passes * 2 * parameters * tokens
     factor = 1 + sum(effect.spectra for effect in effects)
     spectra = len(wanted.projections) * shape.layers * factor
     of_one = SPECTRUM_SECONDS * (min(tokens, shape.width) / SPECTRUM_TOKENS) ** 3

@@ -46,6 +46,8 @@ class Hardware:
     """Of one GPU, or of the host for a CPU, in GB (10⁹ bytes); None is unknown."""
     gpus: int = 0
     cores: int | None = None
+    sharers: int = 1
+    """Processes of equal parts on this machine; `memory_gb` is the part of one."""
     host_gb: float | None = None
     """Memory of a GPU's host, through which weights come; None is unknown or enough."""
 
@@ -97,11 +99,19 @@ def _gpu_name() -> str | None:
     return None
 
 
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where a container finds the most memory that it may use, in bytes; "max" is no limit."""
+
+
 def _host_memory_gb() -> float | None:
+    """The machine's memory, or a container's share of it where that is less."""
     meminfo = Path("/proc/meminfo")
     text = meminfo.read_text(encoding="utf-8") if meminfo.exists() else ""
     found = re.search(r"^MemTotal:\s*(\d+) kB$", text, re.M)
-    return int(found[1]) * 1024 / 1e9 if found else None
+    limits = [Path(file).read_text() for file in CONTAINER_LIMITS if Path(file).is_file()]
+    sizes = [int(limit) for limit in limits if limit.strip().isdigit()]
+    sizes += [int(found[1]) * 1024] if found else []
+    return min(sizes) / 1e9 if sizes else None
 
 
 def _cores() -> int:

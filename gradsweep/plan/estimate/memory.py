@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from gradsweep.config import Config, DeviceMap, Dtype, ModelConfig, Quantization
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind, weights_gb
+from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
 
 KEPT_WIDTHS = 22
@@ -99,19 +100,20 @@ def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | Non
     None where the model's number of parameters is unknown.
     """
     model, wanted = config.model, config.gradients
-    if model.parameters is None:
+    parameters = parameters_of(model)
+    if parameters is None:
         return None
-    shape = shape_of(model.parameters)
+    shape = shape_of(parameters)
     widths = KEPT_WIDTHS * shape.widths
     if wanted.checkpointing:
         widths = CHECKPOINTED_WIDTHS * shape.widths + KEPT_WIDTHS * shape.width
-    vocabulary = min(VOCABULARY, model.parameters / (2 * shape.width))
+    vocabulary = min(VOCABULARY, parameters / (2 * shape.width))
     of_token = widths * ACTIVATION_BYTES[model.dtype] + 3 * 4 * vocabulary
     layers = 1 + sum(effect.layers_of_factors for _, _, effect in effects_set(wanted))
     # Factors: X of q k v and of o, dY of q and o, smaller k and v.
     of_token += layers * 8 * 6 * shape.width
     return Memory(
-        weights_gb(model.parameters, weight_kind(model)),
+        weights_gb(parameters, weight_kind(model)),
         tokens * _batches_at_once(config, hardware) * of_token / 1e9,
         OVERHEAD_GB[hardware.kind],
     )
@@ -154,6 +156,6 @@ def smaller(config: Config, hardware: Hardware, tokens: int) -> dict[str, float]
 def _batches_at_once(config: Config, hardware: Hardware) -> int:
     if hardware.kind != "cpu":
         return 1
-    small = (config.model.parameters or 0) < SMALL_MODEL_PARAMETERS
+    small = (parameters_of(config.model) or 0) < SMALL_MODEL_PARAMETERS
     default = min(hardware.cores or 1, MOST_WORKERS) if small else 1
     return config.gradients.workers or default

@@ -8,7 +8,6 @@ ledger spares the question where the answer is known.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Collection
@@ -27,6 +26,7 @@ from gradsweep.store import (
     point_folders,
     point_state,
 )
+from gradsweep.store.checksums import read_summary
 from gradsweep.store.metadata import read_config
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.ledger import UPLOADED, UPLOADING, Entry, Ledger, server_name
@@ -151,7 +151,7 @@ def _bring(paths: PointPaths, run: PointRun, done: bool) -> tuple[int, int]:
     rows = load_rows(paths.results, [paths.point_id])
     try:
         if done:
-            scalars = json.loads(paths.summary.read_text(encoding="utf-8")).get("metrics", {})
+            scalars = read_summary(paths).get("metrics", {})
             added = run.finish(samples, rows, paths.rows, scalars, difference(paths))
         else:
             added = run.log_samples(samples, rows)

@@ -46,6 +46,7 @@ def test_a_point_of_an_earlier_version_is_passed_over(saved_model: Path, tmp_pat
     summary = json.loads(result.paths.summary.read_text())
     del summary["cost"]
     result.paths.summary.write_text(json.dumps(summary))
+    result.paths.done.write_text("{}")  # its checksums are of another file
     assert read_costs(tmp_path) == []
 
 

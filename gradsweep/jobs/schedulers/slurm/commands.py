@@ -16,6 +16,10 @@ DEFAULT_MAX_ARRAY_SIZE = 1001
 """SLURM's own, where the configuration does not tell."""
 ANSWER_SECONDS = 120.0
 """Time after which a command counts as unanswered; a busy controller takes its time."""
+SILENT_SECONDS = 4.0
+"""Silence after which the controller is asked whether it is there at all."""
+PING_SECONDS = 4.0
+"""Time for that answer. Both together are what somebody waits without a controller."""
 ATTEMPTS = 3
 """Tries of a question that a busy controller drops; submitting is never tried twice."""
 ACCOUNTING_SECONDS = 5.0
@@ -134,6 +138,8 @@ def ask(*command: str, seconds: float | None = None) -> str:
         try:
             return run(*command)
         except SchedulerError:
+            if _silence():
+                raise  # nobody is there to be asked again
             time.sleep(1)
     return run(*command)
 
@@ -141,15 +147,18 @@ def ask(*command: str, seconds: float | None = None) -> str:
 def run(*command: str, seconds: float = ANSWER_SECONDS) -> str:
     """The output of one of SLURM's commands, which outlives us: no job is half submitted.
 
+    A question is given up within ten seconds when no controller is there. Submitting is not: the
+    job may have been taken.
+
     Raises:
         SchedulerError: there is no such command, it does not answer, or it refuses.
     """
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=seconds,
             env=outside(os.environ),
             start_new_session=True,
         )
@@ -158,11 +167,56 @@ def run(*command: str, seconds: float = ANSWER_SECONDS) -> str:
             f"there is no {command[0]} here; use hydra/launcher=slurm and its jobs on a login "
             "node of the cluster; without one there is hydra/launcher=local"
         ) from None
+    with process:
+        try:
+            output, complaint = _communicate(process, command[0], seconds)
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise SchedulerError(f"{' '.join(command)}: {complaint.strip() or output.strip()}")
+    return output
+
+
+def _communicate(process: subprocess.Popen[str], name: str, seconds: float) -> tuple[str, str]:
+    """Wait for what a command prints; raises SchedulerError when nothing comes."""
+    try:
+        return process.communicate(timeout=min(seconds, SILENT_SECONDS))
+    except subprocess.TimeoutExpired:
+        patience = max(0.0, seconds - SILENT_SECONDS)
+    if patience and (silence := _silence()) and name != "sbatch":
+        raise SchedulerError(f"{name} does not answer: {silence}")
+    if patience:
+        from gradsweep.progress import console
+
+        note = f"{name} has not answered for {SILENT_SECONDS:.0f} s; waiting up to {seconds:.0f} s"
+        console.print(f"{note}, Ctrl-C ends that", soft_wrap=True)
+    try:
+        return process.communicate(timeout=patience)
     except subprocess.TimeoutExpired:
         raise SchedulerError(
-            f"{command[0]} has not answered for {seconds:.0f} s; nothing is lost: "
+            f"{name} has not answered for {seconds:.0f} s; nothing is lost: "
             "run the same command again when SLURM is back"
         ) from None
-    if done.returncode:
-        raise SchedulerError(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
+
+
+def _silence() -> str:
+    """Why no controller is there to answer anything; empty where one is."""
+    try:
+        ping = subprocess.run(
+            ["scontrol", "ping"],
+            capture_output=True,
+            text=True,
+            timeout=PING_SECONDS,
+            env=outside(os.environ),
+        )
+        answer = ping.stdout.strip() or ping.stderr.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        answer = ""
+    if re.search(r"\bUP\b", answer):
+        return ""
+    told = f" ({' '.join(answer.split())})" if answer else ""
+    return (
+        f"no controller of SLURM is there, says `scontrol ping`{told}; nothing is lost: run the "
+        "same command again when it says UP; without a cluster there is hydra/launcher=local"
+    )

@@ -104,12 +104,6 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
         count = "1 array" if len(arrays) == 1 else f"{len(arrays)} arrays"
         return f"{n_jobs} in {count}, {self.settings.array_parallelism} at a time"
 
-    def check(self, points: Sequence[PlannedPoint]) -> None:
-        from gradsweep.plan.fit import require_memory
-
-        if self.settings.check_memory:
-            require_memory(points, self.hardware)
-
     @property
     def max_restarts(self) -> int:
         return self.settings.max_restarts

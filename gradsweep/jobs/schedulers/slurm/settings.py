@@ -45,8 +45,6 @@ class SlurmSettings(LaunchSettings):
     """Name of the GPUs, or a part of it, as the driver says it: "A100". For estimates of time."""
     gpu_memory_gb: Optional[float] = None
     """Memory of one GPU, in GB (10⁹ bytes). None leaves memory unchecked."""
-    check_memory: bool = True
-    """Refuse to submit points whose estimated memory is more than a job has."""
     per_model: dict[str, Any] = field(default_factory=dict)
     """Model name or pattern -> resources that replace the ones above: `"*70b*": {mem_gb: 300}`.
     Of several patterns that match, later ones count."""

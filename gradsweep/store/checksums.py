@@ -1,0 +1,115 @@
+"""Files of points, read as they were written, or said to be damaged with what heals them.
+
+DONE has the SHA-256 of the files of a finished point. Each is compared when a process reads the
+file first, and again when its size or time has changed: about a second for a gigabyte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gradsweep.errors import DataError
+from gradsweep.store.paths import PointPaths, SweepPaths
+
+
+def read_finished(paths: PointPaths, file: Path) -> pl.DataFrame:
+    """Read a table of a finished point.
+
+    Raises:
+        DataError: it is not there, cut short or edited; names it and the command that heals it.
+    """
+    require_whole(paths, file)
+    return pl.read_parquet(file)
+
+
+def read_summary(paths: PointPaths) -> dict[str, Any]:
+    """Read summary.json of a finished point; raises as `read_finished`."""
+    require_whole(paths, paths.summary)
+    summary = json.loads(paths.summary.read_text(encoding="utf-8"))
+    assert isinstance(summary, dict)
+    return summary
+
+
+def require_whole(paths: PointPaths, file: Path) -> None:
+    """Raise DataError, as `read_finished`, unless a file is as the finished point wrote it."""
+    if finding := _damage(paths, file):
+        raise DataError(f"{finding}. {how_to_heal(paths)}")
+
+
+def damage(paths: PointPaths) -> str:
+    """What is wrong with the files of a point; empty where they are as they were written."""
+    if not paths.done.exists():
+        return ""
+    files = (paths.rows, paths.samples, paths.summary)
+    return next(filter(None, (_damage(paths, file) for file in files)), "")
+
+
+def how_to_heal(paths: PointPaths) -> str:
+    """The command after which the point is measured again."""
+    remove = f"rm -r {shlex.quote(str(paths.folder))}"
+    if command := _command(paths):
+        return f"Copy it back from where it is whole, or measure again: {remove} && {command}"
+    return (
+        f"Copy it back from where it is whole, or measure again: {remove}, then the command that "
+        "made the point"
+    )
+
+
+def read_part(file: Path) -> pl.DataFrame:
+    """Read what one batch has stored of a point that is not finished.
+
+    Raises:
+        DataError: it cannot be read; says what to delete, so that its samples come again.
+    """
+    try:
+        return pl.read_parquet(file)
+    except pl.exceptions.PolarsError as error:
+        kind, _, place = file.name.partition("-")
+        twins = [str(file.with_name(f"{name}-{place}")) for name in ("rows", "samples")]
+        raise DataError(
+            f"{file} is damaged ({kind} of one batch): {shlex.join(['rm', *twins])}, and the "
+            "point's command measures them again"
+        ) from error
+
+
+def _damage(paths: PointPaths, file: Path) -> str:
+    try:
+        checksums = json.loads(paths.done.read_text(encoding="utf-8"))
+        state = file.stat()
+    except FileNotFoundError as error:
+        return f"{error.filename} is gone"
+    except ValueError:
+        return f"{paths.done} is damaged"
+    expected = checksums.get(file.name) if isinstance(checksums, dict) else None
+    if expected in (None, _sha256(file, state.st_size, state.st_mtime_ns)):
+        return ""
+    return (
+        f"{file} is not as it was written: cut short, or edited (its SHA-256 is not that in DONE)"
+    )
+
+
+@cache
+def _sha256(file: Path, size: int, changed: int) -> str:
+    """The checksum of a file of this size and time of change."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _command(paths: PointPaths) -> str:
+    """The command of the sweep that the point belongs to; empty where none is known."""
+    for manifest in sorted(SweepPaths(paths.results, "*").manifest.parent.parent.glob("*/*.json")):
+        try:
+            record = json.loads(manifest.read_text(encoding="utf-8"))
+            ids = [point["point_id"] for point in record["points"]]
+            command = shlex.join(record["command"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if paths.point_id in ids:
+            return command
+    return ""
