@@ -7,8 +7,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import polars as pl
@@ -27,37 +25,16 @@ from gradsweep.plan.estimate.cost import Meter
 from gradsweep.plan.estimate.hardware import hardware_under
 from gradsweep.plan.fit import require_memory_here
 from gradsweep.progress import console, sample_progress, say_once
-from gradsweep.records import WHOLE, Axes, SampleStatus, Shard
+from gradsweep.records import WHOLE, SampleStatus, Shard
 from gradsweep.report.cut import cut_sentence
-from gradsweep.store import PointPaths, PointState, load_rows, load_samples_table, point_state
+from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.point import PointStore, open_point, read_parts
+from gradsweep.store.result import PointResult as PointResult
 from gradsweep.store.reuse import take_measured
 from gradsweep.store.state import holders
 from gradsweep.tracking import NoTracker, Tracker, make_tracker
 from gradsweep.versions import versions
-
-
-@dataclass(frozen=True)
-class PointResult:
-    """A finished point, for notebooks and scripts."""
-
-    axes: Axes
-    paths: PointPaths
-
-    def rows(self) -> pl.DataFrame:
-        """One line per (sample, layer, projection)."""
-        return load_rows(self.paths.results, [self.paths.point_id])
-
-    def samples(self) -> pl.DataFrame:
-        """One line per sample: status, reason, loss and token counts."""
-        return load_samples_table(self.paths.results, [self.paths.point_id])
-
-    def __repr__(self) -> str:
-        return f"PointResult({self.axes}; {self.paths.folder}; .rows(), .samples())"
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(repr(self))}</p>{self.rows()._repr_html_()}"
 
 
 def extract(

@@ -45,6 +45,7 @@ def _known(results: Path, marks: _Marks) -> dict[str, Description]:
         str(point["point_id"]): read_description(point)
         for manifest in read_manifests(results)
         for point in manifest["points"]
+        if "axes" in point
     }
     return planned | {paths.point_id: stored_description(paths) for paths in point_folders(results)}
 

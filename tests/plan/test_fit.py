@@ -21,8 +21,9 @@ LARGE = ["model=llama3.1_70b", "tracking=none", "n_samples=1"]
 
 
 @pytest.fixture
-def small_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU with 24 GB."""
+def small_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A CPU with 24 GB, and an empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
     machine = Hardware("cpu", "a CPU", 24.0, cores=2)
     monkeypatch.setattr("gradsweep.plan.fit.this_machine", lambda device: machine)
 
