@@ -76,7 +76,8 @@ def _told_apart(axis: str, points: Iterable[Description]) -> dict[str, set[str]]
     """Option -> the parts of its identity that differ between its points."""
     found: dict[str, list[Mapping[str, str]]] = {}
     for point in points:
-        found.setdefault(point.axes[axis], []).append(point.identity[axis])
+        if point.identity[axis]:  # a manifest from before series does not tell
+            found.setdefault(point.axes[axis], []).append(point.identity[axis])
     return {
         name: {
             part

@@ -168,3 +168,9 @@ def test_no_point_changes_which_others_belong_together(stored, added):
 def test_names_make_a_table():
     frame = label_frame({"a": labels(record())[0]})
     assert frame.columns == ["point_id", "model", "dataset", "cot", "correctness", "series", "seed"]
+
+
+def test_a_manifest_that_does_not_tell_renames_nobody():
+    planned = read_description({"axes": dict(describe(record()).axes), "overrides": []})
+    named = point_labels({"planned": planned, "stored": describe(record())})
+    assert {line["model"] for line in named.values()} == {MODELS[0]}

@@ -81,6 +81,11 @@ class ModelForecast:
         return measuring + self.n_loads * self.load_seconds
 
     @property
+    def known(self) -> bool:
+        """Whether anything tells what a sample takes."""
+        return any(point.duration.seconds is not None for point in self.points)
+
+    @property
     def device_hours(self) -> float:
         """Hours in which processes occupy GPUs, or cores of a CPU."""
         have = self.hardware

@@ -171,14 +171,21 @@ def _totals(forecast: Forecast) -> dict[str, str]:
     if forecast.counts_hours:
         for kind, hours in forecast.device_hours.items():
             name = "GPU-hours" if kind == "cuda" else "core-hours"
-            lines[name] = f"about {hours:.1f}"
+            lines[name] = _counted(forecast, f"about {hours:.1f}")
     waiting = ", not counting the queue" if forecast.counts_hours else ""
-    lines["wall clock"] = f"about {duration_text(forecast.wall_seconds)}{waiting}"
-    lines["disk"] = f"about {_bytes(forecast.disk_bytes)}"
-    unknown = forecast.bases.get(Basis.UNKNOWN)
-    if unknown:
-        lines["not counted"] = f"the time of {unknown} points whose model's size is unknown"
+    clock = _counted(forecast, f"about {duration_text(forecast.wall_seconds)}{waiting}")
+    lines["wall clock"] = clock
+    lines["disk"] = _counted(forecast, f"about {_bytes(forecast.disk_bytes)}")
     return lines
+
+
+def _counted(forecast: Forecast, text: str) -> str:
+    """An estimate, as far as the sizes of the models are known: loading alone is no estimate."""
+    unknown = forecast.bases.get(Basis.UNKNOWN, 0)
+    if unknown == len(forecast.starting):
+        return "unknown: so is the model's size (model.parameters=7_000_000_000 gives it)"
+    missing = f", and {unknown} points whose model's size is unknown"
+    return f"at least {text}{missing}" if unknown else text
 
 
 def _how(forecast: Forecast) -> str:

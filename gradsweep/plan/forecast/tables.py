@@ -97,6 +97,7 @@ def models_table(forecast: Forecast, width: int) -> Table:
     for model in forecast.models:
         starting = [point for point in model.points if point.starts]
         hours = f"{model.device_hours:.1f}" if in_hours else duration_text(model.seconds)
+        hours = hours if model.known else "?"
         table.add_row(
             model.config.model.name,
             *(_counts(model.points, states) if wide else [str(len(starting))]),
