@@ -56,6 +56,8 @@ class Comparison:
     """Mean of the curve over layers, by (cot, correctness, projection)."""
     mads: dict[tuple[str, str, str], float]
     """MAD over all layers, by (cot, correctness, projection)."""
+    relative_mads: dict[tuple[str, str, str], float]
+    """MAD over the mean of the curve, by (cot, correctness, projection)."""
     between_seeds: dict[tuple[str, str, str], float]
     """Half the 95 % interval of the mean between seeds, by (cot, correctness, projection); of
     conditions with several."""
@@ -126,6 +128,7 @@ def _comparison(shown: Measures, model: str, dataset: str) -> Comparison:
         conditions=_conditions(shown.samples, by_layer, shown.seeds.filter(chosen)),
         means=_cells(shown.means.filter(chosen, whole), "mean"),
         mads=_cells(shown.mads.filter(chosen, whole), "mad"),
+        relative_mads=_cells(shown.mads.filter(chosen, whole), "relative_mad"),
         between_seeds=_cells(
             shown.seeds.filter(chosen).with_columns(
                 half=(pl.col("seed_high") - pl.col("seed_low")) / 2

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from gradsweep.analysis.curves import ROUNDING
 from gradsweep.analysis.rows import CORRECT
 from gradsweep.report.comparison import Comparison
 from gradsweep.report.labels import (
@@ -38,6 +39,7 @@ def _findings(comparison: Comparison) -> list[str]:
     shown = [
         level_sentence(comparison, f"mean {metric_words(comparison.metric)}", comparison.means),
         level_sentence(comparison, "MAD over layers", comparison.mads),
+        relative_unevenness_sentence(comparison),
         relative_difference_sentence(comparison),
         direction_sentence(comparison),
         top_layers_sentence(comparison),
@@ -55,19 +57,50 @@ def level_sentence(
     levels = comparison.correct_levels
     if len(levels) < 2:
         return None
-    by_projection = {
-        name: [values[level, CORRECT, name] for level in levels]
+    start = "Fast vs slow thinking" if levels[0] == "none" else "CoT levels"
+    clause = _level_clause(comparison, _by_projection(comparison, values))
+    return f"{start}, correct responses: {quantity} {clause}."
+
+
+def _by_projection(
+    comparison: Comparison, values: Mapping[tuple[str, str, str], float]
+) -> dict[str, list[float]]:
+    """Values of the correct responses, by projection and level."""
+    return {
+        name: [values[level, CORRECT, name] for level in comparison.correct_levels]
         for name in comparison.common_projections
     }
+
+
+def _level_clause(comparison: Comparison, by_projection: Mapping[str, Sequence[float]]) -> str:
+    """`falls in all 4 projections: none 6.5 > detailed 0.72`."""
     averages = [_average(column) for column in zip(*by_projection.values(), strict=True)]
     trends = {name: _trend(column) for name, column in by_projection.items()}
-    start = "Fast vs slow thinking" if levels[0] == "none" else "CoT levels"
     kinds = set(trends.values())
     sign = {"falls": " > ", "rises": " < "}.get(kinds.pop() if len(kinds) == 1 else "", ", ")
     numbers = sign.join(
-        f"{level} {text}" for level, text in zip(levels, distinct(averages), strict=True)
+        f"{level} {text}"
+        for level, text in zip(comparison.correct_levels, distinct(averages), strict=True)
     )
-    return f"{start}, correct responses: {quantity} {_where(trends)}: {numbers}."
+    return f"{_where(trends)}: {numbers}"
+
+
+def relative_unevenness_sentence(comparison: Comparison) -> str | None:
+    """Say whether MAD over the mean goes with the level as MAD itself does, which follows size.
+
+    None with fewer than two levels of correct responses, or where no curve has a positive mean.
+    """
+    if len(comparison.correct_levels) < 2:
+        return None
+    relative, absolute = (
+        _by_projection(comparison, values) for values in (comparison.relative_mads, comparison.mads)
+    )
+    if not any(math.isfinite(value) for values in relative.values() for value in values):
+        return None
+    otherwise = [n for n in relative if _trend(relative[n]) != _trend(absolute[n])]
+    where = _in_projections(otherwise, list(relative))
+    but = f"; MAD itself goes another way {where}" if otherwise else ""
+    return f"Relative to size: MAD over the mean {_level_clause(comparison, relative)}{but}."
 
 
 def relative_difference_sentence(comparison: Comparison) -> str | None:
@@ -153,10 +186,11 @@ def caveats(comparison: Comparison) -> list[str]:
 def _trend(values: Sequence[float]) -> str:
     if not all(math.isfinite(value) for value in values):
         return "has no value"
-    steps = list(pairwise(values))
-    if all(after < before for before, after in steps):
+    # What differs by rounding alone is the same.
+    steps = [(after - before) / (ROUNDING * abs(before) or 1) for before, after in pairwise(values)]
+    if all(step < -1 for step in steps):
         return "falls"
-    if all(after > before for before, after in steps):
+    if all(step > 1 for step in steps):
         return "rises"
     return "goes neither way"
 

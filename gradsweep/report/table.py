@@ -23,9 +23,9 @@ def comparison_table(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Group:
     """Draw the tables of every model and dataset in `rows`, for `rich.console.Console().print`.
 
     Each has a column for every condition and, for every projection, the curve's mean over
-    layers, its MAD, and the RD between correct and irrelevant responses (paper section 3);
-    below it, what the numbers show. Where the terminal is too narrow for all conditions, the
-    columns go on in a second table. Empty for empty `rows`.
+    layers, its MAD, MAD over the mean, and the RD between correct and irrelevant responses (paper
+    section 3); below it, what the numbers show. Where the terminal is too narrow for all
+    conditions, the columns go on in a second table. Empty for empty `rows`.
 
     Raises:
         ConfigError: an unknown metric, or one without a value.
@@ -101,6 +101,7 @@ def _table(comparison: Comparison, levels: Sequence[str]) -> Table:
     if comparison.between_seeds:
         _add_block(table, "± seeds", comparison.projections, shown, comparison.between_seeds)
     _add_block(table, "MAD", comparison.projections, shown, comparison.mads)
+    _add_block(table, "MAD/mean", comparison.projections, shown, comparison.relative_mads)
     if comparison.pairs:
         _add_differences(table, comparison, shown)
     return table

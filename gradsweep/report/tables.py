@@ -16,7 +16,8 @@ from gradsweep.report.measures import Measures
 from gradsweep.store.atomic import write_text
 from gradsweep.store.series import model_label
 
-_STATISTICS = ("mean", "MAD")
+_STATISTICS = {"mean": "mean", "mad": "MAD", "relative_mad": "MAD/mean"}
+"""Columns of `statistics`, and what tables call them."""
 
 
 Named = tuple[str, str]
@@ -67,18 +68,20 @@ def tables(measures: Measures) -> Iterator[TableFile]:
 def statistics(measures: Measures) -> pl.DataFrame:
     """Join all means and MADs, one line per condition, projection and part.
 
-    Columns: metric, the axes, series, point_id, projection, part, mean, mad, n_layers, n_samples;
-    of the mean over all layers, where there are several seeds, n_seeds, seed_low, seed_high.
+    Columns: metric, the axes, series, point_id, projection, part, mean, mad, relative_mad,
+    n_layers, n_samples; of the mean over all layers, where there are several seeds, n_seeds,
+    seed_low, seed_high.
     """
-    keys = [name for name in measures.mads.columns if name not in ("mad", "n_differences")]
+    of_mad = ("mad", "relative_mad", "n_differences")
+    keys = [name for name in measures.mads.columns if name not in of_mad]
     joined = measures.means.join(
         measures.mads.drop("n_differences"), on=keys, how="left", maintain_order="left"
     )
     of_condition = [name for name in measures.seeds.columns if name in joined.columns]
     seeds = measures.seeds.with_columns(part=pl.lit("all"))
     joined = joined.join(seeds, on=[*of_condition, "part"], how="left", maintain_order="left")
-    numbers = ("mean", "mad", "n_layers", "n_samples", "n_seeds", "seed_low", "seed_high")
-    return joined.select(pl.lit(measures.metric).alias("metric"), *keys, *numbers)
+    numbers = ("n_layers", "n_samples", "n_seeds", "seed_low", "seed_high")
+    return joined.select(pl.lit(measures.metric).alias("metric"), *keys, *_STATISTICS, *numbers)
 
 
 def save_tables(
@@ -109,13 +112,13 @@ def _statistics_table(
 ) -> TableFile:
     shown = statistics(measures).filter(chosen)
     projections = values_in_reading_order(shown, "projection")
-    lines = shown.rename({"mad": "MAD"}).unpivot(
-        _STATISTICS,
+    lines = shown.rename(_STATISTICS).unpivot(
+        list(_STATISTICS.values()),
         index=["model", "cot", "correctness", "projection", "part"],
         variable_name="statistic",
     )
     keys = {
-        "statistic": _STATISTICS,
+        "statistic": tuple(_STATISTICS.values()),
         "part": ("all", *PARTS),
         "cot": values_in_reading_order(shown, "cot"),
         "correctness": values_in_reading_order(shown, "correctness"),
@@ -123,8 +126,8 @@ def _statistics_table(
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric),
         caption=(
-            f"{dataset}: {metric_label(measures.metric)} of the gradients. Mean over layers and "
-            f"MAD between neighbouring layers{_about(measures, models, chosen)}."
+            f"{dataset}: {metric_label(measures.metric)} of the gradients. Mean over layers, "
+            f"MAD between neighbouring layers, MAD over the mean{_about(measures, models, chosen)}."
         ),
         keys=tuple(keys),
         groups=tuple(

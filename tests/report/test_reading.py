@@ -41,6 +41,20 @@ def test_rising_in_every_projection(plant, start):
     )
 
 
+def test_mad_that_only_follows_the_size_of_the_gradients_is_told(plant):
+    start = "Relative to size: MAD over the mean"
+    # All curves have one shape.
+    assert said(plant(levels(4, 2, 1)), start) == (
+        f"{start} goes neither way in all 4 projections: none 1.0, simplified 1.0, detailed 1.0; "
+        "MAD itself goes another way in all 4 projections."
+    )
+    flatter = pl.when(pl.col("cot") == "detailed").then(1.0).otherwise(0.0)
+    flatter = plant(levels(4, 2, 1)).with_columns(pl.col("nuclear_norm") + flatter)
+    flatter = flatter.filter(pl.col("cot") != "simplified")
+    assert said(flatter, start).startswith(f"{start} falls in all 4 projections: none 1.0 > ")
+    assert "another way" not in said(flatter, start)
+
+
 def test_neither_falling_nor_rising(plant):
     assert said(plant(levels(2, 4, 1)), MEAN) == (
         f"{MEAN} goes neither way in all 4 projections: none 5.0, simplified 10, detailed 2.5."

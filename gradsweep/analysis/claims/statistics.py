@@ -36,6 +36,12 @@ def log_ratio_of_mads(matched: Matched, above: str, below: str) -> Floats:
     )
 
 
+def log_ratio_of_relative_mads(matched: Matched, above: str, below: str) -> Floats:
+    """Compute the log of the ratio of two curves' MAD over their means: unmoved by scale."""
+    mads = log_ratio_of_mads(matched, above, below)
+    return mads - log_ratio_of_means(matched, above, below)
+
+
 def early_excess(matched: Matched, above: str, below: str) -> Floats:
     """Compute how much larger the gap of two curves is in early layers than in the others.
 

@@ -45,7 +45,15 @@ def metric_names(computed: Sequence[Measures]) -> list[dict[str, str]]:
 
 
 def curve_numbers(one: Measures) -> list[dict[str, Any]]:
-    """List, for each point and projection, layers, mean, low and high (lists), n samples."""
+    """List, for each point and projection, layers, mean, low and high (lists), n samples, MAD.
+
+    `mad` and `relativeMad` (over the mean) are over all layers.
+    """
+    whole = one.mads.filter(pl.col("part") == "all")
+    mads = {
+        names: _numbers(mad.select("mad", "relative_mad").transpose().to_series())
+        for names, mad in _grouped(whole, _CURVE)
+    }
     return [
         {
             **dict(zip(("point", "projection"), names, strict=True)),
@@ -54,6 +62,7 @@ def curve_numbers(one: Measures) -> list[dict[str, Any]]:
             "low": _numbers(curve["ci_low"]),
             "high": _numbers(curve["ci_high"]),
             "n": curve["n_samples"].max(),
+            **dict(zip(("mad", "relativeMad"), mads[names], strict=True)),
         }
         for names, curve in _grouped(one.curves, _CURVE)
     ]
