@@ -13,15 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gradsweep.analysis.contrast import Contrast
+from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.records import AXES
 from gradsweep.report.labels import metric_label, metric_words, projection_label, projection_list
 from gradsweep.report.numerals import MISSING, aligned, distinct
 from gradsweep.store.series import model_label
 
 SIGNIFICANT = 0.05
-FEWEST_QUESTIONS = 8
-"""Fewest that can be significant in four projections after Holm's correction: 4·2/2⁸ is 0.03,
-and 4·2/2⁷ is 0.06."""
 
 
 @dataclass(frozen=True)

@@ -37,15 +37,17 @@ def write_report(
     track: Track | None = None,
     processes: int | None = None,
     stored: ReportPoints | None = None,
+    loss: str = "mean",
     computed: Sequence[Measures] = (),
 ) -> list[Path]:
     """Write `findings.md`, `tables/` and `figures/` into `folder`, and give their paths.
 
     With `stored`, what the files say of these points beyond their rows, also `index.html`. Figures
-    are of `metrics`, tables of these and σ₁/Σσ, findings of the first one. `computed` spares
-    computing the measures of its metrics again. Older files of the same names are replaced, others
-    stay. Figures are drawn in `processes`, by default one for each core when there are many; more
-    than one takes a main module that can be imported.
+    are of `metrics`, tables of these and σ₁/Σσ, findings of the first one. `loss` is what the rows
+    are of, the mean over response tokens or the sum. `computed` spares computing the measures of
+    its metrics again. Older files of the same names are replaced, others stay. Figures are drawn in
+    `processes`, by default one for each core when there are many; more than one takes a main module
+    that can be imported.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
@@ -61,7 +63,9 @@ def write_report(
             every.append(ready.get(metric) or compute_measures(rows, metric))
             advance()
         caveats = [] if stored is None else cut_sentences(stored.samples)
-        findings = findings_markdown(evaluate_claims(rows, metrics[0]), caveats)
+        samples = None if stored is None else stored.samples
+        found = evaluate_claims(rows, metrics[0], samples=samples, loss=loss)
+        findings = findings_markdown(found, caveats)
         advance()
     written = [folder / "findings.md"]
     write_text(written[0], findings)

@@ -71,7 +71,9 @@ def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean"
     folder = report_folder(selection, loss)
     stored = report_points(selection, rows)
     _show_cut(out, stored.samples)
-    written = write_report(rows, folder, metrics, track=_progress, stored=stored, computed=computed)
+    written = write_report(
+        rows, folder, metrics, track=_progress, stored=stored, loss=loss, computed=computed
+    )
     for line in _listed(written, folder):
         out.print(line, soft_wrap=True)
     _show_place(out, selection.results, rows)

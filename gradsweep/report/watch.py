@@ -44,7 +44,7 @@ def watch_report(
             try:
                 rows, stored = _so_far(selection, loss)
                 if seen != (seen := _marks(stored)):
-                    _write(folder, rows, stored, metrics, seconds)
+                    _write(folder, rows, stored, metrics, loss, seconds)
                 if not any(point.state in _PENDING for point in stored.points):
                     break
             except FileNotFoundError:
@@ -92,8 +92,13 @@ def _write(
     rows: pl.DataFrame,
     stored: ReportPoints,
     metrics: Sequence[str],
+    loss: str,
     seconds: float,
 ) -> None:
     computed = [] if rows.is_empty() else [compute_measures(rows, metric) for metric in metrics]
-    findings = findings_markdown([] if rows.is_empty() else evaluate_claims(rows, metrics[0]))
-    write_page(folder, rows, computed, findings, stored, refresh=seconds)
+    found = (
+        []
+        if rows.is_empty()
+        else evaluate_claims(rows, metrics[0], samples=stored.samples, loss=loss)
+    )
+    write_page(folder, rows, computed, findings_markdown(found), stored, refresh=seconds)

@@ -69,5 +69,8 @@ def scopes(study: Study) -> Iterator[Scope]:
         for statement, statistic, above, below in _COMPARED:
             points = {cot: Axes(model, dataset, cot, CORRECT) for cot in (above, below)}
             compute: Statistic = partial(statistic, above=above, below=below)
-            trials.append(Trial(statement, compute, (points,)))
+            relative: Statistic | None = None
+            if statistic is log_ratio_of_mads:
+                relative = partial(log_ratio_of_relative_mads, above=above, below=below)
+            trials.append(Trial(statement, compute, (points,), (above, below), relative))
         yield Scope(model, dataset, tuple(trials))
