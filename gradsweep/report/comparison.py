@@ -9,7 +9,8 @@ import polars as pl
 
 from gradsweep.analysis.rows import CORRECT, in_reading_order, values_in_reading_order
 from gradsweep.config import is_reasoning_level
-from gradsweep.report.measures import Measures, compute_measures
+from gradsweep.records import SAMPLE_METRICS
+from gradsweep.report.measures import Measures, compute_measures, loss_measures
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,13 @@ class Comparison:
     conditions with several."""
     pairs: dict[tuple[str, str], Pair]
     """By (cot, projection), for the levels that have both points."""
+    losses: dict[tuple[str, str], float]
+    """Mean loss by (cot, correctness); empty where it is not known, or is the metric itself."""
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether the metric is of whole samples: nothing is said of layers then."""
+        return self.metric in SAMPLE_METRICS
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -97,25 +105,33 @@ class Comparison:
         return tuple(level for level in self.levels if level in both)
 
 
-def comparisons(rows: pl.DataFrame, metric: str = "nuclear_norm") -> list[Comparison]:
+def comparisons(
+    rows: pl.DataFrame, metric: str = "nuclear_norm", samples: pl.DataFrame | None = None
+) -> list[Comparison]:
     """Set the conditions of each model and dataset side by side, in alphabetical order.
+
+    With `samples` (`load_samples_table`) they have the loss, and the metric may be `loss`.
 
     Raises:
         ConfigError: an unknown metric, or one without a value.
     """
     if rows.is_empty():
         return []
-    return comparisons_of(compute_measures(rows, metric, intervals=False))
+    measures = compute_measures(rows, metric, intervals=False, samples=samples)
+    return comparisons_of(measures, loss_measures(samples, intervals=False))
 
 
-def comparisons_of(measures: Measures) -> list[Comparison]:
-    """Make the `comparisons` from what is computed already."""
+def comparisons_of(measures: Measures, losses: Measures | None = None) -> list[Comparison]:
+    """Make the `comparisons` from what is computed already; `losses` are of the metric loss."""
     shown = measures.labelled()
+    of_loss = losses.labelled().means if losses and not measures.per_sample else None
     groups = shown.curves.group_by("model", "dataset", maintain_order=True)
-    return [_comparison(shown, str(model), str(dataset)) for (model, dataset), _ in groups]
+    return [_comparison(shown, of_loss, str(model), str(dataset)) for (model, dataset), _ in groups]
 
 
-def _comparison(shown: Measures, model: str, dataset: str) -> Comparison:
+def _comparison(
+    shown: Measures, losses: pl.DataFrame | None, model: str, dataset: str
+) -> Comparison:
     chosen = (pl.col("model") == model) & (pl.col("dataset") == dataset)
     by_layer = shown.curves.filter(chosen)
     differences = shown.differences_over_layers.filter(chosen)
@@ -136,6 +152,7 @@ def _comparison(shown: Measures, model: str, dataset: str) -> Comparison:
             "half",
         ),
         pairs={(line["cot"], line["projection"]): _pair(line) for line in differences.to_dicts()},
+        losses={} if losses is None else _losses(losses.filter(chosen)),
     )
 
 
@@ -160,6 +177,10 @@ def _cells(frame: pl.DataFrame, value: str) -> dict[tuple[str, str, str], float]
     return {
         (cot, correctness, projection): number for cot, correctness, projection, number in lines
     }
+
+
+def _losses(means: pl.DataFrame) -> dict[tuple[str, str], float]:
+    return {(cot, kind): mean for (cot, kind, _), mean in _cells(means, "mean").items()}
 
 
 def _pair(line: dict[str, Any]) -> Pair:

@@ -57,6 +57,8 @@ Beside a verdict stands what would reverse it: the statistics that decide it onc
 thing that could explain them taken out. *Loss summed over tokens*: the mean over a longer response
 makes its gradient smaller by itself, the sum does not. *None as long as detailed*: short responses
 repeated to the length of the long ones. *MAD over the mean*: larger curves have larger steps.
+*The loss in place of the gradient*: the same verdict says that a pass forward would have told as
+much.
 
 Statistics in **bold** decide a claim; the others are details that it mentions. All are means over
 the projections that were measured, ratios as geometric means. *all* averages the models and
@@ -186,7 +188,7 @@ def _controls(claim: Claim, findings: Sequence[Finding]) -> str:
         for finding in findings
         for control in finding.controls
     ]  # fmt: skip
-    heading = ["model", "dataset", "statistic", "without", "verdict", "value"]
+    heading = ["model", "dataset", "statistic", "under", "verdict", "value"]
     return _table(heading, lines) if lines else ""
 
 

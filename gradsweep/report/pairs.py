@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,11 +15,21 @@ from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.contrast import Contrast, contrast, pair_of
 from gradsweep.analysis.pairs import paired_points
 from gradsweep.analysis.rows import in_reading_order, rows_with_values
+from gradsweep.analysis.sample_metrics import sample_rows
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.progress import output_console
-from gradsweep.records import AXES, METRICS, POINT_LABELS
+from gradsweep.records import AXES, METRICS, POINT_LABELS, SAMPLE_METRICS
+from gradsweep.report.contrast import Names, contrast_table, names, sentence
 from gradsweep.report.labels import file_stem
-from gradsweep.store import PointPaths, PointState, SweepPaths, failure, load_rows, point_state
+from gradsweep.store import (
+    PointPaths,
+    PointState,
+    SweepPaths,
+    failure,
+    load_rows,
+    load_samples_table,
+    point_state,
+)
 from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
 from gradsweep.store.points import point_table
 from gradsweep.store.selection import Selection, selection
@@ -50,7 +60,9 @@ def compare(args: Sequence[str], description: str) -> int:
     given = _parser(description).parse_args(args)
     chosen = selection([given.results] if given.results else [], given.sweep)
     results = chosen.results
-    pairs, rows = _pairs_and_rows(chosen, given.first, given.second)
+    of_samples = given.metric in SAMPLE_METRICS
+    load = _load_sample_rows if of_samples else load_rows
+    pairs, rows = _pairs_and_rows(chosen, given.first, given.second, load)
     rows = rows_with_values(rows, given.metric)
     lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
     lines, unmeasured = _with_rows(lines, set(rows["point_id"]))
@@ -68,14 +80,35 @@ def compare(args: Sequence[str], description: str) -> int:
     left_out = [_told(PointPaths(results, name)) for name in unmeasured]
     for line in [*_matching(pairs, len(contrasts) - len(common)), *left_out]:
         out.print(Text(line, style="dim", overflow="fold"))
-    _show(out, common)
+    losses = {} if of_samples else _losses(chosen, given.first, given.second)
+    _show(out, common, losses)
+    if of_samples:  # no curves to draw
+        return 0
     name = file_stem("compare", given.first, given.second)
     for path in _figures(common, SweepPaths(results, name).report):
         out.print(f"figure   {path}.{{png,pdf}}", soft_wrap=True)
     return 0
 
 
-def _pairs_and_rows(chosen: Selection, first: str, second: str) -> tuple[Pairs, pl.DataFrame]:
+_Load = Callable[[Path, Collection[str]], pl.DataFrame]
+
+
+def _load_sample_rows(results: Path, point_ids: Collection[str]) -> pl.DataFrame:
+    return sample_rows(load_samples_table(results, point_ids))
+
+
+def _losses(chosen: Selection, first: str, second: str) -> dict[Names, Contrast]:
+    """The losses of the pairs that have questions in common, by the names of the pair."""
+    pairs, rows = _pairs_and_rows(chosen, first, second, _load_sample_rows)
+    known = set(rows.filter(pl.col("loss").is_finite())["point_id"])
+    lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
+    contrasts = [contrast(rows, line, "loss") for line in _with_rows(lines, known)[0]]
+    return {names(each): each for each in contrasts if each.n_questions}
+
+
+def _pairs_and_rows(
+    chosen: Selection, first: str, second: str, load: _Load
+) -> tuple[Pairs, pl.DataFrame]:
     """What two words mean, and the rows of it: of conditions, or of the single points they name."""
     results = chosen.results
     points = chosen.of(point_table(results))
@@ -85,7 +118,7 @@ def _pairs_and_rows(chosen: Selection, first: str, second: str) -> tuple[Pairs, 
         labels = [pairs.points.select(pl.col(f"{p}{n}").alias(n) for n in POINT_LABELS)
                   for p in ("", "second_")]  # fmt: skip
         meant = points.join(pl.concat(labels), on=POINT_LABELS, how="semi")
-        rows = conditions(load_rows(results, meant["point_id"]))
+        rows = conditions(load(results, meant["point_id"].to_list()))
         return replace(pairs, points=_under_pooled_names(pairs.points, rows)), rows
     pairs = pairs_of(points, first, second)
     ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
@@ -93,7 +126,7 @@ def _pairs_and_rows(chosen: Selection, first: str, second: str) -> tuple[Pairs, 
         told = pl.concat_str("series", pl.format("seed={}", "seed"), separator=" ")
         points = points.with_columns(series=told.str.strip_chars_start())
         pairs = pairs_of(points, first, second)
-    rows = load_rows(results, ids).drop(*POINT_LABELS, "seed")
+    rows = load(results, ids).drop(*POINT_LABELS, "seed")
     return pairs, rows.join(points, on="point_id")
 
 
@@ -217,11 +250,12 @@ def _matching(pairs: Pairs, without_questions: int) -> Iterator[str]:
         yield f"{without_questions} pairs have no question in common and are left out"
 
 
-def _show(out: Console, contrasts: Sequence[Contrast]) -> None:
-    from gradsweep.report.contrast import contrast_table, names, sentence
-
+def _show(out: Console, contrasts: Sequence[Contrast], losses: Mapping[Names, Contrast]) -> None:
+    """Print every pair with what its losses are, by its names."""
     for each in contrasts:
         out.print(contrast_table(each))
+        if of_loss := losses.get(names(each)):
+            out.print(Text(f"• {sentence(of_loss)}", overflow="fold"))
     if len(contrasts) > 1:
         out.print(Text("\nall pairs", style="bold"))
         for each in contrasts:
@@ -230,7 +264,6 @@ def _show(out: Console, contrasts: Sequence[Contrast]) -> None:
 
 def _figures(contrasts: Sequence[Contrast], folder: Path) -> Iterator[Path]:
     """Write figures one by one, and give their paths without the two suffixes."""
-    from gradsweep.report.contrast import names
     from gradsweep.report.figures import style
     from gradsweep.report.figures.contrast import draw_contrast
 
@@ -258,6 +291,6 @@ def _parser(description: str) -> argparse.ArgumentParser:
         "--metric",
         default="nuclear_norm",
         metavar="METRIC",
-        help=f"{', '.join(METRICS)}, or a metric of your own that is stored",
+        help=f"{', '.join((*METRICS, *SAMPLE_METRICS))}, or a metric of your own that is stored",
     )
     return parser

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from gradsweep.analysis.curves import ROUNDING
 from gradsweep.analysis.rows import CORRECT
+from gradsweep.records import WHOLE_SAMPLE
 from gradsweep.report.comparison import Comparison
 from gradsweep.report.labels import (
     level_phrase,
@@ -38,13 +39,19 @@ _NOTHING_TO_COMPARE = (
 def _findings(comparison: Comparison) -> list[str]:
     shown = [
         level_sentence(comparison, f"mean {metric_words(comparison.metric)}", comparison.means),
-        level_sentence(comparison, "MAD over layers", comparison.mads),
-        relative_unevenness_sentence(comparison),
+        *(_uneven(comparison) if not comparison.per_sample else ()),
         relative_difference_sentence(comparison),
         direction_sentence(comparison),
         top_layers_sentence(comparison),
     ]
     return [sentence for sentence in shown if sentence]
+
+
+def _uneven(comparison: Comparison) -> list[str | None]:
+    return [
+        level_sentence(comparison, "MAD over layers", comparison.mads),
+        relative_unevenness_sentence(comparison),
+    ]
 
 
 def level_sentence(
@@ -130,7 +137,9 @@ def relative_difference_sentence(comparison: Comparison) -> str | None:
         if last > first
     ]
     where = _in_projections(larger, comparison.common_projections)
-    return f"{sentence}; larger {level_phrase(levels[-1])} than {level_phrase(levels[0])} {where}."
+    word = "larger" if larger or not comparison.per_sample else "no larger"
+    sides = f"{level_phrase(levels[-1])} than {level_phrase(levels[0])} {where}"
+    return f"{sentence}; {word} {sides.rstrip()}."
 
 
 def direction_sentence(comparison: Comparison) -> str | None:
@@ -201,11 +210,13 @@ def _where(trends: Mapping[str, str]) -> str:
     for trend in ("falls", "rises", "goes neither way", "has no value"):
         names = [name for name in trends if trends[name] == trend]
         if names:
-            clauses.append(f"{trend} {_in_projections(names, list(trends))}")
+            clauses.append(f"{trend} {_in_projections(names, list(trends))}".rstrip())
     return ", ".join(clauses)
 
 
 def _in_projections(names: Sequence[str], measured: Sequence[str]) -> str:
+    if list(measured) == [WHOLE_SAMPLE]:
+        return ""
     if not names:
         return "in no projection" if len(measured) > 1 else f"not in {projection_list(measured)}"
     if len(names) == len(measured) > 1:

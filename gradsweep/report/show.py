@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 from rich.console import Console
 
 from gradsweep.analysis.rows import rows_with_values
+from gradsweep.analysis.sample_metrics import summed_over_tokens
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.report import save_figures, write_report
 from gradsweep.report.cut import cut_sentences
-from gradsweep.report.measures import Measures, compute_measures
-from gradsweep.report.page import report_points
+from gradsweep.report.measures import Measures, compute_measures, loss_measures
+from gradsweep.report.page import ReportPoints, report_points
 from gradsweep.report.table import measures_table
 from gradsweep.store import SweepPaths, load_rows, load_samples_table
 from gradsweep.store.selection import Selection
@@ -40,9 +42,11 @@ def show_results(
         StoreError: the figures cannot be written.
     """
     rows = load_rows(results, point_ids)
+    samples = load_samples_table(results, rows["point_id"].unique())
     out = output_console()
-    _show_comparison(out, rows, compute_measures(rows, metric, intervals=False))
-    _show_cut(out, load_samples_table(results, rows["point_id"].unique()))
+    losses = loss_measures(samples, intervals=False)
+    _show_comparison(out, rows, compute_measures(rows, metric, intervals=False), losses)
+    _show_cut(out, samples)
     folder = SweepPaths(results, name).report / "figures"
     drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
     for path in drawn:
@@ -65,11 +69,13 @@ def show_report(selection: Selection, metrics: Sequence[str], loss: str = "mean"
     """
     rows = report_rows(selection, loss)
     out = output_console()
-    computed = [compute_measures(rows, metric) for metric in metrics]
+    stored = stored_points(selection, rows, loss)
+    measured = stored.samples.join(rows, on="point_id", how="semi")
+    computed = [compute_measures(rows, metric, samples=measured) for metric in metrics]
+    losses = loss_measures(measured, intervals=False)
     for measures in computed:
-        _show_comparison(out, rows, measures)
+        _show_comparison(out, rows, measures, losses)
     folder = report_folder(selection, loss)
-    stored = report_points(selection, rows)
     _show_cut(out, stored.samples)
     written = write_report(
         rows, folder, metrics, track=_progress, stored=stored, loss=loss, computed=computed
@@ -85,6 +91,14 @@ def report_rows(selection: Selection, loss: str = "mean") -> pl.DataFrame:
     return _of_summed_loss(selection, rows) if loss == "sum" else rows
 
 
+def stored_points(selection: Selection, rows: pl.DataFrame, loss: str = "mean") -> ReportPoints:
+    """What a report says of the points beyond `rows`; the loss of their samples is of `loss`."""
+    stored = report_points(selection, rows)
+    if loss == "mean":
+        return stored
+    return replace(stored, samples=_named_summed(summed_over_tokens(stored.samples)))
+
+
 def report_folder(selection: Selection, loss: str = "mean") -> Path:
     name = selection.name + ("__loss=sum" if loss == "sum" else "")
     return SweepPaths(selection.results, name).report
@@ -95,14 +109,19 @@ def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
     from gradsweep.analysis.reduction import sum_reduced
 
     samples = selection.of(load_samples_table(selection.results, selection.point_ids))
-    series = (pl.col("series") + " loss=sum").str.strip_chars_start()
-    return sum_reduced(rows, samples).with_columns(series=series)
+    return _named_summed(sum_reduced(rows, samples))
 
 
-def _show_comparison(out: Console, rows: pl.DataFrame, measures: Measures) -> None:
+def _named_summed(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(series=(pl.col("series") + " loss=sum").str.strip_chars_start())
+
+
+def _show_comparison(
+    out: Console, rows: pl.DataFrame, measures: Measures, losses: Measures | None
+) -> None:
     flagged = len(rows) - int(rows["finite"].sum())
     out.print()
-    out.print(measures_table(measures))
+    out.print(measures_table(measures, losses))
     if flagged:
         out.print(f"{flagged} rows failed their checksum and are left out of these numbers.")
 

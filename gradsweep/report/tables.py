@@ -112,23 +112,21 @@ def _statistics_table(
 ) -> TableFile:
     shown = statistics(measures).filter(chosen)
     projections = values_in_reading_order(shown, "projection")
+    names = ["mean"] if measures.per_sample else list(_STATISTICS.values())
     lines = shown.rename(_STATISTICS).unpivot(
-        list(_STATISTICS.values()),
+        names,
         index=["model", "cot", "correctness", "projection", "part"],
         variable_name="statistic",
     )
     keys = {
-        "statistic": tuple(_STATISTICS.values()),
+        "statistic": names,
         "part": ("all", *PARTS),
         "cot": values_in_reading_order(shown, "cot"),
         "correctness": values_in_reading_order(shown, "correctness"),
     }
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric),
-        caption=(
-            f"{dataset}: {metric_label(measures.metric)} of the gradients. Mean over layers, "
-            f"MAD between neighbouring layers, MAD over the mean{_about(measures, models, chosen)}."
-        ),
+        caption=f"{dataset}: {_what(measures)}{_about(measures, models, chosen)}.",
         keys=tuple(keys),
         groups=tuple(
             ColumnGroup(
@@ -157,6 +155,8 @@ def _differences_table(
         "top_layers": "layers",
         "n_questions": "questions",
     }
+    if measures.per_sample:
+        del columns["top_layers"]
     frame = in_reading_order(shown.select("cot", "projection").unique())
     labels = {name: projection_label(name) for name in frame["projection"]}
     for model in models:
@@ -171,9 +171,12 @@ def _differences_table(
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric, "rd"),
         caption=(
-            f"{dataset}: {metric_label(measures.metric)} of the gradients, correct against "
-            "irrelevant responses to the same questions: relative difference (RD) averaged over "
-            "layers, ratio of irrelevant to correct, and the layers where RD is largest."
+            f"{dataset}: {_whose(measures)}, correct against irrelevant responses to the same "
+            "questions: relative difference (RD), ratio of irrelevant to correct."
+            if measures.per_sample
+            else f"{dataset}: {_whose(measures)}, correct against irrelevant responses to the same "
+            "questions: relative difference (RD) averaged over layers, ratio of irrelevant to "
+            "correct, and the layers where RD is largest."
         ),
         keys=("cot", "projection"),
         groups=tuple(
@@ -191,6 +194,20 @@ def _differences_table(
 def heading(label: str, model: str) -> str:
     """Say of a label which kind of model it is: `qwen2_1.5b seed=1 (base)`."""
     return f"{label} ({'instruct' if is_instruct(model) else 'base'})"
+
+
+def _whose(measures: Measures) -> str:
+    label = metric_label(measures.metric)
+    return f"{label} of the responses" if measures.per_sample else f"{label} of the gradients"
+
+
+def _what(measures: Measures) -> str:
+    """What the numbers of the table of statistics are, for its caption."""
+    if measures.per_sample:
+        return f"{_whose(measures)}. Mean over samples"
+    return (
+        f"{_whose(measures)}. Mean over layers, MAD between neighbouring layers, MAD over the mean"
+    )
 
 
 def _wide(
@@ -212,11 +229,12 @@ def _wide(
 def _about(measures: Measures, models: Collection[str], chosen: pl.Expr) -> str:
     """How the layers are cut into parts, and over how many samples the curves are means."""
     cuts = []
-    for model in models:
+    for model in models if not measures.per_sample else ():
         layers = measures.curves.filter(chosen, pl.col("model") == model)["layer"]
         if len(layers):
             cut = ", ".join(map(str, layer_parts(1 + int(layers.to_numpy().max()))))
             cuts.append(f"{cut} for {model}" if len(models) > 1 else cut)
     n_samples = measures.means.filter(chosen)["n_samples"].unique().sort().to_list()
     samples = "–".join(map(str, dict.fromkeys((n_samples[0], n_samples[-1]))))
-    return f"; early, middle and late layers are {'; '.join(cuts)}; {samples} samples"
+    parts = f"; early, middle and late layers are {'; '.join(cuts)}" if cuts else ""
+    return f"{parts}; {samples} samples"

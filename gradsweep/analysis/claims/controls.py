@@ -23,11 +23,16 @@ from gradsweep.analysis.claims.finding import Control, Outcome, Statement, Verdi
 from gradsweep.analysis.claims.matched import Study, studies
 from gradsweep.analysis.claims.trials import Trial
 from gradsweep.analysis.reduction import SCALED, other_reduction
+from gradsweep.analysis.sample_metrics import sample_rows
 from gradsweep.config import matched_label
+from gradsweep.records import POINT_LABELS, SAMPLE_METRICS
 
 RELATIVE = "MAD over the mean"
 REDUCTION = {"mean": "loss summed over tokens", "sum": "loss averaged over tokens"}
 """By what the loss of the rows is."""
+
+OF_LOSS = "the loss in place of the gradient"
+"""Whether a pass forward alone says the same."""
 
 _NO_SAMPLES = (
     "give evaluate_claims the samples (gradsweep.load_samples_table), or run "
@@ -57,6 +62,16 @@ class Material:
         found = studies(scaled, self.metric, self.resamples, self.seed)
         return {study.series: Estimator(study) for study in found}
 
+    @cached_property
+    def losses(self) -> dict[str, Estimator]:
+        """Estimators of the samples' loss, by series; none where they have no labels."""
+        known = self.samples is not None and {"loss", *POINT_LABELS} <= set(self.samples.columns)
+        if self.samples is None or not known or self.metric in SAMPLE_METRICS:
+            return {}
+        samples = self.samples.join(self.rows, on=("point_id", "sample_id"), how="semi")
+        found = studies(sample_rows(samples), "loss", self.resamples, self.seed)
+        return {study.series: Estimator(study) for study in found}
+
 
 def control_estimates(
     material: Material, estimator: Estimator, trial: Trial
@@ -75,6 +90,10 @@ def control_estimates(
         found[name] = estimator.estimate(of_same_length)
     if trial.relative is not None:
         found[RELATIVE] = estimator.estimate(replace(trial, compute=trial.relative))
+    if study.series in material.losses:
+        of_loss = material.losses[study.series].estimate(trial)
+        # Of layers a loss says nothing.
+        found |= {OF_LOSS: of_loss} if not of_loss.problem else {}
     return found
 
 
