@@ -39,6 +39,8 @@ class Pair:
     """Mean over layers of RD_i."""
     top_layers: tuple[int, ...]
     """Where RD is largest, the largest first."""
+    parts: dict[str, float]
+    """RD averaged over early, middle and late layers, as far as the model has them."""
     n_layers: int
     n_questions: int
 
@@ -136,6 +138,9 @@ def _comparison(
     by_layer = shown.curves.filter(chosen)
     differences = shown.differences_over_layers.filter(chosen)
     whole = pl.col("part") == "all"
+    parts: dict[tuple[str, str], dict[str, float]] = {}
+    for line in shown.differences_by_part.filter(chosen).iter_rows(named=True):
+        parts.setdefault((line["cot"], line["projection"]), {})[line["part"]] = line["mean"]
     return Comparison(
         model=model,
         dataset=dataset,
@@ -151,7 +156,10 @@ def _comparison(
             ),
             "half",
         ),
-        pairs={(line["cot"], line["projection"]): _pair(line) for line in differences.to_dicts()},
+        pairs={
+            (line["cot"], line["projection"]): _pair(line, parts[line["cot"], line["projection"]])
+            for line in differences.to_dicts()
+        },
         losses={} if losses is None else _losses(losses.filter(chosen)),
     )
 
@@ -183,12 +191,13 @@ def _losses(means: pl.DataFrame) -> dict[tuple[str, str], float]:
     return {(cot, kind): mean for (cot, kind, _), mean in _cells(means, "mean").items()}
 
 
-def _pair(line: dict[str, Any]) -> Pair:
+def _pair(line: dict[str, Any], parts: dict[str, float]) -> Pair:
     return Pair(
         correct=line["correct"],
         irrelevant=line["irrelevant"],
         relative_difference=line["relative_difference"],
         top_layers=tuple(line["top_layers"]),
+        parts=parts,
         n_layers=line["n_layers"],
         n_questions=line["n_questions"],
     )

@@ -16,7 +16,7 @@ from gradsweep.analysis import (
     relative_difference,
     relative_difference_means,
 )
-from gradsweep.analysis.rows import rows_with_values
+from gradsweep.analysis.rows import CORRECT, rows_with_values
 from gradsweep.analysis.sample_metrics import rows_of_metric, sample_rows
 from gradsweep.records import SAMPLE_METRICS
 from gradsweep.store.series import with_model_labels
@@ -37,6 +37,8 @@ class Measures:
     """RD by layer (`relative_difference`)."""
     differences_over_layers: pl.DataFrame
     """RD averaged, with the five layers where it is largest (`relative_difference_means`)."""
+    differences_by_part: pl.DataFrame
+    """RD averaged over early, middle and late layers: columns of `part_means`."""
     seeds: pl.DataFrame
     """Of conditions with several seeds (`between_seeds`)."""
     samples: pl.DataFrame
@@ -91,9 +93,17 @@ def compute_measures(
         mads=mean_absolute_difference(by_layer).filter(parts),
         differences=differences,
         differences_over_layers=relative_difference_means(differences),
+        differences_by_part=_by_part(differences),
         seeds=seeds,
         samples=rows.group_by("point_id").agg(n_samples=pl.col("sample_id").n_unique()),
     )
+
+
+def _by_part(differences: pl.DataFrame) -> pl.DataFrame:
+    as_curves = differences.with_columns(
+        correctness=pl.lit(CORRECT), mean="relative_difference", n_samples="n_questions"
+    )
+    return part_means(as_curves).filter(pl.col("part") != "all")
 
 
 def loss_measures(samples: pl.DataFrame | None, *, intervals: bool = True) -> Measures | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from gradsweep.analysis.curves import ROUNDING
+from gradsweep.analysis.layers import PARTS
 from gradsweep.analysis.rows import CORRECT
 from gradsweep.records import WHOLE_SAMPLE
 from gradsweep.report.comparison import Comparison
@@ -16,7 +17,7 @@ from gradsweep.report.labels import (
     projection_label,
     projection_list,
 )
-from gradsweep.report.numerals import distinct
+from gradsweep.report.numerals import aligned, distinct
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -43,6 +44,7 @@ def _findings(comparison: Comparison) -> list[str]:
         relative_difference_sentence(comparison),
         direction_sentence(comparison),
         top_layers_sentence(comparison),
+        largest_part_sentence(comparison),
     ]
     return [sentence for sentence in shown if sentence]
 
@@ -174,6 +176,27 @@ def top_layers_sentence(comparison: Comparison) -> str | None:
         for name, pair in pairs.items()
     )
     return f"RD {level_phrase(level)} is largest in layers {layers}."
+
+
+def largest_part_sentence(comparison: Comparison) -> str | None:
+    """Name the part of the layers with the largest RD at the slowest thinking (claim 5 is of it).
+
+    None when no level has both kinds of responses, or the model has too few layers for parts.
+    """
+    if not comparison.paired_levels:
+        return None
+    level = comparison.paired_levels[-1]
+    pairs = [comparison.pairs[level, name] for name in comparison.common_projections]
+    averages = {
+        part: _average([pair.parts.get(part, math.nan) for pair in pairs]) for part in PARTS
+    }
+    if not all(math.isfinite(average) for average in averages.values()):
+        return None
+    largest = max(averages, key=lambda part: averages[part])
+    numbers = ", ".join(
+        f"{part} {text}" for part, text in zip(averages, aligned([*averages.values()]), strict=True)
+    )
+    return f"By part, RD {level_phrase(level)} is largest in {largest} layers ({numbers})."
 
 
 def caveats(comparison: Comparison) -> list[str]:

@@ -14,6 +14,7 @@ from gradsweep.analysis.claims import (
     evaluate_claims,
 )
 from gradsweep.analysis.reduction import sum_reduced
+from gradsweep.analysis.sample_metrics import sample_rows
 
 LARGER, UNEVEN = "mean, none / detailed", "MAD, none / detailed"
 SUMMED, LENGTH, RELATIVE = (
@@ -138,3 +139,64 @@ def test_a_claim_sums_its_controls_up():
     }
     assert one.caveats[0].startswith(f"{SUMMED}: reversed ({LARGER}: 0.2 [")
     assert one.caveats[1].startswith(f"{LENGTH}: not controlled for: missing tiny sums none_as_")
+
+
+def with_losses(rows: pl.DataFrame, losses: dict[str, float]) -> pl.DataFrame:
+    """The table of samples with the loss that each kind of response has."""
+    labels = ["model", "dataset", "cot", "correctness", "series", "question_id"]
+    loss = pl.col("correctness").replace_strict(losses).cast(pl.Float64)
+    table = rows.select("point_id", "sample_id", *labels).unique(maintain_order=True)
+    index = pl.col("question_id").str.extract(r"(\d+)$").cast(pl.Float64)
+    return table.with_columns(
+        status=pl.lit("ok"), n_response_tokens=pl.lit(10), loss=loss * (1 + index / 100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("losses", "outcome"),
+    [
+        ({"correct": 1.0, "irrelevant": 3.0}, Outcome.SAME),
+        ({"correct": 3.0, "irrelevant": 1.0}, Outcome.REVERSED),
+    ],
+)
+def test_the_loss_alone_may_say_the_same(losses: dict[str, float], outcome: Outcome):
+    rows = reasoning()
+    found = control(
+        rows,
+        "the loss in place of the gradient",
+        "mean, irrelevant / correct, detailed",
+        samples=with_losses(rows, losses),
+    )
+    assert found.outcome is outcome
+    assert found.value == pytest.approx(losses["irrelevant"] / losses["correct"])
+
+
+def test_of_layers_the_loss_says_nothing():
+    rows = reasoning()
+    samples = with_losses(rows, {"correct": 1.0, "irrelevant": 2.0})
+    findings = evaluate_claims(rows, samples=samples, resamples=200)
+    asked = {f.statistic for f in findings for c in f.controls if c.name.startswith("the loss in")}
+    assert LARGER in asked
+    assert not any("MAD" in statistic or "early" in statistic for statistic in asked)
+
+
+def test_claims_can_be_asked_of_the_loss_itself():
+    rows = reasoning()
+    samples = with_losses(rows, {"correct": 1.0, "irrelevant": 2.0})
+    findings = evaluate_claims(sample_rows(samples), "loss", samples=samples, resamples=200)
+    found = {f.statistic: f for f in findings if f.overall}
+    assert found["mean, irrelevant / correct, detailed"].verdict is Verdict.SUPPORTED
+    assert found["MAD, none / detailed"].verdict is Verdict.NOT_TESTABLE
+    assert not found["mean, irrelevant / correct, detailed"].controls
+
+
+@pytest.mark.parametrize("labels", [{"series": "n_samples=2"}, {"model": "other"}])
+def test_no_other_series_changes_a_control(labels: dict[str, str]):
+    rows = as_long(5.0)
+    added = reasoning(levels={"none": 1.0, "detailed": 3.0}, **labels)
+    both = pl.concat([rows, added])
+    losses = {"correct": 1.0, "irrelevant": 2.0}
+    before = evaluate_claims(rows, samples=with_losses(rows, losses), resamples=100)
+    after = evaluate_claims(both, samples=with_losses(both, losses), resamples=100)
+    told = {repr(one) for one in after}
+    assert all(repr(one) in told for one in before if not one.overall)
