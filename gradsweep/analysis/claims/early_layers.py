@@ -77,7 +77,8 @@ def _excess(matched: Matched) -> NDArray[np.float64]:
 
 
 def _over_the_next(matched: Matched) -> NDArray[np.float64]:
-    return _in(matched, "early") - np.maximum(_in(matched, "middle"), _in(matched, "late"))
+    with np.errstate(invalid="ignore"):  # undefined where a curve is not positive
+        return _in(matched, "early") - np.maximum(_in(matched, "middle"), _in(matched, "late"))
 
 
 def scopes(study: Study) -> Iterator[Scope]:
