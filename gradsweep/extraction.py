@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.analysis.mad import summary_scalars
+from gradsweep.analysis.sample_metrics import sample_scalars
 from gradsweep.config import Config
 from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.engine.objectives import Objective, make_objective
@@ -230,7 +231,7 @@ def _finish(
         raise DataError(
             f"none of the {len(samples)} samples could be measured; the first: {bad['reason'][0]}"
         )
-    scalars = summary_scalars(rows)
+    scalars = summary_scalars(rows) | sample_scalars(samples)
     store.finish(
         {
             "samples": dict(outcomes),

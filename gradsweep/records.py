@@ -230,7 +230,7 @@ class SampleResult:
     status: SampleStatus = SampleStatus.OK
     reason: str = ""
     """Why a sample that is not OK has no rows; empty otherwise."""
-    loss: float = float("nan")
+    loss: float = field(default=nan, metadata=_metric("loss", "(nats)"))
     """The objective's; under `sft`, the mean cross-entropy over the response tokens, in nats."""
     n_prompt_tokens: int = 0
     n_response_tokens: int = 0
@@ -239,6 +239,18 @@ class SampleResult:
     seconds: float = float("nan")
     """Wall time of this sample's share of its batch."""
     rows: tuple[SpectrumRow, ...] = field(default=(), repr=False)
+
+
+SAMPLE_METRIC_NAMES: dict[str, MetricName] = {
+    declared.name: declared.metadata[_METRIC]
+    for declared in fields(SampleResult)
+    if _METRIC in declared.metadata
+}
+SAMPLE_METRICS = tuple(SAMPLE_METRIC_NAMES)
+"""Metrics of a sample as a whole: no layer and no projection has one of its own."""
+
+WHOLE_SAMPLE = "sample"
+"""What stands in a projection's place for them."""
 
 
 @dataclass(frozen=True)

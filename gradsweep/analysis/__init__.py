@@ -25,4 +25,5 @@ from gradsweep.analysis.relative_difference import relative_difference as relati
 from gradsweep.analysis.relative_difference import (
     relative_difference_means as relative_difference_means,
 )
+from gradsweep.analysis.sample_metrics import sample_rows as sample_rows
 from gradsweep.analysis.seeds import between_seeds as between_seeds

@@ -22,20 +22,26 @@ def mean_absolute_difference(curves: pl.DataFrame) -> pl.DataFrame:
     paper cuts. Sizes of the parts: `layer_parts`.
 
     `curves` is the result of `gradsweep.analysis.curves`. Columns: the axes, series, point_id,
-    projection, part (all, early, middle, late), mad (in the metric's unit), n_differences.
-    Differences with a layer that has no value are left out and not counted; with none left
-    (one layer, say) mad is NaN and n_differences 0.
+    projection, part (all, early, middle, late), mad (in the metric's unit), relative_mad (mad over
+    the mean of the part's layers: what is left of it where curves differ in scale alone),
+    n_differences. Differences with a layer that has no value are left out and not counted; with
+    none left (one layer, say) mad is NaN and n_differences 0. relative_mad is NaN where the mean
+    is not positive, too.
     """
     of_curve = [*POINT_LABELS, "point_id", "projection"]
     lines = []
     for key, curve in curves.group_by(of_curve, maintain_order=True):
-        steps = np.abs(np.diff(_by_layer(curve)))
-        for part, (start, stop) in _steps_of_parts(len(steps) + 1).items():
-            defined = steps[start:stop][np.isfinite(steps[start:stop])]
-            mad = float(defined.mean()) if len(defined) else np.nan
-            lines.append((*key, part, mad, len(defined)))
+        means = _by_layer(curve)
+        steps = np.abs(np.diff(means))
+        for part, (start, stop) in _steps_of_parts(len(means)).items():
+            mad, n_differences = _mean_of_finite(steps[start:stop])
+            # One layer more than it has steps.
+            level, _ = _mean_of_finite(means[start : stop + 1])
+            relative = mad / level if level > 0 else np.nan
+            lines.append((*key, part, mad, relative, n_differences))
     schema = {name: curves.schema[name] for name in of_curve}
-    schema |= {"part": pl.String(), "mad": pl.Float64(), "n_differences": pl.Int64()}
+    schema |= {"part": pl.String(), "mad": pl.Float64(), "relative_mad": pl.Float64()}
+    schema["n_differences"] = pl.Int64()
     return in_reading_order(pl.DataFrame(lines, schema=schema, orient="row"))
 
 
@@ -67,6 +73,12 @@ def _by_layer(curve: pl.DataFrame) -> NDArray[np.float64]:
     means = np.full(int(curve["layer"].to_numpy().max()) + 1, np.nan)
     means[curve["layer"].to_numpy()] = curve["mean"].to_numpy()
     return means
+
+
+def _mean_of_finite(values: NDArray[np.float64]) -> tuple[float, int]:
+    """The mean of the finite values, NaN without any, and their number."""
+    finite = values[np.isfinite(values)]
+    return (float(finite.mean()) if len(finite) else np.nan), len(finite)
 
 
 def _steps_of_parts(n_layers: int) -> dict[str, tuple[int, int]]:

@@ -27,6 +27,18 @@ def sum_reduced(rows: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
     Raises:
         DataError: `samples` does not have every sample of `rows`.
     """
+    return _times_tokens(rows, samples, 1)
+
+
+def other_reduction(rows: pl.DataFrame, samples: pl.DataFrame, loss: str) -> pl.DataFrame:
+    """Give `sum_reduced` of rows whose loss is the mean, and its inverse where it is the sum.
+
+    Raises as `sum_reduced`.
+    """
+    return _times_tokens(rows, samples, 1 if loss == "mean" else -1)
+
+
+def _times_tokens(rows: pl.DataFrame, samples: pl.DataFrame, power: int) -> pl.DataFrame:
     key = ["point_id", "sample_id"]
     counts = samples.select(*key, pl.col("n_response_tokens").cast(pl.Float64)).unique(key)
     counted = rows.join(counts, on=key, how="left", maintain_order="left")
@@ -36,7 +48,7 @@ def sum_reduced(rows: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
             f"samples: {missing} of {len(rows)} rows belong to samples that are not in the table "
             "of samples; read both from the same results"
         )
-    tokens = pl.col("n_response_tokens")
+    tokens = pl.col("n_response_tokens") ** power
     scaled = [pl.col(name) * tokens for name in SCALED if name in rows.columns]
     if "singular_values" in rows.columns:
         scaled.append(pl.col("singular_values") * tokens)

@@ -87,11 +87,16 @@ class CotConfig:
             CotKind.partial: f"partial_{self._base}{self.steps_kept}",
             CotKind.custom: self.name,
         }[self.kind]
-        return f"{label}{_AS_LONG_AS}{self.match_length.name}" if self.match_length else label
+        return matched_label(label, self.match_length.name) if self.match_length else label
 
     @property
     def _base(self) -> str:
         return "" if self.level is CotLevel.detailed else f"{self.level.name}_"
+
+
+def matched_label(level: str, length: str) -> str:
+    """Name `level` with its responses as long as those of `length` (`cot.match_length`)."""
+    return f"{level}{_AS_LONG_AS}{length}"
 
 
 def cot_reading_key(label: str) -> tuple[int, int, int, str]:

@@ -10,6 +10,7 @@ import polars as pl
 
 from gradsweep.analysis import paired_tests
 from gradsweep.analysis.contrast import pair_of
+from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.config import cot_reading_key
 from gradsweep.doctor.check import Check, CheckState
@@ -18,9 +19,6 @@ from gradsweep.report.numerals import distinct
 from gradsweep.store import load_rows
 
 OTHER_CONDITIONS = "conditions"
-
-FEWEST_QUESTIONS = 6
-"""With fewer pairs no sign-flip test can reach 0.05: 2/2⁵ is 0.06."""
 
 ALIKE = 0.01
 """Ratios of means within this of 1 are alike."""
@@ -94,32 +92,33 @@ def _compared(rows: pl.DataFrame, point_id: str, other_id: str, other: tuple[str
     tests = paired_tests(rows, pair, resamples=0)  # intervals are of no use here
     name = " ".join(other)
     n = int(tests["n_questions"].min() or 0)  # type: ignore[arg-type]
-    if n < FEWEST_QUESTIONS:
-        how = f"at least {FEWEST_QUESTIONS} questions are needed: raise n_samples"
-        return Check(
-            OTHER_CONDITIONS, CheckState.NOT_CHECKED, f"{name}: {n} questions in common", how
-        )
-    ratios = (tests["second_mean"] / tests["first_mean"]).to_numpy()
-    ratio = float(np.exp(np.log(ratios[ratios > 0]).mean())) if (ratios > 0).any() else np.nan
-    differs = int((tests["p_adjusted"] < _SIGNIFICANT).sum())
-    finding = (
-        f"{name}: {distinct([ratio])[0]} times the nuclear norm, "
-        f"different in {differs} of {len(tests)} projections ({n} questions)"
-    )
-    if (tests["difference"] == 0).all():
+    if n and (tests["difference"] == 0).all():  # no test of chance: any number of them will do
         return Check(
             OTHER_CONDITIONS,
             CheckState.PROBLEM,
             f"{name}: exactly the same numbers",
             "both points were measured on the same responses: check the data of the condition",
         )
+    ratio = _mean_ratio(tests)
+    times = f"{distinct([ratio])[0]} times the nuclear norm, " if n else ""
+    if n < FEWEST_QUESTIONS:
+        return Check(
+            OTHER_CONDITIONS,
+            CheckState.NOT_CHECKED,
+            f"{name}: {times}{n} questions in common are too few for a test",
+            f"at least {FEWEST_QUESTIONS} questions are needed: raise n_samples",
+        )
+    differs = int((tests["p_adjusted"] < _SIGNIFICANT).sum())
+    finding = f"{name}: {times}different in {differs} of {len(tests)} projections ({n} questions)"
     expected_alike = pair["cot"][0] == pair["second_cot"][0] == "none"
     if differs or expected_alike:
         return Check(OTHER_CONDITIONS, CheckState.OK, finding)
     state = CheckState.PROBLEM if abs(ratio - 1) < ALIKE else CheckState.WARNING
-    return Check(
-        OTHER_CONDITIONS,
-        state,
-        finding,
-        "see irrelevant responses and CoT levels; or raise n_samples",
-    )
+    remedy = "see irrelevant responses and CoT levels; or raise n_samples"
+    return Check(OTHER_CONDITIONS, state, finding, remedy)
+
+
+def _mean_ratio(tests: pl.DataFrame) -> float:
+    """Second over first mean, a geometric mean over projections; NaN where none is positive."""
+    ratios = (tests["second_mean"] / tests["first_mean"]).to_numpy()
+    return float(np.exp(np.log(ratios[ratios > 0]).mean())) if (ratios > 0).any() else np.nan

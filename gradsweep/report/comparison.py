@@ -9,7 +9,8 @@ import polars as pl
 
 from gradsweep.analysis.rows import CORRECT, in_reading_order, values_in_reading_order
 from gradsweep.config import is_reasoning_level
-from gradsweep.report.measures import Measures, compute_measures
+from gradsweep.records import SAMPLE_METRICS
+from gradsweep.report.measures import Measures, compute_measures, loss_measures
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Pair:
     """Mean over layers of RD_i."""
     top_layers: tuple[int, ...]
     """Where RD is largest, the largest first."""
+    parts: dict[str, float]
+    """RD averaged over early, middle and late layers, as far as the model has them."""
     n_layers: int
     n_questions: int
 
@@ -56,11 +59,20 @@ class Comparison:
     """Mean of the curve over layers, by (cot, correctness, projection)."""
     mads: dict[tuple[str, str, str], float]
     """MAD over all layers, by (cot, correctness, projection)."""
+    relative_mads: dict[tuple[str, str, str], float]
+    """MAD over the mean of the curve, by (cot, correctness, projection)."""
     between_seeds: dict[tuple[str, str, str], float]
     """Half the 95 % interval of the mean between seeds, by (cot, correctness, projection); of
     conditions with several."""
     pairs: dict[tuple[str, str], Pair]
     """By (cot, projection), for the levels that have both points."""
+    losses: dict[tuple[str, str], float]
+    """Mean loss by (cot, correctness); empty where it is not known, or is the metric itself."""
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether the metric is of whole samples: nothing is said of layers then."""
+        return self.metric in SAMPLE_METRICS
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -95,29 +107,40 @@ class Comparison:
         return tuple(level for level in self.levels if level in both)
 
 
-def comparisons(rows: pl.DataFrame, metric: str = "nuclear_norm") -> list[Comparison]:
+def comparisons(
+    rows: pl.DataFrame, metric: str = "nuclear_norm", samples: pl.DataFrame | None = None
+) -> list[Comparison]:
     """Set the conditions of each model and dataset side by side, in alphabetical order.
+
+    With `samples` (`load_samples_table`) they have the loss, and the metric may be `loss`.
 
     Raises:
         ConfigError: an unknown metric, or one without a value.
     """
     if rows.is_empty():
         return []
-    return comparisons_of(compute_measures(rows, metric, intervals=False))
+    measures = compute_measures(rows, metric, intervals=False, samples=samples)
+    return comparisons_of(measures, loss_measures(samples, intervals=False))
 
 
-def comparisons_of(measures: Measures) -> list[Comparison]:
-    """Make the `comparisons` from what is computed already."""
+def comparisons_of(measures: Measures, losses: Measures | None = None) -> list[Comparison]:
+    """Make the `comparisons` from what is computed already; `losses` are of the metric loss."""
     shown = measures.labelled()
+    of_loss = losses.labelled().means if losses and not measures.per_sample else None
     groups = shown.curves.group_by("model", "dataset", maintain_order=True)
-    return [_comparison(shown, str(model), str(dataset)) for (model, dataset), _ in groups]
+    return [_comparison(shown, of_loss, str(model), str(dataset)) for (model, dataset), _ in groups]
 
 
-def _comparison(shown: Measures, model: str, dataset: str) -> Comparison:
+def _comparison(
+    shown: Measures, losses: pl.DataFrame | None, model: str, dataset: str
+) -> Comparison:
     chosen = (pl.col("model") == model) & (pl.col("dataset") == dataset)
     by_layer = shown.curves.filter(chosen)
     differences = shown.differences_over_layers.filter(chosen)
     whole = pl.col("part") == "all"
+    parts: dict[tuple[str, str], dict[str, float]] = {}
+    for line in shown.differences_by_part.filter(chosen).iter_rows(named=True):
+        parts.setdefault((line["cot"], line["projection"]), {})[line["part"]] = line["mean"]
     return Comparison(
         model=model,
         dataset=dataset,
@@ -126,13 +149,18 @@ def _comparison(shown: Measures, model: str, dataset: str) -> Comparison:
         conditions=_conditions(shown.samples, by_layer, shown.seeds.filter(chosen)),
         means=_cells(shown.means.filter(chosen, whole), "mean"),
         mads=_cells(shown.mads.filter(chosen, whole), "mad"),
+        relative_mads=_cells(shown.mads.filter(chosen, whole), "relative_mad"),
         between_seeds=_cells(
             shown.seeds.filter(chosen).with_columns(
                 half=(pl.col("seed_high") - pl.col("seed_low")) / 2
             ),
             "half",
         ),
-        pairs={(line["cot"], line["projection"]): _pair(line) for line in differences.to_dicts()},
+        pairs={
+            (line["cot"], line["projection"]): _pair(line, parts[line["cot"], line["projection"]])
+            for line in differences.to_dicts()
+        },
+        losses={} if losses is None else _losses(losses.filter(chosen)),
     )
 
 
@@ -163,12 +191,17 @@ def _cells(frame: pl.DataFrame, value: str) -> dict[tuple[str, str, str], float]
     }
 
 
-def _pair(line: dict[str, Any]) -> Pair:
+def _losses(means: pl.DataFrame) -> dict[tuple[str, str], float]:
+    return {(cot, kind): mean for (cot, kind, _), mean in _cells(means, "mean").items()}
+
+
+def _pair(line: dict[str, Any], parts: dict[str, float]) -> Pair:
     return Pair(
         correct=line["correct"],
         irrelevant=line["irrelevant"],
         relative_difference=line["relative_difference"],
         top_layers=tuple(line["top_layers"]),
+        parts=parts,
         n_layers=line["n_layers"],
         n_questions=line["n_questions"],
     )

@@ -13,15 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gradsweep.analysis.contrast import Contrast
-from gradsweep.records import AXES
+from gradsweep.analysis.questions import FEWEST_QUESTIONS
+from gradsweep.records import AXES, SAMPLE_METRICS, WHOLE_SAMPLE
 from gradsweep.report.labels import metric_label, metric_words, projection_label, projection_list
 from gradsweep.report.numerals import MISSING, aligned, distinct
 from gradsweep.store.series import model_label
 
 SIGNIFICANT = 0.05
-FEWEST_QUESTIONS = 8
-"""Fewest that can be significant in four projections after Holm's correction: 4·2/2⁸ is 0.03,
-and 4·2/2⁷ is 0.06."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +51,9 @@ def contrast_table(contrast: Contrast) -> Group:
     called = names(contrast)
     title = " · ".join(part for part in (called.shared, metric_label(contrast.metric)) if part)
     sides = f"{called.first} → {called.second}"
+    over = "samples" if contrast.metric in SAMPLE_METRICS else "layers"
     legend = (
-        f"{contrast.n_questions} paired questions · mean over layers · RD |s − s'|/|s| with "
+        f"{contrast.n_questions} paired questions · mean over {over} · RD |s − s'|/|s| with "
         f"{called.first} as s · p by sign flips · d_z of paired differences"
     )
     return Group(
@@ -85,6 +84,8 @@ def _table(contrast: Contrast, called: Names) -> Table:
     table.add_row("p", "Holm", *(p_text(line["p_adjusted"]) for line in tests))
     table.add_row("d_z", "effect size", *(_number(line["cohen_dz"]) for line in tests))
     table.add_row("", "95 % interval", *(_interval(line) for line in tests))
+    if contrast.metric in SAMPLE_METRICS:
+        return table
     table.add_row()
     _add_pair(table, "MAD", sides, [contrast.mads.get((i, n), math.nan) for i in ids
                                     for n in projections])  # fmt: skip
@@ -165,4 +166,5 @@ def _clauses(groups: dict[str, list[str]], n: int) -> Iterator[str]:
             everywhere = f"all {n} projections" if n > 1 else projection_list(members)
             where = everywhere if len(members) == n else projection_list(members)
             known = "significantly " if word in ("larger", "smaller") else ""
-            yield f"{known}{word} in {where}"
+            of_layers = members != [WHOLE_SAMPLE]
+            yield f"{known}{word} in {where}" if of_layers else f"{known}{word}"

@@ -10,10 +10,11 @@ from pathlib import Path
 import polars as pl
 
 from gradsweep.analysis import evaluate_claims
+from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import drawings, save_all_figures
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.measures import Measures, compute_measures
+from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.page import ReportPoints, write_page
 from gradsweep.report.tables import save_tables
 from gradsweep.store.atomic import write_text
@@ -38,32 +39,42 @@ def write_report(
     processes: int | None = None,
     most_figures: int | None = None,
     stored: ReportPoints | None = None,
+    samples: pl.DataFrame | None = None,
+    loss: str = "mean",
     computed: Sequence[Measures] = (),
 ) -> list[Path]:
     """Write `findings.md`, `tables/` and `figures/` into `folder`, and give their paths.
 
     With `stored`, what the files say of these points beyond their rows, also `index.html`. Figures
-    are of `metrics`, tables of these and σ₁/Σσ, findings of the first one. `computed` spares
-    computing the measures of its metrics again. Older files of the same names are replaced, others
-    stay. Where there are more than `most_figures`, none is drawn. They are drawn in
-    `processes`, by default one for each core when there are many; more than one takes a main
-    module that can be imported.
+    are of `metrics`, tables of these, σ₁/Σσ and the loss, findings of the first one. `samples`
+    (`load_samples_table`), by default those of `stored`, are what the loss comes from, as a metric
+    and in the findings' controls. `loss` is what the rows are of, the mean over response tokens or
+    the sum. `computed` spares computing the measures of its metrics again. Older files of the same
+    names are replaced, others stay. Where there are more than `most_figures`, none is drawn. They
+    are drawn in `processes`, by default one for each core when there are many; more than one takes
+    a main module that can be imported.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
             series.
         StoreError: a file cannot be written.
     """
+    samples = stored.samples if samples is None and stored else samples
     track = track or (lambda words, size: nullcontext(lambda: None))
     in_tables = [*metrics, *({TABLE_METRIC} & set(rows.columns) - set(metrics))]
     ready = {measures.metric: measures for measures in computed}
     every = []
     with track("numbers", len(in_tables) + 1) as advance:
         for metric in in_tables:
-            every.append(ready.get(metric) or compute_measures(rows, metric))
+            every.append(ready.get(metric) or compute_measures(rows, metric, samples=samples))
             advance()
+        if "loss" not in metrics and (of_loss := loss_measures(samples)):
+            every.append(of_loss)
         caveats = [] if stored is None else cut_sentences(stored.samples)
-        findings = findings_markdown(evaluate_claims(rows, metrics[0]), caveats)
+        found = evaluate_claims(
+            rows_of_metric(metrics[0], rows, samples), metrics[0], samples=samples, loss=loss
+        )
+        findings = findings_markdown(found, caveats)
         advance()
     written = [folder / "findings.md"]
     write_text(written[0], findings)
@@ -73,7 +84,8 @@ def write_report(
         with track("page", 1) as advance:
             written.append(write_page(folder, rows, every, findings, stored))
             advance()
-    figures = drawings(every[: len(metrics)], most_figures)
+    curved = [one for one in every[: len(metrics)] if not one.per_sample]
+    figures = drawings(curved, most_figures)
     processes = processes or _processes(len(figures))
     with track("figures", len(figures)) as advance:
         written += save_all_figures(figures, folder / "figures", advance, processes)

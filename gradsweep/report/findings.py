@@ -11,11 +11,14 @@ from gradsweep.analysis.claims import (
     CLAIMS,
     Claim,
     ClaimVerdict,
+    Control,
     Finding,
+    Outcome,
     Statement,
     Verdict,
     claim_verdicts,
 )
+from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.report.numerals import MISSING
 from gradsweep.store.series import model_label
 
@@ -23,21 +26,39 @@ _MARKS = {
     Verdict.SUPPORTED: "✓",
     Verdict.NOT_SUPPORTED: "✗",
     Verdict.UNDECIDED: "?",
+    Verdict.TOO_FEW: "…",
     Verdict.NOT_TESTABLE: MISSING,
 }
 
-_HOW_TO_READ = """\
+_WORST_FIRST = (
+    Outcome.REVERSED,
+    Outcome.CHANGED,
+    Outcome.NOT_CONTROLLED,
+    Outcome.SAME,
+    Outcome.SAME_SIDE,
+)
+
+_HOW_TO_READ = f"""\
 Claims are those of *What Happened in LLMs Layers when Trained for Fast vs. Slow Thinking*
 (arXiv 2410.23743). Numbers in brackets are bootstrap intervals over questions, the same questions
 in every condition; the intervals decide, not the values before them.
 
-- **✓ supported**: the interval excludes *no effect* on the side that the claim says, or, for a
-  claim that denies an effect, excludes every effect that counts.
+- **✓ supported**: the interval lies beyond the smallest effect that counts, on the side that the
+  claim says, or, for a claim that denies an effect, excludes every effect that counts.
 - **✗ not supported**: there is evidence against it: the interval lies on the other side, or leaves
   room only for effects too small to count.
 - **? undecided**: the interval allows both, or models and datasets contradict each other. More
   questions or more models help.
+- **… too few questions for a verdict**: there are a value and an interval, with fewer than
+  {FEWEST_QUESTIONS} questions behind them.
 - **– not testable with these points**: points or questions are missing; the page says which.
+
+Beside a verdict stands what would reverse it: the statistics that decide it once more, with another
+thing that could explain them taken out. *Loss summed over tokens*: the mean over a longer response
+makes its gradient smaller by itself, the sum does not. *None as long as detailed*: short responses
+repeated to the length of the long ones. *MAD over the mean*: larger curves have larger steps.
+*The loss in place of the gradient*: the same verdict says that a pass forward would have told as
+much.
 
 Statistics in **bold** decide a claim; the others are details that it mentions. All are means over
 the projections that were measured, ratios as geometric means. *all* averages the models and
@@ -71,8 +92,9 @@ def _overview(claims: Sequence[Claim], verdicts: Sequence[ClaimVerdict]) -> Iter
     lines = []
     for claim in claims:
         overall, scopes = _split([v for v in verdicts if v.claim == claim.number])
-        lines.append([f"{claim.number}. {claim.title}", _marked(overall.verdict), _counts(scopes)])
-    yield _table(["claim", "verdict", "by model and dataset"], lines)
+        title, verdict = f"{claim.number}. {claim.title}", _marked(overall.verdict)
+        lines.append([title, verdict, _counts(scopes), _would_reverse(overall)])
+    yield _table(["claim", "verdict", "by model and dataset", "what would reverse it"], lines)
 
 
 def _section(
@@ -84,11 +106,17 @@ def _section(
     untestable = overall.verdict is Verdict.NOT_TESTABLE
     reason = "what is missing stands below" if untestable else overall.reason
     yield f"**{_marked(overall.verdict)}**: {reason}."
+    if overall.caveats:
+        yield "What would reverse it, in these points:"
+        yield "\n".join(f"- {caveat}." for caveat in overall.caveats)
     yield _statistics(claim, findings)
     tested = [f for f in findings if not f.overall and f.verdict is not Verdict.NOT_TESTABLE]
     if tested:
         yield "### By model and dataset"
         yield _by_scope(claim, tested, scopes)
+        if controlled := _controls(claim, tested):
+            yield "### What would reverse it, by model and dataset"
+            yield controlled
     missing = _missing(claim, findings)
     if missing:
         yield "### Not testable with these points"
@@ -135,6 +163,33 @@ def _by_scope(claim: Claim, findings: Sequence[Finding], verdicts: Sequence[Clai
 
 def _cell(finding: Finding | None) -> str:
     return MISSING if finding is None else f"{_interval(finding)} {_MARKS[finding.verdict]}"
+
+
+def _would_reverse(verdict: ClaimVerdict) -> str:
+    """Controls in short, by what becomes of the verdict: `reversed: loss summed over tokens`."""
+    found: dict[Outcome, list[str]] = {}
+    for name, outcomes in verdict.controls.items():
+        for outcome in outcomes:
+            found.setdefault(outcome, []).append(name)
+    ordered = [outcome for outcome in _WORST_FIRST if outcome in found]
+    return "; ".join(f"{_bold(o)}: {', '.join(found[o])}" for o in ordered) or MISSING
+
+
+def _bold(outcome: Outcome) -> str:
+    return f"**{outcome.value}**" if outcome is Outcome.REVERSED else outcome.value
+
+
+def _controls(claim: Claim, findings: Sequence[Finding]) -> str:
+    """Every control of every scope; empty without one."""
+    letters = _letters(claim)
+    lines = [
+        [*_scope(finding), f"({letters[finding.statement, finding.statistic]})", control.name,
+         _bold(control.outcome), _numbers(control)]
+        for finding in findings
+        for control in finding.controls
+    ]  # fmt: skip
+    heading = ["model", "dataset", "statistic", "under", "verdict", "value"]
+    return _table(heading, lines) if lines else ""
 
 
 def _missing(claim: Claim, findings: Sequence[Finding]) -> list[str]:
@@ -193,8 +248,14 @@ def _expected(statement: Statement) -> str:
     return words if statement.counts == statement.null else f"{words}; counts: {statement.counts:g}"
 
 
-def _interval(finding: Finding) -> str:
-    numbers = (finding.value, finding.low, finding.high)
+def _numbers(control: Control) -> str:
+    if control.outcome is Outcome.NOT_CONTROLLED:
+        return control.reason
+    return f"{_interval(control)} {_MARKS[control.verdict]}"
+
+
+def _interval(found: Finding | Control) -> str:
+    numbers = (found.value, found.low, found.high)
     value, low, high = (f"{x:.3g}" if math.isfinite(x) else MISSING for x in numbers)
     return MISSING if value == MISSING else f"{value} [{low}, {high}]"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from gradsweep.records import METRIC_NAMES, MetricName
+from gradsweep.records import METRIC_NAMES, SAMPLE_METRIC_NAMES, WHOLE_SAMPLE, MetricName
 from gradsweep.store.series import model_label
 
 
@@ -22,11 +22,17 @@ def metric_label(metric: str) -> str:
 
 
 def _name(metric: str) -> MetricName:
-    return METRIC_NAMES.get(metric, MetricName(metric.replace("_", " ")))
+    known = METRIC_NAMES | SAMPLE_METRIC_NAMES
+    return known.get(metric, MetricName(metric.replace("_", " ")))
 
 
 def projection_label(projection: str) -> str:
-    """Give a projection's short name: `Q` for q; longer names (gate, up, down) stay as they are."""
+    """Give a projection's short name: `Q` for q; longer names (gate, up, down) stay as they are.
+
+    What is of whole samples is `per sample`.
+    """
+    if projection == WHOLE_SAMPLE:
+        return "per sample"
     return projection.upper() if len(projection) == 1 else projection
 
 

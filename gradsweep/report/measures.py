@@ -16,7 +16,9 @@ from gradsweep.analysis import (
     relative_difference,
     relative_difference_means,
 )
-from gradsweep.analysis.rows import rows_with_values
+from gradsweep.analysis.rows import CORRECT, rows_with_values
+from gradsweep.analysis.sample_metrics import rows_of_metric, sample_rows
+from gradsweep.records import SAMPLE_METRICS
 from gradsweep.store.series import with_model_labels
 
 
@@ -35,10 +37,17 @@ class Measures:
     """RD by layer (`relative_difference`)."""
     differences_over_layers: pl.DataFrame
     """RD averaged, with the five layers where it is largest (`relative_difference_means`)."""
+    differences_by_part: pl.DataFrame
+    """RD averaged over early, middle and late layers: columns of `part_means`."""
     seeds: pl.DataFrame
     """Of conditions with several seeds (`between_seeds`)."""
     samples: pl.DataFrame
     """point_id, projection, n_samples: how many samples of a point have rows."""
+
+    @property
+    def per_sample(self) -> bool:
+        """Whether it is a metric of whole samples: a value per point and no curve."""
+        return self.metric in SAMPLE_METRICS
 
     def labelled(self) -> Measures:
         """Name models for a reader in every frame: `qwen2_1.5b n_samples=2`, without a series."""
@@ -51,31 +60,59 @@ class Measures:
         return replace(self, **frames)
 
 
-def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True) -> Measures:
+def compute_measures(
+    rows: pl.DataFrame,
+    metric: str,
+    *,
+    intervals: bool = True,
+    samples: pl.DataFrame | None = None,
+) -> Measures:
     """Compute one metric's curves, means, MAD and RD of all conditions together (`conditions`).
 
     Args:
         rows: as `load_rows` gives them.
-        metric: one that the rows have.
+        metric: one that the rows have, or that samples have (`SAMPLE_METRICS`).
         intervals: whether curves have bootstrap intervals, which take most of the time.
+        samples: as `load_samples_table` gives them, for metrics of samples.
 
     Raises:
         ConfigError: an unknown metric, or one without any value in `rows`.
         DataError: a projection with rows of single heads only.
     """
+    rows = rows_of_metric(metric, rows, samples)
     seeds = between_seeds(rows_with_values(rows, metric), metric)
     rows = rows_with_values(conditions(rows), metric)
     differences = relative_difference(rows, metric)
     by_layer = curves(rows, metric) if intervals else curves(rows, metric, resamples=0)
+    # A sample has no early and late layers.
+    parts = pl.col("part") == "all" if metric in SAMPLE_METRICS else pl.lit(True)
     return Measures(
         metric=metric,
         curves=by_layer,
-        means=part_means(by_layer),
-        mads=mean_absolute_difference(by_layer),
+        means=part_means(by_layer).filter(parts),
+        mads=mean_absolute_difference(by_layer).filter(parts),
         differences=differences,
         differences_over_layers=relative_difference_means(differences),
+        differences_by_part=_by_part(differences),
         seeds=seeds,
         samples=rows.group_by("point_id", "projection").agg(
             n_samples=pl.col("sample_id").n_unique()
         ),
     )
+
+
+def _by_part(differences: pl.DataFrame) -> pl.DataFrame:
+    as_curves = differences.with_columns(
+        correctness=pl.lit(CORRECT), mean="relative_difference", n_samples="n_questions"
+    )
+    return part_means(as_curves).filter(pl.col("part") != "all")
+
+
+def loss_measures(samples: pl.DataFrame | None, *, intervals: bool = True) -> Measures | None:
+    """Compute the loss of all conditions; None without samples, or where none has a loss."""
+    if samples is None:
+        return None
+    rows = sample_rows(samples)
+    if rows.filter(pl.col("loss").is_finite()).is_empty():
+        return None
+    return compute_measures(rows, "loss", intervals=intervals)

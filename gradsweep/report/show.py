@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 from rich.console import Console, RenderableType
 
 from gradsweep.analysis.rows import rows_with_values
+from gradsweep.analysis.sample_metrics import summed_over_tokens
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.report import save_figures, write_report
@@ -20,8 +22,8 @@ from gradsweep.report.many_comparisons import (
     comparison_overview,
     comparison_texts,
 )
-from gradsweep.report.measures import Measures, compute_measures
-from gradsweep.report.page import report_points
+from gradsweep.report.measures import Measures, compute_measures, loss_measures
+from gradsweep.report.page import ReportPoints, report_points
 from gradsweep.report.table import measures_table
 from gradsweep.store import SweepPaths, load_rows, load_samples_table
 from gradsweep.store.atomic import write_text
@@ -49,10 +51,12 @@ def show_results(
         StoreError: the figures cannot be written.
     """
     rows = load_rows(results, point_ids)
+    samples = load_samples_table(results, rows["point_id"].unique())
     out = output_console()
-    for line in _comparison(rows, compute_measures(rows, metric, intervals=False)):
+    losses = loss_measures(samples, intervals=False)
+    for line in _comparison(rows, compute_measures(rows, metric, intervals=False), losses):
         out.print(line, soft_wrap=isinstance(line, str))
-    _show_cut(out, load_samples_table(results, rows["point_id"].unique()))
+    _show_cut(out, samples)
     folder = SweepPaths(results, name).report / "figures"
     drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
     for path in drawn:
@@ -79,17 +83,19 @@ def show_report(
     rows = report_rows(selection, loss)
     out = output_console()
     folder = report_folder(selection, loss)
+    stored = stored_points(selection, rows, loss)
+    measured = stored.samples.join(rows, on="point_id", how="semi")
     with _progress("numbers", len(metrics)) as advance:
-        computed = [_computed(rows, metric, advance) for metric in metrics]
+        computed = [_computed(rows, metric, measured, advance) for metric in metrics]
+    losses = loss_measures(measured, intervals=False)
     for measures in computed:
-        for line in _comparison(rows, measures, folder):
+        for line in _comparison(rows, measures, losses, folder):
             out.print(line, soft_wrap=isinstance(line, str))
-    stored = report_points(selection, rows)
     _show_cut(out, stored.samples)
-    most = None if figures else MOST_FIGURES
     written = write_report(
-        rows, folder, metrics, track=_progress, stored=stored, computed=computed, most_figures=most
-    )
+        rows, folder, metrics, track=_progress, stored=stored, loss=loss, computed=computed,
+        most_figures=None if figures else MOST_FIGURES,
+    )  # fmt: skip
     if not any(path.suffix == ".png" for path in written):
         out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")
     for line in _listed(written, folder):
@@ -103,6 +109,14 @@ def report_rows(selection: Selection, loss: str = "mean") -> pl.DataFrame:
     return _of_summed_loss(selection, rows) if loss == "sum" else rows
 
 
+def stored_points(selection: Selection, rows: pl.DataFrame, loss: str = "mean") -> ReportPoints:
+    """What a report says of the points beyond `rows`; the loss of their samples is of `loss`."""
+    stored = report_points(selection, rows)
+    if loss == "mean":
+        return stored
+    return replace(stored, samples=_named_summed(summed_over_tokens(stored.samples)))
+
+
 def report_folder(selection: Selection, loss: str = "mean") -> Path:
     name = selection.name + ("__loss=sum" if loss == "sum" else "")
     return SweepPaths(selection.results, name).report
@@ -113,25 +127,30 @@ def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
     from gradsweep.analysis.reduction import sum_reduced
 
     samples = selection.of(load_samples_table(selection.results, selection.point_ids))
-    series = (pl.col("series") + " loss=sum").str.strip_chars_start()
-    return sum_reduced(rows, samples).with_columns(series=series)
+    return _named_summed(sum_reduced(rows, samples))
 
 
-def _computed(rows: pl.DataFrame, metric: str, advance: Callable[[], None]) -> Measures:
-    measures = compute_measures(rows, metric)
+def _named_summed(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(series=(pl.col("series") + " loss=sum").str.strip_chars_start())
+
+
+def _computed(
+    rows: pl.DataFrame, metric: str, samples: pl.DataFrame, advance: Callable[[], None]
+) -> Measures:
+    measures = compute_measures(rows, metric, samples=samples)
     advance()
     return measures
 
 
 def _comparison(
-    rows: pl.DataFrame, measures: Measures, folder: Path | None = None
+    rows: pl.DataFrame, measures: Measures, losses: Measures | None, folder: Path | None = None
 ) -> Iterator[RenderableType]:
     """What the terminal shows of one metric; the tables of many comparisons go to a file."""
     flagged = len(rows) - int(rows["finite"].sum())
-    found = comparisons_of(measures)
+    found = comparisons_of(measures, losses)
     if len(found) <= MOST_TABLES:
         yield ""
-        yield measures_table(measures)
+        yield measures_table(measures, losses)
     else:
         yield from comparison_overview(found)
         if folder is not None:

@@ -19,23 +19,26 @@ from gradsweep.report.numerals import MISSING, aligned
 from gradsweep.report.reading import sentences
 
 
-def comparison_table(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Group:
+def comparison_table(
+    rows: pl.DataFrame, metric: str = "nuclear_norm", samples: pl.DataFrame | None = None
+) -> Group:
     """Draw the tables of every model and dataset in `rows`, for `rich.console.Console().print`.
 
     Each has a column for every condition and, for every projection, the curve's mean over
-    layers, its MAD, and the RD between correct and irrelevant responses (paper section 3);
-    below it, what the numbers show. Where the terminal is too narrow for all conditions, the
-    columns go on in a second table. Empty for empty `rows`.
+    layers, its MAD, MAD over the mean, and the RD between correct and irrelevant responses (paper
+    section 3); below it, what the numbers show. Where the terminal is too narrow for all
+    conditions, the columns go on in a second table. Empty for empty `rows`.
+    With `samples` (`load_samples_table`) it has the mean loss, and the metric may be `loss`.
 
     Raises:
         ConfigError: an unknown metric, or one without a value.
     """
-    return _drawn(comparisons(rows, metric))
+    return _drawn(comparisons(rows, metric, samples))
 
 
-def measures_table(measures: Measures) -> Group:
+def measures_table(measures: Measures, losses: Measures | None = None) -> Group:
     """Draw the tables of `comparison_table` from what is computed already."""
-    return _drawn(comparisons_of(measures))
+    return _drawn(comparisons_of(measures, losses))
 
 
 def _drawn(found: Sequence[Comparison]) -> Group:
@@ -64,6 +67,8 @@ class ComparisonView:
 
 def _legend(comparison: Comparison) -> str:
     legend = "mean over layers · MAD between neighbouring layers"
+    if comparison.per_sample:
+        legend = "mean over samples · no layers"
     if comparison.between_seeds:
         legend = legend.replace(" ·", " · ± seeds: 95 % of it between seeds ·", 1)
     return f"{legend} · RD correct vs irrelevant" if comparison.pairs else legend
@@ -97,10 +102,16 @@ def _table(comparison: Comparison, levels: Sequence[str]) -> Table:
     table.add_row("samples", "", *(str(condition.n_samples) for condition in shown))
     if comparison.between_seeds:
         table.add_row("seeds", "", *(str(condition.n_seeds) for condition in shown))
+    if comparison.losses:
+        texts = dict(zip(comparison.losses, aligned([*comparison.losses.values()]), strict=True))
+        cells = (texts.get((c.cot, c.correctness), MISSING) for c in shown)
+        table.add_row("loss", "", *cells)
     _add_block(table, "mean", comparison.projections, shown, comparison.means)
     if comparison.between_seeds:
         _add_block(table, "± seeds", comparison.projections, shown, comparison.between_seeds)
-    _add_block(table, "MAD", comparison.projections, shown, comparison.mads)
+    if not comparison.per_sample:
+        _add_block(table, "MAD", comparison.projections, shown, comparison.mads)
+        _add_block(table, "MAD/mean", comparison.projections, shown, comparison.relative_mads)
     if comparison.pairs:
         _add_differences(table, comparison, shown)
     return table

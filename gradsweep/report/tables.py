@@ -16,7 +16,8 @@ from gradsweep.report.measures import Measures
 from gradsweep.store.atomic import write_text
 from gradsweep.store.series import model_label
 
-_STATISTICS = ("mean", "MAD")
+_STATISTICS = {"mean": "mean", "mad": "MAD", "relative_mad": "MAD/mean"}
+"""Columns of `statistics`, and what tables call them."""
 
 
 Named = tuple[str, str]
@@ -67,18 +68,20 @@ def tables(measures: Measures) -> Iterator[TableFile]:
 def statistics(measures: Measures) -> pl.DataFrame:
     """Join all means and MADs, one line per condition, projection and part.
 
-    Columns: metric, the axes, series, point_id, projection, part, mean, mad, n_layers, n_samples;
-    of the mean over all layers, where there are several seeds, n_seeds, seed_low, seed_high.
+    Columns: metric, the axes, series, point_id, projection, part, mean, mad, relative_mad,
+    n_layers, n_samples; of the mean over all layers, where there are several seeds, n_seeds,
+    seed_low, seed_high.
     """
-    keys = [name for name in measures.mads.columns if name not in ("mad", "n_differences")]
+    of_mad = ("mad", "relative_mad", "n_differences")
+    keys = [name for name in measures.mads.columns if name not in of_mad]
     joined = measures.means.join(
         measures.mads.drop("n_differences"), on=keys, how="left", maintain_order="left"
     )
     of_condition = [name for name in measures.seeds.columns if name in joined.columns]
     seeds = measures.seeds.with_columns(part=pl.lit("all"))
     joined = joined.join(seeds, on=[*of_condition, "part"], how="left", maintain_order="left")
-    numbers = ("mean", "mad", "n_layers", "n_samples", "n_seeds", "seed_low", "seed_high")
-    return joined.select(pl.lit(measures.metric).alias("metric"), *keys, *numbers)
+    numbers = ("n_layers", "n_samples", "n_seeds", "seed_low", "seed_high")
+    return joined.select(pl.lit(measures.metric).alias("metric"), *keys, *_STATISTICS, *numbers)
 
 
 def save_tables(
@@ -109,23 +112,21 @@ def _statistics_table(
 ) -> TableFile:
     shown = statistics(measures).filter(chosen)
     projections = values_in_reading_order(shown, "projection")
-    lines = shown.rename({"mad": "MAD"}).unpivot(
-        _STATISTICS,
+    names = ["mean"] if measures.per_sample else list(_STATISTICS.values())
+    lines = shown.rename(_STATISTICS).unpivot(
+        names,
         index=["model", "cot", "correctness", "projection", "part"],
         variable_name="statistic",
     )
     keys = {
-        "statistic": _STATISTICS,
+        "statistic": names,
         "part": ("all", *PARTS),
         "cot": values_in_reading_order(shown, "cot"),
         "correctness": values_in_reading_order(shown, "correctness"),
     }
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric),
-        caption=(
-            f"{dataset}: {metric_label(measures.metric)} of the gradients. Mean over layers and "
-            f"MAD between neighbouring layers{_about(measures, models, chosen)}."
-        ),
+        caption=f"{dataset}: {_what(measures)}{_about(measures, models, chosen)}.",
         keys=tuple(keys),
         groups=tuple(
             ColumnGroup(
@@ -154,6 +155,8 @@ def _differences_table(
         "top_layers": "layers",
         "n_questions": "questions",
     }
+    if measures.per_sample:
+        del columns["top_layers"]
     frame = in_reading_order(shown.select("cot", "projection").unique())
     labels = {name: projection_label(name) for name in frame["projection"]}
     for model in models:
@@ -168,9 +171,12 @@ def _differences_table(
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric, "rd"),
         caption=(
-            f"{dataset}: {metric_label(measures.metric)} of the gradients, correct against "
-            "irrelevant responses to the same questions: relative difference (RD) averaged over "
-            "layers, ratio of irrelevant to correct, and the layers where RD is largest."
+            f"{dataset}: {_whose(measures)}, correct against irrelevant responses to the same "
+            "questions: relative difference (RD), ratio of irrelevant to correct."
+            if measures.per_sample
+            else f"{dataset}: {_whose(measures)}, correct against irrelevant responses to the same "
+            "questions: relative difference (RD) averaged over layers, ratio of irrelevant to "
+            "correct, and the layers where RD is largest."
         ),
         keys=("cot", "projection"),
         groups=tuple(
@@ -188,6 +194,20 @@ def _differences_table(
 def heading(label: str, model: str) -> str:
     """Say of a label which kind of model it is: `qwen2_1.5b seed=1 (base)`."""
     return f"{label} ({'instruct' if is_instruct(model) else 'base'})"
+
+
+def _whose(measures: Measures) -> str:
+    label = metric_label(measures.metric)
+    return f"{label} of the responses" if measures.per_sample else f"{label} of the gradients"
+
+
+def _what(measures: Measures) -> str:
+    """What the numbers of the table of statistics are, for its caption."""
+    if measures.per_sample:
+        return f"{_whose(measures)}. Mean over samples"
+    return (
+        f"{_whose(measures)}. Mean over layers, MAD between neighbouring layers, MAD over the mean"
+    )
 
 
 def _wide(
@@ -209,11 +229,12 @@ def _wide(
 def _about(measures: Measures, models: Collection[str], chosen: pl.Expr) -> str:
     """How the layers are cut into parts, and over how many samples the curves are means."""
     cuts = []
-    for model in models:
+    for model in models if not measures.per_sample else ():
         layers = measures.curves.filter(chosen, pl.col("model") == model)["layer"]
         if len(layers):
             cut = ", ".join(map(str, layer_parts(1 + int(layers.to_numpy().max()))))
             cuts.append(f"{cut} for {model}" if len(models) > 1 else cut)
     n_samples = measures.means.filter(chosen)["n_samples"].unique().sort().to_list()
     samples = "–".join(map(str, dict.fromkeys((n_samples[0], n_samples[-1]))))
-    return f"; early, middle and late layers are {'; '.join(cuts)}; {samples} samples"
+    parts = f"; early, middle and late layers are {'; '.join(cuts)}" if cuts else ""
+    return f"{parts}; {samples} samples"

@@ -9,13 +9,14 @@ from pathlib import Path
 import polars as pl
 
 from gradsweep.analysis import evaluate_claims
+from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.progress import console
 from gradsweep.records import POINT_LABELS
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.measures import compute_measures
-from gradsweep.report.page import ReportPoints, report_points, write_page
-from gradsweep.report.show import report_folder, report_rows, show_report
+from gradsweep.report.measures import compute_measures, loss_measures
+from gradsweep.report.page import ReportPoints, write_page
+from gradsweep.report.show import report_folder, report_rows, show_report, stored_points
 from gradsweep.store import PointPaths, PointState
 from gradsweep.store.frames import ROW_SCHEMA
 from gradsweep.store.selection import Selection
@@ -44,7 +45,7 @@ def watch_report(
             try:
                 rows, stored = _so_far(selection, loss)
                 if seen != (seen := _marks(stored)):
-                    _write(folder, rows, stored, metrics, seconds)
+                    _write(folder, rows, stored, metrics, loss, seconds)
                 if not any(point.state in _PENDING for point in stored.points):
                     break
             except FileNotFoundError:
@@ -60,7 +61,7 @@ def _so_far(selection: Selection, loss: str) -> tuple[pl.DataFrame, ReportPoints
     """What is stored, with no rows where the points that `selection` means have none yet."""
     try:
         rows = report_rows(selection, loss)
-        return rows, report_points(selection, rows)
+        return rows, stored_points(selection, rows, loss)
     except (ConfigError, DataError):
         rows = pl.DataFrame(
             schema={
@@ -69,7 +70,7 @@ def _so_far(selection: Selection, loss: str) -> tuple[pl.DataFrame, ReportPoints
                 **ROW_SCHEMA,
             }
         )
-        stored = report_points(selection, rows)
+        stored = stored_points(selection, rows, loss)
         if not any(point.state in _PENDING for point in stored.points):
             raise  # none will come
         return rows, stored
@@ -92,8 +93,15 @@ def _write(
     rows: pl.DataFrame,
     stored: ReportPoints,
     metrics: Sequence[str],
+    loss: str,
     seconds: float,
 ) -> None:
-    computed = [] if rows.is_empty() else [compute_measures(rows, metric) for metric in metrics]
-    findings = findings_markdown([] if rows.is_empty() else evaluate_claims(rows, metrics[0]))
-    write_page(folder, rows, computed, findings, stored, refresh=seconds)
+    computed, found = [], []
+    if not rows.is_empty():
+        samples = stored.samples
+        computed = [compute_measures(rows, metric, samples=samples) for metric in metrics]
+        if "loss" not in metrics and (of_loss := loss_measures(samples)):
+            computed.append(of_loss)
+        of_metric = rows_of_metric(metrics[0], rows, samples)
+        found = evaluate_claims(of_metric, metrics[0], samples=samples, loss=loss)
+    write_page(folder, rows, computed, findings_markdown(found), stored, refresh=seconds)

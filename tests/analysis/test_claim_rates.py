@@ -71,7 +71,8 @@ ABOVE = Statement("", "", Expected.ABOVE, 1.0, 1.1, ratio=True)
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
-        (1.05, 2.0, Verdict.SUPPORTED),
+        (1.15, 2.0, Verdict.SUPPORTED),
+        (1.05, 2.0, Verdict.UNDECIDED),  # there is an effect, perhaps none that counts
         (0.9, 2.0, Verdict.UNDECIDED),
         (0.5, 0.8, Verdict.NOT_SUPPORTED),
         (0.95, 1.05, Verdict.NOT_SUPPORTED),
@@ -91,8 +92,10 @@ def test_intervals_become_verdicts(low, high, expected):
 @pytest.mark.parametrize(
     ("low", "high", "expected"),
     [
-        (1.05, 2.0, Verdict.SUPPORTED),
-        (0.5, 0.95, Verdict.SUPPORTED),
+        (1.15, 2.0, Verdict.SUPPORTED),
+        (0.5, 0.85, Verdict.SUPPORTED),
+        (1.05, 2.0, Verdict.UNDECIDED),
+        (0.5, 0.95, Verdict.UNDECIDED),
         (0.95, 1.05, Verdict.NOT_SUPPORTED),
         (0.95, 1.2, Verdict.UNDECIDED),
     ],

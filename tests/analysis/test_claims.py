@@ -142,6 +142,34 @@ def test_early_layers(shift, expected):
     assert verdict(findings, 5) is verdict(findings, 5, "tiny", "sums") is expected
     one = finding(findings, "RD, early - other layers, detailed (noise removed)")
     assert one.value == pytest.approx(shift[0] - shift[1], abs=0.05)
+    assert finding(findings, "RD, late layers, detailed (noise removed)").value == pytest.approx(
+        shift[1], abs=0.05
+    )
+
+
+@pytest.mark.parametrize(
+    ("shifts", "largest", "expected"),
+    [
+        ((0.5, 0.1, 0.1), "early", SUPPORTED),
+        ((0.4, 0.0, 0.6), "late", AGAINST),  # above the others' mean, and not the largest
+    ],
+)
+def test_the_layers_that_react_most_are_named_and_agree_with_the_verdict(shifts, largest, expected):
+    part = (pl.col("layer") // 3).cast(pl.Int64).replace_strict(dict(enumerate(shifts)))
+    rows = reasoning(levels={"detailed": 1.0}, irrelevant={}, noise=0.02)
+    shifted = pl.when(correctness="irrelevant").then(1 + part).otherwise(1.0)
+    findings = found(rows.with_columns(pl.col("nuclear_norm") * shifted))
+    (one,) = (v for v in claims.claim_verdicts(findings) if (v.claim, v.model) == (5, "all"))
+    assert one.verdict is expected
+    assert f"RD is largest in {largest} layers (early " in one.reason
+
+
+def test_an_effect_that_may_be_too_small_to_count_is_undecided():
+    findings = found(reasoning(irrelevant={"detailed": (0.1, 0.03)}, n_questions=30, noise=0.4))
+    one = finding(findings, "RD, early - other layers, detailed (noise removed)", "tiny", "sums")
+    assert 0 < one.low < 0.05 < one.high
+    assert one.verdict is verdict(findings, 5) is UNDECIDED
+    assert "reaches below 0.05, the least that counts" in one.reason
 
 
 def test_few_noisy_questions_decide_nothing():
@@ -166,10 +194,32 @@ def test_missing_points_are_named_with_the_command_that_makes_them():
     )
 
 
-def test_too_few_common_questions():
-    findings = found(reasoning(n_questions=9))
-    assert verdict(findings, 1) is UNTESTABLE
-    assert "9 common questions, 10 are needed" in finding(findings, "mean, none / detailed").reason
+@pytest.mark.parametrize("n_questions", [2, 6, 9])
+def test_with_too_few_questions_there_is_an_estimate_and_no_verdict(n_questions):
+    findings = found(reasoning(n_questions=n_questions))
+    assert verdict(findings, 1) is verdict(findings, 1, "tiny", "sums") is Verdict.TOO_FEW
+    for scope in (("all", "all"), ("tiny", "sums")):
+        one = finding(findings, "mean, none / detailed", *scope)
+        assert 1 < one.low <= one.value <= one.high
+        assert one.value == pytest.approx(6, rel=0.2)
+        assert f"{n_questions} common questions, 10 are needed" in one.reason
+
+
+def test_one_question_has_a_value_and_no_interval():
+    one = finding(found(reasoning(n_questions=1)), "mean, none / detailed")
+    assert one.value == pytest.approx(6, rel=0.5)
+    assert math.isnan(one.low)
+    assert math.isnan(one.high)
+    assert one.verdict is Verdict.TOO_FEW
+
+
+def test_scopes_with_too_few_questions_take_no_part_in_the_average():
+    many, few = reasoning(model="a"), reasoning(model="b", n_questions=6)
+    findings = found(pl.concat([many, few]))
+    one = finding(findings, "mean, none / detailed")
+    assert one.value == finding(findings, one.statistic, "a", "sums").value
+    assert one.verdict is SUPPORTED
+    assert "supported in 1 of 2" in one.reason
 
 
 def test_values_that_are_not_finite_are_left_out_and_counted():
@@ -225,6 +275,8 @@ def test_the_frame_has_a_line_for_every_finding():
     assert set(frame["verdict"]) <= {verdict.value for verdict in Verdict}
     assert set(frame["claim"]) == {1, 2, 3, 4, 5}
     assert claims.findings_frame([]).schema == frame.schema
+    controlled = frame.filter(pl.col("controls").list.len() > 0)
+    assert set(controlled["decides"]) == {True}
 
 
 def test_no_rows_and_other_metrics():

@@ -69,6 +69,18 @@ def test_mad_scales_with_the_curve_and_ignores_its_level(plant):
     assert moved == pytest.approx({part: 3 * mad for part, mad in found.items()})
 
 
+def test_over_the_mean_scale_drops_out_and_level_counts(plant):
+    def relative(values):
+        return mean_absolute_difference(curves(plant(values)))["relative_mad"].to_numpy()
+
+    curve = np.array([[1.0, 4.0, 2.0, 2.0, 3.0, 6.0]])
+    found = relative(curve)
+    # All, then parts of two layers each: their one step over their mean.
+    assert found == pytest.approx([(3 + 2 + 0 + 1 + 3) / 5 / 3, 3 / 2.5, 0, 3 / 4.5])
+    assert relative(10 * curve) == pytest.approx(found)
+    assert np.isnan(relative(-curve)).all(), "cosines: a share of a negative mean says nothing"
+
+
 def test_one_layer_has_no_difference(plant):
     found = mean_absolute_difference(curves(plant(np.ones((2, 1)))))
     assert found["mad"].is_nan().all()

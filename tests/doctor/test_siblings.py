@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.stored_points import fail_point, store_point
 
+from gradsweep.analysis.multiplicity import holm
+from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.siblings import check_siblings
-from gradsweep.records import Axes
+from gradsweep.records import ALL_PROJECTIONS, Axes
 from gradsweep.store.metadata import read_config
 from gradsweep.store.points import other_conditions
 
@@ -77,6 +80,21 @@ def test_too_little_to_compare_is_said_with_what_to_run(tmp_path: Path):
     few = checked(tmp_path, "none")
     assert few.state is CheckState.NOT_CHECKED
     assert "n_samples" in few.remedy
+
+
+@pytest.mark.parametrize("n", [2, 6, 9])
+def test_what_no_test_can_show_is_no_problem_and_its_size_is_told(n: int, tmp_path: Path):
+    levels = {("none", "correct"): 1.0, ("detailed", "correct"): 1.0}
+    stored(tmp_path, levels, QUESTIONS[:n])
+    found = checked(tmp_path, "detailed")
+    assert found.state is CheckState.NOT_CHECKED
+    assert "times the nuclear norm" in found.finding
+    assert f"{n} questions in common are too few" in found.finding
+
+
+def test_the_fewest_questions_can_be_significant_in_every_projection_there_is():
+    p_values = holm(np.full(len(ALL_PROJECTIONS), 2 / 2**FEWEST_QUESTIONS))
+    assert (p_values < 0.05).all()
 
 
 def test_other_models_data_and_seeds_are_no_siblings(tmp_path: Path):

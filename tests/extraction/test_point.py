@@ -48,6 +48,7 @@ def test_a_point_has_every_sample_layer_and_projection_once(run: Point) -> None:
     assert summary["samples"] == {"ok": 6}
     means = rows.filter(pl.col("projection") == "q")["nuclear_norm"].mean()
     assert summary["metrics"]["nuclear_norm_mean_q"] == pytest.approx(means)
+    assert summary["metrics"]["loss_mean"] == pytest.approx(samples["loss"].mean())
 
 
 def test_batch_size_changes_neither_the_point_nor_its_numbers(run: Point, tmp_path: Path) -> None:

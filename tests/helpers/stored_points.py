@@ -47,6 +47,7 @@ def store_point(
     seed: int = 0,
     own_metrics: Mapping[str, float] | None = None,
     heads: int = 0,
+    loss: float = 1.0,
 ) -> PointPaths:
     """Norms of about `level` (5 % noise of the point's own), `first_layer` times that in layer 0.
 
@@ -62,7 +63,7 @@ def store_point(
             question,
             index,
             SampleStatus.OK,
-            loss=1.0,
+            loss=loss,
             n_prompt_tokens=9,
             n_response_tokens=5,
             rows=tuple(

@@ -70,5 +70,24 @@ def test_questions_left_out_are_told():
     assert "left out" not in page(rows)
 
 
+def test_what_would_reverse_a_verdict_stands_beside_it(text):
+    overview = text.split("## How to read")[0]
+    assert "**reversed**: MAD over the mean; not controlled for: loss summed" in overview
+    part = section(text, 1)
+    assert "- MAD over the mean: reversed (MAD, none / detailed: " in part
+    assert "cot=none cot.match_length=detailed correctness=correct`" in part
+    by_scope = part.split("### What would reverse it, by model and dataset")[1]
+    assert "| x | sums | (b) | MAD over the mean | **reversed** | " in by_scope
+    assert "What would reverse it" not in section(text, 3), "nothing could be tested"
+
+
+def test_a_verdict_that_is_withheld_shows_what_there_is():
+    rows = reasoning(model="x", n_questions=6)
+    one = claims.evaluate_claims(rows, resamples=200)[0]
+    part = section(page(rows), 1)
+    assert f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]" in part
+    assert "**… too few questions for a verdict**" in part
+
+
 def test_nothing_found_is_a_page_too():
     assert "No findings." in findings_markdown([])

@@ -23,6 +23,7 @@ def levels(none: float, simplified: float, detailed: float) -> dict[tuple[str, s
 
 
 MEAN = "Fast vs slow thinking, correct responses: mean nuclear norm"
+CONDITIONS_ALIKE = {("detailed", "correct"): 1.0, ("detailed", "irrelevant"): 1.0}
 MAD = "Fast vs slow thinking, correct responses: MAD over layers"
 
 
@@ -39,6 +40,20 @@ def test_rising_in_every_projection(plant, start):
     assert said(plant(levels(1, 2, 4)), start) == (
         f"{start} rises in all 4 projections: none 2.5 < simplified 5.0 < detailed 10."
     )
+
+
+def test_mad_that_only_follows_the_size_of_the_gradients_is_told(plant):
+    start = "Relative to size: MAD over the mean"
+    # All curves have one shape.
+    assert said(plant(levels(4, 2, 1)), start) == (
+        f"{start} goes neither way in all 4 projections: none 1.0, simplified 1.0, detailed 1.0; "
+        "MAD itself goes another way in all 4 projections."
+    )
+    flatter = pl.when(pl.col("cot") == "detailed").then(1.0).otherwise(0.0)
+    flatter = plant(levels(4, 2, 1)).with_columns(pl.col("nuclear_norm") + flatter)
+    flatter = flatter.filter(pl.col("cot") != "simplified")
+    assert said(flatter, start).startswith(f"{start} falls in all 4 projections: none 1.0 > ")
+    assert "another way" not in said(flatter, start)
 
 
 def test_neither_falling_nor_rising(plant):
@@ -205,3 +220,15 @@ def test_another_metric_is_named(plant):
         plant(levels(4, 2, 1)), "Fast vs slow thinking, correct responses: mean", "effective_rank"
     )
     assert "mean effective rank rises in all 4 projections" in sentence
+
+
+@pytest.mark.parametrize(
+    ("layers", "part"), [((0, 1), "early"), ((2, 3), "middle"), ((4, 5), "late")]
+)
+def test_the_part_of_the_layers_with_the_largest_rd_is_named(plant, layers, part):
+    rows = plant(CONDITIONS_ALIKE, n_layers=6)
+    larger = (pl.col("correctness") == "irrelevant") & pl.col("layer").is_in(layers)
+    value = pl.when(larger).then(pl.col("nuclear_norm") * 2).otherwise("nuclear_norm")
+    sentence = said(rows.with_columns(nuclear_norm=value), "By part, ")
+    assert f"RD with detailed CoT is largest in {part} layers (early " in sentence
+    assert f"{part} 1.0" in sentence

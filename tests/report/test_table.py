@@ -120,6 +120,11 @@ def test_mad_is_over_all_layers(plant):
     assert block(lines, "MAD") == [["1.0"]]
 
 
+def test_mad_stands_over_the_mean_too(plant):
+    lines = printed(plant())
+    assert [[float(n) for n in line] for line in block(lines, "MAD/mean")] == [[1.0] * 6] * 4
+
+
 def test_a_missing_condition_leaves_a_dash(plant):
     rows = plant().filter((pl.col("cot") != "simplified") | (pl.col("correctness") == "correct"))
     lines = printed(rows)

@@ -59,14 +59,15 @@ def test_means_and_mads_are_those_of_the_rows(plant, tmp_path):
     found = written(rows, tmp_path)["tiny__sums__nuclear_norm"]
     # 26 layers are cut into 7, 13 and 6 in the paper.
     cuts = {"all": (0, 26), "early": (0, 7), "middle": (7, 20), "late": (20, 26)}
-    assert len(found) == 2 * 4 * 6
+    assert len(found) == 3 * 4 * 6
     for line in found.iter_rows(named=True):
         start, stop = cuts[line["part"]]
         for projection in "qkvo":
             part = curve(
                 rows, cot=line["cot"], correctness=line["correctness"], projection=projection
             )[start:stop]
-            expected = part.mean() if line["statistic"] == "mean" else np.abs(np.diff(part)).mean()
+            mean, mad = part.mean(), np.abs(np.diff(part)).mean()
+            expected = {"mean": mean, "MAD": mad, "MAD/mean": mad / mean}[line["statistic"]]
             assert line[f"tiny {projection}"] == pytest.approx(expected, rel=1e-12)
 
 
@@ -76,7 +77,11 @@ def test_lines_are_in_reading_order(plant, tmp_path):
     found = written(rows, tmp_path)["a+tiny__sums__nuclear_norm"]
     assert found["cot"].to_list()[:6] == ["none"] * 2 + ["simplified"] * 2 + ["detailed"] * 2
     assert found["part"].unique(maintain_order=True).to_list() == ["all", "early", "middle", "late"]
-    assert found["statistic"].unique(maintain_order=True).to_list() == ["mean", "MAD"]
+    assert found["statistic"].unique(maintain_order=True).to_list() == [
+        "mean",
+        "MAD",
+        "MAD/mean",
+    ]
 
 
 def test_rd_and_its_five_layers(plant, tmp_path):

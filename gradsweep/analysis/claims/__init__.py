@@ -2,7 +2,8 @@
 
 One file per claim (`fast_thinking`, `slow_thinking`, `instruct_models`, `knowledge`,
 `early_layers`): what it says, which points it needs, how the statistic is made from their
-curves. `evaluate` runs them, `verdicts` is the rule by which intervals become verdicts.
+curves. `evaluate` runs them, `estimate` makes their intervals, `verdicts` is the rule by which
+these become verdicts, `controls` has what would reverse them, `together` sums a claim up.
 How to read them: docs/findings.md.
 """
 
@@ -10,9 +11,11 @@ from gradsweep.analysis.claims.evaluate import CLAIMS as CLAIMS
 from gradsweep.analysis.claims.evaluate import evaluate_claims as evaluate_claims
 from gradsweep.analysis.claims.finding import Claim as Claim
 from gradsweep.analysis.claims.finding import ClaimVerdict as ClaimVerdict
+from gradsweep.analysis.claims.finding import Control as Control
 from gradsweep.analysis.claims.finding import Expected as Expected
 from gradsweep.analysis.claims.finding import Finding as Finding
+from gradsweep.analysis.claims.finding import Outcome as Outcome
 from gradsweep.analysis.claims.finding import Statement as Statement
 from gradsweep.analysis.claims.finding import Verdict as Verdict
 from gradsweep.analysis.claims.finding import findings_frame as findings_frame
-from gradsweep.analysis.claims.verdicts import claim_verdicts as claim_verdicts
+from gradsweep.analysis.claims.together import claim_verdicts as claim_verdicts

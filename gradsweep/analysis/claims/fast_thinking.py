@@ -11,6 +11,7 @@ from gradsweep.analysis.claims.statistics import (
     early_excess,
     log_ratio_of_mads,
     log_ratio_of_means,
+    log_ratio_of_relative_mads,
 )
 from gradsweep.analysis.claims.trials import Scope, Statistic, Trial, reasoning_scopes
 from gradsweep.analysis.rows import CORRECT
@@ -23,6 +24,7 @@ def _ratio(text: str, statistic: str, decides: bool = False) -> Statement:
 
 LARGER = _ratio("gradients are larger without CoT", "mean, none / detailed", decides=True)
 UNEVEN = _ratio("they differ more across layers", "MAD, none / detailed", decides=True)
+RELATIVE = _ratio("also relative to their size", "MAD/mean, none / detailed")
 LARGER_THAN_SIMPLIFIED = _ratio("simplified CoT lies between", "mean, none / simplified")
 SIMPLIFIED_LARGER = _ratio("simplified CoT lies between", "mean, simplified / detailed")
 UNEVEN_THAN_SIMPLIFIED = _ratio("also across layers", "MAD, none / simplified")
@@ -44,7 +46,7 @@ CLAIM = Claim(
     "widest in early layers.",
     "abstract; measures in section 3",
     (
-        LARGER, UNEVEN, LARGER_THAN_SIMPLIFIED, SIMPLIFIED_LARGER,
+        LARGER, UNEVEN, RELATIVE, LARGER_THAN_SIMPLIFIED, SIMPLIFIED_LARGER,
         UNEVEN_THAN_SIMPLIFIED, SIMPLIFIED_UNEVEN, EARLY,
     ),
 )  # fmt: skip
@@ -52,6 +54,7 @@ CLAIM = Claim(
 _COMPARED = (
     (LARGER, log_ratio_of_means, "none", "detailed"),
     (UNEVEN, log_ratio_of_mads, "none", "detailed"),
+    (RELATIVE, log_ratio_of_relative_mads, "none", "detailed"),
     (LARGER_THAN_SIMPLIFIED, log_ratio_of_means, "none", "simplified"),
     (SIMPLIFIED_LARGER, log_ratio_of_means, "simplified", "detailed"),
     (UNEVEN_THAN_SIMPLIFIED, log_ratio_of_mads, "none", "simplified"),
@@ -66,5 +69,8 @@ def scopes(study: Study) -> Iterator[Scope]:
         for statement, statistic, above, below in _COMPARED:
             points = {cot: Axes(model, dataset, cot, CORRECT) for cot in (above, below)}
             compute: Statistic = partial(statistic, above=above, below=below)
-            trials.append(Trial(statement, compute, (points,)))
+            relative: Statistic | None = None
+            if statistic is log_ratio_of_mads:
+                relative = partial(log_ratio_of_relative_mads, above=above, below=below)
+            trials.append(Trial(statement, compute, (points,), (above, below), relative))
         yield Scope(model, dataset, tuple(trials))

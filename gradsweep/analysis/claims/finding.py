@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 from html import escape
@@ -19,7 +19,21 @@ class Verdict(str, Enum):
     """There is evidence against it: no effect that counts, or one the other way."""
     UNDECIDED = "undecided"
     """The interval allows both, or models and datasets contradict each other."""
+    TOO_FEW = "too few questions for a verdict"
+    """There is an interval, but fewer than `FEWEST_QUESTIONS` questions behind it."""
     NOT_TESTABLE = "not testable with these points"
+
+
+class Outcome(str, Enum):
+    """What becomes of a verdict when another thing that could explain it is taken out."""
+
+    SAME = "same verdict"
+    SAME_SIDE = "same direction, too few questions for a verdict"
+    REVERSED = "reversed"
+    CHANGED = "another verdict"
+    """Neither the same nor the opposite: it may be undecided now."""
+    NOT_CONTROLLED = "not controlled for"
+    """Points for it are missing."""
 
 
 class Expected(Enum):
@@ -61,6 +75,24 @@ class Claim:
     source: str
     """Where the paper says it."""
     statements: tuple[Statement, ...]
+    told: Callable[[Sequence[Finding]], str] = lambda findings: ""
+    """Says in words what the findings of one scope show beyond their verdicts; may be empty."""
+
+
+@dataclass(frozen=True)
+class Control:
+    """A statistic again, with another thing that could explain it taken out, in these points."""
+
+    name: str
+    """What is taken out: `loss summed over tokens`, `none as long as detailed`."""
+    outcome: Outcome
+    value: float
+    """NaN where it is not controlled for, as are low and high."""
+    low: float
+    high: float
+    verdict: Verdict
+    reason: str
+    """Of the verdict; for what is not controlled for, what to run."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +109,7 @@ class Finding:
     """As in the rows; `wiki` for the knowledge tasks; `all` over all scopes."""
     statistic: str
     value: float
-    """NaN when it is not testable, as are low and high."""
+    """NaN when points are missing, as are low and high; there with too few questions, too."""
     low: float
     high: float
     """Bootstrap interval over questions (paired where conditions share them)."""
@@ -91,6 +123,8 @@ class Finding:
     n_left_out: int
     """Questions that the points have, but without a finite value everywhere."""
     point_ids: tuple[str, ...]
+    controls: tuple[Control, ...] = ()
+    """What would reverse the verdict, for a statistic that decides; empty without an estimate."""
 
     @property
     def overall(self) -> bool:
@@ -115,12 +149,16 @@ class ClaimVerdict:
     dataset: str
     verdict: Verdict
     reason: str
+    controls: Mapping[str, tuple[Outcome, ...]]
+    """Of each control, what becomes of the statistics that decide under it."""
+    caveats: tuple[str, ...]
+    """The same in words, a line for each control, with the numbers or what to run."""
 
 
 def findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
     """Make a table of a line per finding; the columns are the fields of `Finding`, in its order.
 
-    Verdicts are their words, point_ids a list of strings.
+    Verdicts and outcomes are their words, point_ids a list of strings, controls one of structs.
     """
     number, text, whole, yes = pl.Float64(), pl.String(), pl.Int64(), pl.Boolean()
     schema: dict[str, pl.DataType] = {
@@ -129,8 +167,21 @@ def findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
         "value": number, "low": number, "high": number, "null": number,
         "verdict": text, "reason": text, "decides": yes,
         "n_questions": whole, "n_left_out": whole, "point_ids": pl.List(pl.String()),
+        "controls": pl.List(pl.Struct({
+            "name": text, "outcome": text, "value": number, "low": number, "high": number,
+            "verdict": text, "reason": text,
+        })),
     }  # fmt: skip
     lines = [
-        asdict(f) | {"verdict": f.verdict.value, "point_ids": list(f.point_ids)} for f in findings
+        asdict(f)
+        | {
+            "verdict": f.verdict.value,
+            "point_ids": list(f.point_ids),
+            "controls": [
+                asdict(c) | {"outcome": c.outcome.value, "verdict": c.verdict.value}
+                for c in f.controls
+            ],
+        }
+        for f in findings
     ]
     return pl.DataFrame(lines, schema=schema, orient="row")

@@ -12,6 +12,7 @@ from gradsweep.analysis.claims.matched import Matched, Study
 from gradsweep.analysis.claims.statistics import (
     log_ratio_of_mads,
     log_ratio_of_means,
+    log_ratio_of_relative_mads,
     separation,
 )
 from gradsweep.analysis.claims.trials import Scope, Trial, reasoning_scopes
@@ -64,6 +65,11 @@ def _more_uneven(matched: Matched) -> NDArray[np.float64]:
     return instruct - log_ratio_of_mads(matched, "base none", "base detailed")
 
 
+def _more_uneven_relative(matched: Matched) -> NDArray[np.float64]:
+    instruct = log_ratio_of_relative_mads(matched, "instruct none", "instruct detailed")
+    return instruct - log_ratio_of_relative_mads(matched, "base none", "base detailed")
+
+
 def _larger(matched: Matched) -> NDArray[np.float64]:
     instruct = log_ratio_of_means(matched, "instruct none", "instruct detailed")
     return instruct - log_ratio_of_means(matched, "base none", "base detailed")
@@ -104,6 +110,10 @@ def _scope(models: Mapping[str, str], dataset: str) -> Scope:
         for role, model in models.items()
         for cot in ("none", "detailed")
     }
-    groups = {NO_BETTER: detailed, LESS_UNEVEN: levels, LESS_LARGE: levels}
-    trials = [Trial(statement, try_, (groups[statement],)) for statement, try_ in _TRIED]
-    return Scope(f"{models['base']} → {models['instruct']}", dataset, tuple(trials))
+    compared = ("none", "detailed")
+    trials = (
+        Trial(NO_BETTER, _better, (detailed,)),
+        Trial(LESS_UNEVEN, _more_uneven, (levels,), compared, _more_uneven_relative),
+        Trial(LESS_LARGE, _larger, (levels,), compared),
+    )
+    return Scope(f"{models['base']} → {models['instruct']}", dataset, trials)

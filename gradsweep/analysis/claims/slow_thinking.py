@@ -83,7 +83,7 @@ def scopes(study: Study) -> Iterator[Scope]:
         fast, slow = (pair(model, dataset, cot) for cot in ("none", "detailed"))
         trials = (
             Trial(LARGER, _LARGER, (slow,)),
-            Trial(SEPARATES, _gain, (fast | slow,)),
+            Trial(SEPARATES, _gain, (fast | slow,), ("none", "detailed")),
             Trial(ALIKE, _ALIKE, (fast,)),
             Trial(EFFECT, _EFFECT, (slow,)),
         )

@@ -36,6 +36,12 @@ def log_ratio_of_mads(matched: Matched, above: str, below: str) -> Floats:
     )
 
 
+def log_ratio_of_relative_mads(matched: Matched, above: str, below: str) -> Floats:
+    """Compute the log of the ratio of two curves' MAD over their means: unmoved by scale."""
+    mads = log_ratio_of_mads(matched, above, below)
+    return mads - log_ratio_of_means(matched, above, below)
+
+
 def early_excess(matched: Matched, above: str, below: str) -> Floats:
     """Compute how much larger the gap of two curves is in early layers than in the others.
 
@@ -45,7 +51,7 @@ def early_excess(matched: Matched, above: str, below: str) -> Floats:
     curves = zip(matched.curves(above), matched.curves(below), matched.layers, strict=True)
     for one, other, layers in curves:
         gap = (one - other) / one.mean(axis=1, keepdims=True)
-        excess.append(_early(gap, layers) - _late(gap, layers))
+        excess.append(_part(gap, layers, "early") - _part(gap, layers, "rest"))
     return _mean(excess)
 
 
@@ -56,9 +62,9 @@ def separation(matched: Matched, correct: str, irrelevant: str, part: str = "all
     that levels of different noise cannot be compared by it. Its square (s − s')²/s² is a sum
     over pairs of questions, and noise enters only through pairs of a question with itself:
     with d the paired differences and w the weights, [(Σwd)² − Σ(wd)²] / [(Σw)² − Σw²] leaves
-    these out and is unbiased for (s − s')². The mean over the layers of `part` (all, early or
-    rest) and projections, with the root taken of its size and the sign kept: below zero it is
-    less than noise would give.
+    these out and is unbiased for (s − s')². The mean over the layers of `part` (all, early,
+    middle, late, or rest: all but the early ones) and projections, with the root taken of its
+    size and the sign kept: below zero it is less than noise would give.
     """
     weights = matched.weights[correct]
     squares = []
@@ -104,17 +110,16 @@ def _mad(curve: Floats, layers: tuple[int, ...]) -> Floats:
 
 
 def _part(values: Floats, layers: tuple[int, ...], part: str) -> Floats:
-    if part == "all":
-        return values.mean(axis=1)
-    return _early(values, layers) if part == "early" else _late(values, layers)
-
-
-def _early(values: Floats, layers: tuple[int, ...]) -> Floats:
-    return _mean_of(values, np.array(layers) < layer_parts(max(layers) + 1)[0])
-
-
-def _late(values: Floats, layers: tuple[int, ...]) -> Floats:
-    return _mean_of(values, np.array(layers) >= layer_parts(max(layers) + 1)[0])
+    early, middle, _ = layer_parts(max(layers) + 1)
+    places = np.array(layers)
+    chosen = {
+        "all": places >= 0,
+        "early": places < early,
+        "middle": (places >= early) & (places < early + middle),
+        "late": places >= early + middle,
+        "rest": places >= early,
+    }
+    return _mean_of(values, chosen[part])
 
 
 def _mean_of(values: Floats, chosen: NDArray[np.bool_]) -> Floats:

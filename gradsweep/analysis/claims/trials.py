@@ -27,6 +27,10 @@ class Trial:
     """Matched conditions -> (1 + resamples,); the logarithm where the statement is a ratio."""
     groups: tuple[Mapping[str, Axes], ...] = ()
     """The points it needs, by the names that `compute` uses; paired within a group."""
+    levels: tuple[str, str] | None = None
+    """The two CoT levels that it compares, the faster first: their lengths may explain it."""
+    relative: Statistic | None = None
+    """The same without what scale alone explains; None where scale drops out or is the claim."""
     problem: str = ""
     """Why it cannot be tried whatever points there are; empty otherwise."""
 

@@ -23,7 +23,7 @@ def run(args: Sequence[str]) -> int:
         "--metric",
         type=metric_list,
         default=("nuclear_norm",),
-        help=f"one or several, separated by commas: {', '.join(METRICS)}, or your own",
+        help=f"one or several, separated by commas: {', '.join(METRICS)}, loss, or your own",
     )
     parser.add_argument(
         "--loss",

@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from gradsweep.analysis.rows import values_in_reading_order
+from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.records import AXES
 from gradsweep.report.comparison import comparisons_of
 from gradsweep.report.figures.style import PALETTE, level_colours
@@ -26,6 +27,7 @@ from gradsweep.report.page.curves import (
     curve_numbers,
     difference_numbers,
     metric_names,
+    point_values,
     with_other_metrics,
 )
 from gradsweep.report.page.findings import findings_html
@@ -112,7 +114,10 @@ def _data(
     drawn = [] if rows.is_empty() else with_other_metrics(rows, computed, most_rows)
     shared, own = settings_of(stored.points)
     commands = command_of_each(stored)
-    samples = {} if rows.is_empty() else samples_by_point(stored, rows, computed[0].metric)
+    samples = {}
+    if not rows.is_empty():
+        valued = rows_of_metric(computed[0].metric, rows, stored.samples)
+        samples = samples_by_point(stored, valued, computed[0].metric)
     levels = values_in_reading_order(rows, "cot")
     labels = with_model_labels(rows.select("model", "series", "dataset", "cot", "correctness"))
     return {
@@ -125,6 +130,7 @@ def _data(
         "levelColours": {level: level_colours(levels)[level] for level in levels},
         "palette": PALETTE,
         "curves": {one.metric: curve_numbers(one) for one in drawn},
+        "values": {one.metric: point_values(one) for one in computed if one.per_sample},
         "differences": {one.metric: difference_numbers(one) for one in drawn},
         "tables": table_texts(computed) if drawn else [],
         "points": [
@@ -150,7 +156,8 @@ def _data(
 
 def _in_short(computed: Sequence[Measures]) -> list[tuple[str, str, list[str]]]:
     """Model, dataset, and what its numbers say: the sentences of the terminal."""
-    found = comparisons_of(computed[0]) if computed else []
+    losses = next((one for one in computed if one.metric == "loss"), None)
+    found = comparisons_of(computed[0], losses) if computed else []
     return [(one.model, one.dataset, sentences(one)) for one in found]
 
 

@@ -28,13 +28,17 @@ _DIFFERENCE = ("model", "dataset", "cot", "projection")
 def with_other_metrics(
     rows: pl.DataFrame, computed: Sequence[Measures], most_rows: int = ROWS_FOR_EVERY_METRIC
 ) -> list[Measures]:
-    """Add to `computed` every other metric that has values where `rows` are at most `most_rows`."""
+    """Add to `computed` every other metric that has values where `rows` are at most `most_rows`.
+
+    Metrics of whole samples have no curve (`point_values`).
+    """
     present = {one.metric for one in computed}
     others = [name for name in metric_columns(rows) if name not in present]
     if len(rows) > most_rows:
         others = []
     with_values = [name for name in others if rows[name].cast(pl.Float64).is_finite().any()]
-    return [*computed, *(compute_measures(rows, name) for name in with_values)]
+    drawn = [one for one in computed if not one.per_sample]
+    return [*drawn, *(compute_measures(rows, name) for name in with_values)]
 
 
 def metric_names(computed: Sequence[Measures]) -> list[dict[str, str]]:
@@ -45,7 +49,15 @@ def metric_names(computed: Sequence[Measures]) -> list[dict[str, str]]:
 
 
 def curve_numbers(one: Measures) -> list[dict[str, Any]]:
-    """List, for each point and projection, layers, mean, low and high (lists), n samples."""
+    """List, for each point and projection, layers, mean, low and high (lists), n samples, MAD.
+
+    `mad` and `relativeMad` (over the mean) are over all layers.
+    """
+    whole = one.mads.filter(pl.col("part") == "all")
+    mads = {
+        names: _numbers(mad.select("mad", "relative_mad").transpose().to_series())
+        for names, mad in _grouped(whole, _CURVE)
+    }
     return [
         {
             **dict(zip(("point", "projection"), names, strict=True)),
@@ -54,8 +66,22 @@ def curve_numbers(one: Measures) -> list[dict[str, Any]]:
             "low": _numbers(curve["ci_low"]),
             "high": _numbers(curve["ci_high"]),
             "n": curve["n_samples"].max(),
+            **dict(zip(("mad", "relativeMad"), mads[names], strict=True)),
         }
         for names, curve in _grouped(one.curves, _CURVE)
+    ]
+
+
+def point_values(one: Measures) -> list[dict[str, Any]]:
+    """List value, low, high and n of each point: what a metric of whole samples has for a curve."""
+    return [
+        {"point": names[0]}
+        | {
+            key: _numbers(curve[name])[0]
+            for key, name in (("value", "mean"), ("low", "ci_low"), ("high", "ci_high"))
+        }
+        | {"n": curve["n_samples"].max()}
+        for names, curve in _grouped(one.curves, ("point_id",))
     ]
 
 

@@ -9,7 +9,8 @@ History of a run, in this order:
   of a pair that is done last, `layer_rd_<metric>_<projection>`.
 
 Summary (columns of the run table): the scalars of the whole point that the caller gives, named
-`<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.mad.summary_scalars`;
+`<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.mad.summary_scalars`,
+and `loss_mean` by `analysis.sample_metrics.sample_scalars`;
 `rd_<metric>_<projection>` (`pair_difference.difference`); and `failure`, why the last start of the
 point stopped early, empty when it is complete.
 Table `layer_stats`: mean, quantiles and count over samples by layer, projection and metric.

@@ -1,0 +1,169 @@
+"""What would reverse a verdict: the same statistic without another thing that could explain it.
+
+Whatever the points allow is tested in them; the rest is "not controlled for", with the command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import polars as pl
+
+from gradsweep.analysis.claims.estimate import (
+    Estimate,
+    Estimator,
+    Judgement,
+    averaged,
+    judged,
+    missing,
+)
+from gradsweep.analysis.claims.finding import Control, Outcome, Statement, Verdict
+from gradsweep.analysis.claims.matched import Study, studies
+from gradsweep.analysis.claims.trials import Trial
+from gradsweep.analysis.reduction import SCALED, other_reduction
+from gradsweep.analysis.sample_metrics import sample_rows
+from gradsweep.config import matched_label
+from gradsweep.records import POINT_LABELS, SAMPLE_METRICS
+
+RELATIVE = "MAD over the mean"
+REDUCTION = {"mean": "loss summed over tokens", "sum": "loss averaged over tokens"}
+"""By what the loss of the rows is."""
+
+OF_LOSS = "the loss in place of the gradient"
+"""Whether a pass forward alone says the same."""
+
+_NO_SAMPLES = (
+    "give evaluate_claims the samples (gradsweep.load_samples_table), or run "
+    "`python -m gradsweep report`"
+)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What controls are computed from beside the rows' own studies."""
+
+    rows: pl.DataFrame
+    metric: str
+    samples: pl.DataFrame | None
+    """Of the same points, with n_response_tokens; None where nobody gave them."""
+    loss: str
+    """What the rows are of: the mean over response tokens, or the sum."""
+    resamples: int
+    seed: int
+
+    @cached_property
+    def reduced(self) -> dict[str, Estimator]:
+        """Estimators of the other reduction of the loss, by series."""
+        if self.samples is None:
+            return {}
+        scaled = other_reduction(self.rows, self.samples, self.loss)
+        found = studies(scaled, self.metric, self.resamples, self.seed)
+        return {study.series: Estimator(study) for study in found}
+
+    @cached_property
+    def losses(self) -> dict[str, Estimator]:
+        """Estimators of the samples' loss, by series; none where they have no labels."""
+        known = self.samples is not None and {"loss", *POINT_LABELS} <= set(self.samples.columns)
+        if self.samples is None or not known or self.metric in SAMPLE_METRICS:
+            return {}
+        samples = self.samples.join(self.rows, on=("point_id", "sample_id"), how="semi")
+        found = studies(sample_rows(samples), "loss", self.resamples, self.seed)
+        return {study.series: Estimator(study) for study in found}
+
+
+def control_estimates(
+    material: Material, estimator: Estimator, trial: Trial
+) -> dict[str, Estimate]:
+    """Estimate a trial under every control that it has, by the control's name."""
+    if not trial.statement.decides or trial.problem:
+        return {}
+    study = estimator.study
+    found: dict[str, Estimate] = {}
+    if material.metric in SCALED:
+        other = material.reduced.get(study.series)
+        found[REDUCTION[material.loss]] = (
+            other.estimate(trial) if other else Estimate(problem=_NO_SAMPLES)
+        )
+    for name, of_same_length in _same_length(study, trial):
+        found[name] = estimator.estimate(of_same_length)
+    if trial.relative is not None:
+        found[RELATIVE] = estimator.estimate(replace(trial, compute=trial.relative))
+    if study.series in material.losses:
+        of_loss = material.losses[study.series].estimate(trial)
+        # Of layers a loss says nothing.
+        found |= {OF_LOSS: of_loss} if not of_loss.problem else {}
+    return found
+
+
+def _same_length(study: Study, trial: Trial) -> Iterator[tuple[str, Trial]]:
+    """The trial with one level's responses as long as the other's; one at least, there or not."""
+    if trial.levels is None:
+        return
+    fast, slow = trial.levels
+    tried = [_matched(study, trial, *pair) for pair in ((fast, slow), (slow, fast))]
+    yield from [one for one in tried if not one[1].problem] or tried[:1]
+
+
+def _matched(study: Study, trial: Trial, level: str, length: str) -> tuple[str, Trial]:
+    label = matched_label(level, length)
+    groups = tuple(
+        {name: replace(axes, cot=label) if axes.cot == level else axes
+         for name, axes in group.items()}
+        for group in trial.groups
+    )  # fmt: skip
+    changed = replace(trial, groups=groups)
+    problem = missing(study, changed, f"cot={level} cot.match_length={length}")
+    return f"{level} as long as {length}", replace(changed, problem=problem)
+
+
+def controls(
+    base: Sequence[Estimate],
+    under: Sequence[dict[str, Estimate]],
+    statement: Statement,
+    confidence: float,
+) -> tuple[Control, ...]:
+    """Compare a statistic with itself under every control, in the same scopes.
+
+    Args:
+        base: estimates of one scope or of several that are averaged.
+        under: of each, the estimates by control.
+        statement: what they are of.
+        confidence: of the intervals.
+    """
+    names = dict.fromkeys(name for of_scope in under for name in of_scope)
+    return tuple(_control(name, base, under, statement, confidence) for name in names)
+
+
+def _control(
+    name: str,
+    base: Sequence[Estimate],
+    under: Sequence[dict[str, Estimate]],
+    statement: Statement,
+    confidence: float,
+) -> Control:
+    asked = [(one, of_scope[name]) for one, of_scope in zip(base, under, strict=True)
+             if name in of_scope]  # fmt: skip
+    both = [(one, other) for one, other in asked if not one.problem and not other.problem]
+    if not both:
+        problem = next((other.problem for _, other in asked if other.problem), "no estimate")
+        nothing = judged(Estimate(problem=problem), statement, confidence)
+        return Control(name, Outcome.NOT_CONTROLLED, *nothing)
+    before, after = (
+        judged(averaged(estimates), statement, confidence) for estimates in zip(*both, strict=True)
+    )
+    told = after.reason
+    if len(both) < len(base):
+        told = f"{told} (in {len(both)} of {len(base)} models and datasets)"
+    return Control(name, _outcome(before, after, statement), *after[:4], told)
+
+
+def _outcome(before: Judgement, after: Judgement, statement: Statement) -> Outcome:
+    verdicts = {before.verdict, after.verdict}
+    if Verdict.TOO_FEW in verdicts:
+        sides = {one.value > statement.null for one in (before, after)}
+        return Outcome.REVERSED if len(sides) > 1 else Outcome.SAME_SIDE
+    if verdicts == {Verdict.SUPPORTED, Verdict.NOT_SUPPORTED}:
+        return Outcome.REVERSED
+    return Outcome.SAME if len(verdicts) == 1 else Outcome.CHANGED

@@ -1,0 +1,167 @@
+"""A statistic of the points of a trial, resampled, and the verdict that it gives or is too few for.
+
+An estimate is shown wherever there is one; a verdict takes enough questions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradsweep.analysis.claims.finding import Statement, Verdict
+from gradsweep.analysis.claims.matched import Matched, Study
+from gradsweep.analysis.claims.trials import Trial
+from gradsweep.analysis.claims.verdicts import decide
+from gradsweep.analysis.effect_sizes import quantiles
+from gradsweep.analysis.questions import FEWEST_QUESTIONS
+from gradsweep.config import cot_reading_key
+from gradsweep.records import Axes
+from gradsweep.store.series import base_name
+
+MOST_UNDEFINED = 0.025
+"""Share of resamples in which a statistic may be undefined."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What there is of a statistic, in a scope or over several."""
+
+    resampled: NDArray[np.float64] | None = field(default=None, repr=False)
+    """(1 + resamples,), the observed sample first; None where the points say nothing."""
+    n_questions: int = 0
+    n_left_out: int = 0
+    withheld: str = ""
+    """Why no verdict is given although there is an interval; empty otherwise."""
+    problem: str = ""
+    """Why there is no interval, and what to run; empty otherwise."""
+
+
+class Judgement(NamedTuple):
+    value: float
+    low: float
+    high: float
+    verdict: Verdict
+    reason: str
+
+
+NO_NUMBERS = (float("nan"),) * 3
+
+
+class Estimator:
+    """Estimates the trials of one study; trials of a scope often look at the same points."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self._matched: dict[tuple[tuple[Axes, ...], ...], Matched] = {}
+
+    def estimate(self, trial: Trial) -> Estimate:
+        problem = trial.problem or missing(self.study, trial)
+        if problem:
+            return Estimate(problem=problem)
+        key = tuple(tuple(group.values()) for group in trial.groups)
+        if key not in self._matched:
+            self._matched[key] = self.study.matched(trial.groups)
+        return _estimate(self._matched[key], trial)
+
+
+def _estimate(matched: Matched, trial: Trial) -> Estimate:
+    counts = matched.n_questions, matched.n_left_out
+    withheld = _too_few(matched) if matched.n_questions < FEWEST_QUESTIONS else ""
+    if not matched.n_questions:
+        return Estimate(None, *counts, problem=withheld)
+    resampled = trial.compute(matched)
+    undefined = 1 - float(np.isfinite(resampled).mean())
+    # A resample of few questions may well draw none of them.
+    if not np.isfinite(resampled[0]) or (undefined > MOST_UNDEFINED and not withheld):
+        problem = (
+            f"the statistic is undefined in {undefined:.0%} of the resamples (a mean that is not "
+            "positive, no spread, or no layers in a part)"
+        )
+        return Estimate(resampled, *counts, problem=problem)
+    return Estimate(resampled, *counts, withheld=withheld)
+
+
+def averaged(estimates: Sequence[Estimate]) -> Estimate:
+    """Average scopes, on the scale of `resampled`; those with too few questions if all have.
+
+    `estimates` have no problem.
+    """
+    resampled = np.mean([one.resampled for one in estimates if one.resampled is not None], axis=0)
+    return Estimate(
+        resampled,
+        sum(one.n_questions for one in estimates),
+        sum(one.n_left_out for one in estimates),
+        withheld=estimates[0].withheld,
+    )
+
+
+def for_verdict(estimates: Sequence[Estimate]) -> list[int]:
+    """Choose which scopes an average is of: those with a verdict, or else with an interval."""
+    with_interval = [i for i, one in enumerate(estimates) if not one.problem]
+    return [i for i in with_interval if not estimates[i].withheld] or with_interval
+
+
+def judged(estimate: Estimate, statement: Statement, confidence: float) -> Judgement:
+    """Make a verdict of an estimate, with value and interval as far as there are any."""
+    if estimate.resampled is None:
+        return Judgement(*NO_NUMBERS, Verdict.NOT_TESTABLE, estimate.problem)
+    value, low, high = _interval(estimate, statement, confidence)
+    if estimate.problem:
+        return Judgement(value, *NO_NUMBERS[1:], Verdict.NOT_TESTABLE, estimate.problem)
+    if estimate.withheld:
+        return Judgement(value, low, high, Verdict.TOO_FEW, estimate.withheld)
+    return Judgement(value, low, high, *decide(low, high, statement))
+
+
+def _interval(
+    estimate: Estimate, statement: Statement, confidence: float
+) -> tuple[float, float, float]:
+    assert estimate.resampled is not None
+    tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+    low, high = quantiles(estimate.resampled[1:], tails)
+    numbers = np.array([estimate.resampled[0], low, high])
+    if estimate.n_questions < 2:  # one question has no spread
+        numbers[1:] = np.nan
+    value, low, high = (np.exp(numbers) if statement.ratio else numbers).tolist()
+    return value, low, high
+
+
+def points(study: Study, trial: Trial) -> tuple[str, ...]:
+    """Find the trial's points that are there."""
+    needed = [axes for group in trial.groups for axes in group.values()]
+    return tuple(dict.fromkeys(study.points[axes] for axes in needed if axes in study.points))
+
+
+def missing(study: Study, trial: Trial, cot: str = "") -> str:
+    """Say what lacks and how to get it; empty when every point is there.
+
+    `cot` are the overrides of the CoT axis, by default those of the levels by name.
+    """
+    needed = [axes for group in trial.groups for axes in group.values()]
+    lacking = [axes for axes in needed if axes not in study.points]
+    if not lacking:
+        return ""
+    names = ", ".join(f"{m.model} {m.dataset} {m.cot} {m.correctness}" for m in lacking)
+    models, datasets, cots, kinds = (
+        ",".join(dict.fromkeys(values))
+        for values in (
+            (base_name(m.model) for m in lacking),
+            (base_name(m.dataset) for m in lacking),
+            sorted((m.cot for m in lacking), key=cot_reading_key),
+            (m.correctness for m in lacking),
+        )
+    )
+    command = f"-m model={models} dataset={datasets} {cot or f'cot={cots}'} correctness={kinds}"
+    return f"missing {names}; run `python -m gradsweep {command}` with the other settings the same"
+
+
+def _too_few(matched: Matched) -> str:
+    lost = f" ({matched.n_left_out} left out, not finite)" if matched.n_left_out else ""
+    return (
+        f"{matched.n_questions} common questions{lost}, {FEWEST_QUESTIONS} are needed for a "
+        "verdict: run the same points with a larger n_samples, all with the same seed"
+    )

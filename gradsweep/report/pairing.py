@@ -1,0 +1,152 @@
+"""Which stored points two words of `compare` mean, and which of them make pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import polars as pl
+
+from gradsweep.analysis.conditions import conditions
+from gradsweep.analysis.contrast import pair_of
+from gradsweep.analysis.pairs import paired_points
+from gradsweep.analysis.rows import in_reading_order
+from gradsweep.errors import ConfigError, DataError
+from gradsweep.records import AXES, POINT_LABELS
+from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
+from gradsweep.store.points import point_table
+from gradsweep.store.selection import Selection
+from gradsweep.store.series import series_parts, with_model_labels
+
+SIDE = "a stored point's id or filters axis=value,axis=value"
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What is compared: points of the one side with points of the other."""
+
+    points: pl.DataFrame
+    """A line for each pair (`gradsweep.analysis.pairs.paired_points`)."""
+    matched: tuple[str, ...]
+    """Axes on which the points of a pair agree because nothing was said of them."""
+    alone: tuple[str, ...]
+    """Points of one side without a counterpart, in words."""
+
+
+Load = Callable[[Path, Collection[str]], pl.DataFrame]
+
+
+def pairs_and_rows(
+    chosen: Selection, first: str, second: str, load: Load
+) -> tuple[Pairs, pl.DataFrame]:
+    """What two words mean, and the rows of it: of conditions, or of the single points they name."""
+    results = chosen.results
+    points = chosen.of(point_table(results))
+    if not _names_points(first) and not _names_points(second):
+        condition = points.sort("seed", "point_id").unique(POINT_LABELS, keep="first")
+        pairs = pairs_of(condition.sort("point_id"), first, second)
+        labels = [pairs.points.select(pl.col(f"{p}{n}").alias(n) for n in POINT_LABELS)
+                  for p in ("", "second_")]  # fmt: skip
+        meant = points.join(pl.concat(labels), on=POINT_LABELS, how="semi")
+        rows = conditions(load(results, meant["point_id"].to_list()))
+        return replace(pairs, points=_under_pooled_names(pairs.points, rows)), rows
+    pairs = pairs_of(points, first, second)
+    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
+    if points.filter(pl.col("point_id").is_in(ids))["seed"].n_unique() > 1:
+        told = pl.concat_str("series", pl.format("seed={}", "seed"), separator=" ")
+        points = points.with_columns(series=told.str.strip_chars_start())
+        pairs = pairs_of(points, first, second)
+    rows = load(results, ids).drop(*POINT_LABELS, "seed")
+    return pairs, rows.join(points, on="point_id")
+
+
+def _names_points(word: str) -> bool:
+    """Whether a word means single points: by id, or by their seed."""
+    return not is_filter(word) or "seed" in read_filters(word)
+
+
+def _under_pooled_names(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The pairs with the ids that `conditions` gave their points, where these have rows."""
+    ids = rows.select(*POINT_LABELS, "point_id").unique()
+    for side, prefix in (("first", ""), ("second", "second_")):
+        own = ids.select(pl.col(n).alias(f"{prefix}{n}") for n in POINT_LABELS).with_columns(
+            pooled=ids["point_id"]
+        )
+        named = [f"{prefix}{name}" for name in POINT_LABELS]
+        pairs = pairs.join(own, on=named, how="left", maintain_order="left")
+        known = pl.coalesce("pooled", f"{side}_point_id").alias(f"{side}_point_id")
+        pairs = pairs.with_columns(known).drop("pooled")
+    return pairs
+
+
+def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
+    """Find the pairs that two words mean.
+
+    Two ids are one pair. Of filters, points pair when they agree on every axis that is not
+    named on both sides: the same model, dataset and correctness for `cot=none` and
+    `cot=detailed`. They are of the same series, too, unless series are named on both sides.
+
+    Raises:
+        ConfigError: an id on one side and filters on the other; an unknown id, axis or value;
+            several points on one side of a pair.
+        DataError: no point of the one side has a counterpart on the other.
+    """
+    if is_filter(first) != is_filter(second):
+        raise ConfigError(f"{first} and {second} are of two kinds: give twice {SIDE}")
+    if not is_filter(first):
+        one_id, other_id = (chosen_one(points, word) for word in (first, second))
+        if one_id == other_id:
+            raise ConfigError(f"{first} and {second} are the same point, {one_id}")
+        return Pairs(pair_of(points, one_id, other_id), (), ())
+    filters = [read_filters(word) for word in (first, second)]
+    sides = [filtered(points, of_side) for of_side in filters]
+    same = _same(*filters)
+    for word, side in zip((first, second), sides, strict=True):
+        _require_one_point_per_key(word, side, same)
+    pairs = paired_points(sides[0], sides[1], same)
+    pairs = pairs.filter(pl.col("first_point_id") != pl.col("second_point_id"))
+    matched = tuple(axis for axis in AXES if axis in same)
+    if pairs.is_empty():
+        there = " and ".join("; ".join(list(_keys(side, same))[:4]) for side in sides)
+        raise DataError(
+            f"no point that is {first} has a counterpart that is {second} with the same "
+            f"{', '.join(matched)}; there are {there}"
+        )
+    return Pairs(pairs, matched, tuple(_alone(sides, same)))
+
+
+def _same(first: Filters, second: Filters) -> list[str]:
+    """What the points of a pair must agree on: `POINT_LABELS` not named on both sides."""
+    named = set(first) & set(second)
+    labels = [*first.get("model", ()), *second.get("model", ())]
+    # A name that is no axis is of a series, and a model's label may say its series.
+    if not named <= set(AXES) or any(len(series_parts(label)) > 1 for label in labels):
+        named.add("series")
+    return [name for name in POINT_LABELS if name not in named]
+
+
+def _require_one_point_per_key(word: str, side: pl.DataFrame, same: Sequence[str]) -> None:
+    if not side.select(pl.struct(*same).is_duplicated().any() if same else pl.len() > 1).item():
+        return
+    shown = with_model_labels(side)
+    open_names = [n for n in (*AXES, "seed") if n not in same and shown[n].n_unique() > 1]
+    values = "; ".join(
+        f"{name}: {', '.join(map(str, shown[name].unique().sort()))}" for name in open_names
+    )
+    raise ConfigError(
+        f"{word} is several points of a pair; name one of {values}, or give point ids"
+    )
+
+
+def _keys(side: pl.DataFrame, same: Sequence[str]) -> dict[str, None]:
+    """What the points of a side must have in common with their counterparts, in words."""
+    ordered = in_reading_order(side).iter_rows(named=True)
+    return dict.fromkeys(" · ".join(line[name] for name in same if line[name]) for line in ordered)
+
+
+def _alone(sides: Sequence[pl.DataFrame], same: Sequence[str]) -> Iterator[str]:
+    """Points of one side without a counterpart, in words."""
+    keys = [_keys(side, same) for side in sides]
+    for own, others in (keys, keys[::-1]):
+        yield from (key for key in own if key and key not in others)
