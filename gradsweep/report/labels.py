@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from gradsweep.records import METRIC_NAMES, MetricName
-from gradsweep.store.series import model_label
+from gradsweep.store.series import model_label, series_parts
 
 
 def metric_words(metric: str) -> str:
@@ -45,14 +45,64 @@ def level_phrase(cot: str) -> str:
 
 
 def model_of(frame: pl.DataFrame) -> str:
-    """Name the one model of a frame, with its series: `qwen2_1.5b n_samples=2`."""
+    """Name the one model of a frame for a title: `Qwen2 1.5B, n_samples=2`."""
     first = frame.row(0, named=True)
-    return model_label(first["model"], first.get("series", ""))
+    return model_title(model_label(first["model"], first.get("series", "")))
 
 
 def figure_title(frame: pl.DataFrame) -> str:
-    """Name the one model and dataset of a frame: `qwen2_1.5b seed=1 · gsm8k`."""
-    return f"{model_of(frame)} · {frame['dataset'][0]}"
+    """Name the one model and dataset of a frame: `Qwen2 1.5B, seed=1 · GSM8K`."""
+    return f"{model_of(frame)} · {dataset_title(frame['dataset'][0])}"
+
+
+def model_title(label: str) -> str:
+    """Write a model as its makers do, and then its series: `Qwen2 1.5B Instruct, n_samples=2`.
+
+    A name of another family, such as the user's own, stays as it is.
+    """
+    model, *series = series_parts(label)
+    family, *words = model.split("_")
+    known = re.fullmatch(r"([a-z]+?)([\d.]*)", family)
+    if known and known[1] in _FAMILIES:
+        model = " ".join([f"{_FAMILIES[known[1]]}{known[2]}".strip(), *map(_model_word, words)])
+    return ", ".join([model, *series])
+
+
+def dataset_title(label: str) -> str:
+    """Write a dataset of the study as its makers do: `MATH algebra`; another one as it is."""
+    name, *more = series_parts(label)
+    family, *words = name.split("_")
+    if family in _DATASETS:
+        name = " ".join([_DATASETS[family], *words])
+    return ", ".join([name, *more])
+
+
+_FAMILIES = {
+    "gemma": "Gemma ",
+    "llama": "Llama ",
+    "mistral": "Mistral ",
+    "olmo": "OLMo ",
+    "phi": "Phi-",
+    "pythia": "Pythia",
+    "qwen": "Qwen",
+    "smollm": "SmolLM",
+}
+_DATASETS = {
+    "aqua": "AQuA",
+    "arithmetic": "arithmetic",
+    "creak": "CREAK",
+    "ecqa": "ECQA",
+    "gsm8k": "GSM8K",
+    "math": "MATH",
+    "sensemaking": "Sense-Making",
+    "strategyqa": "StrategyQA",
+    "wiki": "Wikipedia",
+}
+
+
+def _model_word(word: str) -> str:
+    """A size has a capital letter (`1.5B`), as has any other word."""
+    return word.upper() if re.fullmatch(r"[\d.]+[bm]", word) else word.capitalize()
 
 
 def file_stem(*names: str) -> str:

@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from gradsweep.analysis import (
     between_seeds,
+    condition_summaries,
     conditions,
     curves,
+    difference_intervals,
     mean_absolute_difference,
+    part_intervals,
     part_means,
     relative_difference,
     relative_difference_means,
+    resampled,
 )
 from gradsweep.analysis.rows import rows_with_values
 from gradsweep.store.series import with_model_labels
@@ -32,9 +37,14 @@ class Measures:
     mads: pl.DataFrame
     """By part (`mean_absolute_difference`)."""
     differences: pl.DataFrame
-    """RD by layer (`relative_difference`)."""
+    """RD by layer (`relative_difference`), with rd_low and rd_high (`difference_intervals`)."""
     differences_over_layers: pl.DataFrame
-    """RD averaged, with the five layers where it is largest (`relative_difference_means`)."""
+    """RD averaged, with the five layers where it is largest (`relative_difference_means`), and
+    rd_low and rd_high."""
+    intervals: pl.DataFrame
+    """Of means and MADs by part (`part_intervals`)."""
+    summaries: pl.DataFrame
+    """Of conditions, over all layers and projections (`condition_summaries`)."""
     seeds: pl.DataFrame
     """Of conditions with several seeds (`between_seeds`)."""
     samples: pl.DataFrame
@@ -57,7 +67,8 @@ def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True)
     Args:
         rows: as `load_rows` gives them.
         metric: one that the rows have.
-        intervals: whether curves have bootstrap intervals, which take most of the time.
+        intervals: whether numbers have bootstrap intervals, which take most of the time; without
+            them there are no lines in `Measures.intervals` and no ends elsewhere.
 
     Raises:
         ConfigError: an unknown metric, or one without any value in `rows`.
@@ -67,13 +78,28 @@ def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True)
     rows = rows_with_values(conditions(rows), metric)
     differences = relative_difference(rows, metric)
     by_layer = curves(rows, metric) if intervals else curves(rows, metric, resamples=0)
+    questions = resampled(rows, metric, 1000 if intervals else 0)
+    ends = difference_intervals(questions, differences)
     return Measures(
         metric=metric,
         curves=by_layer,
         means=part_means(by_layer),
         mads=mean_absolute_difference(by_layer),
-        differences=differences,
-        differences_over_layers=relative_difference_means(differences),
+        differences=_with_ends(differences, ends, ["layer"]),
+        differences_over_layers=_with_ends(
+            relative_difference_means(differences), ends.filter(pl.col("layer").is_null()), []
+        ),
+        intervals=part_intervals(questions),
+        summaries=condition_summaries(by_layer, differences, questions),
         seeds=seeds,
         samples=rows.group_by("point_id").agg(n_samples=pl.col("sample_id").n_unique()),
     )
+
+
+def _with_ends(differences: pl.DataFrame, ends: pl.DataFrame, also: list[str]) -> pl.DataFrame:
+    """Add rd_low and rd_high, NaN where there are none."""
+    keys = ["point_id", "projection", *also]
+    joined = differences.join(
+        ends.select(*keys, "rd_low", "rd_high"), on=keys, how="left", maintain_order="left"
+    )
+    return joined.with_columns(pl.col("rd_low", "rd_high").fill_null(np.nan))

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.records import AXES
 from gradsweep.report.comparison import comparisons_of
-from gradsweep.report.figures.style import PALETTE, level_colours
+from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
 from gradsweep.report.formats import TableFile, cell_texts, csv
 from gradsweep.report.labels import level_label, projection_label
 from gradsweep.report.measures import Measures
@@ -122,8 +122,8 @@ def _data(
         },
         "axes": {axis: values_in_reading_order(labels, axis) for axis in AXES},
         "levels": {level: level_label(level) for level in levels},
-        "levelColours": {level: level_colours(levels)[level] for level in levels},
-        "palette": PALETTE,
+        "levelColours": {level: _on_both(level_colours(levels)[level]) for level in levels},
+        "palette": [_on_both(colour) for colour in PALETTE],
         "curves": {one.metric: curve_numbers(one) for one in drawn},
         "differences": {one.metric: difference_numbers(one) for one in drawn},
         "tables": table_texts(computed) if drawn else [],
@@ -146,6 +146,11 @@ def _data(
         "sampleMetric": computed[0].metric if computed else "",
         "refresh": refresh,
     }
+
+
+def _on_both(colour: str) -> dict[str, str]:
+    """A colour on the light page and on the dark one."""
+    return {"light": colour, "dark": on_dark(colour)}
 
 
 def _in_short(computed: Sequence[Measures]) -> list[tuple[str, str, list[str]]]:

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from gradsweep.analysis import relative_difference
 from gradsweep.report.figures.relative_difference import draw_relative_differences
+from gradsweep.report.measures import compute_measures
 
 
 def drawn(rows: pl.DataFrame) -> Figure | None:
@@ -31,6 +32,15 @@ def test_lines_are_rd_and_dots_are_where_it_is_largest(plant):
         line, dots = panel.get_lines()[:2]
         np.testing.assert_allclose(line.get_ydata(), 0.01 * np.arange(1, 9))
         assert sorted(dots.get_xdata()) == [3, 4, 5, 6, 7]
+
+
+def test_bands_are_the_intervals(plant):
+    differences = compute_measures(plant(projections="q"), "nuclear_norm").differences
+    figure = draw_relative_differences(differences, "nuclear_norm", title="ours")
+    assert figure.legends[0].get_title().get_text() == "ours"
+    tops = [band.get_paths()[0].vertices[:, 1].max() for band in figure.axes[0].collections]
+    ends = differences.group_by("cot", maintain_order=True).agg(pl.col("rd_high").max())
+    assert tops == pytest.approx(ends["rd_high"].to_list())
 
 
 def test_axes_and_legend_say_what_is_shown(plant):

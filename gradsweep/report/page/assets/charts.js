@@ -18,9 +18,9 @@ function colourOf(value, dash) {
   const encoding = choices.encodings[choices.view];
   const dark = isDark();
   let colour = dark ? "#e6e8ea" : "#222222";
-  if (encoding.colour === "cot") colour = data.levelColours[value];
-  else if (encoding.colour !== "none") colour = data.palette[values[encoding.colour].indexOf(value) % data.palette.length];
-  if (dark && encoding.colour !== "none") colour = shade(colour, 255, 0.15);
+  const theme = dark ? "dark" : "light";
+  if (encoding.colour === "cot") colour = data.levelColours[value][theme];
+  else if (encoding.colour !== "none") colour = data.palette[values[encoding.colour].indexOf(value) % data.palette.length][theme];
   if (encoding.dashes === "correctness" && dash === "irrelevant" && encoding.colour !== "none") {
     colour = dark ? shade(colour, 255, 0.5) : shade(colour, 0, 0.5);
   }

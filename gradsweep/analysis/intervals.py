@@ -1,0 +1,215 @@
+"""Intervals of means, MAD and RD: their curves over resampled questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gradsweep.analysis.bootstrap import question_weights
+from gradsweep.analysis.curves import complete_values
+from gradsweep.analysis.layers import PARTS, layer_parts
+
+Floats = NDArray[np.float64]
+
+TAIL = 0.025
+"""Of a 95 % interval, on each side."""
+
+
+@dataclass(frozen=True)
+class QuestionSums:
+    """One metric of one point in one projection, summed over the samples of each question."""
+
+    question_ids: tuple[str, ...]
+    layers: NDArray[np.int64]
+    sums: Floats
+    """(questions, layers)"""
+    counts: Floats
+    """(questions,): samples of each."""
+
+    def of(self, question_ids: Iterable[str]) -> QuestionSums:
+        """Keep these questions alone, in their order."""
+        place = {name: index for index, name in enumerate(self.question_ids)}
+        rows = [place[name] for name in question_ids]
+        ids = tuple(self.question_ids[row] for row in rows)
+        return QuestionSums(ids, self.layers, self.sums[rows], self.counts[rows])
+
+
+@dataclass(frozen=True)
+class Paired:
+    """RD of two points in one projection."""
+
+    layers: NDArray[np.int64]
+    differences: Floats
+    """RD by layer, (1 + resamples, layers)."""
+    n_questions: int
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """The curves of a metric over resampled questions; the first resample is the sample itself."""
+
+    of_point: Mapping[tuple[str, str], QuestionSums]
+    """By point and projection."""
+    resamples: int = 1000
+    seed: int = 0
+    _weights: dict[tuple[str, ...], Floats] = field(default_factory=dict, repr=False)
+
+    def curve(self, sums: QuestionSums) -> Floats:
+        """Compute mean curves, (1 + resamples, layers); NaN where no question was drawn."""
+        ids = sums.question_ids
+        if ids not in self._weights:
+            self._weights[ids] = question_weights(ids, self.resamples, self.seed)
+        weights = self._weights[ids]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.asarray(weights @ sums.sums / (weights @ sums.counts)[:, None])
+
+    def paired(self, first: str, second: str, projection: str) -> Paired | None:
+        """Compute the curves of two points over their common questions; None without any."""
+        one = self.of_point.get((first, projection))
+        other = self.of_point.get((second, projection))
+        if one is None or other is None:
+            return None
+        common = sorted(set(one.question_ids) & set(other.question_ids))
+        layers, at_one, at_other = np.intersect1d(one.layers, other.layers, return_indices=True)
+        if not common or not len(layers):
+            return None
+        curves = self.curve(one.of(common)), self.curve(other.of(common))
+        rd = relative(curves[0][:, at_one], curves[1][:, at_other])
+        return Paired(layers, rd, len(common))
+
+
+def resampled(rows: pl.DataFrame, metric: str, resamples: int = 1000, seed: int = 0) -> Resampled:
+    """Prepare the questions of `rows` (of `conditions`), whose samples are complete.
+
+    Raises:
+        DataError: as `gradsweep.analysis.curves.complete_values`.
+    """
+    found = {}
+    values = complete_values(rows, metric)
+    for key, samples in values.group_by("point_id", "projection", maintain_order=True):
+        found[str(key[0]), str(key[1])] = _sums(samples)
+    return Resampled(found, resamples, seed)
+
+
+def part_intervals(curves: Resampled) -> pl.DataFrame:
+    """Compute 95 % intervals of the mean, of MAD and of MAD over the mean, by part of the layers.
+
+    They are percentiles over resampled questions. MAD takes absolute values, so noise makes it
+    larger, and more so in a resample: an interval that lies above its own value says that most of
+    it is noise.
+
+    Columns: point_id, projection, part, and `_low` and `_high` of mean, mad and relative_mad. NaN
+    with a single question.
+    """
+    lines = []
+    for (point_id, projection), sums in curves.of_point.items():
+        for part, (mean, mad) in statistics_by_part(curves.curve(sums), sums.layers).items():
+            bounds = (interval(each, len(sums.question_ids)) for each in (mean, mad, mad / mean))
+            lines.append((point_id, projection, part, *(end for pair in bounds for end in pair)))
+    names = [f"{n}_{end}" for n in ("mean", "mad", "relative_mad") for end in ("low", "high")]
+    return _frame(("point_id", "projection", "part"), names, lines)
+
+
+def difference_intervals(curves: Resampled, differences: pl.DataFrame) -> pl.DataFrame:
+    """Compute 95 % intervals of RD by layer, and of its mean over layers (where layer is null).
+
+    `differences` is the result of `relative_difference`, of the same rows. RD takes absolute
+    values: what `part_intervals` says of MAD holds here.
+
+    Columns: point_id (the correct one's), projection, layer, rd_low, rd_high.
+    """
+    pairs = differences.select("point_id", "irrelevant_point_id", "projection")
+    lines: list[tuple[Any, ...]] = []
+    for first, second, projection in pairs.unique(maintain_order=True).iter_rows():
+        found = curves.paired(first, second, projection)
+        if found is None:
+            continue
+        low, high = interval(found.differences, found.n_questions)
+        for layer, *ends in zip(found.layers.tolist(), low, high, strict=True):
+            lines.append((first, projection, layer, *ends))
+        over_layers = interval(mean_of_finite(found.differences), found.n_questions)
+        lines.append((first, projection, None, *over_layers))
+    frame = _frame(("point_id", "projection", "layer"), ("rd_low", "rd_high"), lines)
+    return frame.with_columns(pl.col("layer").cast(pl.Int64).cast(differences.schema["layer"]))
+
+
+def statistics_by_part(
+    curves: Floats, layers: NDArray[np.int64]
+) -> dict[str, tuple[Floats, Floats]]:
+    """Part -> mean over its layers and MAD between them, (resamples,) each, of (resamples, layers).
+
+    Parts are cut as in `mean_absolute_difference`; one without layers is not there.
+    """
+    curve = np.full((len(curves), int(layers.max()) + 1), np.nan)
+    curve[:, layers] = curves
+    steps = np.abs(np.diff(curve, axis=1))
+    sizes = layer_parts(curve.shape[1])
+    found = {"all": (mean_of_finite(curve), mean_of_finite(steps))}
+    first = 0
+    for part, size in zip(PARTS, sizes, strict=True):
+        if size:
+            found[part] = (
+                mean_of_finite(curve[:, first : first + size]),
+                mean_of_finite(steps[:, first : max(first, first + size - 1)]),
+            )
+        first += size
+    return found
+
+
+def relative(correct: Floats, irrelevant: Floats) -> Floats:
+    """RD of curves, NaN where the correct one is zero (as in `relative_difference`)."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.abs(correct - irrelevant) / np.abs(correct)
+    return np.where(correct != 0, ratio, np.nan)
+
+
+def interval(values: Floats, n_questions: int) -> tuple[Any, Any]:
+    """Percentiles over resamples, (1 + resamples, …); NaN with fewer than two questions."""
+    if n_questions < 2 or len(values) < 2:
+        nothing = np.full(values.shape[1:], np.nan)
+        return nothing[()], nothing[()]
+    return _over_finite(lambda kept: np.quantile(kept, (TAIL, 1 - TAIL), axis=0), values[1:])
+
+
+def _over_finite(function: Callable[[Floats], Floats], values: Floats) -> tuple[Any, Any]:
+    """Both ends; resamples in which a value is missing (no question drawn) are left out."""
+    if np.isfinite(values).all():
+        low, high = function(values)
+        return low, high
+    columns = values.reshape(len(values), -1).T
+    kept = [column[np.isfinite(column)] for column in columns]
+    ends = [function(column) if len(column) else np.full(2, np.nan) for column in kept]
+    low, high = np.array(ends).T.reshape(2, *values.shape[1:])
+    return low[()], high[()]
+
+
+def _sums(samples: pl.DataFrame) -> QuestionSums:
+    """Sum the complete values of a curve, which are sorted by sample and layer."""
+    layers = samples["layer"].unique().sort().to_numpy().astype(np.int64)
+    values = samples["value"].to_numpy().reshape(-1, len(layers))
+    asked = samples["question_id"].to_numpy()[:: len(layers)]
+    ids, place = np.unique(asked.astype(str), return_inverse=True)
+    sums = np.zeros((len(ids), len(layers)))
+    np.add.at(sums, place, values)
+    counts = np.bincount(place, minlength=len(ids)).astype(np.float64)
+    return QuestionSums(tuple(map(str, ids)), layers, sums, counts)
+
+
+def mean_of_finite(values: Floats) -> Floats:
+    """Mean over the last axis of what has a value; NaN when nothing has."""
+    there = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(there, values, 0).sum(axis=-1) / there.sum(axis=-1))
+
+
+def _frame(
+    keys: Sequence[str], numbers: Sequence[str], lines: Sequence[tuple[Any, ...]]
+) -> pl.DataFrame:
+    schema: dict[str, Any] = {name: pl.String() for name in keys}
+    schema |= {"layer": pl.Int64()} if "layer" in keys else {}
+    return pl.DataFrame(lines, schema | dict.fromkeys(numbers, pl.Float64()), orient="row")
