@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from gradsweep.analysis.layers import PARTS, layer_parts
 
 Floats = NDArray[np.float64]
 
+STATISTICS = ("mean", "mad", "relative_mad")
 TAIL = 0.025
 """Of a 95 % interval, on each side."""
 
@@ -58,6 +60,9 @@ class Resampled:
     resamples: int = 1000
     seed: int = 0
     _weights: dict[tuple[str, ...], Floats] = field(default_factory=dict, repr=False)
+    _statistics: dict[tuple[str, str], dict[tuple[str, str], Floats]] = field(
+        default_factory=dict, repr=False
+    )
 
     def curve(self, sums: QuestionSums) -> Floats:
         """Compute mean curves, (1 + resamples, layers); NaN where no question was drawn."""
@@ -67,6 +72,14 @@ class Resampled:
         weights = self._weights[ids]
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.asarray(weights @ sums.sums / (weights @ sums.counts)[:, None])
+
+    def statistics(self, point_id: str, projection: str) -> Mapping[tuple[str, str], Floats]:
+        """Compute (part, mean or mad or relative_mad) -> a value per resample, (1 + resamples,)."""
+        key = point_id, projection
+        if key not in self._statistics:
+            sums = self.of_point[key]
+            self._statistics[key] = _by_part(self.curve(sums), sums.layers)
+        return self._statistics[key]
 
     def paired(self, first: str, second: str, projection: str) -> Paired | None:
         """Compute the curves of two points over their common questions; None without any."""
@@ -108,10 +121,13 @@ def part_intervals(curves: Resampled) -> pl.DataFrame:
     """
     lines = []
     for (point_id, projection), sums in curves.of_point.items():
-        for part, (mean, mad) in statistics_by_part(curves.curve(sums), sums.layers).items():
-            bounds = (interval(each, len(sums.question_ids)) for each in (mean, mad, mad / mean))
-            lines.append((point_id, projection, part, *(end for pair in bounds for end in pair)))
-    names = [f"{n}_{end}" for n in ("mean", "mad", "relative_mad") for end in ("low", "high")]
+        found = curves.statistics(point_id, projection)
+        low, high = interval(np.stack(list(found.values()), axis=1), len(sums.question_ids))
+        ends = {key: pair for key, *pair in zip(found, low, high, strict=True)}
+        for part in dict.fromkeys(part for part, _ in found):
+            of_part = [end for name in STATISTICS for end in ends[part, name]]
+            lines.append((point_id, projection, part, *of_part))
+    names = [f"{name}_{end}" for name in STATISTICS for end in ("low", "high")]
     return _frame(("point_id", "projection", "part"), names, lines)
 
 
@@ -138,26 +154,26 @@ def difference_intervals(curves: Resampled, differences: pl.DataFrame) -> pl.Dat
     return frame.with_columns(pl.col("layer").cast(pl.Int64).cast(differences.schema["layer"]))
 
 
-def statistics_by_part(
-    curves: Floats, layers: NDArray[np.int64]
-) -> dict[str, tuple[Floats, Floats]]:
-    """Part -> mean over its layers and MAD between them, (resamples,) each, of (resamples, layers).
+def _by_part(curves: Floats, layers: NDArray[np.int64]) -> dict[tuple[str, str], Floats]:
+    """Statistics of (resamples, layers) in all layers and each part, (resamples,) each.
 
     Parts are cut as in `mean_absolute_difference`; one without layers is not there.
     """
     curve = np.full((len(curves), int(layers.max()) + 1), np.nan)
     curve[:, layers] = curves
     steps = np.abs(np.diff(curve, axis=1))
-    sizes = layer_parts(curve.shape[1])
-    found = {"all": (mean_of_finite(curve), mean_of_finite(steps))}
-    first = 0
-    for part, size in zip(PARTS, sizes, strict=True):
-        if size:
-            found[part] = (
-                mean_of_finite(curve[:, first : first + size]),
-                mean_of_finite(steps[:, first : max(first, first + size - 1)]),
+    found: dict[tuple[str, str], Floats] = {}
+    ends = np.cumsum((0, *layer_parts(curve.shape[1]))).tolist()
+    parts = {"all": (0, curve.shape[1]), **dict(zip(PARTS, pairwise(ends), strict=True))}
+    for part, (start, stop) in parts.items():
+        if start < stop:
+            mean, mad = (
+                mean_of_finite(curve[:, start:stop]),
+                mean_of_finite(steps[:, start : stop - 1]),
             )
-        first += size
+            with np.errstate(invalid="ignore", divide="ignore"):
+                found |= {(part, "mean"): mean, (part, "mad"): mad}
+                found[part, "relative_mad"] = mad / mean
     return found
 
 
@@ -173,19 +189,23 @@ def interval(values: Floats, n_questions: int) -> tuple[Any, Any]:
     if n_questions < 2 or len(values) < 2:
         nothing = np.full(values.shape[1:], np.nan)
         return nothing[()], nothing[()]
-    return _over_finite(lambda kept: np.quantile(kept, (TAIL, 1 - TAIL), axis=0), values[1:])
-
-
-def _over_finite(function: Callable[[Floats], Floats], values: Floats) -> tuple[Any, Any]:
-    """Both ends; resamples in which a value is missing (no question drawn) are left out."""
-    if np.isfinite(values).all():
-        low, high = function(values)
-        return low, high
-    columns = values.reshape(len(values), -1).T
-    kept = [column[np.isfinite(column)] for column in columns]
-    ends = [function(column) if len(column) else np.full(2, np.nan) for column in kept]
-    low, high = np.array(ends).T.reshape(2, *values.shape[1:])
+    low, high = _percentiles(values[1:].reshape(len(values) - 1, -1)).reshape(2, *values.shape[1:])
     return low[()], high[()]
+
+
+def _percentiles(values: Floats) -> Floats:
+    """Both ends for each column, (2, columns); resamples without a value are left out."""
+    # Mostly they have none in any column: no question was drawn.
+    values = values[np.isfinite(values).any(axis=1)]
+    ends = np.full((2, values.shape[1]), np.nan)
+    whole = np.isfinite(values).all(axis=0) & (len(values) > 0)
+    if whole.any():
+        ends[:, whole] = np.quantile(values[:, whole], (TAIL, 1 - TAIL), axis=0)
+    for column in np.flatnonzero(~whole):
+        kept = values[np.isfinite(values[:, column]), column]
+        if len(kept):
+            ends[:, column] = np.quantile(kept, (TAIL, 1 - TAIL))
+    return ends
 
 
 def _sums(samples: pl.DataFrame) -> QuestionSums:
@@ -203,6 +223,8 @@ def _sums(samples: pl.DataFrame) -> QuestionSums:
 def mean_of_finite(values: Floats) -> Floats:
     """Mean over the last axis of what has a value; NaN when nothing has."""
     there = np.isfinite(values)
+    if there.all() and values.shape[-1]:
+        return np.asarray(values.mean(axis=-1))
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(there, values, 0).sum(axis=-1) / there.sum(axis=-1))
 

@@ -10,17 +10,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.intervals import (
+    STATISTICS,
     Resampled,
     interval,
     mean_of_finite,
-    statistics_by_part,
 )
 from gradsweep.analysis.rows import in_reading_order
 from gradsweep.records import POINT_LABELS
 
 Floats = NDArray[np.float64]
 
-_STATISTICS = ("mean", "mad", "relative_mad", "rd")
+_NUMBERS = (*STATISTICS, "rd")
 _SERIES = ("model", "dataset", "series")
 
 
@@ -56,7 +56,7 @@ def condition_summaries(
 def _schema() -> dict[str, Any]:
     labels = dict.fromkeys((*POINT_LABELS, "point_id"), pl.String())
     counts = dict.fromkeys(("n_projections", "n_questions", "n_pairs"), pl.Int64())
-    numbers = [f"{name}{end}" for name in _STATISTICS for end in ("", "_low", "_high")]
+    numbers = [f"{name}{end}" for name in _NUMBERS for end in ("", "_low", "_high")]
     return {**labels, **counts, **dict.fromkeys(numbers, pl.Float64())}
 
 
@@ -71,9 +71,10 @@ def _common_projections(by_layer: pl.DataFrame) -> list[str]:
 def _summary(
     curves: Resampled, point_id: str, partner: str | None, projections: Iterable[str]
 ) -> dict[str, Any]:
-    found = [one for name in projections if (one := curves.of_point.get((point_id, name)))]
-    of_parts = [statistics_by_part(curves.curve(one), one.layers)["all"] for one in found]
-    n_questions = min((len(one.question_ids) for one in found), default=0)
+    found = [name for name in projections if (point_id, name) in curves.of_point]
+    questions = [len(curves.of_point[point_id, name].question_ids) for name in found]
+    n_questions = min(questions, default=0)
+    of_all = [curves.statistics(point_id, name) for name in found]
     pairs = [
         pair
         for name in projections
@@ -85,9 +86,13 @@ def _summary(
         "n_projections": len(found),
         "n_questions": n_questions,
         "n_pairs": n_pairs,
-        **_ends("mean", [mean for mean, _ in of_parts], n_questions),
-        **_ends("mad", [mad for _, mad in of_parts], n_questions),
-        **_ends("relative_mad", [mad / mean for mean, mad in of_parts], n_questions),
+        **{
+            end: value
+            for statistic in STATISTICS
+            for end, value in _ends(
+                statistic, [one["all", statistic] for one in of_all], n_questions
+            ).items()
+        },
         **_ends("rd", [mean_of_finite(pair.differences) for pair in pairs], n_pairs),
     }
 

@@ -96,7 +96,7 @@ _DATASETS = {
     "math": "MATH",
     "sensemaking": "Sense-Making",
     "strategyqa": "StrategyQA",
-    "wiki": "Wikipedia",
+    "wiki": "Wiki",
 }
 
 

@@ -21,6 +21,7 @@ from gradsweep.analysis import (
     relative_difference_means,
     resampled,
 )
+from gradsweep.analysis.intervals import Resampled
 from gradsweep.analysis.rows import rows_with_values
 from gradsweep.store.series import with_model_labels
 
@@ -61,14 +62,17 @@ class Measures:
         return replace(self, **frames)
 
 
-def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True) -> Measures:
+def compute_measures(
+    rows: pl.DataFrame, metric: str, *, intervals: bool = True, summary: bool = True
+) -> Measures:
     """Compute one metric's curves, means, MAD and RD of all conditions together (`conditions`).
 
     Args:
         rows: as `load_rows` gives them.
         metric: one that the rows have.
-        intervals: whether numbers have bootstrap intervals, which take most of the time; without
-            them there are no lines in `Measures.intervals` and no ends elsewhere.
+        intervals: whether numbers have bootstrap intervals, which take most of the time.
+        summary: whether there are `Measures.intervals` and `Measures.summaries`, which curves do
+            without; otherwise they have no lines.
 
     Raises:
         ConfigError: an unknown metric, or one without any value in `rows`.
@@ -79,6 +83,7 @@ def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True)
     differences = relative_difference(rows, metric)
     by_layer = curves(rows, metric) if intervals else curves(rows, metric, resamples=0)
     questions = resampled(rows, metric, 1000 if intervals else 0)
+    summed_up = questions if summary else Resampled({})
     ends = difference_intervals(questions, differences)
     return Measures(
         metric=metric,
@@ -89,8 +94,10 @@ def compute_measures(rows: pl.DataFrame, metric: str, *, intervals: bool = True)
         differences_over_layers=_with_ends(
             relative_difference_means(differences), ends.filter(pl.col("layer").is_null()), []
         ),
-        intervals=part_intervals(questions),
-        summaries=condition_summaries(by_layer, differences, questions),
+        intervals=part_intervals(summed_up),
+        summaries=condition_summaries(
+            by_layer if summary else by_layer.clear(), differences, questions
+        ),
         seeds=seeds,
         samples=rows.group_by("point_id").agg(n_samples=pl.col("sample_id").n_unique()),
     )

@@ -34,7 +34,7 @@ def with_other_metrics(
     if len(rows) > most_rows:
         others = []
     with_values = [name for name in others if rows[name].cast(pl.Float64).is_finite().any()]
-    return [*computed, *(compute_measures(rows, name) for name in with_values)]
+    return [*computed, *(compute_measures(rows, name, summary=False) for name in with_values)]
 
 
 def metric_names(computed: Sequence[Measures]) -> list[dict[str, str]]:
@@ -60,12 +60,14 @@ def curve_numbers(one: Measures) -> list[dict[str, Any]]:
 
 
 def difference_numbers(one: Measures) -> list[dict[str, Any]]:
-    """List, for each model, dataset, CoT level and projection, RD by layer and both curves."""
+    """List RD by layer with its interval and both curves, for each model to projection."""
     return [
         {
             **dict(zip(_DIFFERENCE, names, strict=True)),
             "layer": curve["layer"].to_list(),
             "value": _numbers(curve["relative_difference"]),
+            "low": _numbers(curve["rd_low"]),
+            "high": _numbers(curve["rd_high"]),
             "correct": _numbers(curve["correct"]),
             "irrelevant": _numbers(curve["irrelevant"]),
             "n": curve["n_questions"].max(),
