@@ -114,6 +114,7 @@ const sharesScale = () => choices.shared ?? choices.encodings[choices.view].rows
 /** Whether the axis is logarithmic, unless the reader says: conditions of a panel differ ten-fold. */
 function usesLog(panels) {
   if (choices.log !== null) return choices.log;
+  if (choices.view === "differences") return false; // a small RD is noise, which factors would enlarge
   const groups = sharesScale() && choices.encodings[choices.view].rows !== "none"
     ? [panels.flatMap((panel) => panel.curves)] : panels.map((panel) => panel.curves);
   return groups.some((curves) => {
