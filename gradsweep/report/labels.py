@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 import polars as pl
 
+from gradsweep.config.files import options
 from gradsweep.records import METRIC_NAMES, MetricName
 from gradsweep.store.series import model_label, series_parts
 
@@ -58,51 +60,43 @@ def figure_title(frame: pl.DataFrame) -> str:
 def model_title(label: str) -> str:
     """Write a model as its makers do, and then its series: `Qwen2 1.5B Instruct, n_samples=2`.
 
-    A name of another family, such as the user's own, stays as it is.
+    A name that is no option of the package, such as the user's own, stays as it is.
     """
-    model, *series = series_parts(label)
-    family, *words = model.split("_")
-    known = re.fullmatch(r"([a-z]+?)([\d.]*)", family)
-    if known and known[1] in _FAMILIES:
-        model = " ".join([f"{_FAMILIES[known[1]]}{known[2]}".strip(), *map(_model_word, words)])
-    return ", ".join([model, *series])
+    return _title("model", label)
 
 
 def dataset_title(label: str) -> str:
-    """Write a dataset of the study as its makers do: `MATH algebra`; another one as it is."""
-    name, *more = series_parts(label)
-    family, *words = name.split("_")
-    if family in _DATASETS:
-        name = " ".join([_DATASETS[family], *words])
-    return ", ".join([name, *more])
+    """Write a dataset of the package as its makers do: `MATH algebra`; another one as it is."""
+    return _title("dataset", label)
 
 
-_FAMILIES = {
-    "gemma": "Gemma ",
-    "llama": "Llama ",
-    "mistral": "Mistral ",
-    "olmo": "OLMo ",
-    "phi": "Phi-",
-    "pythia": "Pythia",
-    "qwen": "Qwen",
-    "smollm": "SmolLM",
-}
-_DATASETS = {
-    "aqua": "AQuA",
-    "arithmetic": "arithmetic",
-    "creak": "CREAK",
-    "ecqa": "ECQA",
-    "gsm8k": "GSM8K",
-    "math": "MATH",
-    "sensemaking": "Sense-Making",
-    "strategyqa": "StrategyQA",
-    "wiki": "Wiki",
-}
+@lru_cache(maxsize=1024)
+def _title(group: str, label: str) -> str:
+    name, *series = series_parts(label)
+    sentence = _sentences(group).get(name)
+    if sentence is not None:
+        first, *words = (_as_written(part, sentence) for part in name.split("_"))
+        if group == "model":
+            words = [word[:1].upper() + word[1:] for word in words]
+        name = " ".join([first, *words])
+    return ", ".join([name, *series])
 
 
-def _model_word(word: str) -> str:
-    """A size has a capital letter (`1.5B`), as has any other word."""
-    return word.upper() if re.fullmatch(r"[\d.]+[bm]", word) else word.capitalize()
+@lru_cache(maxsize=2)
+def _sentences(group: str) -> dict[str, str]:
+    """Option -> the first line of its file, which has the names that makers use."""
+    return options(group)
+
+
+def _as_written(part: str, sentence: str) -> str:
+    """Find a part of an option's name in its sentence: `Llama 3.2` for llama3.2, `AQuA` for aqua.
+
+    It is the part itself where the sentence has no such word.
+    """
+    pieces = re.findall(r"[\d.]+|[^\d.]+", part)
+    pattern = r"[ -]?".join(map(re.escape, pieces)) + r"(?:\.\d+)*"
+    found = re.search(rf"\b{pattern}\b", sentence, re.IGNORECASE)
+    return found[0] if found else part
 
 
 def file_stem(*names: str) -> str:
