@@ -42,7 +42,7 @@ def draw_relative_differences(
         with_values, on=("dataset", "cot"), how="semi", maintain_order="left"
     )
     datasets = differences["dataset"].unique(maintain_order=True).to_list()
-    projections = values_in_reading_order(differences, "projection")
+    projections = values_in_reading_order(defined, "projection")
     levels = values_in_reading_order(with_values, "cot")
     colours = level_colours(levels)
     row_inches = style.ROW_INCHES if len(datasets) == 1 else style.LOW_ROW_INCHES

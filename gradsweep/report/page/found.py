@@ -55,12 +55,16 @@ class Found:
 
 
 def found_in(computed: Sequence[Measures]) -> list[Found]:
-    """Sum up the first metric of a report, model by model and dataset by dataset."""
+    """Sum up the first metric of a report, model by model and dataset by dataset.
+
+    Those with most conditions come first: they have most to say.
+    """
     if not computed:
         return []
     summaries = with_model_labels(computed[0].summaries)
     shown = []
-    for comparison in comparisons_of(computed[0]):
+    found = sorted(comparisons_of(computed[0]), key=lambda one: -len(one.conditions))
+    for comparison in found:
         chosen = summaries.filter(model=comparison.model, dataset=comparison.dataset)
         seen: set[str] = set()
         said = [with_terms(sentence, seen) for sentence in sentences(comparison)]

@@ -10,8 +10,9 @@ from functools import cached_property
 
 import polars as pl
 
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.config import cot_reading_key
-from gradsweep.records import SampleStatus
+from gradsweep.records import AXES, SampleStatus
 from gradsweep.report.cut import cut_responses, cut_sentence
 from gradsweep.report.labels import (
     dataset_title,
@@ -23,6 +24,7 @@ from gradsweep.report.labels import (
 from gradsweep.report.measures import Measures
 from gradsweep.report.page.points import ReportPoint, ReportPoints
 from gradsweep.store import PointState
+from gradsweep.store.series import with_model_labels
 
 MOST_REASONS = 3
 """A long text's every word may be another reason: a line names the most frequent ones."""
@@ -81,7 +83,6 @@ def point_grid(stored: ReportPoints, measures: Measures | None = None) -> PointG
         measures: of the metric whose values the cells carry; None: they tell states alone.
     """
     points = stored.points
-    columns = list(dict.fromkeys((p.axes["cot"], p.axes["correctness"]) for p in _by_level(points)))
     values = _values(measures)
     cells = _Cells(values, metric_words(measures.metric) if measures else "")
     by_model: dict[str, list[ReportPoint]] = {}
@@ -89,7 +90,7 @@ def point_grid(stored: ReportPoints, measures: Measures | None = None) -> PointG
         by_model.setdefault(point.axes["model"], []).append(point)
     shown = [("mean", metric_label(measures.metric)), ("rd", "RD")] if measures and values else []
     return PointGrid(
-        blocks=tuple(_block(model, of, columns, cells) for model, of in by_model.items()),
+        blocks=tuple(_block(model, of_model, cells) for model, of_model in by_model.items()),
         shown=(*shown, ("state", "state")),
         states=dict(Counter(point.state.value for point in points)),
         contents=_contents(points),
@@ -97,9 +98,8 @@ def point_grid(stored: ReportPoints, measures: Measures | None = None) -> PointG
     )
 
 
-def _block(
-    model: str, points: Sequence[ReportPoint], columns: Sequence[tuple[str, str]], cells: _Cells
-) -> MapBlock:
+def _block(model: str, points: Sequence[ReportPoint], cells: _Cells) -> MapBlock:
+    columns = list(dict.fromkeys((p.axes["cot"], p.axes["correctness"]) for p in _by_level(points)))
     place: dict[tuple[str, tuple[str, str]], list[MapCell]] = {}
     for point in points:
         condition = point.axes["cot"], point.axes["correctness"]
@@ -120,12 +120,12 @@ def _block(
 class _Cells:
     """Makes cells; shades follow from the values of all points."""
 
-    values: dict[str, dict[str, float]]
-    """Point -> mean and rd."""
+    values: dict[tuple[str, ...], dict[str, float]]
+    """Condition, as a reader sees it -> mean and rd."""
     words: str
 
     def of(self, point: ReportPoint) -> MapCell:
-        values = self.values.get(point.point_id, {})
+        values = self.values.get(tuple(point.axes[axis] for axis in AXES), {})
         texts = {name: short(value) for name, value in values.items()}
         texts["state"] = str(point.n_stored) if point.record else "–"
         steps = {name: self._step(name, value) for name, value in values.items()}
@@ -160,21 +160,18 @@ class _Cells:
         return ", ".join(parts)
 
 
-def _values(measures: Measures | None) -> dict[str, dict[str, float]]:
-    """Point -> its mean and, on both sides, the RD of its level."""
-    values: dict[str, dict[str, float]] = {}
+def _values(measures: Measures | None) -> dict[tuple[str, ...], dict[str, float]]:
+    """Condition -> its mean over all seeds and, for both kinds of responses, RD of the level."""
+    values: dict[tuple[str, ...], dict[str, float]] = {}
     if measures is None:
         return values
-    pairs = dict(
-        measures.differences.select("point_id", "irrelevant_point_id").unique().iter_rows()
-    )
-    for line in measures.summaries.to_dicts():
-        of_point = values.setdefault(line["point_id"], {})
+    for line in with_model_labels(measures.summaries).to_dicts():
+        condition = tuple(line[axis] for axis in AXES)
         if math.isfinite(line["mean"]):
-            of_point["mean"] = line["mean"]
+            values.setdefault(condition, {})["mean"] = line["mean"]
         if math.isfinite(line["rd"]):
-            of_point["rd"] = line["rd"]
-            values.setdefault(pairs[line["point_id"]], {})["rd"] = line["rd"]
+            for kind in (CORRECT, IRRELEVANT):
+                values.setdefault((*condition[:-1], kind), {})["rd"] = line["rd"]
     return values
 
 

@@ -61,6 +61,12 @@ def test_a_level_that_has_one_kind_of_response_has_no_line(plant):
         "simplified", "detailed"]  # fmt: skip
 
 
+def test_a_projection_without_rd_has_no_panel(plant):
+    only = (pl.col("projection") != "k") | (pl.col("correctness") == "correct")
+    figure = drawn(plant(projections="qkv").filter(only))
+    assert [panel.get_title() for panel in figure.axes] == ["Q", "V"]
+
+
 def test_nothing_to_compare_has_no_figure(plant):
     assert drawn(plant().filter(pl.col("correctness") == "correct")) is None
 

@@ -182,6 +182,21 @@ def test_models_and_series_are_counted_apart(plant):
     assert point_grid(stored_of(plant())).contents.startswith("1 model, 1 dataset, ")
 
 
+def test_every_seed_of_a_condition_has_its_value_in_the_map(plant):
+    alone = plant({("none", "correct"): 4.0}).with_columns(seed=0)
+    again = alone.with_columns(point_id=pl.col("point_id") + "-1", seed=1)
+    rows = pl.concat([alone, again])
+    (block,) = point_grid(stored_of(rows), compute_measures(rows, "nuclear_norm")).blocks
+    ((_, (cells,)),) = block.lines
+    assert [cell.texts["mean"] for cell in cells] == ["10", "10"]
+
+
+def test_what_has_most_to_say_comes_first(plant):
+    rows = pl.concat([plant({("none", "correct"): 4.0}, model="a"), plant()])
+    titles = [one.title for one in found_in([compute_measures(rows, "nuclear_norm")])]
+    assert titles == ["tiny · sums", "a · sums"]
+
+
 def test_a_table_has_words_intervals_and_n(data_of, page):
     table = data_of(page)["tables"][0]
     assert table["title"] == "mean and MAD of the nuclear norm · tiny, tiny_instruct · sums"
