@@ -13,6 +13,9 @@ from gradsweep.analysis.claims import findings_frame as findings_frame
 from gradsweep.analysis.conditions import conditions as conditions
 from gradsweep.analysis.curves import curve_means as curve_means
 from gradsweep.analysis.curves import curves as curves
+from gradsweep.analysis.intervals import difference_intervals as difference_intervals
+from gradsweep.analysis.intervals import part_intervals as part_intervals
+from gradsweep.analysis.intervals import resampled as resampled
 from gradsweep.analysis.layers import layer_parts as layer_parts
 from gradsweep.analysis.layers import part_means as part_means
 from gradsweep.analysis.mad import mean_absolute_difference as mean_absolute_difference
@@ -27,3 +30,4 @@ from gradsweep.analysis.relative_difference import (
 )
 from gradsweep.analysis.sample_metrics import sample_rows as sample_rows
 from gradsweep.analysis.seeds import between_seeds as between_seeds
+from gradsweep.analysis.summaries import condition_summaries as condition_summaries

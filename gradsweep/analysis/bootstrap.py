@@ -1,13 +1,17 @@
-"""Percentile bootstrap of a mean over samples."""
+"""Percentile bootstrap of a mean over samples, and the weights of questions in a resample."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gradsweep.errors import ConfigError
+
+Weights = NDArray[np.float64]
 
 
 def bootstrap_interval(
@@ -49,3 +53,21 @@ def resampling_weights(n_samples: int, resamples: int, seed: int) -> NDArray[np.
     weights = counts.reshape(resamples, n_samples).astype(np.float64)
     weights.flags.writeable = False
     return weights
+
+
+def question_weights(question_ids: Sequence[str], resamples: int, seed: int = 0) -> Weights:
+    """Draw how often each question counts in each resample: (1 + resamples, questions).
+
+    The first line is the observed sample, all ones. Counts are Poisson(1) (the Poisson bootstrap;
+    Hanley & MacGibbon, 2006) and drawn from the question's own id: conditions draw the same
+    questions together, and no number depends on what else is stored.
+    """
+    drawn = [_draws(name, resamples, seed) for name in question_ids]
+    columns = np.stack(drawn, axis=1) if drawn else np.empty((resamples, 0))
+    return np.concatenate([np.ones((1, len(drawn))), columns])
+
+
+@lru_cache(maxsize=20_000)
+def _draws(question_id: str, resamples: int, seed: int) -> NDArray[np.uint8]:
+    source = np.random.default_rng([seed, crc32(question_id.encode())])
+    return source.poisson(1.0, resamples).astype(np.uint8)

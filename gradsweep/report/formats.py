@@ -35,7 +35,11 @@ class TableFile:
     """Columns that say what a line is about, the slowest first."""
     groups: tuple[ColumnGroup, ...]
     frame: pl.DataFrame
-    """Lines in order; numbers are floats or integers, NaN or null where there is none."""
+    """Lines in order; numbers are floats or integers, NaN or null where there is none. Beside its
+    columns it may have, for the page, `<column> low` and `<column> high`, an interval's ends, and
+    `<heading> n`, the questions or samples behind a group's line."""
+    title: str = ""
+    """What it is about, in words."""
     quantity: str | None = None
     """The key that says what a line's numbers are; None where the columns' names say it."""
     blocks: int = 1
@@ -49,7 +53,7 @@ FORMATS: dict[str, Callable[[TableFile], str]] = {}
 def csv(table: TableFile) -> str:
     """Write full precision, one heading line, empty cells where there is no value."""
     columns = [*table.keys, *(c for group in table.groups for c in group.columns)]
-    numbers = [name for name, kind in table.frame.schema.items() if kind.is_float()]
+    numbers = [name for name in columns if table.frame.schema[name].is_float()]
     return table.frame.select(columns).with_columns(pl.col(numbers).fill_nan(None)).write_csv()
 
 

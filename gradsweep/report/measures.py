@@ -5,17 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from gradsweep.analysis import (
     between_seeds,
+    condition_summaries,
     conditions,
     curves,
+    difference_intervals,
     mean_absolute_difference,
+    part_intervals,
     part_means,
     relative_difference,
     relative_difference_means,
+    resampled,
 )
+from gradsweep.analysis.intervals import Resampled
 from gradsweep.analysis.rows import CORRECT, rows_with_values
 from gradsweep.analysis.sample_metrics import rows_of_metric, sample_rows
 from gradsweep.records import SAMPLE_METRICS
@@ -34,11 +40,16 @@ class Measures:
     mads: pl.DataFrame
     """By part (`mean_absolute_difference`)."""
     differences: pl.DataFrame
-    """RD by layer (`relative_difference`)."""
+    """RD by layer (`relative_difference`), with rd_low and rd_high (`difference_intervals`)."""
     differences_over_layers: pl.DataFrame
-    """RD averaged, with the five layers where it is largest (`relative_difference_means`)."""
+    """RD averaged, with the five layers where it is largest (`relative_difference_means`), and
+    rd_low and rd_high."""
     differences_by_part: pl.DataFrame
     """RD averaged over early, middle and late layers: columns of `part_means`."""
+    intervals: pl.DataFrame
+    """Of means and MADs by part (`part_intervals`)."""
+    summaries: pl.DataFrame
+    """Of conditions, over all layers and projections (`condition_summaries`)."""
     seeds: pl.DataFrame
     """Of conditions with several seeds (`between_seeds`)."""
     samples: pl.DataFrame
@@ -65,6 +76,7 @@ def compute_measures(
     metric: str,
     *,
     intervals: bool = True,
+    summary: bool = True,
     samples: pl.DataFrame | None = None,
 ) -> Measures:
     """Compute one metric's curves, means, MAD and RD of all conditions together (`conditions`).
@@ -72,7 +84,9 @@ def compute_measures(
     Args:
         rows: as `load_rows` gives them.
         metric: one that the rows have, or that samples have (`SAMPLE_METRICS`).
-        intervals: whether curves have bootstrap intervals, which take most of the time.
+        intervals: whether numbers have bootstrap intervals, which take most of the time.
+        summary: whether there are `Measures.intervals` and `Measures.summaries`, which curves do
+            without; otherwise they have no lines.
         samples: as `load_samples_table` gives them, for metrics of samples.
 
     Raises:
@@ -86,14 +100,23 @@ def compute_measures(
     by_layer = curves(rows, metric) if intervals else curves(rows, metric, resamples=0)
     # A sample has no early and late layers.
     parts = pl.col("part") == "all" if metric in SAMPLE_METRICS else pl.lit(True)
+    questions = resampled(rows, metric, 1000 if intervals else 0)
+    summed_up = questions if summary else Resampled({})
+    ends = difference_intervals(questions, differences)
     return Measures(
         metric=metric,
         curves=by_layer,
         means=part_means(by_layer).filter(parts),
         mads=mean_absolute_difference(by_layer).filter(parts),
-        differences=differences,
-        differences_over_layers=relative_difference_means(differences),
+        differences=_with_ends(differences, ends, ["layer"]),
+        differences_over_layers=_with_ends(
+            relative_difference_means(differences), ends.filter(pl.col("layer").is_null()), []
+        ),
         differences_by_part=_by_part(differences),
+        intervals=part_intervals(summed_up),
+        summaries=condition_summaries(
+            by_layer if summary else by_layer.clear(), differences, questions
+        ),
         seeds=seeds,
         samples=rows.group_by("point_id", "projection").agg(
             n_samples=pl.col("sample_id").n_unique()
@@ -116,3 +139,12 @@ def loss_measures(samples: pl.DataFrame | None, *, intervals: bool = True) -> Me
     if rows.filter(pl.col("loss").is_finite()).is_empty():
         return None
     return compute_measures(rows, "loss", intervals=intervals)
+
+
+def _with_ends(differences: pl.DataFrame, ends: pl.DataFrame, also: list[str]) -> pl.DataFrame:
+    """Add rd_low and rd_high, NaN where there are none."""
+    keys = ["point_id", "projection", *also]
+    joined = differences.join(
+        ends.select(*keys, "rd_low", "rd_high"), on=keys, how="left", maintain_order="left"
+    )
+    return joined.with_columns(pl.col("rd_low", "rd_high").fill_null(np.nan))

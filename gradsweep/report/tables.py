@@ -11,7 +11,14 @@ from gradsweep.analysis.layers import PARTS, layer_parts
 from gradsweep.analysis.pairs import base_and_instruct_models, is_instruct
 from gradsweep.analysis.rows import in_reading_order, values_in_reading_order
 from gradsweep.report.formats import FORMATS, ColumnGroup, TableFile
-from gradsweep.report.labels import file_stem, metric_label, projection_label
+from gradsweep.report.labels import (
+    dataset_title,
+    file_stem,
+    metric_label,
+    metric_words,
+    model_title,
+    projection_label,
+)
 from gradsweep.report.measures import Measures
 from gradsweep.store.atomic import write_text
 from gradsweep.store.series import model_label
@@ -70,7 +77,7 @@ def statistics(measures: Measures) -> pl.DataFrame:
 
     Columns: metric, the axes, series, point_id, projection, part, mean, mad, relative_mad,
     n_layers, n_samples; of the mean over all layers, where there are several seeds, n_seeds,
-    seed_low, seed_high.
+    seed_low, seed_high; the 95 % intervals over questions of `part_intervals`.
     """
     of_mad = ("mad", "relative_mad", "n_differences")
     keys = [name for name in measures.mads.columns if name not in of_mad]
@@ -80,8 +87,12 @@ def statistics(measures: Measures) -> pl.DataFrame:
     of_condition = [name for name in measures.seeds.columns if name in joined.columns]
     seeds = measures.seeds.with_columns(part=pl.lit("all"))
     joined = joined.join(seeds, on=[*of_condition, "part"], how="left", maintain_order="left")
+    of_part = ["point_id", "projection", "part"]
+    joined = joined.join(measures.intervals, on=of_part, how="left", maintain_order="left")
     numbers = ("n_layers", "n_samples", "n_seeds", "seed_low", "seed_high")
-    return joined.select(pl.lit(measures.metric).alias("metric"), *keys, *_STATISTICS, *numbers)
+    ends = [name for name in measures.intervals.columns if name not in of_part]
+    named = pl.lit(measures.metric).alias("metric")
+    return joined.select(named, *keys, *_STATISTICS, *numbers, *ends)
 
 
 def save_tables(
@@ -113,11 +124,6 @@ def _statistics_table(
     shown = statistics(measures).filter(chosen)
     projections = values_in_reading_order(shown, "projection")
     names = ["mean"] if measures.per_sample else list(_STATISTICS.values())
-    lines = shown.rename(_STATISTICS).unpivot(
-        names,
-        index=["model", "cot", "correctness", "projection", "part"],
-        variable_name="statistic",
-    )
     keys = {
         "statistic": names,
         "part": ("all", *PARTS),
@@ -126,7 +132,7 @@ def _statistics_table(
     }
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric),
-        caption=f"{dataset}: {_what(measures)}{_about(measures, models, chosen)}.",
+        caption=f"{dataset_title(dataset)}: {_what(measures)}{_about(measures, models, chosen)}.",
         keys=tuple(keys),
         groups=tuple(
             ColumnGroup(
@@ -136,10 +142,34 @@ def _statistics_table(
             )
             for model in models
         ),
-        frame=_wide(lines, keys, list(models), projections),
+        frame=_wide(_long(shown, names), keys, list(models), projections),
+        title=_title(measures, models, dataset, " and ".join(names[:2])),
         quantity="statistic",
         blocks=2,
     )
+
+
+def _long(shown: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
+    """A line per statistic: its value, both ends of its interval, and n samples."""
+    about = ["model", "cot", "correctness", "projection", "part"]
+    return pl.concat(
+        shown.select(
+            *about,
+            pl.lit(name).alias("statistic"),
+            pl.col(column).alias("value"),
+            pl.col(f"{column}_low").alias("low"),
+            pl.col(f"{column}_high").alias("high"),
+            pl.col("n_samples").alias("n"),
+        )
+        for column, name in _STATISTICS.items()
+        if name in names
+    )
+
+
+def _title(measures: Measures, models: Collection[str], dataset: str, what: str) -> str:
+    """Name a table in words: `mean and MAD of the nuclear norm · Qwen2 1.5B · GSM8K`."""
+    quantity = f"{what} of the {metric_words(measures.metric)}"
+    return " · ".join([quantity, ", ".join(map(model_title, models)), dataset_title(dataset)])
 
 
 def _differences_table(
@@ -155,12 +185,13 @@ def _differences_table(
         "top_layers": "layers",
         "n_questions": "questions",
     }
+    ends = {"rd_low": "RD low", "rd_high": "RD high"}
     if measures.per_sample:
         del columns["top_layers"]
     frame = in_reading_order(shown.select("cot", "projection").unique())
     labels = {name: projection_label(name) for name in frame["projection"]}
     for model in models:
-        named = {column: f"{model} {name}" for column, name in columns.items()}
+        named = {column: f"{model} {name}" for column, name in (columns | ends).items()}
         of_model = shown.filter(pl.col("model") == model).rename(named)
         frame = frame.join(
             of_model.select("cot", "projection", *named.values()),
@@ -171,12 +202,12 @@ def _differences_table(
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric, "rd"),
         caption=(
-            f"{dataset}: {_whose(measures)}, correct against irrelevant responses to the same "
-            "questions: relative difference (RD), ratio of irrelevant to correct."
+            f"{dataset_title(dataset)}: {_whose(measures)}, correct against irrelevant responses "
+            "to the same questions: relative difference (RD), ratio of irrelevant to correct."
             if measures.per_sample
-            else f"{dataset}: {_whose(measures)}, correct against irrelevant responses to the same "
-            "questions: relative difference (RD) averaged over layers, ratio of irrelevant to "
-            "correct, and the layers where RD is largest."
+            else f"{dataset_title(dataset)}: {_whose(measures)}, correct against irrelevant "
+            "responses to the same questions: relative difference (RD) averaged over layers, ratio "
+            "of irrelevant to correct, and the layers where RD is largest."
         ),
         keys=("cot", "projection"),
         groups=tuple(
@@ -188,6 +219,7 @@ def _differences_table(
             for model in models
         ),
         frame=frame.with_columns(pl.col("projection").replace(labels)),
+        title=_title(measures, models, dataset, "correct against irrelevant: RD"),
     )
 
 
@@ -216,14 +248,25 @@ def _wide(
     models: Sequence[str],
     projections: Sequence[str],
 ) -> pl.DataFrame:
-    """A line per combination of keys that is there, a column per model and projection."""
-    named = lines.with_columns(column=pl.concat_str("model", "projection", separator=" "))
+    """A line per combination of keys that is there, a column per model and projection.
+
+    Then the columns that the page has beside them (`TableFile.frame`).
+    """
     ordered = [pl.col(name).cast(pl.Enum(list(values))) for name, values in keys.items()]
-    wide = named.pivot("column", index=list(keys), values="value").sort(ordered)
+    wide = lines.select(*keys).unique().sort(ordered)
     columns = [f"{model} {projection}" for model in models for projection in projections]
-    # A model without the dataset, or a projection that one of two models lacks.
-    absent = [pl.lit(None, pl.Float64).alias(name) for name in columns if name not in wide.columns]
-    return wide.with_columns(absent).select(*keys, *columns)
+    for ends in ("", " low", " high"):
+        of_column = pl.concat_str("model", pl.lit(" "), "projection", pl.lit(ends))
+        named = lines.with_columns(column=of_column)
+        values = named.pivot("column", index=list(keys), values=ends.strip() or "value")
+        wide = wide.join(values, on=list(keys), how="left", maintain_order="left")
+        # A model without the dataset, or a projection that one of two models lacks.
+        absent = [name + ends for name in columns if name + ends not in wide.columns]
+        wide = wide.with_columns(pl.lit(None, pl.Float64).alias(name) for name in absent)
+    counts = lines.group_by(*keys, "model").agg(pl.col("n").max())
+    counts = counts.with_columns(model=pl.concat_str("model", pl.lit(" n")))
+    n = counts.pivot("model", index=list(keys), values="n")
+    return wide.join(n, on=list(keys), how="left", maintain_order="left")
 
 
 def _about(measures: Measures, models: Collection[str], chosen: pl.Expr) -> str:

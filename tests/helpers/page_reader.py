@@ -47,6 +47,11 @@ def choose(browser: Any, name: str, value: str) -> None:
     element(browser, name).find_element("css selector", f"option[value='{value}']").click()
 
 
+def press(browser: Any, preset: str) -> None:
+    """Press the button of a chart: curves, pairs, differences, models, datasets."""
+    element(browser, "presets").find_element("css selector", f"[data-preset='{preset}']").click()
+
+
 def tick(browser: Any, value: str) -> None:
     """Press the check box of a projection, model, level or correctness."""
     element(browser, "filters").find_element("css selector", f"input[value='{value}']").click()

@@ -7,15 +7,18 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.records import AXES
+from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.report.page.points import ReportPoint, ReportPoints
 from gradsweep.store import PointState
+from gradsweep.store.series import with_model_labels
 
 
 def stored_of(rows: pl.DataFrame, **changes: Any) -> ReportPoints:
     """As if the points of `rows` were done, with one sample each that could not be measured."""
     points = []
-    for line in rows.select("point_id", *AXES).unique(maintain_order=True).to_dicts():
+    labels = rows.select("point_id", *POINT_LABELS).unique(maintain_order=True)
+    shown = with_model_labels(labels.with_columns(series_name="series"))
+    for line in shown.to_dicts():
         record = {
             "point_id": line["point_id"],
             "versions": {"gradsweep": "0.1.0", "git_commit": "abc"},
@@ -30,6 +33,7 @@ def stored_of(rows: pl.DataFrame, **changes: Any) -> ReportPoints:
                 n_bad=1,
                 note="",
                 record=record,
+                series=line["series_name"],
             )
         )
     sweep = {"name": "night", "command": ["python", "-m", "gradsweep"], "points": []}

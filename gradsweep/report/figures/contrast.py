@@ -12,6 +12,7 @@ from gradsweep.analysis.contrast import Contrast
 from gradsweep.analysis.rows import IRRELEVANT
 from gradsweep.report.contrast import names
 from gradsweep.report.figures import style
+from gradsweep.report.figures.colours import level_colours
 from gradsweep.report.figures.layer_curves import bottom
 from gradsweep.report.labels import metric_label, projection_label
 
@@ -54,7 +55,7 @@ def draw_contrast(contrast: Contrast) -> Figure:
 def _looks(line: dict[str, str]) -> list[dict[str, object]]:
     """Colour and dashes of the two: a level's own where the levels differ."""
     if line["cot"] != line["second_cot"]:
-        colours = style.level_colours([line["cot"], line["second_cot"]])
+        colours = level_colours([line["cot"], line["second_cot"]])
         pair = [colours[line["cot"]], colours[line["second_cot"]]]
     else:
         pair = [_FIRST, _SECOND]

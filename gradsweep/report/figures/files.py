@@ -99,9 +99,12 @@ def _of_dataset(one: Measures, model: str, dataset: str) -> list[Drawing]:
     chosen = (pl.col("model") == model) & (pl.col("dataset") == dataset)
     names = (model, dataset, one.metric)
     differences = one.differences.filter(chosen)
+    mads = one.mads.filter(chosen).join(
+        one.intervals, on=("point_id", "projection", "part"), how="left", maintain_order="left"
+    )
     return [
         Drawing(names, draw_layer_curves, one.curves.filter(chosen), one.metric),
-        Drawing((*names, "mad"), draw_mad_bars, one.mads.filter(chosen), one.metric),
+        Drawing((*names, "mad"), draw_mad_bars, mads, one.metric),
         Drawing((*names, "rd"), draw_relative_differences, differences, one.metric),
     ]
 

@@ -19,7 +19,9 @@ from gradsweep.analysis.rows import (
 )
 from gradsweep.errors import DataError
 from gradsweep.report.figures import style
+from gradsweep.report.figures.colours import darker, level_colours
 from gradsweep.report.labels import (
+    dataset_title,
     figure_title,
     level_label,
     metric_label,
@@ -39,14 +41,17 @@ class _PanelRow:
     conditions: tuple[tuple[str, str], ...]
 
 
-def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Figure:
+def layer_curves_figure(
+    rows: pl.DataFrame, metric: str = "nuclear_norm", *, title: str | None = None
+) -> Figure:
     """Draw curves of one model and dataset: a column for every projection, four in 6.9 inches.
 
     The first row lays the CoT levels over each other, correct responses only; then each level
     has a row with correct (solid) against irrelevant responses (dashed, darker). Bands are 95 %
     bootstrap intervals of the mean over samples. Rows have y axes of their own, because the
     levels can differ by a factor of ten. The first row is left out when fewer than two levels
-    have correct responses, a level's row when it would only repeat the first one.
+    have correct responses, a level's row when it would only repeat the first one. `title` is by
+    default the names of model and dataset as their makers write them.
 
     Raises:
         DataError: `rows` is empty or has more than one model and dataset.
@@ -56,7 +61,7 @@ def layer_curves_figure(rows: pl.DataFrame, metric: str = "nuclear_norm") -> Fig
     if len(shown) != 1:
         names = ", ".join(" · ".join(pair) for pair in shown.iter_rows()) or "no rows"
         raise DataError(f"rows: a figure shows exactly one model and dataset, got {names}")
-    return draw_layer_curves(curves(conditions(rows), metric), metric)
+    return draw_layer_curves(curves(conditions(rows), metric), metric, title=title)
 
 
 def save_figures(
@@ -78,11 +83,11 @@ def save_figures(
     return written
 
 
-def draw_layer_curves(by_layer: pl.DataFrame, metric: str) -> Figure:
+def draw_layer_curves(by_layer: pl.DataFrame, metric: str, *, title: str | None = None) -> Figure:
     """Draw one model and dataset from its `gradsweep.analysis.curves`."""
     projections = values_in_reading_order(by_layer, "projection")
     panel_rows = _panel_rows(by_layer)
-    colours = style.level_colours(values_in_reading_order(by_layer, "cot"))
+    colours = level_colours(values_in_reading_order(by_layer, "cot"))
     figure, axes = style.panel_grid(len(panel_rows), len(projections), row_inches=style.ROW_INCHES)
     for panel_row, panels in zip(panel_rows, axes, strict=True):
         shown = by_layer.filter(_is_among(panel_row.conditions))
@@ -92,13 +97,13 @@ def draw_layer_curves(by_layer: pl.DataFrame, metric: str) -> Figure:
     style.name_columns(axes[0], [projection_label(name) for name in projections])
     figure.align_ylabels(axes[:, 0])
     style.name_axes(figure, "layer", metric_label(metric))
-    title = figure_title(by_layer)
     conditions = [condition for row in panel_rows for condition in row.conditions]
+    title = figure_title(by_layer) if title is None else title
     style.add_legend(figure, title, style.line_handles(conditions, colours))
     return figure
 
 
-def draw_overview(by_layer: pl.DataFrame, metric: str) -> Figure:
+def draw_overview(by_layer: pl.DataFrame, metric: str, *, title: str | None = None) -> Figure:
     """Draw datasets × projections of one model: levels by colour, irrelevant responses dashed.
 
     `by_layer` is `gradsweep.analysis.curves` of one model. The datasets have y axes of their
@@ -107,18 +112,19 @@ def draw_overview(by_layer: pl.DataFrame, metric: str) -> Figure:
     datasets = by_layer["dataset"].unique(maintain_order=True).to_list()
     projections = values_in_reading_order(by_layer, "projection")
     conditions = in_reading_order(by_layer.select("cot", "correctness").unique()).rows()
-    colours = style.level_colours(values_in_reading_order(by_layer, "cot"))
+    colours = level_colours(values_in_reading_order(by_layer, "cot"))
     figure, axes = style.panel_grid(
         len(datasets), len(projections), row_inches=style.LOW_ROW_INCHES
     )
     for dataset, panels in zip(datasets, axes, strict=True):
         shown = by_layer.filter(pl.col("dataset") == dataset)
         draw_row(panels, shown, projections, colours, bottom=bottom(by_layer))
-        style.name_row(panels[0], dataset, style.LOW_ROW_INCHES)
+        style.name_row(panels[0], dataset_title(dataset), style.LOW_ROW_INCHES)
     style.name_columns(axes[0], [projection_label(name) for name in projections])
     figure.align_ylabels(axes[:, 0])
     style.name_axes(figure, "layer", metric_label(metric))
-    style.add_legend(figure, model_of(by_layer), style.line_handles(conditions, colours))
+    title = model_of(by_layer) if title is None else title
+    style.add_legend(figure, title, style.line_handles(conditions, colours))
     return figure
 
 
@@ -153,7 +159,7 @@ def draw_curve(panel: Axes, curve: pl.DataFrame, colour: str) -> None:
     """Draw the mean of one condition with its band; a layer without a value leaves a gap."""
     layers = curve["layer"].to_numpy()
     irrelevant = curve["correctness"][0] == IRRELEVANT
-    colour = style.darker(colour) if irrelevant else colour
+    colour = darker(colour) if irrelevant else colour
     panel.plot(
         layers,
         curve["mean"].to_numpy(),

@@ -9,21 +9,24 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from gradsweep.analysis.layers import PARTS
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
 from gradsweep.report.figures import style
+from gradsweep.report.figures.colours import darker, level_colours
 from gradsweep.report.labels import figure_title, level_label, metric_words, projection_label
 
 _GROUP = 0.8
 """Width of a projection's bars together; the rest of 1 is the gap to the next."""
 
 
-def draw_mad_bars(mads: pl.DataFrame, metric: str) -> Figure | None:
+def draw_mad_bars(mads: pl.DataFrame, metric: str, *, title: str | None = None) -> Figure | None:
     """Draw a panel each for all, early, middle and late layers; a group of bars per projection.
 
     `mads` is `gradsweep.analysis.mean_absolute_difference` of one model and dataset. Correct
-    responses are filled, irrelevant ones outlined. A part too small to have a MAD is left out;
+    responses are filled, irrelevant ones outlined. Whiskers are intervals, where `mads` has the
+    columns mad_low and mad_high (`part_intervals`). A part too small to have a MAD is left out;
     None when all are.
     """
     defined = mads.filter(pl.col("mad").is_finite())
@@ -32,14 +35,15 @@ def draw_mad_bars(mads: pl.DataFrame, metric: str) -> Figure | None:
         return None
     projections = values_in_reading_order(mads, "projection")
     conditions = mads.select("cot", "correctness").unique(maintain_order=True).rows()
-    colours = style.level_colours(values_in_reading_order(mads, "cot"))
+    colours = level_colours(values_in_reading_order(mads, "cot"))
     figure, axes = style.panel_grid(1, len(parts), row_inches=style.ROW_INCHES)
     for part, panel in zip(parts, axes[0], strict=True):
         _draw_part(panel, defined.filter(pl.col("part") == part), projections, conditions, colours)
     axes[0, 0].set_ylim(bottom=0)
     style.name_columns(axes[0], [f"{part} layers" for part in parts])
     style.name_axes(figure, "projection", f"MAD of the {metric_words(metric)}")
-    style.add_legend(figure, figure_title(mads), _handles(conditions, colours))
+    title = figure_title(mads) if title is None else title
+    style.add_legend(figure, title, _handles(conditions, colours))
     return figure
 
 
@@ -56,17 +60,30 @@ def _draw_part(
         heights = dict(bars.select("projection", "mad").iter_rows())
         # A projection that was not measured in this condition leaves its place empty.
         places = [place for place, name in enumerate(projections) if name in heights]
+        middles = np.array(places) - _GROUP / 2 + (index + 0.5) * width
         panel.bar(
-            np.array(places) - _GROUP / 2 + (index + 0.5) * width,
+            middles,
             [heights[projections[place]] for place in places],
             width=0.86 * width,
             label=f"{cot} {correctness}",
             **_look(colours[cot], correctness),
         )
+        _draw_whiskers(panel, bars, [projections[place] for place in places], middles)
     panel.set_xlim(-0.6, len(projections) - 0.4)
     style.dress(panel)
     panel.set_xticks(range(len(projections)), [projection_label(name) for name in projections])
     panel.tick_params(axis="x", length=0)
+
+
+def _draw_whiskers(
+    panel: Axes, bars: pl.DataFrame, projections: list[str], middles: NDArray[np.float64]
+) -> None:
+    if "mad_low" not in bars.columns:
+        return
+    ends = {name: (low, high) for name, low, high in bars.select(
+        "projection", "mad_low", "mad_high").iter_rows()}  # fmt: skip
+    low, high = np.array([ends[name] for name in projections], dtype=float).reshape(-1, 2).T
+    panel.vlines(middles, low, high, color=style.INK, linewidth=0.7)
 
 
 def _look(colour: str, correctness: str) -> dict[str, Any]:
@@ -74,7 +91,7 @@ def _look(colour: str, correctness: str) -> dict[str, Any]:
     filled = correctness != IRRELEVANT
     return {
         "facecolor": colour if filled else "white",
-        "edgecolor": colour if filled else style.darker(colour),
+        "edgecolor": colour if filled else darker(colour),
         "linewidth": 0.0 if filled else 0.6,
     }
 

@@ -10,18 +10,29 @@ from matplotlib.patches import Patch
 
 from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.report.figures import style
+from gradsweep.report.figures.colours import level_colours
 from gradsweep.report.figures.layer_curves import draw_row
-from gradsweep.report.labels import level_label, metric_words, model_of, projection_label
+from gradsweep.report.labels import (
+    dataset_title,
+    figure_title,
+    level_label,
+    metric_words,
+    model_of,
+    projection_label,
+)
 
 TOP = 5
 """Layers marked in each curve, as many as the paper names."""
 
 
-def draw_relative_differences(differences: pl.DataFrame, metric: str) -> Figure | None:
+def draw_relative_differences(
+    differences: pl.DataFrame, metric: str, *, title: str | None = None
+) -> Figure | None:
     """Draw RD_i of one model by layer: a row of panels for each dataset, all levels in one panel.
 
     `differences` is `gradsweep.analysis.relative_difference` of one model. Dots mark the five
-    layers where RD is largest. None when no level of any dataset has a value.
+    layers where RD is largest; bands are intervals, where there are the columns rd_low and rd_high
+    (`difference_intervals`). None when no level of any dataset has a value.
     """
     defined = differences.filter(pl.col("relative_difference").is_finite())
     if defined.is_empty():
@@ -31,21 +42,23 @@ def draw_relative_differences(differences: pl.DataFrame, metric: str) -> Figure 
         with_values, on=("dataset", "cot"), how="semi", maintain_order="left"
     )
     datasets = differences["dataset"].unique(maintain_order=True).to_list()
-    projections = values_in_reading_order(differences, "projection")
+    projections = values_in_reading_order(defined, "projection")
     levels = values_in_reading_order(with_values, "cot")
-    colours = style.level_colours(levels)
+    colours = level_colours(levels)
     row_inches = style.ROW_INCHES if len(datasets) == 1 else style.LOW_ROW_INCHES
     figure, axes = style.panel_grid(len(datasets), len(projections), row_inches=row_inches)
     for dataset, panels in zip(datasets, axes, strict=True):
-        shown = differences.filter(pl.col("dataset") == dataset)
-        draw_row(panels, shown, projections, colours, bottom=0.0, draw=_draw)
+        of_dataset = differences.filter(pl.col("dataset") == dataset)
+        draw_row(panels, of_dataset, projections, colours, bottom=0.0, draw=_draw)
         if len(datasets) > 1:
-            style.name_row(panels[0], dataset, row_inches)
+            style.name_row(panels[0], dataset_title(dataset), row_inches)
     style.name_columns(axes[0], [projection_label(name) for name in projections])
     figure.align_ylabels(axes[:, 0])
     style.name_axes(figure, "layer", f"RD of the {metric_words(metric)}")
-    title = " · ".join([model_of(differences), *(datasets if len(datasets) == 1 else [])])
-    style.add_legend(figure, f"{title} · correct vs irrelevant", _handles(levels, colours))
+    if title is None:
+        shown = figure_title(differences) if len(datasets) == 1 else model_of(differences)
+        title = f"{shown} · correct vs irrelevant"
+    style.add_legend(figure, title, _handles(levels, colours))
     return figure
 
 
@@ -58,6 +71,9 @@ def _draw(panel: Axes, curve: pl.DataFrame, colour: str) -> None:
         linewidth=style.LINE_POINTS,
         label=curve["cot"][0],
     )
+    if "rd_low" in curve.columns:
+        ends = curve["rd_low"].to_numpy(), curve["rd_high"].to_numpy()
+        panel.fill_between(curve["layer"].to_numpy(), *ends, color=colour, alpha=0.14, linewidth=0)
     defined = curve.filter(pl.col("relative_difference").is_finite())
     # Among equals the earlier layers, as in the tables.
     top = defined.sort("relative_difference", descending=True, maintain_order=True).head(TOP)

@@ -6,13 +6,11 @@ import io
 import re
 import textwrap
 from collections.abc import Sequence
-from itertools import cycle
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -39,24 +37,6 @@ LABEL_POINTS = 8
 TICK_POINTS = 7
 TITLE_POINTS = 9
 _GRID = "#E3E3E3"
-_LEVEL_COLOURS = {"none": "#D55E00", "simplified": "#009E73", "detailed": "#0072B2"}
-_OTHER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
-"""Okabe and Ito's colours, which colour-blind readers can tell apart; the palest come last."""
-PALETTE = (*_LEVEL_COLOURS.values(), *_OTHER_COLOURS)
-
-
-def level_colours(levels: Sequence[str]) -> dict[str, str]:
-    """Choose colours: the study's three levels keep theirs, others take those left over."""
-    used = [_LEVEL_COLOURS[level] for level in levels if level in _LEVEL_COLOURS]
-    free = [c for c in (*_LEVEL_COLOURS.values(), *_OTHER_COLOURS) if c not in used]
-    others = [level for level in levels if level not in _LEVEL_COLOURS]
-    return _LEVEL_COLOURS | dict(zip(others, cycle(free), strict=False))
-
-
-def darker(colour: str) -> str:
-    """Halve a colour's brightness: it is still seen where it lies over `colour`."""
-    red, green, blue = to_rgb(colour)
-    return to_hex((0.5 * red, 0.5 * green, 0.5 * blue))
 
 
 def panel_grid(

@@ -16,10 +16,8 @@ from markupsafe import Markup
 from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.records import AXES
-from gradsweep.report.comparison import comparisons_of
-from gradsweep.report.figures.style import PALETTE, level_colours
-from gradsweep.report.formats import TableFile, cell_texts, csv
-from gradsweep.report.labels import level_label, projection_label
+from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
+from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
 from gradsweep.report.measures import Measures
 from gradsweep.report.page.curves import (
     ROWS_FOR_EVERY_METRIC,
@@ -31,7 +29,9 @@ from gradsweep.report.page.curves import (
     with_other_metrics,
 )
 from gradsweep.report.page.findings import findings_html
-from gradsweep.report.page.grid import point_grid
+from gradsweep.report.page.found import found_in
+from gradsweep.report.page.grid import point_grid, short
+from gradsweep.report.page.models import compared_models
 from gradsweep.report.page.points import ReportPoints
 from gradsweep.report.page.samples import samples_by_point
 from gradsweep.report.page.settings import (
@@ -40,8 +40,8 @@ from gradsweep.report.page.settings import (
     settings_of,
     versions_of,
 )
-from gradsweep.report.reading import sentences
-from gradsweep.report.tables import tables
+from gradsweep.report.page.tables import table_texts
+from gradsweep.report.page.terms import TERMS, anchor, term_link
 from gradsweep.store.atomic import write_text
 from gradsweep.store.series import with_model_labels
 
@@ -86,8 +86,10 @@ def write_page(
         written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
         results=str(stored.results),
         stored=stored,
-        grid=point_grid(stored),
-        comparisons=_in_short(computed),
+        grid=point_grid(stored, computed[0] if computed else None),
+        found=found_in(computed),
+        compared=compared_models(computed),
+        terms=TERMS,
         has_curves=bool(data["metrics"]),
         findings=Markup(findings_html(findings)),
         versions=versions_of(stored.points),
@@ -126,9 +128,13 @@ def _data(
             name: projection_label(name) for name in values_in_reading_order(rows, "projection")
         },
         "axes": {axis: values_in_reading_order(labels, axis) for axis in AXES},
+        "titles": {
+            "model": {name: model_title(name) for name in labels["model"].unique()},
+            "dataset": {name: dataset_title(name) for name in labels["dataset"].unique()},
+        },
         "levels": {level: level_label(level) for level in levels},
-        "levelColours": {level: level_colours(levels)[level] for level in levels},
-        "palette": PALETTE,
+        "levelColours": {level: _on_both(level_colours(levels)[level]) for level in levels},
+        "palette": [_on_both(colour) for colour in PALETTE],
         "curves": {one.metric: curve_numbers(one) for one in drawn},
         "values": {one.metric: point_values(one) for one in computed if one.per_sample},
         "differences": {one.metric: difference_numbers(one) for one in drawn},
@@ -154,28 +160,9 @@ def _data(
     }
 
 
-def _in_short(computed: Sequence[Measures]) -> list[tuple[str, str, list[str]]]:
-    """Model, dataset, and what its numbers say: the sentences of the terminal."""
-    losses = next((one for one in computed if one.metric == "loss"), None)
-    found = comparisons_of(computed[0], losses) if computed else []
-    return [(one.model, one.dataset, sentences(one)) for one in found]
-
-
-def table_texts(computed: Sequence[Measures]) -> list[dict[str, Any]]:
-    """List, for each table, name, caption, keys, groups (heading and names), lines and CSV."""
-    return [_table_texts(table) for measures in computed for table in tables(measures)]
-
-
-def _table_texts(table: TableFile) -> dict[str, Any]:
-    return {
-        "name": table.name,
-        "caption": table.caption,
-        "keys": table.keys,
-        "groups": [{"heading": one.heading, "names": one.names} for one in table.groups],
-        "blocks": table.blocks,
-        "lines": cell_texts(table),
-        "csv": csv(table),
-    }
+def _on_both(colour: str) -> dict[str, str]:
+    """A colour on the light page and on the dark one."""
+    return {"light": colour, "dark": on_dark(colour)}
 
 
 def _json(data: dict[str, Any]) -> Markup:
@@ -188,6 +175,12 @@ def _template() -> Any:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals |= {
+        "anchor": anchor,
+        "level_label": level_label,
+        "short": short,
+        "term": term_link,
+    }
     return environment.from_string(_asset("page.html"))
 
 

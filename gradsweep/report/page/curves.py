@@ -38,7 +38,7 @@ def with_other_metrics(
         others = []
     with_values = [name for name in others if rows[name].cast(pl.Float64).is_finite().any()]
     drawn = [one for one in computed if not one.per_sample]
-    return [*drawn, *(compute_measures(rows, name) for name in with_values)]
+    return [*drawn, *(compute_measures(rows, name, summary=False) for name in with_values)]
 
 
 def metric_names(computed: Sequence[Measures]) -> list[dict[str, str]]:
@@ -86,12 +86,14 @@ def point_values(one: Measures) -> list[dict[str, Any]]:
 
 
 def difference_numbers(one: Measures) -> list[dict[str, Any]]:
-    """List, for each model, dataset, CoT level and projection, RD by layer and both curves."""
+    """List RD by layer with its interval and both curves, for each model to projection."""
     return [
         {
             **dict(zip(_DIFFERENCE, names, strict=True)),
             "layer": curve["layer"].to_list(),
             "value": _numbers(curve["relative_difference"]),
+            "low": _numbers(curve["rd_low"]),
+            "high": _numbers(curve["rd_high"]),
             "correct": _numbers(curve["correct"]),
             "irrelevant": _numbers(curve["irrelevant"]),
             "n": curve["n_questions"].max(),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+
+from gradsweep.report.page.terms import with_terms
 
 _DEEPER = {"h1": "h2", "h2": "h3", "h3": "h4"}
 
@@ -19,8 +23,21 @@ def findings_html(markdown: str) -> str:
         token.tag = _DEEPER.get(token.tag, token.tag)
         if token.type == "table_open":
             token.attrSet("class", "wide")
+    _explain(tokens)
     html = parser.renderer.render(_folded(tokens), parser.options, {})
     return str(html)
+
+
+def _explain(tokens: list[Token]) -> None:
+    """Link the words of the glossary, each once in a section."""
+    seen: set[str] = set()
+    for before, token in pairwise(tokens):
+        if before.tag == "h3":
+            seen = set()
+        if before.type != "heading_open" and token.children:
+            for child in token.children:
+                if child.type == "text":
+                    child.type, child.content = "html_inline", str(with_terms(child.content, seen))
 
 
 def _folded(tokens: list[Token]) -> list[Token]:

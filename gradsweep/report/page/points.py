@@ -42,6 +42,8 @@ class ReportPoint:
     """Who is running it, or why it failed."""
     record: dict[str, Any]
     """Its config.yaml; empty for a point that was not started."""
+    series: str
+    """Name of its series; empty for the one that needs none."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def report_points(selection: Selection, rows: pl.DataFrame) -> ReportPoints:
     }
     records = {name: read_config(PointPaths(selection.results, name)) for name in statuses}
     points = []
-    labels = with_model_labels(_named(rows, {*planned, *records}, selection))
+    named = _named(rows, {*planned, *records}, selection)
+    labels = with_model_labels(named.with_columns(series_name="series"))
     for line in labels.iter_rows(named=True):
         name = line["point_id"]
         status = statuses.get(name)
@@ -88,6 +91,7 @@ def report_points(selection: Selection, rows: pl.DataFrame) -> ReportPoints:
                 n_bad=status.n_bad if status else 0,
                 note=status.note if status else "",
                 record=records.get(name, {}),
+                series=line["series_name"],
             )
         )
     names = {point.point_id for point in points}

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from gradsweep.analysis import curves, mean_absolute_difference
+from gradsweep.analysis import curves, mean_absolute_difference, part_intervals, resampled
 from gradsweep.report.figures.mad_bars import draw_mad_bars
 
 
@@ -74,6 +74,18 @@ def test_a_condition_without_a_projection_leaves_its_place_empty(plant):
     assert len(heights(panel)["detailed correct"]) == 3
     (_, _, over_v, _) = (container[1] for container in list(panel.containers)[2:])
     assert round(over_v.get_x() + over_v.get_width() / 2) == 2
+
+
+def test_whiskers_are_the_intervals_and_a_title_may_be_ones_own(plant):
+    rows = plant({("none", "correct"): 4.0}, projections="qk")
+    ends = part_intervals(resampled(rows, "nuclear_norm"))
+    mads = mean_absolute_difference(curves(rows)).join(ends, on=["point_id", "projection", "part"])
+    figure = draw_mad_bars(mads, "nuclear_norm", title="Figure 2")
+    assert figure.legends[0].get_title().get_text() == "Figure 2"
+    (whiskers,) = figure.axes[0].collections
+    of_all = ends.filter(part="all").sort("projection", descending=True)
+    for segment, line in zip(whiskers.get_segments(), of_all.to_dicts(), strict=True):
+        assert segment[:, 1].tolist() == pytest.approx([line["mad_low"], line["mad_high"]])
 
 
 def test_parts_too_small_for_a_mad_have_no_panel(plant):

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from gradsweep.analysis import relative_difference
 from gradsweep.report.figures.relative_difference import draw_relative_differences
+from gradsweep.report.measures import compute_measures
 
 
 def drawn(rows: pl.DataFrame) -> Figure | None:
@@ -33,6 +34,15 @@ def test_lines_are_rd_and_dots_are_where_it_is_largest(plant):
         assert sorted(dots.get_xdata()) == [3, 4, 5, 6, 7]
 
 
+def test_bands_are_the_intervals(plant):
+    differences = compute_measures(plant(projections="q"), "nuclear_norm").differences
+    figure = draw_relative_differences(differences, "nuclear_norm", title="ours")
+    assert figure.legends[0].get_title().get_text() == "ours"
+    tops = [band.get_paths()[0].vertices[:, 1].max() for band in figure.axes[0].collections]
+    ends = differences.group_by("cot", maintain_order=True).agg(pl.col("rd_high").max())
+    assert tops == pytest.approx(ends["rd_high"].to_list())
+
+
 def test_axes_and_legend_say_what_is_shown(plant):
     figure = drawn(plant())
     assert (figure.get_supxlabel(), figure.get_supylabel()) == ("layer", "RD of the nuclear norm")
@@ -49,6 +59,12 @@ def test_a_level_that_has_one_kind_of_response_has_no_line(plant):
     figure = drawn(rows)
     assert [line.get_label() for line in figure.axes[0].get_lines()][::2] == [
         "simplified", "detailed"]  # fmt: skip
+
+
+def test_a_projection_without_rd_has_no_panel(plant):
+    only = (pl.col("projection") != "k") | (pl.col("correctness") == "correct")
+    figure = drawn(plant(projections="qkv").filter(only))
+    assert [panel.get_title() for panel in figure.axes] == ["Q", "V"]
 
 
 def test_nothing_to_compare_has_no_figure(plant):

@@ -7,7 +7,17 @@ from typing import Any
 
 import polars as pl
 import pytest
-from helpers.page_reader import addresses, choose, downloaded, drawn, element, show, tick, until
+from helpers.page_reader import (
+    addresses,
+    choose,
+    downloaded,
+    drawn,
+    element,
+    press,
+    show,
+    tick,
+    until,
+)
 
 from gradsweep.analysis import curves
 from gradsweep.report.formats import csv
@@ -18,8 +28,8 @@ PLACE = """
 const [layer, value] = arguments, layout = chart._fullLayout;
 chart.scrollIntoView({block: "center"});
 const box = chart.getBoundingClientRect();
-return [box.left + layout.xaxis._offset + layout.xaxis.l2p(layer),
-        box.top + layout.yaxis._offset + layout.yaxis.l2p(value)];
+return [box.left + layout.xaxis._offset + layout.xaxis.d2p(layer),
+        box.top + layout.yaxis._offset + layout.yaxis.d2p(value)];
 """
 """Where the window has a layer and value of the first panel."""
 
@@ -88,14 +98,67 @@ def test_choices_change_the_chart(browser, rows):
 
 
 def test_rd_and_pairs_have_views_of_their_own(browser):
-    choose(browser, "view", "differences")
+    press(browser, "differences")
     # |4 - 4.2| / 4, |1 - 1.3| / 1 and |0.5 - 0.9| / 0.5 in every layer and projection.
     assert {round(curve[0], 4) for curve in drawn(browser)} == {0.05, 0.3, 0.8}
-    choose(browser, "view", "pairs")
+    press(browser, "pairs")
     assert len(drawn(browser)) == 12
     tick(browser, "irrelevant")
     assert drawn(browser) == []
     assert "both correct and irrelevant" in element(browser, "message").text
+
+
+def test_models_stand_side_by_side_at_one_press(browser):
+    press(browser, "models")
+    titles = "return chart.layout.annotations.map((a) => a.text)"
+    assert sum("tiny_instruct" in text for text in browser.execute_script(titles)) == 2
+    assert element(browser, "message").text == ""
+    press(browser, "curves")
+    assert len(drawn(browser)) == 12
+
+
+def y_axes(browser):
+    return browser.execute_script(
+        "return Object.keys(chart._fullLayout).filter((name) => name.startsWith('yaxis'))"
+        ".map((name) => [...chart._fullLayout[name].range, chart._fullLayout[name].type])"
+    )
+
+
+def test_one_scale_is_seen(browser):
+    shared = y_axes(browser)
+    element(browser, "shared").click()
+    own = y_axes(browser)
+    assert shared[0] == shared[1]
+    # K is twice as large as Q.
+    assert own[0] != own[1]
+
+
+def test_conditions_that_differ_ten_fold_are_on_a_log_scale(chromium, plant, page_of, tmp_path):
+    levels = {("none", "correct"): 40.0, ("detailed", "correct"): 1.0}
+    show(chromium, page_of(plant(levels, projections="q"), tmp_path))
+    assert y_axes(chromium)[0][-1] == "log"
+    assert element(chromium, "log").is_selected()
+    element(chromium, "log").click()
+    assert y_axes(chromium)[0][-1] == "linear"
+
+
+def test_the_map_shows_norms_rd_or_states(browser):
+    cell = browser.find_element("css selector", "[data-point='tiny-sums-none-correct']")
+    # About 4 in Q and 8 in K, RD 5 %, five samples.
+    assert cell.text == "5.7"
+    assert "no CoT · correct: done, 5 samples, 1 bad, nuclear norm 5.7, RD 0.05" in (
+        cell.get_attribute("title"))  # fmt: skip
+    for by, text in (("rd", "0.05"), ("state", "5")):
+        element(browser, "map-by").find_element("css selector", f"[data-by='{by}']").click()
+        assert cell.text == text
+
+
+def test_a_table_is_short_until_it_is_unfolded(browser):
+    lines = "return document.querySelectorAll('#table tbody tr').length"
+    assert browser.execute_script(lines) == 2 * 6
+    element(browser, "more-lines").click()
+    assert browser.execute_script(lines) == 2 * 6 * 4
+    assert "early layers" in element(browser, "table").text
 
 
 def point_at(browser, layer, value):
@@ -137,7 +200,7 @@ def test_a_value_tells_its_interval_and_samples(browser, page, rows, reach, widt
 
 
 def test_an_rd_tells_both_values_and_questions(browser):
-    choose(browser, "view", "differences")
+    press(browser, "differences")
     text = point_at(browser, 3, 0.8)
     for shown in ("detailed CoT", "RD 0.8", "correct 0.75, irrelevant 1.35", "n = 4 questions"):
         assert shown in text
@@ -164,7 +227,8 @@ def test_downloads_have_the_numbers(browser, rows):
 def test_the_keyboard_is_enough(browser):
     from selenium.webdriver.common.keys import Keys
 
-    element(browser, "view").send_keys("relative")
+    preset = element(browser, "presets").find_elements("css selector", "button")[2]
+    preset.send_keys(Keys.ENTER)
     assert len(drawn(browser)) == 6
     button = element(browser, "legend").find_element("css selector", "button")
     button.send_keys(Keys.ENTER)

@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from html import unescape
+from itertools import product
 
 import polars as pl
 import pytest
@@ -10,9 +11,14 @@ from helpers.planted_page import stored_of
 
 from gradsweep.analysis import curves, relative_difference
 from gradsweep.report.comparison import comparisons
+from gradsweep.report.measures import compute_measures
 from gradsweep.report.page import write_page
 from gradsweep.report.page.curves import with_other_metrics
+from gradsweep.report.page.found import found_in
 from gradsweep.report.page.grid import point_grid
+from gradsweep.report.page.models import compared_models
+from gradsweep.report.page.pictures import scale_of
+from gradsweep.report.page.terms import with_terms
 from gradsweep.report.reading import sentences
 from gradsweep.store import PointState
 
@@ -113,11 +119,94 @@ def test_what_failed_or_was_not_measured_is_named_with_its_reason(rows, page_of,
         assert shown in text
 
 
+def plain(html: str) -> str:
+    """Text without the links of words to the glossary."""
+    return unescape(re.sub(r"</?a[^>]*>", "", html))
+
+
 def test_the_sentences_of_the_terminal_are_there(page, rows):
-    text = unescape(page.read_text(encoding="utf-8"))
+    text = plain(page.read_text(encoding="utf-8"))
     for comparison in comparisons(rows, "nuclear_norm"):
         for sentence in sentences(comparison):
             assert f"<li>{sentence}</li>" in text
+
+
+def test_the_first_screen_has_a_picture_and_numbers_with_intervals(rows):
+    (one, other) = found_in([compute_measures(rows, "nuclear_norm")])
+    assert (one.title, other.title) == ("tiny · sums", "tiny_instruct · sums")
+    assert [line.name for line in one.lines] == ["none", "simplified", "detailed"]
+    assert len(one.first) == 3
+    # 4 in Q and 8 in K; the curve alternates between a half and one and a half of it, and five of
+    # nine layers have the half.
+    (mean, ends), (unevenness, _), (rd, _) = one.lines[0].numbers
+    assert (mean, unevenness, rd) == ("5.7", "1.1", "0.050")
+    low, high = map(float, ends.split(" to "))
+    assert low < 5.7 < high
+    assert one.lines[0].picture.count("<circle") == 2
+
+
+def test_values_that_differ_ten_fold_are_on_a_log_scale():
+    assert scale_of([1.0, 9.0]).at(0) == scale_of([1.0, 9.0]).at(-1)
+    wide = scale_of([1.0, 10.0, 100.0])
+    assert wide.logarithmic
+    assert wide.at(10.0) == pytest.approx(50)
+    assert scale_of([float("nan")]) is None
+
+
+def test_models_of_a_dataset_are_compared(plant):
+    weaker = dict.fromkeys(
+        product(("none", "simplified", "detailed"), ("correct", "irrelevant")), 1.0
+    )
+    rows = pl.concat([plant(), plant(weaker, model="other")])
+    (compared,) = compared_models([compute_measures(rows, "nuclear_norm")])
+    assert "tiny tells correct from irrelevant responses apart best" in compared.sentences[0]
+    best = {model: [cell.best for cell in cells] for model, cells in compared.lines}
+    assert best["tiny"][:3] == [True, True, True]
+    assert best["other"][:3] == [False, False, False]
+    assert compared_models([compute_measures(plant(), "nuclear_norm")]) == []
+
+
+def test_terms_are_explained_where_they_stand_and_in_the_glossary(page):
+    text = page.read_text(encoding="utf-8")
+    used = set(re.findall(r'class="term" href="#([\w-]+)"', text))
+    assert {"term-rd", "term-mad", "term-95-interval"} <= used
+    for name in used:
+        assert text.count(f'<div id="{name}">') == 1
+    assert str(with_terms("RD <b> RD of MAD", set())).count("<a ") == 2
+
+
+def test_models_and_series_are_counted_apart(plant):
+    rows = pl.concat([plant(), plant(series="n_samples=2")])
+    grid = point_grid(stored_of(rows))
+    assert grid.contents.startswith("1 model, 2 series, 1 dataset, ")
+    assert point_grid(stored_of(plant())).contents.startswith("1 model, 1 dataset, ")
+
+
+def test_every_seed_of_a_condition_has_its_value_in_the_map(plant):
+    alone = plant({("none", "correct"): 4.0}).with_columns(seed=0)
+    again = alone.with_columns(point_id=pl.col("point_id") + "-1", seed=1)
+    rows = pl.concat([alone, again])
+    (block,) = point_grid(stored_of(rows), compute_measures(rows, "nuclear_norm")).blocks
+    ((_, (cells,)),) = block.lines
+    assert [cell.texts["mean"] for cell in cells] == ["10", "10"]
+
+
+def test_what_has_most_to_say_comes_first(plant):
+    rows = pl.concat([plant({("none", "correct"): 4.0}, model="a"), plant()])
+    titles = [one.title for one in found_in([compute_measures(rows, "nuclear_norm")])]
+    assert titles == ["tiny · sums", "a · sums"]
+
+
+def test_a_table_has_words_intervals_and_n(data_of, page):
+    table = data_of(page)["tables"][0]
+    assert table["title"] == "mean and MAD of the nuclear norm · tiny, tiny_instruct · sums"
+    first = table["lines"][0]
+    assert first["keys"] == ["mean", "all layers", "none", "correct"]
+    value, ends = first["cells"][0]
+    low, high = map(float, ends.split(" to "))
+    assert low < float(value) < high
+    assert first["cells"][2] == ["4", ""]
+    assert [line["more"] for line in table["lines"]].count(False) == 12
 
 
 def test_a_point_tells_the_command_that_runs_it_alone(rows, page_of, data_of, tmp_path):

@@ -35,10 +35,10 @@ def test_it_keeps_the_choices_folds_and_the_keyboard(chromium, rows, page_of, tm
     show(chromium, page_of(rows.filter(model="tiny"), tmp_path, refresh=1))
     choose(chromium, "metric", "effective_rank")
     element(chromium, "curve-values").find_element("css selector", "summary").click()
-    chromium.execute_script("window.before = true; document.getElementById('view').focus()")
+    chromium.execute_script("window.before = true; document.getElementById('metric').focus()")
     until(lambda: chromium.execute_script(LOADED))
     assert element(chromium, "metric").get_attribute("value") == "effective_rank"
-    assert chromium.execute_script("return document.activeElement.id") == "view"
+    assert chromium.execute_script("return document.activeElement.id") == "metric"
     folded = element(chromium, "curve-values")
     assert until(lambda: folded.find_elements("css selector", "tbody tr"))
 

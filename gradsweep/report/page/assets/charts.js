@@ -5,6 +5,7 @@ const PANEL_HEIGHTS = [300, 250, 220]; // of one row of panels, of two, of more
 const PAPER_WIDTH = 680; // A4 and Letter between their margins
 const FEW_LAYERS = 8; // a line through one or two points would not be seen
 const TOP_LAYERS = 5; // as many as the paper names
+const TEN_FOLD = 10; // conditions that differ by so much are read on a log scale
 const DASHES = ["solid", "6px,3px", "2px,2px", "8px,3px,2px,3px"];
 
 function shade(colour, towards, part) {
@@ -18,9 +19,9 @@ function colourOf(value, dash) {
   const encoding = choices.encodings[choices.view];
   const dark = isDark();
   let colour = dark ? "#e6e8ea" : "#222222";
-  if (encoding.colour === "cot") colour = data.levelColours[value];
-  else if (encoding.colour !== "none") colour = data.palette[values[encoding.colour].indexOf(value) % data.palette.length];
-  if (dark && encoding.colour !== "none") colour = shade(colour, 255, 0.15);
+  const theme = dark ? "dark" : "light";
+  if (encoding.colour === "cot") colour = data.levelColours[value][theme];
+  else if (encoding.colour !== "none") colour = data.palette[values[encoding.colour].indexOf(value) % data.palette.length][theme];
   if (encoding.dashes === "correctness" && dash === "irrelevant" && encoding.colour !== "none") {
     colour = dark ? shade(colour, 255, 0.5) : shade(colour, 0, 0.5);
   }
@@ -43,7 +44,7 @@ function hoverTexts(curve) {
   const projection = escapeHtml(data.projections[curve.projection]);
   return curve.layer.map((layer, i) => {
     const numbers = choices.view === "differences"
-      ? `RD ${short(curve.value[i])}<br>correct ${short(curve.correct[i])}, irrelevant ${short(curve.irrelevant[i])}<br>n = ${curve.n} questions`
+      ? `RD ${short(curve.value[i])}<br>95 % interval ${short(curve.low[i])} to ${short(curve.high[i])}<br>correct ${short(curve.correct[i])}, irrelevant ${short(curve.irrelevant[i])}<br>n = ${curve.n} questions`
       : `${words} ${short(curve.value[i])}<br>95 % interval ${short(curve.low[i])} to ${short(curve.high[i])}<br>n = ${curve.n} samples`;
     return `${head}<br>${projection}, layer ${layer}<br>${numbers}`;
   });
@@ -68,7 +69,7 @@ function panelTraces(panel, number) {
   const bands = [], lines = [];
   for (const group of groups.values()) {
     const colour = colourOf(group.colour, group.dash);
-    if (choices.bands && choices.view !== "differences") bands.push({ ...axes, ...band(group.curves, colour) });
+    if (choices.bands) bands.push({ ...axes, ...band(group.curves, colour) });
     lines.push({ ...axes, ...line(group, colour) });
     if (choices.view === "differences") lines.push({ ...axes, ...largest(group.curves, colour) });
   }
@@ -107,6 +108,27 @@ function largest(curves, colour) {
   return { type: "scatter", mode: "markers", x, y, marker: { color: colour, size: 5 }, hoverinfo: "skip" };
 }
 
+/** Whether all panels share a y axis, unless the reader says: where there is one row of them. */
+const sharesScale = () => choices.shared ?? choices.encodings[choices.view].rows === "none";
+
+/** Whether the axis is logarithmic, unless the reader says: conditions of a panel differ ten-fold. */
+function usesLog(panels) {
+  if (choices.log !== null) return choices.log;
+  if (choices.view === "differences") return false; // a small RD is noise, which factors would enlarge
+  const groups = sharesScale() && choices.encodings[choices.view].rows !== "none"
+    ? [panels.flatMap((panel) => panel.curves)] : panels.map((panel) => panel.curves);
+  return groups.some((curves) => {
+    const levels = curves.map(average);
+    return curves.every((curve) => curve.value.every((value) => value === null || value > 0))
+      && Math.max(...levels) >= TEN_FOLD * Math.min(...levels);
+  });
+}
+
+function average(curve) {
+  const there = curve.value.filter((value) => value !== null);
+  return there.reduce((sum, value) => sum + value, 0) / there.length;
+}
+
 /** Where panels stand: in their grid, or wrapped where it is wider than the window. */
 function layoutOf(arranged, width) {
   const most = Math.max(1, Math.floor(width / PANEL_WIDTH));
@@ -124,18 +146,15 @@ function layoutOf(arranged, width) {
   };
   const gapX = 46 / Math.max(width, 300), gapY = 52 / height;
   const w = (1 - gapX * (nColumns - 1)) / nColumns, h = (1 - gapY * (nRows - 1)) / nRows;
-  const rowOfFirst = new Map();
+  const log = usesLog(arranged.panels), shared = sharesScale();
   arranged.panels.forEach((panel, i) => {
     const column = i % nColumns, row = Math.floor(i / nColumns), id = i ? String(i + 1) : "";
     const x = column * (w + gapX), top = 1 - row * (h + gapY);
     const quiet = { gridcolor: grid, zeroline: false, linecolor: ink, ticks: "outside", ticklen: 3, automargin: false };
     const last = i + nColumns >= arranged.panels.length;
     layout[`xaxis${id}`] = { ...quiet, domain: [x, x + w], anchor: `y${id}`, showgrid: false, nticks: 6, title: last ? { text: "layer", standoff: 4 } : undefined };
-    layout[`yaxis${id}`] = { ...quiet, domain: [Math.max(0, top - h), top], anchor: `x${id}`, nticks: 5, type: choices.log ? "log" : "linear", rangemode: "tozero", exponentformat: "power" };
-    // Panels of a row are compared with each other; levels can differ by a factor of ten.
-    const scale = choices.shared ? "all" : JSON.stringify(panel.row);
-    if (rowOfFirst.has(scale)) layout[`yaxis${id}`].matches = `y${rowOfFirst.get(scale)}`;
-    else rowOfFirst.set(scale, id);
+    layout[`yaxis${id}`] = { ...quiet, domain: [Math.max(0, top - h), top], anchor: `x${id}`, nticks: 5, type: log ? "log" : "linear", rangemode: "tozero", exponentformat: "power", ...(log ? { tickformat: "~g" } : {}) };
+    if (i && shared) layout[`yaxis${id}`].matches = "y";
     if (i) layout[`xaxis${id}`].matches = "x";
     layout.annotations.push({ text: `<b>${escapeHtml(panel.title)}</b>`, x: x + w / 2, y: top, xref: "paper", yref: "paper", xanchor: "center", yanchor: "bottom", showarrow: false });
   });
@@ -144,7 +163,7 @@ function layoutOf(arranged, width) {
 
 function chartTitle() {
   const metric = data.metrics.find((one) => one.key === choices.metric);
-  const only = ["model", "dataset"].filter((axis) => choices.shown[axis].length === 1).map((axis) => choices.shown[axis][0]);
+  const only = ["model", "dataset"].filter((axis) => choices.shown[axis].length === 1).map((axis) => label(axis, choices.shown[axis][0]));
   const quantity = choices.view === "differences" ? `RD of the ${metric.words}` : metric.label;
   return [`${quantity} by layer`, ...only].join(" · ");
 }
@@ -182,6 +201,8 @@ function drawChart() {
   const chart = byId("chart");
   byId("message").textContent = arranged.message;
   byId("chart-title").textContent = chartTitle();
+  byId("log").checked = usesLog(arranged.panels);
+  byId("shared").checked = sharesScale();
   const traces = arranged.panels.flatMap((panel, i) => panelTraces(panel, i ? i + 1 : 0));
   const layout = layoutOf(arranged, printing ? PAPER_WIDTH : chart.clientWidth);
   return Plotly.react(chart, traces, layout, { displayModeBar: false, responsive: false });

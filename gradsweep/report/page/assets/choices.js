@@ -10,11 +10,21 @@ const FIRST_ENCODING = {
   differences: { columns: "projection", rows: "none", colour: "cot", dashes: "none" },
 };
 
+/** Charts of one press: a view, and what is shown or laid out otherwise than at first. */
+const PRESETS = {
+  curves: { view: "curves" },
+  pairs: { view: "pairs" },
+  differences: { view: "differences" },
+  models: { view: "curves", every: "model", rows: "model" },
+  datasets: { view: "curves", every: "dataset", rows: "dataset" },
+};
+
 const values = { ...data.axes, projection: Object.keys(data.projections) };
 
 function label(axis, value) {
   if (axis === "projection") return data.projections[value];
-  return axis === "cot" ? data.levels[value] : value;
+  if (axis === "cot") return data.levels[value];
+  return data.titles[axis]?.[value] ?? value;
 }
 
 function firstChoices() {
@@ -22,8 +32,8 @@ function firstChoices() {
   // One model and dataset can be read at once; a grid of all would be noise.
   const shown = { ...all, model: all.model.slice(0, 1), dataset: all.dataset.slice(0, 1) };
   return {
-    view: "curves", metric: data.metrics[0]?.key, shown, hidden: [],
-    encodings: structuredClone(FIRST_ENCODING), bands: true, log: false, shared: false,
+    view: "curves", preset: "curves", metric: data.metrics[0]?.key, shown, hidden: [],
+    encodings: structuredClone(FIRST_ENCODING), bands: true, log: null, shared: null,
   };
 }
 
@@ -59,12 +69,15 @@ function fillSelect(select, options, chosen) {
 }
 
 function showControls() {
-  byId("view").value = choices.view;
+  for (const button of document.querySelectorAll("#presets button")) {
+    const { every } = PRESETS[button.dataset.preset];
+    button.hidden = Boolean(every) && values[every].length < 2;
+    button.setAttribute("aria-pressed", String(button.dataset.preset === choices.preset));
+  }
   fillSelect(byId("metric"), data.metrics.map((one) => [one.key, one.label]), choices.metric);
   const options = [["none", "–"], ...axesOf(choices.view).map((axis) => [axis, AXIS_WORDS[axis]])];
   for (const name of ENCODINGS) fillSelect(byId(name), options, choices.encodings[choices.view][name]);
-  for (const name of ["bands", "log", "shared"]) byId(name).checked = choices[name];
-  byId("bands").disabled = choices.view === "differences";
+  byId("bands").checked = choices.bands;
   for (const box of document.querySelectorAll("#filters input")) {
     box.checked = choices.shown[box.dataset.axis].includes(box.value);
   }
@@ -86,12 +99,31 @@ function startControls(redraw) {
   filterControls();
   showControls();
   byId("choices").addEventListener("submit", (event) => event.preventDefault());
+  byId("presets").addEventListener("click", (event) => {
+    const name = event.target.dataset.preset;
+    if (!name) return;
+    takePreset(name);
+    keepChoices();
+    showControls();
+    redraw();
+  });
   byId("choices").addEventListener("change", (event) => {
     take(event.target);
     keepChoices();
     showControls();
     redraw();
   });
+}
+
+function takePreset(name) {
+  const first = firstChoices();
+  const { view, every, rows } = PRESETS[name];
+  Object.assign(choices, { view, preset: name, hidden: [], log: null, shared: null });
+  choices.encodings[view] = { ...FIRST_ENCODING[view], ...(rows ? { rows } : {}) };
+  for (const axis of ["model", "dataset"]) {
+    if (axis === every) choices.shown[axis] = [...values[axis]];
+    else if (every || choices.shown[axis].length !== 1) choices.shown[axis] = first.shown[axis];
+  }
 }
 
 function take(control) {
@@ -109,5 +141,6 @@ function take(control) {
   } else {
     choices[control.id] = control.value;
     choices.hidden = [];
+    choices.log = null; // another metric may need another scale
   }
 }

@@ -83,10 +83,10 @@ function mixedAxes(curves, encoding) {
 function curveLines() {
   const differences = choices.view === "differences";
   const axes = axesOf(choices.view);
-  const numbers = differences ? ["RD", "correct", "irrelevant", "questions"] : ["mean", "low", "high", "samples"];
+  const numbers = differences ? ["RD", "low", "high", "correct", "irrelevant", "questions"] : ["mean", "low", "high", "samples"];
   const lines = chosenCurves().flatMap((curve) => curve.layer.map((layer, i) => {
     const shown = differences
-      ? [curve.value[i], curve.correct[i], curve.irrelevant[i], curve.n]
+      ? [curve.value[i], curve.low[i], curve.high[i], curve.correct[i], curve.irrelevant[i], curve.n]
       : [curve.value[i], curve.low[i], curve.high[i], curve.n];
     return [...axes.map((axis) => curve[axis]), choices.metric, layer, ...shown];
   }));

@@ -1,6 +1,6 @@
 // One point at a time: its state, its settings, and the samples that stand out.
 
-const nameOf = (point) => Object.entries(point.axes).map(([axis, value]) => (axis === "cot" ? data.levels[value] ?? value : value)).join(" · ");
+const nameOf = (point) => Object.entries(point.axes).map(([axis, value]) => label(axis, value) ?? value).join(" · ");
 
 function definitions(pairs) {
   return element("dl", {}, ...pairs.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));
@@ -66,13 +66,25 @@ function startPoints(redraw) {
   }
   byId("show-point").addEventListener("click", () => {
     for (const axis of AXES) choices.shown[axis] = [chosen().axes[axis]];
-    choices.view = "curves";
+    choices.view = choices.preset = "curves";
     keepChoices();
     showControls();
     redraw();
     byId("curves").scrollIntoView();
   });
   if (first) showPoint(chosen());
+}
+
+/** What the cells of the map show. */
+function startMap() {
+  byId("map-by")?.addEventListener("click", (event) => {
+    const by = event.target.dataset.by;
+    if (!by) return;
+    byId("map").dataset.by = by;
+    for (const button of byId("map-by").querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.dataset.by === by));
+    }
+  });
 }
 
 function startSettings() {

@@ -18,6 +18,7 @@ if (hasCurves) {
   });
 }
 startPoints(redraw);
+startMap();
 startSettings();
 
 if (data.refresh) startLoading(data.refresh * 1000);

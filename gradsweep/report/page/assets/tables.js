@@ -2,32 +2,44 @@
 
 const MOST_LINES = 500;
 
-function showTable(table) {
+/** A value, and below it its interval. */
+const valueCell = ([value, ends]) => element("td", { className: "number" }, value, ...(ends ? [element("small", {}, ends)] : []));
+
+function showTable(table, everything) {
   const heads = [element("tr", {}, element("td", { colSpan: table.keys.length }),
     ...table.groups.map((group) => element("th", { scope: "colgroup", colSpan: group.names.length }, group.heading)))];
   heads.push(element("tr", {}, ...table.keys.map((key) => element("th", { scope: "col" }, key)),
     ...table.groups.flatMap((group) => group.names.map((name) => element("th", { scope: "col", className: "number" }, name)))));
   let before = [];
-  const body = table.lines.map((cells) => {
-    const same = cells.findIndex((cell, i) => cell !== before[i]);
+  const body = table.lines.filter((line) => everything || !line.more).map((line) => {
+    const same = line.keys.findIndex((key, i) => key !== before[i]);
     const starts = before.length && same < table.blocks;
-    const line = cells.map((cell, i) => (i < table.keys.length
-      ? element("th", { scope: "row" }, cell)
-      : element("td", { className: "number" }, cell)));
-    before = cells;
-    return element("tr", { className: starts ? "block" : "" }, ...line);
+    before = line.keys;
+    const keys = line.keys.map((key, i) => (starts || i >= same ? key : "")); // what the line above says is not repeated
+    return element("tr", { className: starts ? "block-start" : "" },
+      ...keys.map((key) => element("th", { scope: "row" }, key)), ...line.cells.map(valueCell));
   });
   byId("table").replaceChildren(element("table", {}, element("caption", {}, element("span", {}, table.caption)),
     element("thead", {}, ...heads), element("tbody", {}, ...body)));
 }
 
 function startTables() {
-  const choice = byId("table-choice");
-  fillSelect(choice, data.tables.map((table, i) => [String(i), table.name]), "0");
+  const choice = byId("table-choice"), more = byId("more-lines");
+  fillSelect(choice, data.tables.map((table, i) => [String(i), table.title]), "0");
   const chosen = () => data.tables[Number(choice.value)];
-  choice.addEventListener("change", () => showTable(chosen()));
+  const everything = () => more.getAttribute("aria-expanded") === "true";
+  const showChosen = () => {
+    more.hidden = !chosen().lines.some((line) => line.more);
+    showTable(chosen(), everything());
+  };
+  choice.addEventListener("change", showChosen);
+  more.addEventListener("click", () => {
+    more.setAttribute("aria-expanded", String(!everything()));
+    more.textContent = everything() ? "All layers only" : "Early, middle, late layers";
+    showChosen();
+  });
   byId("save-table").addEventListener("click", () => saveFile(`${chosen().name}.csv`, chosen().csv));
-  showTable(chosen());
+  showChosen();
 }
 
 function startCurveValues() {

@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex, to_rgb
 from gradsweep.analysis.rows import IRRELEVANT
 from gradsweep.errors import ConfigError
 from gradsweep.records import AXES
-from gradsweep.report.figures.style import level_colours
+from gradsweep.report.figures.colours import level_colours
 from gradsweep.tracking.wandb import schema
 from gradsweep.tracking.wandb.dashboard.contents import Contents
 

@@ -1,0 +1,126 @@
+"""What was found, for the first screen: a picture and sentences of each model and dataset."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from markupsafe import Markup
+
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
+from gradsweep.report.comparison import comparisons_of
+from gradsweep.report.figures.colours import level_colours, on_dark
+from gradsweep.report.labels import dataset_title, metric_label, model_title
+from gradsweep.report.measures import Measures
+from gradsweep.report.numerals import MISSING
+from gradsweep.report.page.pictures import Scale, dots, scale_of
+from gradsweep.report.page.terms import with_terms
+from gradsweep.report.reading import sentences
+from gradsweep.store.series import with_model_labels
+
+FIRST = 3
+"""Sentences that stand beside the picture: size, unevenness, correct against irrelevant."""
+
+Numbers = Mapping[str, Any]
+"""A line of `condition_summaries`."""
+
+
+@dataclass(frozen=True)
+class LevelLine:
+    """A CoT level in the picture."""
+
+    name: str
+    colour: tuple[str, str]
+    """On a light page and on a dark one."""
+    picture: Markup
+    n: str
+    """Questions of correct and irrelevant responses."""
+    numbers: tuple[tuple[str, str], ...]
+    """Mean, MAD over the mean, RD: each with its interval."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model and dataset on the first screen."""
+
+    title: str
+    metric: str
+    lines: tuple[LevelLine, ...]
+    scale: Scale | None
+    first: tuple[Markup, ...]
+    more: tuple[Markup, ...]
+
+
+def found_in(computed: Sequence[Measures]) -> list[Found]:
+    """Sum up the first metric of a report, model by model and dataset by dataset.
+
+    Those with most conditions come first: they have most to say.
+    """
+    if not computed:
+        return []
+    summaries = with_model_labels(computed[0].summaries)
+    shown = []
+    losses = next((one for one in computed if one.metric == "loss"), None)
+    found = sorted(comparisons_of(computed[0], losses), key=lambda one: -len(one.conditions))
+    for comparison in found:
+        chosen = summaries.filter(model=comparison.model, dataset=comparison.dataset)
+        seen: set[str] = set()
+        said = [with_terms(sentence, seen) for sentence in sentences(comparison)]
+        scale = scale_of(_values(chosen))
+        shown.append(
+            Found(
+                title=f"{model_title(comparison.model)} · {dataset_title(comparison.dataset)}",
+                metric=metric_label(comparison.metric),
+                lines=tuple(_level_lines(chosen, scale)),
+                scale=scale,
+                first=tuple(said[:FIRST]),
+                more=tuple(said[FIRST:]),
+            )
+        )
+    return shown
+
+
+def with_interval(line: Numbers | None, name: str) -> tuple[str, str]:
+    """Write a value and its interval, `("590", "520 to 660")`; a dash where there is none."""
+    if line is None:
+        return MISSING, ""
+    value, *ends = (two_digits(line[name + end]) for end in ("", "_low", "_high"))
+    return value, "" if MISSING in ends else " to ".join(ends)
+
+
+def two_digits(value: float) -> str:
+    """Write two significant digits, whole numbers whole: `1445`, `68`, `0.077`."""
+    if not math.isfinite(value):
+        return MISSING
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        decimals = 1 - math.floor(math.log10(abs(value))) if value else 0
+        return f"{value:,.{max(decimals, 0)}f}"
+    return f"{value:.1e}"
+
+
+def _values(summaries: pl.DataFrame) -> list[float]:
+    """Everything that a picture has to have room for."""
+    return [v for name in ("mean", "mean_low", "mean_high") for v in summaries[name].to_list()]
+
+
+def _level_lines(summaries: pl.DataFrame, scale: Scale | None) -> Iterator[LevelLine]:
+    levels = values_in_reading_order(summaries, "cot")
+    colours = level_colours(levels)
+    for level in levels:
+        of_level = {line["correctness"]: line for line in summaries.filter(cot=level).to_dicts()}
+        correct, irrelevant = of_level.get(CORRECT), of_level.get(IRRELEVANT)
+        counts = [str(line["n_questions"]) for line in (correct, irrelevant) if line]
+        yield LevelLine(
+            name=level,
+            colour=(colours[level], on_dark(colours[level])),
+            picture=dots(scale, correct, irrelevant) if scale else Markup(),
+            n=" / ".join(dict.fromkeys(counts)),
+            numbers=(
+                with_interval(correct or irrelevant, "mean"),
+                with_interval(correct or irrelevant, "relative_mad"),
+                with_interval(correct, "rd"),
+            ),
+        )
