@@ -206,7 +206,7 @@ def test_a_table_has_words_intervals_and_n(data_of, page):
     low, high = map(float, ends.split(" to "))
     assert low < float(value) < high
     assert first["cells"][2] == ["4", ""]
-    assert [line["more"] for line in table["lines"]].count(False) == 12
+    assert [line["more"] for line in table["lines"]].count(False) == 18
 
 
 def test_a_point_tells_the_command_that_runs_it_alone(rows, page_of, data_of, tmp_path):
