@@ -218,58 +218,6 @@ def test_layers_over_the_depth_of_the_model_unless_all_are_wanted(
     assert "--all" not in capsys.readouterr().out
 
 
-LAYOUTS: dict[str, Callable[[], hf.PreTrainedModel]] = {
-    "gpt2_conv1d": lambda: hf.GPT2LMHeadModel(
-        hf.GPT2Config(vocab_size=330, n_embd=24, n_layer=2, n_head=4)
-    ),
-    "phi3_fused": lambda: hf.Phi3ForCausalLM(
-        hf.Phi3Config(
-            vocab_size=330,
-            hidden_size=24,
-            intermediate_size=40,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            pad_token_id=None,
-        )
-    ),
-}
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_fused_and_transposed_weights_are_cut_up(
-    layout: str,
-    tmp_path: Path,
-    capsys: Captured,
-    make_tokenizer: Callable[..., hf.PreTrainedTokenizerBase],
-) -> None:
-    torch.manual_seed(0)
-    LAYOUTS[layout]().save_pretrained(tmp_path / "model")
-    make_tokenizer().save_pretrained(tmp_path / "model")
-    path = f"model.source.path={tmp_path / 'model'}"
-    assert main(["verify", "model=folder", path]) == 0, capsys.readouterr().out
-
-
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_model_in_4_bits_is_compared_with_its_dequantised_weights(
-    dtype: str,
-    tmp_path: Path,
-    capsys: Captured,
-    make_tokenizer: Callable[..., hf.PreTrainedTokenizerBase],
-) -> None:
-    pytest.importorskip("bitsandbytes", reason="the extra `quantization`")
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_attention_heads": 4}
-    config = hf.LlamaConfig(vocab_size=330, num_hidden_layers=2, num_key_value_heads=2, **sizes)
-    hf.LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
-    make_tokenizer().save_pretrained(tmp_path / "model")
-    four = [f"model.source.path={tmp_path / 'model'}", "model.quantization=nf4"]
-    assert main(["verify", "model=folder", *four, f"model.dtype={dtype}"]) == 0
-    shown = capsys.readouterr()
-    assert "verify: 2 samples, within tolerance" in shown.out
-    assert "dequantized" not in shown.err, "transformers reports what a user did not ask for"
-
-
 def test_samples_without_a_response_are_named(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:
@@ -283,25 +231,6 @@ def test_samples_without_a_response_are_named(
     assert "verify: 1 samples, within" in shown
     assert main([*mine, "n_samples=1"]) == 1
     assert "none of the 1 samples" in capsys.readouterr().err
-
-
-def test_quantised_weights_have_nothing_to_compare_with(
-    tiny: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from gradsweep.models.load import LoadedModel, load_model
-
-    def quantised(*args: Any) -> LoadedModel:
-        loaded = load_model(*args)
-        module = loaded.model.get_submodule("model.layers.1.self_attn.v_proj")
-        weight = torch.zeros(8, 16, dtype=torch.int8)
-        module.weight = torch.nn.Parameter(weight, requires_grad=False)
-        return loaded
-
-    monkeypatch.setattr("gradsweep.doctor.verify.load_model", quantised)
-    assert main(tiny) == 1
-    message = capsys.readouterr().err
-    assert "v of layer 1" in message
-    assert "Traceback" not in message
 
 
 def test_help_says_what_is_compared(capsys: Captured) -> None:
