@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers.model_files import write_model
 from models.test_cache import scale_weights
 from polars.testing import assert_frame_equal
@@ -14,7 +15,7 @@ from gradsweep import compose, extract
 from gradsweep.config import Config
 from gradsweep.errors import ModelError
 from gradsweep.extraction import _models
-from gradsweep.identity import earlier_point_id, point_id
+from gradsweep.identity import earlier_point_id, point_id, point_record
 from gradsweep.models.cache import ModelCache
 from gradsweep.store import PointPaths
 from gradsweep.store.atomic import write_text
@@ -75,10 +76,11 @@ def test_overwritten_weights_are_measured_anew_beside_the_old_rows(
     scale_weights(model, 1.5)
     after = extract(point_of(model, tmp_path / "results"), show_progress=False)
     assert after.paths.point_id != before.paths.point_id
-    assert_frame_equal(before.rows(), old_rows)
+    # Its label now tells it from the new weights.
+    assert_frame_equal(before.rows().drop("model"), old_rows.drop("model"))
     monkeypatch.setattr("gradsweep.extraction._models", ModelCache())
     fresh = extract(point_of(model, tmp_path / "fresh"), show_progress=False)
-    assert_frame_equal(fresh.rows(), after.rows())
+    assert_frame_equal(fresh.rows().drop("model"), after.rows().drop("model"))
     assert fresh.rows()["nuclear_norm"].to_list() != old_rows["nuclear_norm"].to_list()
 
 
@@ -104,7 +106,8 @@ def test_points_of_a_folder_from_when_its_path_counted_are_told_of(
     config = point_of(model, tmp_path / "results")
     earlier = earlier_point_id(config)
     assert earlier not in (None, point_id(config))
-    write_text(PointPaths(config.results, str(earlier)).config, "point_id: x\n")
+    record = point_record(config) | {"point_id": earlier}
+    write_text(PointPaths(config.results, str(earlier)).config, yaml.safe_dump(record))
     extract(config)
     told = capsys.readouterr().err
     assert f"{config.results} has points of {model}" in told

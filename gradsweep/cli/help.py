@@ -51,7 +51,7 @@ more
   --hydra-help             Hydra's own flags and launchers
   --version                gradsweep's
   eval "$(python -m gradsweep --shell-completion install=bash)"
-                           Tab completes verbs, options and fields, also after python -m gradsweep
+                           Tab completes verbs, options, fields; also python -m gradsweep
 """
 
 _MEANING = {

@@ -10,6 +10,9 @@ from typing import Any
 
 import polars as pl
 
+from gradsweep.errors import DataError
+from gradsweep.records import AXES
+from gradsweep.store.checksums import how_to_heal
 from gradsweep.store.choice import chosen_one
 from gradsweep.store.description import Description, describe, read_description
 from gradsweep.store.metadata import no_results, read_config, read_manifests
@@ -75,7 +78,10 @@ def stored_description(paths: PointPaths) -> Description:
 
 @lru_cache(maxsize=4096)
 def _described(paths: PointPaths, changed: int, size: int) -> Description:
-    return describe(read_config(paths))
+    record = read_config(paths)
+    if not set(AXES) <= set(record.get("axes", ())):
+        raise DataError(f"{paths.config} is damaged: it names no axes. {how_to_heal(paths)}")
+    return describe(record)
 
 
 def find_point(results: Path, word: str) -> PointPaths:

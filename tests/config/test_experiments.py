@@ -126,7 +126,7 @@ def test_the_command_line_replaces_axes_and_sets_fields(saved_model: Path, tmp_p
     )
     assert made.name == "mine"
     assert {p.axes.model for p in made.points} == {"tiny"}
-    assert {p.axes.dataset for p in made.points} == {"arithmetic", "jsonl"}
+    assert {p.axes.dataset for p in made.points} == {"arithmetic", "mine"}, "by its file"
     assert {p.axes.correctness for p in made.points} == {"correct", "irrelevant"}
     assert len(made.points) == 8
     assert all("n_samples=20" in p.overrides for p in made.points)

@@ -37,8 +37,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "home"
 
 
+BESIDE = {
+    "model.source.path": ("model=folder",),
+    "dataset.path": ("dataset=jsonl",),
+    "dataset.root": ("dataset=gsm8k",),
+    "dataset.hub": ("dataset=gsm8k", "dataset.source=hub"),
+    "cot.path": ("cot=custom",),
+}
+"""What a path is read with: alone it would be refused as a setting that nothing reads."""
+
+
 def read(place: str, text: str) -> str:
-    node: Any = compose(f"{place}={text}")
+    node: Any = compose(*BESIDE.get(place, ()), f"{place}={text}")
     for name in place.split("."):
         node = getattr(node, name)
     assert isinstance(node, str)

@@ -92,7 +92,9 @@ def test_batch_and_padding_change_nothing(
             model,
             torch.stack([padded(samples[i][0]) for i in order]),
             torch.stack([padded(mask(len(samples[i][0]), samples[i][1])) for i in order]),
-            attention_mask=torch.stack([padded(torch.ones(len(samples[i][0]))) for i in order]),
+            attention_mask=torch.stack(
+                [padded(torch.ones(len(samples[i][0]), dtype=torch.long)) for i in order]
+            ),
         )
         for place, i in enumerate(order):
             assert_same(together.samples[place], alone[i])
@@ -186,12 +188,15 @@ def test_only_the_projections_asked_for_in_reading_order(
     assert "own_metrics" not in frame.columns, "each is a column of its own"
 
 
+ONES = torch.ones(1, 4, dtype=torch.long)
+
+
 @pytest.mark.parametrize(
     ("ids", "response", "attention", "message"),
     [
-        (torch.ones(1, 4), torch.ones(1, 3), None, "alike"),
+        (ONES, ONES[:, :3], None, "alike"),
         (torch.ones(2, 4), torch.tensor([[0, 0, 1, 1], [1, 0, 0, 0]]), None, r"samples \[1\]"),
-        (torch.ones(1, 4), torch.ones(1, 4), torch.tensor([[1, 0, 1, 1]]), "one run"),
+        (ONES, ONES, torch.tensor([[1, 0, 1, 1]]), "one run"),
     ],
     ids=["shapes", "no_response", "holes"],
 )

@@ -101,7 +101,7 @@ def test_batch_and_workers_do_not_change_cosines(
             for kind in (
                 [ids for ids, _ in pair],
                 [mask(len(ids), start) for ids, start in pair],
-                [torch.ones(len(ids)) for ids, _ in pair],
+                [torch.ones(len(ids), dtype=torch.long) for ids, _ in pair],
             )
         ]
         batches.append(make_batch(*stacked))

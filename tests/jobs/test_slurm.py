@@ -139,8 +139,8 @@ def test_without_a_controller_clients_are_given_up_before_anything_is_written(
     module = "gradsweep.jobs.schedulers.slurm.commands"
     monkeypatch.setattr(f"{module}.SILENT_SECONDS", 0.3)
     monkeypatch.setattr(f"{module}.PING_SECONDS", 0.3)
-    commands("scontrol", "exec sleep 600" if silent == "scontrol" else "echo DOWN; exit 1")
-    commands("squeue", "exec sleep 600")
+    commands("scontrol", "exec /bin/sleep 600" if silent == "scontrol" else "echo DOWN; exit 1")
+    commands("squeue", "exec /bin/sleep 600")
     with pytest.raises(SchedulerError, match=r"no controller of SLURM is there.*launcher=local"):
         if silent == "squeue":
             queue()
@@ -156,7 +156,7 @@ def test_a_controller_that_is_busy_is_waited_for(
 ) -> None:
     monkeypatch.setattr("gradsweep.jobs.schedulers.slurm.commands.SILENT_SECONDS", 0.05)
     commands("scontrol", "echo 'Slurmctld(primary) at here is UP'")
-    commands("squeue", "sleep 0.5; echo '3_0|PENDING|gradsweep-ab12-0|Priority'")
+    commands("squeue", "/bin/sleep 0.5; echo '3_0|PENDING|gradsweep-ab12-0|Priority'")
     assert list(queue()) == ["3_0"]
     assert "squeue has not answered" in capsys.readouterr().err
 

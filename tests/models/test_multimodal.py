@@ -37,7 +37,8 @@ def test_spectra_are_those_of_the_text_models_weight_gradients(name: str) -> Non
     longer = tokens(20, seed=1)
     padded = [F.pad(ids, (0, 8)), longer]
     response = [F.pad(mask(12, 5), (0, 8)), mask(20, 3)]
-    real = [F.pad(torch.ones(12), (0, 8)), torch.ones(20)]
+    ones = torch.ones(20, dtype=torch.long)
+    real = [F.pad(ones[:12], (0, 8)), ones]
     together = gradient_spectra(
         model, torch.stack(padded), torch.stack(response), attention_mask=torch.stack(real)
     )
