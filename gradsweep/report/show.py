@@ -24,7 +24,7 @@ from gradsweep.report.many_comparisons import (
 )
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.page import ReportPoints, report_points
-from gradsweep.report.table import measures_table
+from gradsweep.report.table import ComparisonView, measures_table
 from gradsweep.store import SweepPaths, load_rows, load_samples_table
 from gradsweep.store.atomic import write_text
 from gradsweep.store.selection import Selection
@@ -153,6 +153,9 @@ def _comparison(
         yield measures_table(measures, losses)
     else:
         yield from comparison_overview(found)
+        # One odd point beside a grid hides nothing of what the grid says.
+        compared = [one for one in found if len(one.conditions) > 1]
+        yield from map(ComparisonView, compared if len(compared) <= MOST_TABLES else [])
         if folder is not None:
             path = folder / "tables" / f"comparisons__{measures.metric}.txt"
             write_text(path, comparison_texts(found))

@@ -7,11 +7,13 @@ import math
 from pathlib import Path
 
 import pytest
+from helpers.stored_points import store_point
 
 from gradsweep import compose, extract
 from gradsweep.cli import main
 from gradsweep.extraction import PointResult
-from gradsweep.records import OPTIONAL_METRICS
+from gradsweep.records import OPTIONAL_METRICS, Axes
+from gradsweep.report.show import show_results
 
 Captured = pytest.CaptureFixture[str]
 
@@ -67,3 +69,19 @@ def test_without_the_option_no_summary_has_them_and_a_report_says_what_measures_
     said = capsys.readouterr().err
     assert "metric=cosine_partner" in said
     assert "gradients.similarities=true" in said
+
+
+def test_odd_points_beside_a_grid_hide_nothing_of_it(tmp_path: Path, capsys: Captured) -> None:
+    def shown() -> str:
+        show_results(tmp_path, None, "all", figures=False)
+        return capsys.readouterr().out
+
+    for cot, level in (("none", 4.0), ("detailed", 1.0)):
+        store_point(tmp_path, cot, Axes("tiny", "sums", cot, "correct"), level)
+    table = [line for line in shown().splitlines() if line.strip().startswith(("mean", "MAD", "K"))]
+    assert table
+    for n in (2, 3, 4):
+        axes = Axes("tiny", "sums", "none", "correct")
+        store_point(tmp_path, f"odd{n}", axes, 9.0, questions=[f"question{i}" for i in range(n)])
+    after = shown().splitlines()
+    assert all(line in after for line in table)
