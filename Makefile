@@ -6,6 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 CLUSTER := launchers/dev_cluster/cluster.sh
 
 WORKERS ?= 2
+SLURM_TESTS ?= tests/integration
 
 .PHONY: demo test test-long test-numerics test-slurm test-browser bench check format clean help
 .DEFAULT_GOAL := help
@@ -27,7 +28,7 @@ test-numerics: $(VENV)/dev.stamp ## the numbers under other instruction sets, th
 
 test-slurm: $(VENV)/dev.stamp ## sweeps on a real SLURM that it starts on this machine (root, Debian 12)
 	@trap '$(CLUSTER) stop' EXIT; trap 'exit 130' INT TERM; \
-	$(CLUSTER) up && $(BIN)/python -m pytest -m slurm tests/integration
+	$(CLUSTER) up && $(BIN)/python -m pytest -m slurm $(SLURM_TESTS)
 
 test-browser: $(VENV)/browser.stamp ## the report's page in a real browser (chromium, chromedriver)
 	@for program in chromium chromedriver; do command -v $$program >/dev/null || \
