@@ -23,6 +23,7 @@ from gradsweep.records import AXES
 from gradsweep.store import PointPaths
 from gradsweep.store.place import is_results_folder
 from gradsweep.store.points import find_point, point_table
+from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
 
 MOST_POINTS = 12
@@ -57,6 +58,7 @@ def doctor(args: Sequence[str], description: str) -> int:
         "--load", action="store_true", help="of a stored point: load its model and try it too"
     )
     parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
     add_source_flags(parser)
     given = parser.parse_intermixed_args(args)
     if given.multirun:
@@ -67,7 +69,11 @@ def doctor(args: Sequence[str], description: str) -> int:
     source = source_of(given)
     if source != BUILT_IN and not overrides:
         raise ConfigError(f"{' '.join(source.flags)} goes with overrides; {_ALLOWED}")
-    return _show(_composed(overrides, source) if overrides else _stored(given.words, given.load))
+    if given.sweep and overrides:
+        raise ConfigError(f"--sweep={given.sweep} is of stored points, and not of overrides")
+    if overrides:
+        return _show(_composed(overrides, source))
+    return _show(_stored(given.words, given.load, given.sweep))
 
 
 def _is_override(word: str) -> bool:
@@ -89,7 +95,7 @@ def _composed(overrides: Sequence[str], source: ConfigSource) -> list[Examinatio
         return [examine(config)]
 
 
-def _stored(words: Sequence[str], load: bool) -> list[Examination]:
+def _stored(words: Sequence[str], load: bool, sweep: str | None) -> list[Examination]:
     folders = [word for word in words if typed_place(word).is_dir()]
     names = [word for word in words if word not in folders]
     if len(folders) > 1 or len(names) > 1:
@@ -98,7 +104,7 @@ def _stored(words: Sequence[str], load: bool) -> list[Examination]:
     if not names and load:
         raise ConfigError("doctor --load takes the id of one stored point")
     asked = find_point(results, names[0]).point_id if names else None
-    titles = dict(_titles(results, asked))
+    titles = dict(_titles(Selection(results, sweep), asked))
     if load:
         with progress_console.status("checking a point …"):
             ((point_id, title),) = titles.items()
@@ -111,9 +117,10 @@ def _stored(words: Sequence[str], load: bool) -> list[Examination]:
         ]
 
 
-def _titles(results: Path, asked: str | None) -> Iterator[tuple[str, str]]:
+def _titles(chosen: Selection, asked: str | None) -> Iterator[tuple[str, str]]:
     """Points in the order in which they are read, by id."""
-    for line in with_model_labels(in_reading_order(point_table(results))).to_dicts():
+    points = chosen.of(point_table(chosen.results))
+    for line in with_model_labels(in_reading_order(points)).to_dicts():
         if asked in (None, line["point_id"]):
             name = " · ".join(line[axis] for axis in AXES)
             yield line["point_id"], f"{name}  ({line['point_id']})"

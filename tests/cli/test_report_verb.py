@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import polars as pl
@@ -100,3 +101,13 @@ def test_a_mistake_is_one_clear_error(
     assert message.count("error:") == 1
     for text in expected:
         assert text in message, message
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["report", "compare", "doctor", "status", "logs", "retry", "cancel", "sync", "dashboard"],
+)
+def test_every_verb_that_reads_results_takes_a_sweep(verb: str, capsys: Captured) -> None:
+    with contextlib.suppress(SystemExit):
+        main([verb, "--help"])
+    assert "--sweep" in capsys.readouterr().out

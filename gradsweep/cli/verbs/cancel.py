@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gradsweep.cli.verbs.arguments import verb_parser
+from gradsweep.cli.verbs.arguments import add_sweep, verb_parser
 from gradsweep.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,5 +69,6 @@ def _parser() -> argparse.ArgumentParser:
         help="a results folder (default: results) or a sweep; points by id, its beginning, "
         "or axis=value,axis=value",
     )
+    add_sweep(parser)
     parser.add_argument("--all", action="store_true", help="every point there")
     return parser

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from gradsweep.cli.verbs.arguments import verb_parser
+from gradsweep.cli.verbs.arguments import add_sweep, verb_parser
 from gradsweep.config.typed_paths import typed_place
 
 
@@ -31,9 +31,10 @@ def run(args: Sequence[str]) -> int:
     parser.add_argument("-f", "--follow", action="store_true", help="print what comes, as it comes")
     parser.add_argument("--all", action="store_true", help="all starts and all points of the job")
     parser.add_argument("--results", default="results", help="default: results")
+    add_sweep(parser)
     given = parser.parse_args(args)
     results = typed_place(given.results)
-    points = known_points(results, None, known_submissions(results))
+    points = known_points(results, given.sweep, known_submissions(results))
     point = choose_one(points, given.point)
     observer = Observer(results, only=[point.point_id])
     with suppress(KeyboardInterrupt):
