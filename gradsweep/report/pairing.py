@@ -40,30 +40,52 @@ Load = Callable[[Path, Collection[str]], pl.DataFrame]
 def pairs_and_rows(
     chosen: Selection, first: str, second: str, load: Load
 ) -> tuple[Pairs, pl.DataFrame]:
-    """What two words mean, and the rows of it: of conditions, or of the single points they name."""
-    results = chosen.results
-    points = chosen.of(point_table(results))
-    if not _names_points(first) and not _names_points(second):
-        condition = points.sort("seed", "point_id").unique(POINT_LABELS, keep="first")
-        pairs = pairs_of(condition.sort("point_id"), first, second)
-        labels = [pairs.points.select(pl.col(f"{p}{n}").alias(n) for n in POINT_LABELS)
-                  for p in ("", "second_")]  # fmt: skip
-        meant = points.join(pl.concat(labels), on=POINT_LABELS, how="semi")
-        rows = conditions(load(results, meant["point_id"].to_list()))
-        return replace(pairs, points=_under_pooled_names(pairs.points, rows)), rows
-    pairs = pairs_of(points, first, second)
-    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
-    if points.filter(pl.col("point_id").is_in(ids))["seed"].n_unique() > 1:
-        told = pl.concat_str("series", pl.format("seed={}", "seed"), separator=" ")
-        points = points.with_columns(series=told.str.strip_chars_start())
+    """What two words mean, and the rows of it: of conditions, or of the single points they name.
+
+    Seeds are pooled unless they are named.
+    """
+    points = chosen.of(point_table(chosen.results))
+    filters = is_filter(first) and is_filter(second)
+    if not filters:
         pairs = pairs_of(points, first, second)
-    rows = load(results, ids).drop(*POINT_LABELS, "seed")
-    return pairs, rows.join(points, on="point_id")
+        ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
+        return _with_seeds_told(pairs, load(chosen.results, ids), points)
+    by_seed = any("seed" in read_filters(word) for word in (first, second))
+    key = [*POINT_LABELS, *(["seed"] if by_seed else [])]
+    # One point stands for its condition: others of it have another seed, or more measured.
+    standing = points.sort("seed", "point_id").unique(key, keep="first").sort("point_id")
+    pairs = pairs_of(standing, first, second)
+    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
+    meant = points.join(standing.filter(pl.col("point_id").is_in(ids)), on=key, how="semi")
+    rows = load(chosen.results, meant["point_id"].to_list())
+    if by_seed:
+        pairs, rows = _with_seeds_told(pairs, rows, points)
+    rows = conditions(rows)
+    return replace(pairs, points=_under_pooled_names(pairs.points, rows)), rows
 
 
-def _names_points(word: str) -> bool:
-    """Whether a word means single points: by id, or by their seed."""
-    return not is_filter(word) or "seed" in read_filters(word)
+def _with_seeds_told(
+    pairs: Pairs, rows: pl.DataFrame, points: pl.DataFrame
+) -> tuple[Pairs, pl.DataFrame]:
+    """Where points of several seeds are compared, the seed is a part of their series."""
+    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
+    of_pairs = points.filter(pl.col("point_id").is_in(ids))
+    if of_pairs["seed"].n_unique() < 2:
+        return pairs, rows
+    seeds = points.select("point_id", told=pl.format("seed={}", "seed"))
+    labelled = pairs.points
+    for side, prefix in (("first", ""), ("second", "second_")):
+        told = labelled.join(seeds, left_on=f"{side}_point_id", right_on="point_id", how="left",
+                             maintain_order="left")  # fmt: skip
+        labelled = told.with_columns(_joined(f"{prefix}series", "told")).drop("told")
+    rows = rows.join(seeds, on="point_id", how="left", maintain_order="left")
+    return replace(pairs, points=labelled), rows.with_columns(_joined("series", "told")).drop(
+        "told"
+    )
+
+
+def _joined(series: str, told: str) -> pl.Expr:
+    return pl.concat_str(series, told, separator=" ").str.strip_chars_start().alias(series)
 
 
 def _under_pooled_names(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
@@ -121,7 +143,7 @@ def _same(first: Filters, second: Filters) -> list[str]:
     named = set(first) & set(second)
     labels = [*first.get("model", ()), *second.get("model", ())]
     # A name that is no axis is of a series, and a model's label may say its series.
-    if not named <= set(AXES) or any(len(series_parts(label)) > 1 for label in labels):
+    if not named <= {*AXES, "seed"} or any(len(series_parts(label)) > 1 for label in labels):
         named.add("series")
     return [name for name in POINT_LABELS if name not in named]
 

@@ -51,7 +51,7 @@ while IFS= read -r line; do
 done < <(sed -n '/^## Running it/,/^```$/p' "$root/README.md" | grep '^python -m gradsweep')
 
 compared "${FIRST_USER_SAMPLES:+n_samples=}${FIRST_USER_SAMPLES:-default}" last.txt
-numbers() { grep -E '^ *(mean|ratio|RD|MAD|d_z|none|detailed) ' "$1"; }
+numbers() { grep -E '^ *(mean|ratio|RD|MAD|d_z|none|detailed) ' "$1" | tr -s ' '; }
 if ! diff <(numbers first.txt) <(numbers last.txt); then
   echo "the first comparison says something else at the end"
   failures=$((failures + 1))

@@ -241,3 +241,12 @@ def test_many_pairs_are_a_screen_of_lines_and_files_with_everything(
     numbers = pl.read_csv(folder / "pairs.csv")
     assert numbers["dataset"].n_unique() == 30
     assert (folder / "pairs.txt").read_text().count("paired questions") == 30
+
+
+def test_a_named_seed_says_the_same_whatever_other_seeds_there_are(stored: Path, capsys: Captured):
+    sides = ["cot=none,seed=0,model=small", "cot=detailed,seed=0,model=small"]
+    assert main(["compare", *sides]) == 0
+    before = capsys.readouterr().out
+    store_point(stored, "seed", Axes("small", "sums", "none", "correct"), 9.0, seed=1)
+    assert main(["compare", *sides]) == 0
+    assert capsys.readouterr().out == before
