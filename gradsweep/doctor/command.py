@@ -25,6 +25,7 @@ from gradsweep.store.place import is_results_folder
 from gradsweep.store.points import find_point, point_table
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
+from gradsweep.store.sweep_flag import add_sweep
 
 MOST_POINTS = 12
 """Points whose checks are shown; of more, the ids of those that need a look."""
@@ -58,7 +59,7 @@ def doctor(args: Sequence[str], description: str) -> int:
         "--load", action="store_true", help="of a stored point: load its model and try it too"
     )
     parser.add_argument("-m", "--multirun", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
+    add_sweep(parser)
     add_source_flags(parser)
     given = parser.parse_intermixed_args(args)
     if given.multirun:

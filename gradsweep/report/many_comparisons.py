@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,12 +13,12 @@ from gradsweep.analysis.rows import CORRECT
 from gradsweep.report.comparison import Comparison
 from gradsweep.report.labels import level_label, metric_label
 from gradsweep.report.numerals import MISSING, distinct
+from gradsweep.report.plain_text import plain_text
 from gradsweep.report.table import ComparisonView
 
 MOST_TABLES = 2
 """Models and datasets whose whole tables fit a screen."""
 MOST_LINES = 30
-_FILE_WIDTH = 110
 
 
 def comparison_overview(comparisons: Sequence[Comparison]) -> list[Table | Text]:
@@ -47,12 +45,8 @@ def comparison_overview(comparisons: Sequence[Comparison]) -> list[Table | Text]
 
 
 def comparison_texts(comparisons: Sequence[Comparison]) -> str:
-    """Write every whole table, as a terminal of 110 columns shows it."""
-    console = Console(file=io.StringIO(), width=_FILE_WIDTH, color_system=None)
-    for one in comparisons:
-        console.print(ComparisonView(one))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
+    """Write every whole table."""
+    return plain_text(map(ComparisonView, comparisons))
 
 
 def _mean(comparison: Comparison, level: str) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,13 +24,13 @@ from gradsweep.report.contrast import (
 )
 from gradsweep.report.labels import projection_label
 from gradsweep.report.numerals import MISSING, distinct
+from gradsweep.report.plain_text import plain_text
 from gradsweep.store.atomic import write_text
 
 MOST_TABLES = 4
 """Pairs whose whole tables fit a screen."""
 MOST_LINES = 20
 """Pairs that are listed in the terminal, the most different first."""
-_FILE_WIDTH = 110
 
 
 def show_sentences(out: Console, contrasts: Sequence[Contrast]) -> None:
@@ -53,7 +52,10 @@ def show_many(out: Console, contrasts: Sequence[Contrast], folder: Path) -> None
     out.print(_overview(sorted(contrasts, key=_closeness)[:MOST_LINES]))
     if len(contrasts) > MOST_LINES:
         out.print(Text(f"and {len(contrasts) - MOST_LINES} more, closer to 1", style="dim"))
-    for name, text in (("pairs.txt", _tables(contrasts)), ("pairs.csv", _numbers(contrasts))):
+    for name, text in (
+        ("pairs.txt", plain_text(map(contrast_table, contrasts))),
+        ("pairs.csv", _numbers(contrasts)),
+    ):
         write_text(folder / name, text)
         out.print(f"pairs    {folder / name}", soft_wrap=True)
 
@@ -89,14 +91,6 @@ def _ratio(contrast: Contrast) -> float:
     """The geometric mean over projections of second over first; NaN where none is positive."""
     known = [ratio for ratio in ratios(contrast) if math.isfinite(ratio)]
     return float(np.exp(np.mean(np.log(known)))) if known else math.nan
-
-
-def _tables(contrasts: Sequence[Contrast]) -> str:
-    console = Console(file=io.StringIO(), width=_FILE_WIDTH, color_system=None)
-    for each in contrasts:
-        console.print(contrast_table(each))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
 
 
 def _numbers(contrasts: Sequence[Contrast]) -> str:

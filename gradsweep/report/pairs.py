@@ -31,6 +31,7 @@ from gradsweep.store import (
     point_state,
 )
 from gradsweep.store.selection import Selection, selection
+from gradsweep.store.sweep_flag import add_sweep
 
 MOST_FIGURES = 12
 """More figures are drawn only when asked for: each takes half a second."""
@@ -167,7 +168,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "results", nargs="?", metavar="results|sweep", help="default: results, all of its points"
     )
-    parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
+    add_sweep(parser)
     parser.add_argument("--figures", action="store_true", help="however many pairs there are")
     parser.add_argument(
         "--metric",

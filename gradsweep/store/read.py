@@ -82,10 +82,19 @@ def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.Dat
     return pl.concat(frames, how="diagonal")
 
 
+def stored_table(paths: PointPaths, kind: str) -> pl.DataFrame:
+    """Read what a point has stored of `kind` ("rows" or "samples"), finished or not.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    finished = paths.done.exists()
+    return read_finished(paths, getattr(paths, kind)) if finished else read_parts(paths, kind)
+
+
 def _point_frame(paths: PointPaths, labels: Mapping[str, Any], kind: str) -> pl.DataFrame:
     schema = ROW_SCHEMA if kind == "rows" else SAMPLE_SCHEMA
-    finished = paths.done.exists()
-    frame = read_finished(paths, getattr(paths, kind)) if finished else read_parts(paths, kind)
+    frame = stored_table(paths, kind)
     named = [pl.lit(paths.point_id).alias("point_id")]
     named += [pl.lit(labels[name]).alias(name) for name in POINT_LABELS]
     named.append(pl.lit(labels["seed"], pl.Int64()).alias("seed"))

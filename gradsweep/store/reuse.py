@@ -14,13 +14,13 @@ import polars as pl
 
 from gradsweep.errors import DataError
 from gradsweep.records import SampleStatus
-from gradsweep.store.checksums import read_finished
 from gradsweep.store.description import Description, describe
 from gradsweep.store.metadata import read_config
 from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.paths import PointPaths, point_folders
-from gradsweep.store.point import PointStore, read_parts
+from gradsweep.store.point import PointStore
 from gradsweep.store.points import stored_description
+from gradsweep.store.read import stored_table
 
 _COUNT = "n_samples"
 _DECIDES_ROWS = ("model", "gradients", "objective")
@@ -46,7 +46,7 @@ def take_measured(store: PointStore, record: Mapping[str, Any], units: Mapping[s
         if not missing:
             break
         try:
-            samples, rows = _table(paths, "samples"), _table(paths, "rows")
+            samples, rows = stored_table(paths, "samples"), stored_table(paths, "rows")
         except DataError:
             continue
         samples = samples.filter(
@@ -78,11 +78,6 @@ def _siblings(paths: PointPaths, record: Mapping[str, Any]) -> Iterator[PointPat
 def _uncounted(point: Description) -> Description:
     settings = {name: value for name, value in point.settings.items() if name != _COUNT}
     return replace(point, settings=settings)
-
-
-def _table(paths: PointPaths, kind: str) -> pl.DataFrame:
-    done = paths.done.exists()
-    return read_finished(paths, getattr(paths, kind)) if done else read_parts(paths, kind)
 
 
 def _same_weights(paths: PointPaths, other: PointPaths) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
-from zlib import crc32
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradsweep.analysis.bootstrap import question_weights
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.questions import QuestionValues, question_values
 from gradsweep.analysis.rows import require_metric, whole_matrices
@@ -83,7 +83,6 @@ class Study:
         self._metric, self._resamples, self._seed = metric, resamples, seed
         self._rows = {str(key[0]): frame for key, frame in rows.group_by("point_id")}
         self._values: dict[str, dict[str, QuestionValues]] = {}
-        self._weights: dict[str, Floats] = {}
         points = rows.select(*AXES, "point_id").unique().sort(*AXES)
         self.points: dict[Axes, str] = {Axes(*axes): name for *axes, name in points.iter_rows()}
 
@@ -114,7 +113,7 @@ class Study:
             counts.append(len(questions))
             left_out += len(asked) - len(questions)
             for name in group:
-                weights[name] = self._weights_of(questions)
+                weights[name] = question_weights(questions, self._resamples, self._seed)
                 values[name] = [
                     of_condition[name][p].at(questions, of_layers)
                     for p, of_layers in zip(projections, layers, strict=True)
@@ -128,16 +127,6 @@ class Study:
 
     def _asked(self, point_id: str) -> tuple[str, ...]:
         return tuple(self._rows[point_id]["question_id"].unique())
-
-    def _weights_of(self, questions: Sequence[str]) -> Floats:
-        for name in questions:
-            if name not in self._weights:
-                source = np.random.default_rng([self._seed, crc32(name.encode())])
-                drawn = source.poisson(1.0, self._resamples).astype(np.float64)
-                self._weights[name] = np.r_[1.0, drawn]
-        if not questions:
-            return np.empty((1 + self._resamples, 0))
-        return np.stack([self._weights[name] for name in questions], axis=1)
 
 
 def _common(collections: Iterable[Iterable[_Member]]) -> tuple[_Member, ...]:

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Sequence
 
 from gradsweep.records import METRICS
+from gradsweep.store.sweep_flag import add_sweep
 
 _PLACE = "a results folder (default: results) or a sweep, by name or folder"
 
@@ -29,11 +30,6 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         metavar="results|sweep|axis=value",
         help=f"{_PLACE}; axis=value,value keeps only these",
     )
-
-
-def add_sweep(parser: argparse.ArgumentParser) -> None:
-    """Add `--sweep`, which every verb has that reads results."""
-    parser.add_argument("--sweep", help="only the points of this sweep (default: all points)")
 
 
 def add_place(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gradsweep.cli.verbs.arguments import add_sweep, verb_parser
+from gradsweep.cli.verbs.arguments import verb_parser
 from gradsweep.errors import ConfigError
+from gradsweep.store.sweep_flag import add_sweep
 
 if TYPE_CHECKING:
     from gradsweep.jobs.cancel import Cancelled

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
-from gradsweep.cli.verbs.arguments import add_sweep, verb_parser
+from gradsweep.cli.verbs.arguments import verb_parser
 from gradsweep.config.typed_paths import typed_place
+from gradsweep.store.sweep_flag import add_sweep
 
 
 def run(args: Sequence[str]) -> int:
