@@ -69,5 +69,11 @@ def downloaded(browser: Any, name: str, button: str) -> Path:
     path = Path(browser.downloads) / name
     path.unlink(missing_ok=True)
     element(browser, button).click()
-    until(path.exists)
+    until(lambda: is_whole(path))
     return path
+
+
+def is_whole(path: Path) -> bool:
+    """Chromium first reserves the name with an empty file, then renames what it has written."""
+    written = path.is_file() and path.stat().st_size > 0
+    return written and not list(path.parent.glob("*.crdownload"))
