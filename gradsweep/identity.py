@@ -16,12 +16,14 @@ from gradsweep.config import (
     TEMPLATE_DATE,
     Config,
     CorrectnessKind,
+    IrrelevantSource,
     Prompt,
     Quantization,
     SourceKind,
 )
 from gradsweep.config.model import LAYERS
 from gradsweep.config.named_objects import identity_of
+from gradsweep.config.objective import OTHER_MODELS, objective_options, other_model
 from gradsweep.config.options import science_of
 from gradsweep.data import fingerprint
 from gradsweep.data.files import content_hash
@@ -43,7 +45,6 @@ def science(config: Config) -> dict[str, Any]:
 
 
 def _science(config: Config, model: dict[str, Any]) -> dict[str, Any]:
-    irrelevant = config.correctness.kind is CorrectnessKind.irrelevant
     return {
         "model": model
         | {
@@ -62,17 +63,38 @@ def _science(config: Config, model: dict[str, Any]) -> dict[str, Any]:
         }
         | ({"source": "hub"} if config.dataset.from_hub else {}),
         "cot": config.cot.label,
-        "correctness": config.correctness.source.name if irrelevant else "correct",
+        "correctness": _correctness(config),
         "n_samples": config.requested_samples,
         "seed": config.seed,
         "gradients": science_of(config.gradients),
     } | _objective(config)
 
 
+def _correctness(config: Config) -> str:
+    """What makes the irrelevant response, wherever there is one."""
+    kind, source = config.correctness.kind.name, config.correctness.source.name
+    if kind == CorrectnessKind.irrelevant.name:
+        return source
+    is_plain = kind == CorrectnessKind.correct.name or source == IrrelevantSource.auto.name
+    return kind if is_plain else f"{kind} {source}"
+
+
 def _objective(config: Config) -> dict[str, Any]:
-    """Nothing for the study's own objective: its points keep the id they always had."""
-    node = config.objective
-    return {} if node == DEFAULT_OBJECTIVE else {"objective": identity_of(node, "objective")}
+    """Nothing for the study's own objective: its points keep the id they always had.
+
+    A second model counts by its weights and their precision; it reads the first one's tokens.
+    """
+    node = objective_options(config.objective)
+    if node == DEFAULT_OBJECTIVE:
+        return {}
+    others = {name: other_model(config.objective, name) for name in OTHER_MODELS if name in node}
+    models = {
+        name: source_identity(model.source)
+        | {"dtype": model.dtype.name, "quantization": model.quantization.name}
+        for name, model in others.items()
+        if model is not None
+    }
+    return {"objective": identity_of(node, "objective") | models}
 
 
 def _quantization(config: Config) -> dict[str, Any]:

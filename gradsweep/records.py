@@ -46,6 +46,12 @@ class Sample:
     """Position in the point's sample order, from 0."""
     same_length_as: str | None = None
     """A text to whose number of tokens the response is repeated or cut (`cot.match_length`)."""
+    reward: float = 1.0
+    """What the response is worth to an objective that weighs responses: 1 correct, chosen or
+    desirable, 0 irrelevant, rejected or undesirable, or as the data record it."""
+    reference_log_prob: float | None = None
+    """Σ_t log p(token_t) of the response under the reference model, in nats, where the data record
+    it; None where the reference is the model itself."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +81,11 @@ class Unit:
     """
 
     samples: tuple[Sample, ...]
-    rewards: tuple[float, ...] = ()
-    """One for each sample, where the objective weighs them; empty otherwise."""
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        """One for each sample."""
+        return tuple(sample.reward for sample in self.samples)
 
     @property
     def unit_id(self) -> str:
@@ -192,15 +201,33 @@ class SpectrumRow:
     """cos(G, G') of q with o, of k with v, in both rows (arXiv 2504.10766); only when
     `gradients.similarities` is set. NaN where the two have different shapes, without the partner,
     and for a zero gradient."""
+    member_cosine: float = field(
+        default=nan,
+        metadata=_metric("cosine between members' gradients", option="objective.members=true"),
+    )
+    """Mean over the pairs of a unit's members of the cosine between their ∇Σ_t log p (of a pair,
+    cos(g_w, g_l): arXiv 2410.13828); only in the unit's own rows, and only when
+    `objective.members` is set. NaN where fewer than two members have a gradient."""
+    member_effective_rank: float = field(
+        default=nan,
+        metadata=_metric(
+            "effective rank of the members' gradients", option="objective.members=true"
+        ),
+    )
+    """exp(−Σ p log p) of the eigenvalues of the members' Gram matrix ⟨G_i, G_j⟩, G_i being each
+    one's share of the unit's gradient; in (0, members]. NaN as `member_cosine`."""
     singular_values: list[float] | None = None
     """The whole spectrum with `gradients.save_spectra`, the largest k with `gradients.top_k`."""
     head: int | None = None
     """Attention head whose slice of the weight this is; None for the whole matrix."""
+    member: str | None = None
+    """Member of the unit whose share of the gradient this is: `chosen`, `rejected`, or its number
+    from 1; None for the unit's own."""
     own_metrics: Mapping[str, float] = field(default_factory=dict)
     """Metrics of the user's own: name -> value. Each becomes a float column of rows.parquet."""
 
 
-ROW_KEY = ("layer", "projection", "head")
+ROW_KEY = ("layer", "projection", "head", "member")
 """What tells the rows of one sample apart. The store and the analysis read it here."""
 
 
@@ -268,6 +295,9 @@ class Shard:
 
 WHOLE = Shard()
 
+STUDY_OBJECTIVE = "sft"
+"""The study's objective; points from when it was the only one name none."""
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -277,9 +307,13 @@ class Axes:
     dataset: str
     cot: str
     correctness: str
+    objective: str = STUDY_OBJECTIVE
 
     def __str__(self) -> str:
-        return f"{self.model} · {self.dataset} · {self.cot} · {self.correctness}"
+        """The values; the study's own objective needs no word."""
+        values = (self.model, self.dataset, self.cot, self.correctness)
+        more = () if self.objective == STUDY_OBJECTIVE else (self.objective,)
+        return " · ".join((*values, *more))
 
 
 AXES = tuple(f.name for f in fields(Axes))

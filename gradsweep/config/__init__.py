@@ -27,7 +27,8 @@ from gradsweep.config.model import ModelSource as ModelSource
 from gradsweep.config.model import Prompt as Prompt
 from gradsweep.config.model import Quantization as Quantization
 from gradsweep.config.model import SourceKind as SourceKind
-from gradsweep.config.point import DEFAULT_OBJECTIVE as DEFAULT_OBJECTIVE
+from gradsweep.config.objective import DEFAULT_OBJECTIVE as DEFAULT_OBJECTIVE
+from gradsweep.config.objective import Responses as Responses
 from gradsweep.config.point import Config as Config
 from gradsweep.config.run import NO_TRACKER as NO_TRACKER
 from gradsweep.config.run import GradientsConfig as GradientsConfig

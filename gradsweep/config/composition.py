@@ -18,12 +18,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
 from gradsweep.config import Config
 from gradsweep.config.complaints import complaint, unknown_field
 from gradsweep.config.files import config_dir
+from gradsweep.config.objective import OTHER_MODELS
 from gradsweep.config.overrides import readable
 from gradsweep.config.typed_paths import typed_path
 from gradsweep.config.unread import TypedSettings
@@ -170,13 +171,38 @@ def compose_raw(
     """
     with _hydra(source):
         try:
-            return hydra_compose(source.config_name, overrides=list(overrides), **hydra_options)
-        except (HydraException, OmegaConfBaseException):
+            config = hydra_compose(source.config_name, overrides=list(overrides), **hydra_options)
+            _put_other_models(config, source)
+            return config
+        except (HydraException, OmegaConfBaseException, ConfigError):
             raise
         except Exception as error:  # what Hydra has not thought of: ValueError, AttributeError, …
             raise ConfigError(
                 f"Hydra cannot compose {' '.join(overrides)}: {type(error).__name__}: {error}"
             ) from error
+
+
+def _put_other_models(config: DictConfig, source: ConfigSource) -> None:
+    """Put a model option's content where the objective names one, as the axis model does.
+
+    Raises:
+        ConfigError: a model is missing, or there is no such option.
+    """
+    node = config.get("objective")
+    for option in OTHER_MODELS if isinstance(node, DictConfig) else ():
+        if OmegaConf.is_missing(node, option):
+            raise ConfigError(
+                f"objective.{option} is needed with objective={node.get('name')}: an option of the "
+                f"axis model, as in objective.{option}=qwen2_1.5b"
+            )
+        name = node.get(option)
+        if isinstance(name, str):
+            try:
+                other = hydra_compose(source.config_name, overrides=[f"model={name}"]).model
+            except HydraException as error:
+                raise ConfigError(f"objective.{option}={name}: {complaint(error)}") from error
+            with flag_override(config, ["struct", "readonly"], False):
+                node[option] = OmegaConf.to_container(other, enum_to_str=True)
 
 
 def options_like(group: str, pattern: Glob, source: ConfigSource = BUILT_IN) -> list[str]:

@@ -43,8 +43,12 @@ class AnswerKind(Enum):
 
 
 class CorrectnessKind(Enum):
+    """Which responses to a question a unit has; the last two are the objective's choice."""
+
     correct = "correct"
     irrelevant = "irrelevant"
+    pair = "pair"
+    group = "group"
 
 
 class IrrelevantSource(Enum):

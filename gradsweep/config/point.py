@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Optional
 
 from omegaconf import MISSING
 
-from gradsweep.config.conditions import CorrectnessConfig, DatasetConfig
+from gradsweep.config.conditions import CorrectnessConfig, CorrectnessKind, DatasetConfig
 from gradsweep.config.cot import CotConfig, CotKind, CotLevel
 from gradsweep.config.model import LAYERS, ModelConfig
 from gradsweep.config.named_objects import check_named_object
+from gradsweep.config.objective import (
+    DEFAULT_OBJECTIVE,
+    Responses,
+    objective_name,
+    responses_of,
+)
 from gradsweep.config.run import GradientsConfig, StoreConfig, TrackingConfig
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.records import Axes
-
-DEFAULT_OBJECTIVE = {"_target_": "gradsweep.engine.objectives.sft.Sft"}
-"""The study's: the mean cross-entropy of the response (conf/objective/sft.yaml)."""
 
 
 @dataclass
@@ -30,7 +33,8 @@ class Config:
     correctness: CorrectnessConfig = field(default_factory=CorrectnessConfig)
     objective: dict[str, Any] = field(default_factory=lambda: dict(DEFAULT_OBJECTIVE))
     """What loss a gradient belongs to: `_target_`, a class of `gradsweep.engine.objectives` or one
-    of your own, and its options."""
+    of your own, and its options; `name` on the axis, `responses` that a unit has (single, pair or
+    group) and `members`, which asks for rows of each of these."""
     gradients: GradientsConfig = field(default_factory=GradientsConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
@@ -43,6 +47,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check_named_object(self.objective, "objective")
+        self._take_responses_of_objective()
         if self.n_samples is not None and self.n_samples < 1:
             raise ConfigError(f"n_samples must be at least 1, got {self.n_samples}")
         if self.sweep is not None and (not self.sweep.strip(" .") or "/" in self.sweep):
@@ -64,6 +69,23 @@ class Config:
             self._require_level("cot", self.cot.level)
         if self.cot.match_length is not None:
             self._require_level("cot.match_length", self.cot.match_length)
+
+    def _take_responses_of_objective(self) -> None:
+        """A pair or group has both kinds of responses, so that its axis correctness has one value.
+
+        Raises:
+            ExcludedPointError: `correctness` is pair or group, and the objective takes single
+                responses.
+        """
+        responses = responses_of(self.objective)
+        if responses is not Responses.single:
+            self.correctness = replace(self.correctness, kind=CorrectnessKind[responses.name])
+        elif self.correctness.kind.name in (Responses.pair.name, Responses.group.name):
+            raise ExcludedPointError(
+                f"correctness={self.correctness.kind.name}: objective={self.objective_name} has "
+                "one response in its loss; allowed are correctness=correct and "
+                "correctness=irrelevant"
+            )
 
     def _require_named_projections(self) -> None:
         """Raises ConfigError when `model.projections` lacks one that is to be measured."""
@@ -89,7 +111,18 @@ class Config:
 
     @property
     def axes(self) -> Axes:
-        return Axes(self.model.name, self.dataset.label, self.cot.label, self.correctness.kind.name)
+        return Axes(
+            self.model.name,
+            self.dataset.label,
+            self.cot.label,
+            self.correctness.kind.name,
+            self.objective_name,
+        )
+
+    @property
+    def objective_name(self) -> str:
+        """The value of the axis objective."""
+        return objective_name(self.objective)
 
     @property
     def requested_samples(self) -> int:
