@@ -7,15 +7,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import polars as pl
 
 from gradsweep.analysis.mad import summary_scalars
 from gradsweep.analysis.sample_metrics import sample_scalars
-from gradsweep.config import Config
+from gradsweep.config import Config, ModelConfig
 from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.engine.objectives import Objective, make_objective
+from gradsweep.engine.other_models import others_of
 from gradsweep.engine.run import Run
 from gradsweep.errors import DataError, ModelError, PointBusyError, StopRequested
 from gradsweep.identity import earlier_point_id, point_id, point_record
@@ -31,6 +34,7 @@ from gradsweep.report.cut import cut_sentence
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.point import PointStore, open_point, read_parts
+from gradsweep.store.reference import read_reference, write_reference
 from gradsweep.store.result import PointResult as PointResult
 from gradsweep.store.reuse import take_measured
 from gradsweep.store.state import holders
@@ -146,7 +150,13 @@ def _prepared(
         named = config.model.named_projections
         sites = find_projections(model.model, config.gradients.projections, named)
         say_once(str(coverage(model.model, sites, named)))
-    run = Run(model, config.model, config.gradients, objective, loaded.samples, shard)
+    known = read_reference(store.paths)
+    others = others_of(config, model, partial(_other_model, config, show_progress), known)
+    run = Run(model, config.model, config.gradients, objective, loaded.samples, shard, others)
+    if run.references:
+        write_reference(store.paths, run.references)
+    if run.teacher is None:
+        _other_models.clear()  # a reference has been run
     _say_cut(run, config.model.max_length, show_progress)
     return run
 
@@ -177,6 +187,10 @@ def _measured(
             if stop():
                 raise StopRequested("stopped between two batches")
     return meter.cost(config, hardware_under(run.device))
+
+
+def _other_model(config: Config, show_progress: bool, model: ModelConfig) -> LoadedModel:
+    return _other_models.get(replace(config, model=model), show_progress)
 
 
 def _say_cut(run: Run, max_length: int, shown: bool) -> None:
@@ -283,3 +297,5 @@ def _say(messages: Sequence[str]) -> None:
 
 
 _models = ModelCache()
+_other_models = ModelCache()
+"""The second model of an objective; a teacher stays for the next point."""

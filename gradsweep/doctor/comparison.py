@@ -29,13 +29,14 @@ from gradsweep.doctor.precision import in_dtype, shortage
 from gradsweep.doctor.reference import Gradients, Reference
 from gradsweep.engine import Batch, Factors
 from gradsweep.engine.objectives import make_objective
+from gradsweep.engine.other_models import others_of
 from gradsweep.engine.run import Run
 from gradsweep.engine.schedule import is_out_of_memory, return_free_memory
 from gradsweep.engine.spectra import make_own_metrics
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import ProjectionSite, find_projections
 from gradsweep.models.quantization import dequantised
-from gradsweep.records import EncodedUnit, Sample, SampleResult
+from gradsweep.records import EncodedUnit, Sample, SampleResult, SpectrumRow
 
 Advance = Callable[[], None]
 Start = Callable[[str, int], Advance]
@@ -75,7 +76,8 @@ class Comparison:
         self._objective = make_objective(config.objective)
         self._functions = make_own_metrics(config.gradients)
         keeping = replace(config.gradients, save_spectra=True, top_k=None)
-        self._run = Run(loaded, config.model, keeping, self._objective, samples)
+        others = others_of(config, loaded)
+        self._run = Run(loaded, config.model, keeping, self._objective, samples, others=others)
         self._units = {u.unit.index: u for batch in self._run.batches for u in batch}
         self._layers = layers
         self.skipped: dict[int, str] = {}
@@ -93,7 +95,7 @@ class Comparison:
         outcomes = self._outcomes(factors, start)
         model = dequantised(self._loaded.model, getattr(torch, dtype.name))
         sites = self._compared_sites(model)
-        reference = Reference(model, sites, self._objective)
+        reference = Reference(model, sites, self._objective, self._run.teacher)
         truth = _Truth(reference, model, dtype, self.shortage)
         n_gradients = sum(len(site.columns) for site in sites)
         advance = start(f"{dtype.name}: gradients compared", len(outcomes) * n_gradients)
@@ -102,7 +104,7 @@ class Comparison:
             autograd, exact = reference.gradients(self._units[i]), truth.gradients(self._units[i])
             distances.append(loss_distance(i, result.loss, autograd, exact, dtype))
             own = factors.of_unit(i)
-            for row in result.rows:
+            for row in _of_units(result):
                 place = (row.layer, row.projection)
                 if place in autograd.of:
                     rows += row_errors(row, i, own[row.layer], self._functions)
@@ -128,7 +130,7 @@ class Comparison:
         expected = Counter((site.layer, name) for site in sites for name in site.columns)
         wrong = []
         for i, result in outcomes.items():
-            found = Counter((row.layer, row.projection) for row in result.rows)
+            found = Counter((row.layer, row.projection) for row in _of_units(result))
             places = (expected - found) + (found - expected)
             wrong += [RowError(ROW, *place, i, math.inf) for place in sorted(places)]
         return wrong
@@ -139,6 +141,11 @@ class Comparison:
     def _sites(self, model: PreTrainedModel) -> list[ProjectionSite]:
         wanted, named = self._config.gradients.projections, self._config.model.named_projections
         return list(find_projections(model, wanted, named))
+
+
+def _of_units(result: SampleResult) -> list[SpectrumRow]:
+    """The unit's own rows; its members' are those of the same engine on one row each."""
+    return [row for row in result.rows if row.member is None]
 
 
 class _KeptFactors:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,11 +38,16 @@ class Reference:
     """A frozen model whose weight gradients autograd computes."""
 
     def __init__(
-        self, model: PreTrainedModel, sites: Sequence[ProjectionSite], objective: Objective
+        self,
+        model: PreTrainedModel,
+        sites: Sequence[ProjectionSite],
+        objective: Objective,
+        teacher: torch.nn.Module | None = None,
     ) -> None:
         self._model = model
         self._sites = sites
         self._objective = objective
+        self._teacher = teacher
 
     @property
     def weights(self) -> list[torch.nn.Parameter]:
@@ -61,15 +67,31 @@ class Reference:
     def _response_tokens(self, unit: EncodedUnit) -> ResponseTokens:
         """What the model says of each row by itself, from all of its logits."""
         batch = collate([unit], self._model.device)
-        logits, targets, rows = [], [], []
+        logits, teacher_logits, targets, rows, of_response = [], [], [], [], []
         for place, row in enumerate(unit.rows):
             ids = torch.tensor(row.input_ids).to(self._model.device)
-            of_row = self._model(input_ids=ids[None], use_cache=False).logits[0]
-            start = row.response_start
-            logits.append(of_row[start - 1 : -1])
-            targets.append(ids[start:].to(of_row.device))
+            start = 1 if self._objective.reads_prompts else row.response_start
+            logits.append(_logits(self._model, ids)[start - 1 : -1])
+            if self._teacher is not None:
+                with torch.no_grad():
+                    teacher_logits.append(_logits(self._teacher, ids)[start - 1 : -1])
+            targets.append(ids[start:].to(logits[-1].device))
             rows.append(torch.full_like(targets[-1], place))
-        return ResponseTokens(batch, torch.cat(logits), torch.cat(targets), torch.cat(rows))
+            of_response.append(torch.arange(start, len(ids)) >= row.response_start)
+        return ResponseTokens(
+            batch,
+            torch.cat(logits),
+            torch.cat(targets),
+            torch.cat(rows),
+            torch.cat(of_response).to(logits[0].device),
+            torch.cat(teacher_logits).to(logits[0].device) if teacher_logits else None,
+        )
+
+
+def _logits(model: Any, ids: Tensor) -> Tensor:
+    """All logits of one row: (tokens, vocabulary)."""
+    logits: Tensor = model(input_ids=ids[None], use_cache=False).logits[0]
+    return logits
 
 
 def _gradients(site: ProjectionSite) -> Iterator[tuple[str, Tensor]]:

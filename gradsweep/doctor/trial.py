@@ -18,6 +18,7 @@ from gradsweep.doctor.gradients import (
 )
 from gradsweep.engine.independence import INDEPENDENT, Independence
 from gradsweep.engine.objectives import make_objective
+from gradsweep.engine.other_models import others_of
 from gradsweep.engine.run import Run
 from gradsweep.errors import ModelError
 from gradsweep.models.load import LoadedModel
@@ -87,7 +88,8 @@ def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[Sample]) -
     results: list[SampleResult] = []
     refusal, independence = "", INDEPENDENT
     try:
-        run = Run(loaded, config.model, config.gradients, objective, tried)
+        others = others_of(config, loaded)
+        run = Run(loaded, config.model, config.gradients, objective, tried, others=others)
         results += [result for batch in run.outcomes() for result in batch]
         independence = run.independence
     except ModelError as error:  # a part without a backward, a watched module that is not used

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 from gradsweep.config import ModelConfig
-from gradsweep.engine.batch import collate
+from gradsweep.engine.batch import collate, shortest_row
 from gradsweep.engine.capture import install_taps
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.frozen import frozen, trainable
-from gradsweep.engine.objectives import Objective
+from gradsweep.engine.objectives import Sft
 from gradsweep.engine.response import install_response_head
 from gradsweep.errors import ModelError
 from gradsweep.models.load import LoadedModel
@@ -37,10 +37,11 @@ def check_named_projections(
     loaded: LoadedModel,
     config: ModelConfig,
     sites: Sequence[ProjectionSite],
-    objective: Objective,
     units: Sequence[EncodedUnit],
 ) -> None:
     """Compare the gradients at `sites` with autograd's, where `model.projections` named them.
+
+    Of the cross-entropy of the shortest row, whatever the objective: the layout is what is tried.
 
     Raises:
         ModelError: names the projection and layer whose gradient is another one, or says that the
@@ -49,8 +50,7 @@ def check_named_projections(
     named = config.named_projections
     if not named:
         return
-    shortest = min(units, key=lambda unit: unit.n_tokens)
-    batch = collate([shortest], loaded.model.device)
+    batch = collate([shortest_row(units)], loaded.model.device)
     comparison = _Comparison(sites)
     with frozen(loaded.model), ExitStack() as stack:
         weights = list({id(w): w for w in map(_weight, sites)}.values())
@@ -59,7 +59,7 @@ def check_named_projections(
         head = stack.enter_context(install_response_head(loaded.model))
         taps = stack.enter_context(install_taps(sites))
         with taps.collect(comparison.keep):
-            objective.losses(head.tokens(loaded.model, batch)).sum().backward()
+            Sft().losses(head.tokens(loaded.model, batch)).sum().backward()
     for (layer, name), distance in comparison.distances.items():
         if not distance <= 1:
             raise ModelError(

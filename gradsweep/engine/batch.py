@@ -9,7 +9,7 @@ cross-section of the data, and the rate that a progress bar shows holds for the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 
@@ -18,6 +18,10 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gradsweep.records import EncodedUnit, Shard, Unit
+
+RowReference = float | tuple[float, ...] | None
+"""Log-probabilities of a response under a reference model, in nats: their sum, or one for each of
+its tokens; None where the reference is the model itself."""
 
 WINDOW_BATCHES = 16
 """Batches' worth of tokens within which samples are sorted by length."""
@@ -54,6 +58,10 @@ class Batch:
     """Number of rows of each unit, whose rows lie together."""
     units: tuple[Unit, ...] = ()
     """What the units are of, for objectives that ask; empty for tensors of a user's own."""
+    rewards: tuple[float, ...] = ()
+    """What each row's response is worth; empty where nobody says, and then it is 1."""
+    references: tuple[RowReference, ...] = ()
+    """What a reference model says of each row; empty where that is the model itself."""
 
     @cached_property
     def layout(self) -> Layout:
@@ -90,6 +98,8 @@ class Batch:
             self.response_mask[rows, kept],
             tuple(self.rows_of_unit[place] for place in places),
             tuple(self.units[place] for place in places) if self.units else (),
+            tuple(self.rewards[row] for row in rows) if self.rewards else (),
+            tuple(self.references[row] for row in rows) if self.references else (),
         )
 
 
@@ -133,7 +143,7 @@ def make_batch(
         )
     sizes = (1,) * len(input_ids) if rows_of_unit is None else tuple(rows_of_unit)
     if sum(sizes) != len(input_ids) or min(sizes) < 1:
-        raise ValueError(f"rows_of_unit={sizes} does not divide {len(input_ids)} rows into units")
+        raise ValueError(f"units={sizes} does not divide {len(input_ids)} rows into units")
     return Batch(input_ids.long(), attention, response, sizes, tuple(units))
 
 
@@ -176,8 +186,25 @@ def collate(encoded: Sequence[EncodedUnit], device: torch.device | str) -> Batch
         attention[i, :n] = True
         response[i, row.response_start : n] = True
     sizes = [len(unit.rows) for unit in encoded]
-    units = [unit.unit for unit in encoded]
-    return make_batch(ids.to(device), response.to(device), attention.to(device), sizes, units)
+    batch = make_batch(
+        ids.to(device),
+        response.to(device),
+        attention.to(device),
+        sizes,
+        [unit.unit for unit in encoded],
+    )
+    references = tuple(row.reference for row in rows)
+    return replace(
+        batch,
+        rewards=tuple(row.sample.reward for row in rows),
+        references=references if any(r is not None for r in references) else (),
+    )
+
+
+def shortest_row(units: Sequence[EncodedUnit]) -> EncodedUnit:
+    """Return the row with the fewest tokens as a unit of its own, for trials of the model."""
+    row = min((row for unit in units for row in unit.rows), key=lambda row: len(row.input_ids))
+    return EncodedUnit(Unit((row.sample,)), (row,))
 
 
 def token_batches(units: Sequence[EncodedUnit], batch_tokens: int) -> Iterator[list[EncodedUnit]]:

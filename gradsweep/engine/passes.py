@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from threading import Lock
-from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -17,17 +16,19 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from gradsweep.config import SpectraOptions
-from gradsweep.engine.batch import Batch, make_batch
+from gradsweep.engine.batch import Batch
 from gradsweep.engine.capture import install_taps
 from gradsweep.engine.checkpointing import checkpointed_layers
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.frozen import frozen
 from gradsweep.engine.independence import independent_parts
-from gradsweep.engine.objectives import Objective, Sft
+from gradsweep.engine.objectives import Objective, Sft, objective_named
+from gradsweep.engine.other_models import check_teacher
+from gradsweep.engine.own_tensors import own_batch, unit_sizes, with_facts
 from gradsweep.engine.paths import differentiable
-from gradsweep.engine.response import install_response_head
+from gradsweep.engine.response import ResponseTokens, install_response_head
 from gradsweep.engine.result import GradientSpectra
-from gradsweep.engine.rows import RowSink
+from gradsweep.engine.rows import Members, RowSink
 from gradsweep.engine.scaling import LossScale, needs_scaling, with_loss_scale
 from gradsweep.engine.schedule import Schedule, default_workers, on_cpu, return_free_memory
 from gradsweep.engine.spectra import RowMaker, backend_for, gram_size
@@ -58,6 +59,7 @@ class Engine:
         checkpointing: bool = False,
         objective: Objective | None = None,
         on_factors: OnFactors | None = None,
+        teacher: nn.Module | None = None,
     ) -> None:
         self._model = model
         self._sites = sites
@@ -65,6 +67,7 @@ class Engine:
         self._objective = objective or Sft()
         self._make_rows = RowMaker(self._options)
         self._on_factors = on_factors
+        self._teacher = teacher
         self._cores = torch.get_num_threads()
         self._checkpointing = checkpointing
         self._needs_scaling = needs_scaling(model)
@@ -77,7 +80,13 @@ class Engine:
             if self._checkpointing:
                 stack.enter_context(checkpointed_layers(self._model, self._sites))
             self._taps = stack.enter_context(install_taps(self._sites))
-            self._head = stack.enter_context(install_response_head(self._model))
+            reads_prompts = self._objective.reads_prompts
+            self._head = stack.enter_context(install_response_head(self._model, reads_prompts))
+            if self._teacher is not None:
+                stack.enter_context(frozen(self._teacher))
+                self._teacher_head = stack.enter_context(
+                    install_response_head(self._teacher, reads_prompts)
+                )
             stack.enter_context(threadpool_limits(1, user_api="blas"))
             beside = self._cores if self.workers == 1 and on_cpu(self._model) else 0
             self._solvers = stack.enter_context(ThreadPoolExecutor(beside)) if beside else None
@@ -115,7 +124,8 @@ class Engine:
 
     def _pass(self, batch: Batch, scale: LossScale | None = None) -> list[SampleResult]:
         finite: list[bool] = []
-        sink = RowSink(batch.layout, finite, self._options, self._make_rows, self._solvers)
+        members = Members(self._objective.member_names) if self._objective.members else None
+        sink = RowSink(batch.layout, finite, self._options, self._make_rows, self._solvers, members)
 
         def add_layer(layer: list[Factors]) -> None:
             if scale:
@@ -126,10 +136,13 @@ class Engine:
                 self._on_factors(batch, layer)
             sink.add_layer(layer)
 
+        teacher_logits = self._teacher_logits(batch)
         with differentiable(), torch.enable_grad(), self._taps.collect(add_layer):
-            tokens = self._head.tokens(self._model, batch)
+            tokens = self._head.tokens(self._model, batch, teacher_logits)
             losses = self._objective.losses(tokens)
             counts = tokens.unit_sums(tokens.counts).tolist()
+            if members:
+                members.signs += _signs(tokens, losses)
             del tokens  # the logits need not live through the backward pass
             finite += losses.isfinite().tolist()
             if any(finite):
@@ -140,12 +153,34 @@ class Engine:
             for unit, (loss, count) in enumerate(zip(losses.tolist(), counts, strict=True))
         ]
 
+    def _teacher_logits(self, batch: Batch) -> Tensor | None:
+        """The teacher's logits of the same tokens, where the model's lie."""
+        if self._teacher is None:
+            return None
+        with torch.no_grad():
+            logits = self._teacher_head.tokens(self._teacher, batch).logits
+        return logits.to(next(self._model.parameters()).device)
+
     def measure_all(self, batches: Iterable[Batch]) -> Iterator[tuple[int, list[SampleResult]]]:
         """`measure` of every batch with its place in `batches`, in the order of completion.
 
         Where memory runs out, batches are measured in parts and fewer at a time (`schedule`).
         """
         return Schedule(self.measure, _does_not_fit, self.workers).run(batches)
+
+
+def _signs(tokens: ResponseTokens, losses: Tensor) -> list[float]:
+    """Of each row's summed weight on ∇log p; 1 where the loss is not made of log-probabilities."""
+    known = losses[losses.isfinite()]
+    if not len(known) or not tokens.log_probs.requires_grad:
+        return [1.0] * len(tokens.counts)
+    (weights,) = torch.autograd.grad(
+        known.sum(), tokens.log_probs, retain_graph=True, allow_unused=True
+    )
+    if weights is None:
+        return [1.0] * len(tokens.counts)
+    of_response = 1.0 if tokens.of_response is None else tokens.of_response
+    return tokens.row_sums(weights * of_response).sign().tolist()
 
 
 def measure_batch(
@@ -197,12 +232,15 @@ def gradient_spectra(
     attention_mask: Tensor | None = None,
     projections: Sequence[str] = PROJECTIONS,
     options: SpectraOptions | None = None,
-    objective: Objective | None = None,
-    rows_of_unit: Sequence[int] | None = None,
+    objective: Objective | str | None = None,
+    units: Sequence[int] | None = None,
+    rewards: Sequence[float] | Tensor | None = None,
+    reference_log_probs: Sequence[float] | Tensor | None = None,
+    teacher: nn.Module | None = None,
 ) -> GradientSpectra:
     """Exact gradient spectra of a batch on a Hugging Face causal LM.
 
-    For each unit i (a row of the batch, unless `rows_of_unit` says otherwise): loss_i is the
+    For each unit i (a row of the batch, unless `units` says otherwise): loss_i is the
     objective's, by default the mean cross-entropy over its response tokens; for each layer and
     projection, σ(∂loss_i/∂W) (arXiv 2410.23743, section 3). Autograd computes
     no weight gradient, the model's own `requires_grad` and `training` flags are restored, and the
@@ -217,57 +255,37 @@ def gradient_spectra(
         attention_mask: (rows, length), true at real tokens, padded on either side; None: all are.
         projections: what to measure: q k v o, gate up down or fc1 fc2.
         options: solver, rank tolerance, which singular values to keep, cosines between layers.
-        objective: what loss a unit has; None is `gradsweep.engine.objectives.Sft`.
-        rows_of_unit: number of rows of each unit, whose rows lie together.
+        objective: what loss a unit has: an `Objective`, a name of conf/objective with its options
+            as they are there, or None for `gradsweep.engine.objectives.Sft`.
+        units: number of rows of each unit, whose rows lie together: 2 of a pair, chosen before
+            rejected. None: two each for an objective of pairs, all rows together for one of
+            groups, else one.
+        rewards: (rows,), for objectives that weigh responses; None: all 1.
+        reference_log_probs: of a reference model, in nats: (rows,) sums over each response, or
+            (rows, length) by token as `response_mask`; None: the model is the reference.
+        teacher: a causal LM with the same vocabulary, for `distill`.
 
     Raises:
-        ModelError: an unknown family, a projection that the model does not have, or units of
-            several rows in a model whose rows depend on each other.
+        ConfigError: there is no objective of this name.
+        ModelError: an unknown family, a projection that the model does not have, units of
+            several rows in a model whose rows depend on each other, or a teacher with another
+            vocabulary.
         ValueError: shapes differ, something that is no mask, an id without an embedding, a row
             without a response token, units that are not whole, or a call inside
             `torch.autocast` or `torch.inference_mode`.
     """
     model = unwrapped(model)
     sites = find_projections(model, projections)
-    batch = _user_batch(model, input_ids, response_mask, attention_mask, rows_of_unit)
+    made = objective_named(objective) if isinstance(objective, str) else objective
+    sizes = unit_sizes(made, units, len(input_ids))
+    batch = own_batch(model, input_ids, response_mask, attention_mask, sizes)
+    batch = with_facts(batch, rewards, reference_log_probs)
+    if teacher is not None:
+        check_teacher(model, teacher)
     with _one_at_a_time(model):
         parts = independent_parts(model, batch)
-        with Engine(model, sites, options, workers=1, objective=objective) as engine:
+        with Engine(model, sites, options, workers=1, objective=made, teacher=teacher) as engine:
             return GradientSpectra(tuple(unit for part in parts for unit in engine.measure(part)))
-
-
-def _user_batch(
-    model: nn.Module,
-    input_ids: Tensor,
-    response_mask: Tensor,
-    attention_mask: Tensor | None,
-    rows_of_unit: Sequence[int] | None,
-) -> Batch:
-    """The batch of a user's own tensors; raises as `gradient_spectra`."""
-    given = {"input_ids": input_ids, "response_mask": response_mask}
-    for name, values in (given | {"attention_mask": attention_mask}).items():
-        if not isinstance(values, Tensor | None):
-            raise ValueError(
-                f"{name} must be a tensor, got {type(values).__name__}: give "
-                f"torch.as_tensor({name})"
-            )
-    if torch.is_inference_mode_enabled():
-        raise ValueError("torch.inference_mode has no backward pass: leave the block")
-    if torch.is_autocast_enabled(input_ids.device.type):
-        raise ValueError(
-            "gradient_spectra inside torch.autocast would measure in another precision than the "
-            "model's own: leave the block, or load the model in that dtype"
-        )
-    batch = make_batch(input_ids, response_mask, attention_mask, rows_of_unit)
-    embedding: Any = model.get_input_embeddings()  # type: ignore[operator]
-    n_rows = len(embedding.weight)
-    outside = batch.input_ids[(batch.input_ids < 0) | (batch.input_ids >= n_rows)]
-    if len(outside):
-        raise ValueError(
-            f"input_ids holds {outside[0].item()}, and the model's embedding has {n_rows} rows: "
-            f"allowed are 0 to {n_rows - 1}, at padding too"
-        )
-    return batch
 
 
 def _one_at_a_time(model: nn.Module) -> Lock:

@@ -19,11 +19,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from gradsweep.engine.batch import collate
+from gradsweep.engine.batch import collate, shortest_row
 from gradsweep.engine.capture import install_taps
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.frozen import frozen
-from gradsweep.engine.objectives import Objective
+from gradsweep.engine.objectives import Sft
 from gradsweep.engine.response import install_response_head
 from gradsweep.errors import ModelError
 from gradsweep.models.load import LoadedModel
@@ -46,26 +46,28 @@ _PASSED: WeakKeyDictionary[nn.Module, set[tuple[Any, ...]]] = WeakKeyDictionary(
 def check_paths(
     loaded: LoadedModel,
     sites: Sequence[ProjectionSite],
-    objective: Objective,
     units: Sequence[EncodedUnit],
 ) -> None:
-    """Run the shortest of these units forward and backward, and forward along the gradient.
+    """Run the shortest row of these units forward and backward, and forward along the gradient.
+
+    By the cross-entropy, whatever the objective: it is the model's backward that is tried, and
+    many objectives hold a part of their loss constant, so that it does not change as its gradient
+    says.
 
     Raises:
         ModelError: names a module that passes no gradient on, or that runs more than once, or
             says how far the gradient is from the change of the loss.
     """
     model = loaded.model
-    key = (model.dtype, type(objective), *(name for site in sites for name in site.columns))
+    key = (model.dtype, *(name for site in sites for name in site.columns))
     if key in _PASSED.setdefault(model, set()):
         return
-    shortest = min(units, key=lambda unit: unit.n_tokens)
-    batch = collate([shortest], model.device)
+    batch = collate([shortest_row(units)], model.device)
     with frozen(model), differentiable(), ExitStack() as stack:
         head = stack.enter_context(install_response_head(model))
 
         def loss() -> Tensor:
-            return objective.losses(head.tokens(model, batch)).sum()
+            return Sft().losses(head.tokens(model, batch)).sum()
 
         lowest, value = _lowest_factors(model, sites, loss)
         if lowest and model.dtype is torch.float32:

@@ -83,7 +83,7 @@ class Probe:
     def collect(
         self,
         attention_mask: Bool[Tensor, "rows length"] | Int[Tensor, "rows length"] | None = None,
-        rows_of_unit: Sequence[int] | None = None,
+        units: Sequence[int] | None = None,
     ) -> Iterator[CollectedRows]:
         """Within the block, this thread's backward passes give rows.
 
@@ -93,7 +93,7 @@ class Probe:
         Args:
             attention_mask: (rows, length), true at real tokens: leaves padding out of the
                 factors. None takes every token, which changes time and not numbers.
-            rows_of_unit: number of rows of each unit, whose rows lie together; None gives each
+            units: number of rows of each unit, whose rows lie together; None gives each
                 row of the batch a gradient of its own, as if the loss were summed over rows.
 
         Raises:
@@ -107,7 +107,7 @@ class Probe:
 
         def add_layer(layer: list[Factors]) -> None:
             if not sinks:
-                layout = _layout(layer[0], attention_mask, rows_of_unit)
+                layout = _layout(layer[0], attention_mask, units)
                 finite = [True] * len(layout.rows_of_unit)
                 sinks.append(RowSink(layout, finite, self._options, self._make_rows))
             sinks[0].add_layer(layer)
@@ -118,9 +118,7 @@ class Probe:
             collected.rows += [sink.rows(unit) for unit in range(len(sink.by_unit))]
 
 
-def _layout(
-    factors: Factors, attention_mask: Tensor | None, rows_of_unit: Sequence[int] | None
-) -> Layout:
+def _layout(factors: Factors, attention_mask: Tensor | None, units: Sequence[int] | None) -> Layout:
     if attention_mask is None:
         if factors.x.dim() != 3:
             raise RuntimeError(
@@ -134,9 +132,9 @@ def _layout(
         starts = attention_mask.int().argmax(dim=1).tolist()
         ends = (length - attention_mask.flip(1).int().argmax(dim=1)).tolist()
         spans = tuple(zip(starts, ends, strict=True))
-    sizes = (1,) * n_rows if rows_of_unit is None else tuple(rows_of_unit)
+    sizes = (1,) * n_rows if units is None else tuple(units)
     if sum(sizes) != n_rows:
-        raise RuntimeError(f"rows_of_unit={sizes} does not divide {n_rows} rows into units")
+        raise RuntimeError(f"units={sizes} does not divide {n_rows} rows into units")
     return Layout(length, spans, sizes)
 
 

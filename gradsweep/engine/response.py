@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float, Int, Num
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,6 +35,11 @@ class ResponseTokens:
     """The tokens themselves."""
     rows: Int[Tensor, " tokens"]
     """The batch row that each token belongs to."""
+    of_response: Bool[Tensor, " tokens"] | None = None
+    """False at the tokens of prompts, which an objective that reads prompts sees, too; None where
+    all are of responses."""
+    teacher_logits: Float[Tensor, "tokens vocabulary"] | None = None
+    """The teacher's at the same places, without a graph; None for objectives without a teacher."""
 
     @cached_property
     def log_probs(self) -> Float[Tensor, " tokens"]:
@@ -45,6 +50,42 @@ class ResponseTokens:
     def counts(self) -> Int[Tensor, " rows"]:
         """Response tokens of each row, at least 1."""
         return self.batch.response_mask.sum(dim=1).to(self.logits.device)
+
+    @cached_property
+    def rewards(self) -> Float[Tensor, " rows"]:
+        """What each row's response is worth: 1 where the batch does not say."""
+        given = self.batch.rewards or (1.0,) * len(self.batch.input_ids)
+        return torch.tensor(given, device=self.logits.device)
+
+    @cached_property
+    def reference_log_probs(self) -> Float[Tensor, " tokens"]:
+        """log p of each token under the reference, in nats: the model's own where none is given.
+
+        Raises:
+            ValueError: of a row only the sum over its response is known.
+        """
+        own = self.log_probs.detach()
+        parts = []
+        for row, reference in enumerate(self.batch.references):
+            of_row = own[self.rows == row]
+            if isinstance(reference, float):
+                raise ValueError(
+                    "the objective needs the reference's log-probability of every token, and the "
+                    "data record the sum over a response: give objective.reference=<model option>"
+                )
+            parts.append(of_row if reference is None else _like(reference, of_row))
+        return torch.cat(parts) if parts else own
+
+    @cached_property
+    def reference_sums(self) -> Float[Tensor, " rows"]:
+        """Σ_t log p of each row's response under the reference, in nats."""
+        own = self.row_sums(self.log_probs.detach())
+        given = self.batch.references
+        sums = [
+            value if reference is None else _like(reference, value[None]).sum()
+            for value, reference in zip(own, given, strict=True)
+        ] if given else []  # fmt: skip
+        return torch.stack(sums) if sums else own
 
     def row_sums(self, values: Float[Tensor, " tokens"]) -> Float[Tensor, " rows"]:
         """Sums of a value per token over each row."""
@@ -57,15 +98,25 @@ class ResponseTokens:
         return sums.index_add(0, self.batch.unit_of_row.to(values.device), values)
 
 
+def _like(reference: float | tuple[float, ...], values: Tensor) -> Tensor:
+    given = (reference,) if isinstance(reference, float) else reference
+    return torch.tensor(given, dtype=values.dtype, device=values.device)
+
+
 class ResponseHead:
     """Lets the output embedding see only response positions; `install_response_head` makes it."""
 
-    def __init__(self) -> None:
+    def __init__(self, reads_prompts: bool = False) -> None:
+        """`reads_prompts`: prompt positions, too, for an objective whose loss has them."""
         self._of_thread = threading.local()
+        self._reads_prompts = reads_prompts
 
-    def tokens(self, model: nn.Module, batch: Batch) -> ResponseTokens:
+    def tokens(
+        self, model: nn.Module, batch: Batch, teacher_logits: Tensor | None = None
+    ) -> ResponseTokens:
         """One forward pass; the (N, vocabulary) block of logits is all that is ever made."""
-        rows, columns = batch.response_mask.nonzero(as_tuple=True)
+        mask = predicted(batch) if self._reads_prompts else batch.response_mask
+        rows, columns = mask.nonzero(as_tuple=True)
         repeats = max(0, MIN_HEAD_ROWS - len(rows))
         self._of_thread.positions = tuple(
             torch.cat([index, index[:1].expand(repeats)]) for index in (rows, columns - 1)
@@ -77,7 +128,10 @@ class ResponseHead:
         # Where the layers are spread over devices, the logits may be on another than the batch.
         device = logits.device
         targets = batch.input_ids[rows, columns].to(device)
-        return ResponseTokens(batch, logits[0, : len(rows)], targets, rows.to(device))
+        of_response = batch.response_mask[mask].to(device) if self._reads_prompts else None
+        return ResponseTokens(
+            batch, logits[0, : len(rows)], targets, rows.to(device), of_response, teacher_logits
+        )
 
     def select(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         """Forward pre-hook of the head: the hidden states at those positions, as one row.
@@ -93,15 +147,22 @@ class ResponseHead:
 
 
 @contextmanager
-def install_response_head(model: nn.Module) -> Iterator[ResponseHead]:
+def install_response_head(model: nn.Module, reads_prompts: bool = False) -> Iterator[ResponseHead]:
     """Inside the block, `ResponseHead.tokens` may be called by several threads at a time."""
-    head = ResponseHead()
+    head = ResponseHead(reads_prompts)
     embedding: nn.Module = model.get_output_embeddings()  # type: ignore[operator]
     handle = embedding.register_forward_pre_hook(head.select)
     try:
         yield head
     finally:
         handle.remove()
+
+
+def predicted(batch: Batch) -> Bool[Tensor, "rows length"]:
+    """True at every real token that another one precedes: all that a causal LM predicts."""
+    before = torch.zeros_like(batch.attention_mask)
+    before[:, 1:] = batch.attention_mask[:, :-1]
+    return batch.attention_mask & before
 
 
 def _masks(batch: Batch) -> dict[str, Tensor]:

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 
 from gradsweep.config import SpectraOptions
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
-from gradsweep.engine.spectra import Backend, RowMaker, backend_for, unit_cosines
+from gradsweep.engine.spectra import (
+    Backend,
+    RowMaker,
+    backend_for,
+    member_metrics,
+    unit_cosines,
+)
 from gradsweep.records import ALL_PROJECTIONS, SpectrumRow
+
+
+@dataclass
+class Members:
+    """What is known of the rows of a batch whose units' members are measured, too."""
+
+    names: Callable[[int], Sequence[str]]
+    """Number of a unit's members -> their names."""
+    signs: list[float] = field(default_factory=list)
+    """Of each row's weight on ∇log p; known once the losses are."""
 
 
 class RowSink:
@@ -22,13 +39,18 @@ class RowSink:
         options: SpectraOptions,
         make_rows: RowMaker,
         solvers: ThreadPoolExecutor | None = None,
+        members: Members | None = None,
     ) -> None:
-        """`finite` says of each unit whether it has rows; it is read when a layer comes."""
+        """`finite` says of each unit whether it has rows; it is read when a layer comes, and so is
+        what `members` knows.
+        """
         self._layout = layout
         self._finite = finite
         self._options = options
         self._make_rows = make_rows
         self._solvers = solvers
+        self._members = members
+        self._row_layout = replace(layout, rows_of_unit=(1,) * len(layout.spans))
         self.by_unit: list[list[SpectrumRow]] = [[] for _ in layout.rows_of_unit]
         self._cosines = unit_cosines(options, len(self.by_unit))
 
@@ -42,6 +64,8 @@ class RowSink:
         rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
         if self._cosines:
             rows = self._with_cosines(backend, layer, units, rows)
+        if self._members:
+            rows = self._with_members(backend, layer, units, rows, self._members)
         for unit, of_unit in zip(units, rows, strict=True):
             self.by_unit[unit] += of_unit
 
@@ -63,9 +87,46 @@ class RowSink:
             )
         )
 
+    def _with_members(
+        self,
+        backend: Backend,
+        layer: list[Factors],
+        units: Sequence[int],
+        rows: list[list[SpectrumRow]],
+        members: Members,
+    ) -> list[list[SpectrumRow]]:
+        """Each unit's rows with what its members are to each other, then those of the members."""
+        rows_of = {unit: self._layout.unit_rows[unit] for unit in units}
+        wanted = [row for unit in units for row in rows_of[unit]]
+        solver, layout = self._options.solver, self._row_layout
+        spectra = backend.layer_spectra(layer, layout, wanted, solver)
+        made = dict(
+            zip(wanted, (self._make_rows.layer_rows(s, layer) for s in spectra), strict=True)
+        )
+        own = _by_row([list(split_units(factors, layout)) for factors in layer])
+        completed = []
+        for unit, of_unit in zip(units, rows, strict=True):
+            places = rows_of[unit]
+            of_members = [made[row] for row in places]
+            signs = [members.signs[row] for row in places]
+            known = member_metrics(of_members, [own[row] for row in places], signs)
+            completed.append([_with_metrics(row, known[row.projection]) for row in of_unit])
+            for name, of_member in zip(members.names(len(places)), of_members, strict=True):
+                completed[-1] += [replace(row, member=name) for row in of_member]
+        return completed
+
     def rows(self, unit: int) -> tuple[SpectrumRow, ...]:
         """Return a unit's rows, by layer, then as in `ALL_PROJECTIONS`."""
         return tuple(sorted(self.by_unit[unit], key=_reading_order))
+
+
+def _by_row(layer: Sequence[Sequence[Factors]]) -> list[list[Factors]]:
+    """A layer's factors, which come input by input, row by row."""
+    return [list(of_row) for of_row in zip(*layer, strict=True)]
+
+
+def _with_metrics(row: SpectrumRow, known: tuple[float, float]) -> SpectrumRow:
+    return replace(row, member_cosine=known[0], member_effective_rank=known[1])
 
 
 def _reading_order(row: SpectrumRow) -> tuple[int, int]:

@@ -10,12 +10,14 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from gradsweep.config import Dtype, GradientsConfig, ModelConfig
 from gradsweep.engine.against_autograd import check_named_projections
 from gradsweep.engine.batch import collate, dealt, token_batches
 from gradsweep.engine.independence import INDEPENDENT, Independence, check_independence
 from gradsweep.engine.objectives import Objective
+from gradsweep.engine.other_models import LogProbs, OtherModels, OthersOf, with_references
 from gradsweep.engine.passes import Engine, OnFactors
 from gradsweep.engine.paths import check_paths
 from gradsweep.engine.schedule import default_workers, suppress_out_of_memory
@@ -51,6 +53,7 @@ class Run:
         objective: Objective,
         samples: Sequence[Sample],
         shard: Shard = WHOLE,
+        others: OthersOf | None = None,
     ) -> None:
         """Encode and batch; nothing is measured yet.
 
@@ -61,6 +64,8 @@ class Run:
             objective: groups the samples and gives each unit its loss.
             samples: all samples of the point.
             shard: the share of them that is measured here.
+            others: gives what the objective takes from a second model, for the units as encoded;
+                None where it takes nothing.
 
         Raises:
             ModelError: `model.prompt` is chat and the tokenizer has no usable chat template.
@@ -72,6 +77,9 @@ class Run:
         outcomes = [_encoded(unit, loaded, model) for unit in objective.units(samples)]
         rejected = [outcome for outcome in outcomes if isinstance(outcome, SampleResult)]
         encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedUnit)]
+        self._others = others(encoded) if others and encoded else OtherModels()
+        if self._others.references:
+            encoded = [with_references(unit, self._others.references) for unit in encoded]
         self._units = encoded
         batches = list(token_batches(encoded, gradients.batch_tokens))
         self.rejected = rejected if shard.index == 0 else []
@@ -81,6 +89,16 @@ class Run:
         """What was found when measuring began; before that, nothing."""
         self.batches = dealt(batches, shard)
         """The units of the share that can, as they run together."""
+
+    @property
+    def references(self) -> LogProbs:
+        """What a reference model said of the responses; empty without one."""
+        return self._others.references
+
+    @property
+    def teacher(self) -> nn.Module | None:
+        """The objective's second model that runs beside the first."""
+        return self._others.teacher
 
     @property
     def device(self) -> torch.device:
@@ -135,8 +153,8 @@ class Run:
         sites = find_projections(model, gradients.projections, self._model.named_projections)
         workers, checkpointing = gradients.workers, gradients.checkpointing
         with suppress_out_of_memory():  # the run itself reports what does not fit
-            check_paths(self._loaded, sites, self._objective, self._units)
-        check_named_projections(self._loaded, self._model, sites, self._objective, self._units)
+            check_paths(self._loaded, sites, self._units)
+        check_named_projections(self._loaded, self._model, sites, self._units)
         independence = self._independence(workers or default_workers(model))
         self.independence = independence
         if not independence.of_batch:
@@ -144,7 +162,7 @@ class Run:
         if not independence.of_threads:
             workers = 1
         tensors = (collate(batch, model.device) for batch in batches)
-        wanted = (gradients, workers, checkpointing, self._objective, on_factors)
+        wanted = (gradients, workers, checkpointing, self._objective, on_factors, self.teacher)
         with Engine(model, sites, *wanted) as engine:
             for place, results in engine.measure_all(tensors):
                 yield [

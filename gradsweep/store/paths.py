@@ -37,6 +37,11 @@ class PointPaths:
         return self.folder / "MODEL_COMMIT"
 
     @property
+    def reference(self) -> Path:
+        """Log-probabilities of the responses under the objective's reference model."""
+        return self.folder / "reference.parquet"
+
+    @property
     def parts(self) -> Path:
         """What has been measured so far; gone once the point is DONE."""
         return self.folder / "parts"

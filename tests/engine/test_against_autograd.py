@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from gradsweep.config import ModelConfig, ModelSource, Prompt
 from gradsweep.engine.against_autograd import check_named_projections
 from gradsweep.engine.batch import make_batch
-from gradsweep.engine.objectives import Sft
 from gradsweep.engine.passes import gradient_spectra, measure_batch
 from gradsweep.errors import ModelError
 from gradsweep.models.load import LoadedModel
@@ -42,7 +41,7 @@ def check(model: Any, named: dict[str, str]) -> None:
     names = [name for name in named if name != "layers"]
     loaded = LoadedModel(model, None, Prompt.plain, 512)  # type: ignore[arg-type]
     sites = find_projections(model, names, config.named_projections)
-    check_named_projections(loaded, config, sites, Sft(), [unit(12), unit(30)])
+    check_named_projections(loaded, config, sites, [unit(12), unit(30)])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -140,4 +139,4 @@ def test_a_point_of_a_known_family_is_not_tried_again(tiny_model: MakeModel) -> 
     model.forward = None  # no pass is made
     loaded = LoadedModel(model, None, Prompt.plain, 512)  # type: ignore[arg-type]
     config = ModelConfig(name="known", source=ModelSource(hub_id="a/b"))
-    check_named_projections(loaded, config, find_projections(model, "q"), Sft(), [unit(12)])
+    check_named_projections(loaded, config, find_projections(model, "q"), [unit(12)])

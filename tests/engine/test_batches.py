@@ -109,5 +109,5 @@ def test_a_unit_is_never_torn_apart(budget: int) -> None:
 def test_units_that_do_not_add_up_to_the_rows_are_refused() -> None:
     ids = torch.ones(3, 4, dtype=torch.long)
     for sizes in ((2,), (2, 2), (3, 0)):
-        with pytest.raises(ValueError, match=r"rows_of_unit=.* 3 rows"):
+        with pytest.raises(ValueError, match=r"units=.* 3 rows"):
             make_batch(ids, torch.ones(3, 4, dtype=torch.long), None, sizes)

@@ -250,7 +250,7 @@ def test_tensors_of_ones_own_are_measured_one_by_one_where_their_batch_matters(
             batch[1:].clamp(min=0),
             response[1:],
             attention_mask=attention[1:],
-            rows_of_unit=[2],
+            units=[2],
         )
 
 

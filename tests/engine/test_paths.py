@@ -13,7 +13,6 @@ from helpers.units import Around, unit_of_tokens, without_tokenizer
 from torch import Tensor, nn
 
 from gradsweep import gradient_spectra
-from gradsweep.engine.objectives import Sft
 from gradsweep.engine.paths import check_paths
 from gradsweep.errors import ModelError
 from gradsweep.models.projections import find_projections
@@ -23,7 +22,7 @@ MakeModel = Callable[[str], Any]
 
 def check(model: Any, projections: str = "qkvo") -> None:
     units = [unit_of_tokens(12, 6), unit_of_tokens(30, 15)]
-    check_paths(without_tokenizer(model), find_projections(model, projections), Sft(), units)
+    check_paths(without_tokenizer(model), find_projections(model, projections), units)
 
 
 @pytest.mark.parametrize("family", each(FAMILIES))

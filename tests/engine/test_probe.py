@@ -67,7 +67,7 @@ def test_rows_of_one_unit_add_up_to_the_gradient_of_the_weights(
     tiny_model: Callable[[str], Model],
 ) -> None:
     model, (ids, labels) = tiny_model("llama"), batch()
-    with Probe(model) as probe, probe.collect(rows_of_unit=[BATCH]) as gradients:
+    with Probe(model) as probe, probe.collect(units=[BATCH]) as gradients:
         summed_loss(model, ids, labels).backward()
     (rows,) = gradients.rows
     assert_close(result(rows), weight_gradients(model))

@@ -70,7 +70,7 @@ def measured(model: Model, places: list[int], options: SpectraOptions | None = N
             attention_mask=attention,
             options=options,
             objective=PAIRS,
-            rows_of_unit=sizes,
+            units=sizes,
         ).samples
     )
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import groupby
+from typing import ClassVar
 
 from jaxtyping import Float
 from torch import Tensor
 
+from gradsweep.config import Responses
 from gradsweep.engine.response import ResponseTokens
+from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import Sample, Unit
 
 
@@ -19,6 +23,15 @@ class Objective(ABC):
     other. Options are the constructor's arguments; all of them are part of a point's id.
     """
 
+    responses: ClassVar[Responses] = Responses.single
+    """Which responses to a question the point loads; YAML says the same in `responses`."""
+    reads_prompts: ClassVar[bool] = False
+    """Whether the loss has the tokens of prompts in it; `tokens` then has them, too."""
+    other_models: ClassVar[tuple[str, ...]] = ()
+    """Options of `gradsweep.config.objective.OTHER_MODELS` that it can use."""
+    members: bool = False
+    """Whether each member of a unit gets rows of its own, and their cosines are taken."""
+
     def units(self, samples: Sequence[Sample]) -> list[Unit]:
         """Group a point's samples into units; each sample is one of its own unless overridden.
 
@@ -27,6 +40,10 @@ class Objective(ABC):
         """
         return [Unit((sample,)) for sample in samples]
 
+    def member_names(self, n_members: int) -> tuple[str, ...]:
+        """Name the members of a unit, in their order: numbers from 1 unless overridden."""
+        return tuple(str(place) for place in range(1, n_members + 1))
+
     @abstractmethod
     def losses(self, tokens: ResponseTokens) -> Float[Tensor, " units"]:
         """Return one scalar per unit: (units,), float32, differentiable.
@@ -34,3 +51,66 @@ class Objective(ABC):
         Args:
             tokens: the response tokens of a batch of whole units.
         """
+
+
+class PairObjective(Objective):
+    """Of a chosen and a rejected response to the same prompt."""
+
+    responses = Responses.pair
+
+    def units(self, samples: Sequence[Sample]) -> list[Unit]:
+        """Return a unit for each question: chosen, then rejected."""
+        return _by_question(samples)
+
+    def member_names(self, n_members: int) -> tuple[str, ...]:
+        return ("chosen", "rejected")
+
+    def of_pairs(self, values: Float[Tensor, " rows"], tokens: ResponseTokens) -> list[Tensor]:
+        """Take a value per row apart: those of the chosen and of the rejected, (units,) each.
+
+        Raises:
+            DataError: a unit has not two rows.
+        """
+        if set(tokens.batch.rows_of_unit) != {2}:
+            raise DataError(
+                f"{type(self).__name__} takes pairs, chosen before rejected; the units have "
+                f"{sorted(set(tokens.batch.rows_of_unit))} rows"
+            )
+        return list(values.view(-1, 2).unbind(1))
+
+
+class GroupObjective(Objective):
+    """Of several responses to the same prompt, each with a reward."""
+
+    responses = Responses.group
+
+    def units(self, samples: Sequence[Sample]) -> list[Unit]:
+        """Return a unit for each question, of all its responses in their order."""
+        return _by_question(samples)
+
+
+def _by_question(samples: Sequence[Sample]) -> list[Unit]:
+    """A question's samples lie together and have its index."""
+    return [Unit(tuple(of_one)) for _, of_one in groupby(samples, key=lambda sample: sample.index)]
+
+
+def group_values(
+    values: Float[Tensor, " rows"], tokens: ResponseTokens
+) -> list[Float[Tensor, " members"]]:
+    """Take a value per row apart by unit."""
+    return list(values.split(list(tokens.batch.rows_of_unit)))
+
+
+def all_equal(rewards: Float[Tensor, " members"]) -> bool:
+    """Whether no reward stands out, by rounding neither: one, none, or the same several times."""
+    return len(rewards) < 2 or bool((rewards == rewards[0]).all())
+
+
+def require_positive(**options: float) -> None:
+    """Raise ConfigError where one of these options of an objective is not above 0."""
+    for name, value in options.items():
+        if not value > 0:
+            raise ConfigError(
+                f"objective.{name}={value}: allowed are numbers above 0; at 0 no response has a "
+                "gradient"
+            )

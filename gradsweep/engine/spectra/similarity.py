@@ -31,7 +31,7 @@ PRODUCTS_PER_GRADIENT = 1.5
 
 
 @dataclass(frozen=True)
-class _Gradient:
+class Gradient:
     """One gradient G = dYᵀX of one unit."""
 
     x: Array
@@ -60,7 +60,7 @@ class UnitCosines:
     """
 
     def __init__(self) -> None:
-        self._above: dict[str, _Gradient] = {}
+        self._above: dict[str, Gradient] = {}
         self._above_layer = -1
 
     def complete(
@@ -73,8 +73,8 @@ class UnitCosines:
             factors: what these rows were computed from, X (T×n) and dY (T×m) of that unit.
         """
         layer = rows[0].layer
-        here = _gradients(rows, factors)
-        products = _InputProducts()
+        here = layer_gradients(rows, factors)
+        products = InputProducts()
         above = self._above if self._above_layer == layer + 1 else {}
         above = _on_device(above, factors[0].x.device)
         to_next = {
@@ -101,7 +101,7 @@ def unit_cosines(options: SpectraOptions, n_units: int) -> list[UnitCosines]:
     return [UnitCosines() for _ in range(n_units) if options.similarities]
 
 
-class _InputProducts:
+class InputProducts:
     """XX'ᵀ (T×T) of every two inputs, computed once: q, k and v of a layer share theirs."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class _InputProducts:
         return self._found[key]
 
 
-def _on_device(gradients: dict[str, _Gradient], device: torch.device) -> dict[str, _Gradient]:
+def _on_device(gradients: dict[str, Gradient], device: torch.device) -> dict[str, Gradient]:
     """The same gradients there: neighbouring layers may lie on different devices."""
     linalg = backend_for(device)
     x = {id(g.x): linalg.moved(g.x, device) for g in gradients.values()}
@@ -126,20 +126,24 @@ def _on_device(gradients: dict[str, _Gradient], device: torch.device) -> dict[st
     }
 
 
-def _cosine(a: _Gradient, b: _Gradient, products: _InputProducts) -> float:
+def _cosine(a: Gradient, b: Gradient, products: InputProducts) -> float:
     """⟨A, B⟩ / (‖A‖_F ‖B‖_F); NaN when the shapes differ, or when a gradient is zero."""
     if a.shape != b.shape or not a.norm * b.norm:
         return math.nan
-    return _inner_product(a, b, products) / (a.norm * b.norm)
+    return inner_product(a, b, products) / (a.norm * b.norm)
 
 
-def _inner_product(a: _Gradient, b: _Gradient, products: _InputProducts) -> float:
+def inner_product(a: Gradient, b: Gradient, products: InputProducts) -> float:
     if a.formed or b.formed:
         return float(a.g.ravel() @ b.g.ravel())
     return float(products.of(a.x, b.x).ravel() @ (a.dy @ b.dy.T).ravel())
 
 
-def _gradients(rows: Sequence[SpectrumRow], factors: Sequence[Factors]) -> dict[str, _Gradient]:
+def layer_gradients(
+    rows: Sequence[SpectrumRow],
+    factors: Sequence[Factors],
+    products_per_gradient: float = PRODUCTS_PER_GRADIENT,
+) -> dict[str, Gradient]:
     """By projection; G is formed where it is cheaper or was needed for the spectrum.
 
     The second covers factors that cancel, where sums over tokens lose digits and G does not.
@@ -152,12 +156,15 @@ def _gradients(rows: Sequence[SpectrumRow], factors: Sequence[Factors]) -> dict[
         for name, values in of_input.dy.items():
             row, dy = row_of[name], linalg.float64(values)
             needed = row.solver != Solver.token_gram.name
-            formed = needed or forming_is_cheaper(len(x), dy.shape[1], x.shape[1])
+            shape = dy.shape[1], x.shape[1]
+            formed = needed or forming_is_cheaper(len(x), *shape, products_per_gradient)
             norm = row.frobenius_norm if row.rank else 0.0
-            gradients[name] = _Gradient(x, dy, norm, formed)
+            gradients[name] = Gradient(x, dy, norm, formed)
     return gradients
 
 
-def forming_is_cheaper(tokens: int, m: int, n: int) -> bool:
+def forming_is_cheaper(
+    tokens: int, m: int, n: int, products: float = PRODUCTS_PER_GRADIENT
+) -> bool:
     """Whether G takes fewer flops than the inner products that it saves, of T×T matrices."""
-    return tokens * m * n < PRODUCTS_PER_GRADIENT * tokens**2 * (m + n)
+    return tokens * m * n < products * tokens**2 * (m + n)

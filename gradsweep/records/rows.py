@@ -1,18 +1,12 @@
-"""The records that flow through gradsweep: one type per arrow of the design.
-
-    data ──Sample──► models ──EncodedSample──► gradients ──Factors──► spectra ──SpectrumRow──► store
-
-`Factors` holds tensors and lives in `gradsweep.engine.factors`; everything
-here is plain Python, so that the store, the analysis and the sweep never import torch.
-"""
+"""What is measured: a row for each gradient, a result for each unit."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from enum import Enum
 from math import nan
+
+from gradsweep.records.samples import SampleStatus
 
 PROJECTIONS = ("q", "k", "v", "o")
 """Attention projections measured by default, in the order of the paper's tables."""
@@ -28,108 +22,6 @@ ATTENTION_PROJECTIONS = PROJECTIONS + MORE_ATTENTION_PROJECTIONS
 
 ALL_PROJECTIONS = ATTENTION_PROJECTIONS + MLP_PROJECTIONS
 """Every projection that can be asked for, in reading order."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One (prompt, response) pair under a point's conditions (paper section 3)."""
-
-    sample_id: str
-    """Hash of question, prompt and response: the key by which a killed point resumes."""
-    question_id: str
-    """Identity of the question: the same in every condition, so that conditions pair up."""
-    prompt: str
-    """Instruction (and input, after a newline) as the user would type it; no template applied."""
-    response: str
-    """Text whose tokens carry the loss. May be empty: the sample is then recorded as bad."""
-    index: int
-    """Position in the point's sample order, from 0."""
-    same_length_as: str | None = None
-    """A text to whose number of tokens the response is repeated or cut (`cot.match_length`)."""
-    reward: float = 1.0
-    """What the response is worth to an objective that weighs responses: 1 correct, chosen or
-    desirable, 0 irrelevant, rejected or undesirable, or as the data record it."""
-    reference_log_prob: float | None = None
-    """Σ_t log p(token_t) of the response under the reference model, in nats, where the data record
-    it; None where the reference is the model itself."""
-
-
-@dataclass(frozen=True)
-class EncodedSample:
-    """A sample as the model reads it. Labels are `input_ids[response_start:]`."""
-
-    sample: Sample
-    input_ids: list[int]
-    """Prompt and response in one encoding, truncated at `model.max_length`, no EOS added."""
-    response_start: int
-    """Index of the first response token (>= 1: position 0 has no prediction)."""
-    truncated: bool
-    """Whether response tokens were cut off at `model.max_length`."""
-    n_tokens_uncut: int = 0
-    """What `model.max_length` would have to be for the whole response."""
-
-    @property
-    def n_response_tokens(self) -> int:
-        return len(self.input_ids) - self.response_start
-
-
-@dataclass(frozen=True)
-class Unit:
-    """The samples whose gradients add up to one: what an objective has one loss for.
-
-    One sample under `sft`; chosen and rejected of a preference pair; all responses of a group.
-    """
-
-    samples: tuple[Sample, ...]
-
-    @property
-    def rewards(self) -> tuple[float, ...]:
-        """One for each sample."""
-        return tuple(sample.reward for sample in self.samples)
-
-    @property
-    def unit_id(self) -> str:
-        """A lone sample's own id; else a hash of the members' ids, in their order."""
-        if len(self.samples) == 1:
-            return self.samples[0].sample_id
-        joined = "\n".join(sample.sample_id for sample in self.samples)
-        return hashlib.sha256(joined.encode()).hexdigest()[: len(self.samples[0].sample_id)]
-
-    @property
-    def question_id(self) -> str:
-        """The first member's."""
-        return self.samples[0].question_id
-
-    @property
-    def index(self) -> int:
-        """The first member's."""
-        return self.samples[0].index
-
-
-@dataclass(frozen=True)
-class EncodedUnit:
-    """A unit as the model reads it: its members are rows of one batch, side by side."""
-
-    unit: Unit
-    rows: tuple[EncodedSample, ...]
-
-    @property
-    def n_tokens(self) -> int:
-        """Of the longest row, which padding makes every row's length."""
-        return max(len(row.input_ids) for row in self.rows)
-
-
-class SampleStatus(str, Enum):
-    """What became of a sample. Only `OK` samples have rows."""
-
-    OK = "ok"
-    EMPTY_RESPONSE = "empty_response"
-    PROMPT_FILLS_MAX_LENGTH = "prompt_fills_max_length"
-    ALTERED_BY_TEMPLATE = "altered_by_template"
-    TOKEN_WITHOUT_EMBEDDING = "token_without_embedding"
-    NON_FINITE_LOSS = "non_finite_loss"
-    OUT_OF_MEMORY = "out_of_memory"
-
 
 _METRIC = "metric"
 
@@ -278,46 +170,3 @@ SAMPLE_METRICS = tuple(SAMPLE_METRIC_NAMES)
 
 WHOLE_SAMPLE = "sample"
 """What stands in a projection's place for them."""
-
-
-@dataclass(frozen=True)
-class Shard:
-    """The share of a point's samples that one process measures; the first of one is all of them."""
-
-    index: int = 0
-    count: int = 1
-
-    @property
-    def suffix(self) -> str:
-        """ "-2of4" of file names; empty for the whole point."""
-        return f"-{self.index + 1}of{self.count}" if self.count > 1 else ""
-
-
-WHOLE = Shard()
-
-STUDY_OBJECTIVE = "sft"
-"""The study's objective; points from when it was the only one name none."""
-
-
-@dataclass(frozen=True)
-class Axes:
-    """The choice on every axis of the grid that names a point for a reader."""
-
-    model: str
-    dataset: str
-    cot: str
-    correctness: str
-    objective: str = STUDY_OBJECTIVE
-
-    def __str__(self) -> str:
-        """The values; the study's own objective needs no word."""
-        values = (self.model, self.dataset, self.cot, self.correctness)
-        more = () if self.objective == STUDY_OBJECTIVE else (self.objective,)
-        return " · ".join((*values, *more))
-
-
-AXES = tuple(f.name for f in fields(Axes))
-
-POINT_LABELS = (*AXES, "series")
-"""Columns that name a condition in a frame: its axes, and its series (`n_samples=2`; empty for the
-one that needs no name). Points of a condition differ in seed, or in what more was measured."""

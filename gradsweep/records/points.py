@@ -1,0 +1,48 @@
+"""Where a point stands in a grid, and which share of it a process measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The share of a point's samples that one process measures; the first of one is all of them."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def suffix(self) -> str:
+        """ "-2of4" of file names; empty for the whole point."""
+        return f"-{self.index + 1}of{self.count}" if self.count > 1 else ""
+
+
+WHOLE = Shard()
+
+STUDY_OBJECTIVE = "sft"
+"""The study's objective; points from when it was the only one name none."""
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The choice on every axis of the grid that names a point for a reader."""
+
+    model: str
+    dataset: str
+    cot: str
+    correctness: str
+    objective: str = STUDY_OBJECTIVE
+
+    def __str__(self) -> str:
+        """The values; the study's own objective needs no word."""
+        values = (self.model, self.dataset, self.cot, self.correctness)
+        more = () if self.objective == STUDY_OBJECTIVE else (self.objective,)
+        return " · ".join((*values, *more))
+
+
+AXES = tuple(f.name for f in fields(Axes))
+
+POINT_LABELS = (*AXES, "series")
+"""Columns that name a condition in a frame: its axes, and its series (`n_samples=2`; empty for the
+one that needs no name). Points of a condition differ in seed, or in what more was measured."""

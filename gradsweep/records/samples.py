@@ -1,0 +1,115 @@
+"""What data give and a model reads: samples, and the units whose gradients add up."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One (prompt, response) pair under a point's conditions (paper section 3)."""
+
+    sample_id: str
+    """Hash of question, prompt and response: the key by which a killed point resumes."""
+    question_id: str
+    """Identity of the question: the same in every condition, so that conditions pair up."""
+    prompt: str
+    """Instruction (and input, after a newline) as the user would type it; no template applied."""
+    response: str
+    """Text whose tokens carry the loss. May be empty: the sample is then recorded as bad."""
+    index: int
+    """Position in the point's sample order, from 0."""
+    same_length_as: str | None = None
+    """A text to whose number of tokens the response is repeated or cut (`cot.match_length`)."""
+    reward: float = 1.0
+    """What the response is worth to an objective that weighs responses: 1 correct, chosen or
+    desirable, 0 irrelevant, rejected or undesirable, or as the data record it."""
+    reference_log_prob: float | None = None
+    """Σ_t log p(token_t) of the response under the reference model, in nats, where the data record
+    it; None where the reference is the model itself."""
+
+
+@dataclass(frozen=True)
+class EncodedSample:
+    """A sample as the model reads it. Labels are `input_ids[response_start:]`."""
+
+    sample: Sample
+    input_ids: list[int]
+    """Prompt and response in one encoding, truncated at `model.max_length`, no EOS added."""
+    response_start: int
+    """Index of the first response token (>= 1: position 0 has no prediction)."""
+    truncated: bool
+    """Whether response tokens were cut off at `model.max_length`."""
+    n_tokens_uncut: int = 0
+    """What `model.max_length` would have to be for the whole response."""
+    reference_log_probs: tuple[float, ...] | None = None
+    """log p of each response token under a reference model that was run here, in nats."""
+
+    @property
+    def reference(self) -> float | tuple[float, ...] | None:
+        """What is known of the reference: tokens, a recorded sum, or nothing."""
+        return self.reference_log_probs or self.sample.reference_log_prob
+
+    @property
+    def n_response_tokens(self) -> int:
+        return len(self.input_ids) - self.response_start
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The samples whose gradients add up to one: what an objective has one loss for.
+
+    One sample under `sft`; chosen and rejected of a preference pair; all responses of a group.
+    """
+
+    samples: tuple[Sample, ...]
+
+    @property
+    def rewards(self) -> tuple[float, ...]:
+        """One for each sample."""
+        return tuple(sample.reward for sample in self.samples)
+
+    @property
+    def unit_id(self) -> str:
+        """A lone sample's own id; else a hash of the members' ids, in their order."""
+        if len(self.samples) == 1:
+            return self.samples[0].sample_id
+        joined = "\n".join(sample.sample_id for sample in self.samples)
+        return hashlib.sha256(joined.encode()).hexdigest()[: len(self.samples[0].sample_id)]
+
+    @property
+    def question_id(self) -> str:
+        """The first member's."""
+        return self.samples[0].question_id
+
+    @property
+    def index(self) -> int:
+        """The first member's."""
+        return self.samples[0].index
+
+
+@dataclass(frozen=True)
+class EncodedUnit:
+    """A unit as the model reads it: its members are rows of one batch, side by side."""
+
+    unit: Unit
+    rows: tuple[EncodedSample, ...]
+
+    @property
+    def n_tokens(self) -> int:
+        """Of the longest row, which padding makes every row's length."""
+        return max(len(row.input_ids) for row in self.rows)
+
+
+class SampleStatus(str, Enum):
+    """What became of a sample. Only `OK` samples have rows."""
+
+    OK = "ok"
+    EMPTY_RESPONSE = "empty_response"
+    PROMPT_FILLS_MAX_LENGTH = "prompt_fills_max_length"
+    ALTERED_BY_TEMPLATE = "altered_by_template"
+    TOKEN_WITHOUT_EMBEDDING = "token_without_embedding"
+    NON_FINITE_LOSS = "non_finite_loss"
+    OUT_OF_MEMORY = "out_of_memory"
