@@ -28,7 +28,7 @@ STD_OFFSET = 1e-4
 
 @dataclass(frozen=True)
 class Grpo(GroupObjective):
-    """loss = Σ_r Σ_t (−ρ_t·A_r + β·k_t) / N, with ρ_t = p_t/sg(p_t) and the KL estimate
+    """loss = Σ_r Σ_t (−ρ_t·A_r + β·ρ_t·k_t) / N, with ρ_t = p_t/sg(p_t) and the KL estimate
     k_t = p_ref,t/p_t − log(p_ref,t/p_t) − 1 of responses r to one prompt.
 
     A_r = (reward_r − mean) / (std + 1e-4), or without the division; responses whose reward is NaN
@@ -43,6 +43,9 @@ class Grpo(GroupObjective):
     """Whether rewards are divided by their standard deviation (n − 1) within the group."""
     beta: float = 0.0
     """Weight of the KL estimate, whose gradient is 0 where the policy is the reference."""
+    unbiased_kl: bool = True
+    """Whether k_t has the factor ρ_t, 1 in value, which makes its gradient that of the reverse KL
+    (arXiv 2512.02556), as TRL does; false is the paper's."""
     max_completion_length: int = 256
     members: bool = False
 
@@ -60,10 +63,12 @@ class Grpo(GroupObjective):
         """Return the loss of each group: (units,)."""
         advantages = group_advantages(tokens, self.scale_rewards)
         log_probs = tokens.log_probs
-        per_token = -(log_probs - log_probs.detach()).exp() * advantages[tokens.rows]
+        ratio = (log_probs - log_probs.detach()).exp()
+        per_token = -ratio * advantages[tokens.rows]
         if self.beta:
             log_ratio = tokens.reference_log_probs - log_probs
-            per_token = per_token + self.beta * (log_ratio.exp() - log_ratio - 1)
+            kl = log_ratio.exp() - log_ratio - 1
+            per_token = per_token + self.beta * (ratio * kl if self.unbiased_kl else kl)
         sums = tokens.row_sums(per_token)
         n_rows = tokens.unit_sums(torch.ones_like(sums))
         if self.normalisation == "response":

@@ -45,7 +45,7 @@ def _grams(
     products, of_pairs = InputProducts(), (n_members - 1) / 2
     members = [layer_gradients(r, f, of_pairs) for r, f in zip(rows, factors, strict=True)]
     grams: dict[str, Gram] = {}
-    for name in members[0]:
+    for name in list(members[0]):
         gradients = [member[name] for member in members]
         gram = np.diag([gradient.norm**2 for gradient in gradients])
         for i, one in enumerate(gradients):
