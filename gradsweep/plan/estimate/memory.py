@@ -24,6 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gradsweep.config import Config, DeviceMap, Dtype, ModelConfig, Quantization
+from gradsweep.config.objective import OTHER_MODELS, other_model
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
@@ -113,10 +114,17 @@ def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | Non
     # Factors: X of q k v and of o, dY of q and o, smaller k and v.
     of_token += layers * 8 * 6 * shape.width
     return Memory(
-        weights_gb(parameters, weight_kind(model)),
+        weights_gb(parameters, weight_kind(model)) + _second_models_gb(config),
         tokens * _batches_at_once(config, hardware) * of_token / 1e9,
         OVERHEAD_GB[hardware.kind],
     )
+
+
+def _second_models_gb(config: Config) -> float:
+    """Weights of a teacher, or of a reference while it runs; 0 where their size is unknown."""
+    models = [other_model(config.objective, name) for name in OTHER_MODELS]
+    sizes = [(model, parameters_of(model)) for model in models if model is not None]
+    return sum(weights_gb(n, weight_kind(model)) for model, n in sizes if n is not None)
 
 
 def capacity_gb(model: ModelConfig, hardware: Hardware) -> float | None:

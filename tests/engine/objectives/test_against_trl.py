@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.plain_gradients import assert_close, tokens
+from helpers.trl_losses import Row, TrlLosses
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -18,7 +19,6 @@ from gradsweep.models.projections import find_projections
 
 pytestmark = pytest.mark.long
 pytest.importorskip("trl", reason="trl is not installed: pip install -e '.[dev]'")
-from helpers.trl_losses import Row, TrlLosses
 
 Units = list[list[Row]]
 PAIRS: Units = [

@@ -76,7 +76,8 @@ def test_cosines_are_those_of_flattened_gradients(
             assert math.isnan(row.member_cosine)
             continue
         unit_vectors = F.normalize(stacked, dim=1)
-        cosines = (unit_vectors @ unit_vectors.T)[*torch.triu_indices(4, 4, 1)]
+        above = torch.triu_indices(4, 4, 1).unbind()
+        cosines = (unit_vectors @ unit_vectors.T)[above]
         assert row.member_cosine == pytest.approx(float(cosines.mean()), abs=TOLERANCE)
         shares = stacked * advantages[:, None]
         eigenvalues = torch.linalg.svdvals(shares) ** 2
