@@ -13,6 +13,8 @@ from benchmarks.environment import environment, load_average
 from benchmarks.memory import peak_in_own_process
 from benchmarks.table import Measured, report
 from benchmarks.timing import measure
+from benchmarks.units import CASES as UNITS
+from benchmarks.units import measure_units, unit_table
 
 console = Console(stderr=True, highlight=False, markup=False)
 """Progress goes to stderr: the table can be piped."""
@@ -32,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     load = {"load average": f"{busy_before} before, {load_average()} after (1 minute)"}
     growth = [m for m in measured if m.case.name in GROWTH]
     text = report([m for m in measured if m not in growth], growth, environment() | load)
+    if given.units and not status:
+        text += "\n" + unit_table(measure_units(UNITS, given.rounds, _tick))
     print(text)
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +56,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--plain-rounds", type=int, default=1, help="of the plain method; 0 skips it (default: 1)"
     )
     parser.add_argument("--growth", action="store_true", help="also growth in T, layers and d")
+    parser.add_argument("--units", action="store_true", help="pairs and groups, beside samples")
     parser.add_argument("--no-memory", action="store_true", help="skip the peak memory")
     parser.add_argument("--quick", action="store_true", help="a tiny model, seconds: does it run?")
     parser.add_argument("--out", type=Path, help="write the table to this file too")
@@ -67,6 +72,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _cases(given: argparse.Namespace) -> list[Case]:
     if given.quick:
         return list(QUICK.values())
+    if given.units and not given.cases:
+        return []
     named = [ALL[name] for name in given.cases] if given.cases else list(MAIN.values())
     return named + [case for case in GROWTH.values() if given.growth and case not in named]
 
@@ -91,6 +98,10 @@ def _measured(case: Case, label: str, given: argparse.Namespace) -> Measured:
             measured.peaks[method] = peak_in_own_process(case.name, method)
         console.print(f"{label}: peak memory measured")
     return measured
+
+
+def _tick(doing: str) -> None:
+    console.print(doing)
 
 
 def _methods_for_memory(case: Case, given: argparse.Namespace) -> list[str]:

@@ -83,6 +83,7 @@ def llama(
     width: int = 4096,
     vocabulary: int = VOCABULARY,
     n_batches: int = 2,
+    rows: int = 1,
 ) -> Workload:
     """Build random layers in the proportions of Llama-3-8B: 4 query heads to each key-value head,
     heads of 128, a feed-forward 3.5 times the width. Random tokens."""
@@ -100,8 +101,11 @@ def llama(
         use_cache=False,
     )
     model = LlamaForCausalLM(config).eval().requires_grad_(False).to(resolve_device("auto"))
-    pairs = [(torch.randint(1, vocabulary, (length,)).tolist(), response) for _ in range(n_batches)]
-    return Workload(model, [_batch([pair]) for pair in pairs])
+    pairs = [
+        [(torch.randint(1, vocabulary, (length,)).tolist(), response) for _ in range(rows)]
+        for _ in range(n_batches)
+    ]
+    return Workload(model, [_batch(of_batch) for of_batch in pairs])
 
 
 def _batch(pairs: list[tuple[list[int], int]]) -> Batch:

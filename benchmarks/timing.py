@@ -73,11 +73,17 @@ def measure(case: Case, workload: Workload, rounds: int, plain_rounds: int, tick
 
 
 def _seconds_per_sample(method: Method, model: nn.Module, batches: Sequence[Batch]) -> float:
+    seconds = seconds_of(lambda: method(model, batches))
+    return seconds / sum(len(batch.input_ids) for batch in batches)
+
+
+def seconds_of(function: Callable[[], object]) -> float:
+    """Call the function and wait for what it started on a device."""
     _synchronise()
     start = time.perf_counter()
-    method(model, batches)
+    function()
     _synchronise()
-    return (time.perf_counter() - start) / sum(len(batch.input_ids) for batch in batches)
+    return time.perf_counter() - start
 
 
 def _synchronise() -> None:
