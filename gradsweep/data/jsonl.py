@@ -101,7 +101,7 @@ def _groups(records: Sequence[Record], level: CotLevel, path: Path) -> Dataset:
     questions = tuple(question for one in found if (question := one.grouped(level)))
     needed = "response with a reward"
     if not questions:
-        raise _nothing(records, found, needed, CorrectnessKind.group, level, path)
+        raise _not_at_level(found, needed, CorrectnessKind.group, level, path)
     rewards = [response.reward for one in found for response in one.group]
     messages = (
         *_left_out(len(found) - len(questions), len(found), f"no {needed}", level, path),
@@ -131,13 +131,25 @@ def _nothing(
     level: CotLevel,
     path: Path,
 ) -> ExcludedPointError:
-    """Why no question of a file is one of the point."""
-    if kind is not CorrectnessKind.group and any(r.group is not None for r in records):
+    """Why no question of a file is one of a point that takes one or two responses."""
+    if all(record.group is None for record in records):
+        return _not_at_level(found, needed, kind, level, path)
+    held = f"{FIELD}: {path} has lists of responses with rewards"
+    if kind is CorrectnessKind.group:
         return ExcludedPointError(
-            f"{FIELD}: {path} has lists of responses with rewards, and correctness={kind.name} "
-            f"takes a {needed}; allowed are objectives of groups, as objective=grpo, and records "
-            "with the fields chosen and rejected, or with one response"
+            f"{held} and no other, of which irrelevant ones could be made; allowed is "
+            "correctness.source=auto, which takes these"
         )
+    takes = "a chosen and a rejected one" if kind is CorrectnessKind.pair else "one"
+    return ExcludedPointError(
+        f"{held}, and correctness={kind.name} takes {takes}; allowed are objectives of groups, as "
+        "objective=grpo, and records with one response, or with the fields chosen and rejected"
+    )
+
+
+def _not_at_level(
+    found: Sequence[Candidate], needed: str, kind: CorrectnessKind, level: CotLevel, path: Path
+) -> ExcludedPointError:
     texts = [side.texts for one in found for side in one.all_sides]
     levels = [name for name in LEVELS if any(name in names for names in texts)]
     if any(ANY_LEVEL in names for names in texts) or level.name in levels:
