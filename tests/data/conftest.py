@@ -14,6 +14,7 @@ from helpers.places import CONF, RELEASE
 from omegaconf import OmegaConf
 
 from gradsweep.config import (
+    DEFAULT_OBJECTIVE,
     Config,
     CorrectnessConfig,
     CorrectnessKind,
@@ -43,6 +44,7 @@ def make_config() -> MakeConfig:
 
     `source` is that of the irrelevant responses, `files_from` that of the paper's files. Fields
     of the CoT axis (kind, steps_kept, match_length, name; cot_path) go to it, others to the data.
+    With `pair` or `group` for a correctness, the objective takes these.
     """
 
     def make(
@@ -66,9 +68,11 @@ def make_config() -> MakeConfig:
         )
         made = OmegaConf.to_object(merged)
         assert isinstance(made, DatasetConfig)
+        several = {"responses": correctness, "reference": None}
         return Config(
             dataset=made,
             cot=_cot(cot, cot_fields),
+            objective=DEFAULT_OBJECTIVE | (several if correctness in ("pair", "group") else {}),
             correctness=CorrectnessConfig(CorrectnessKind[correctness], IrrelevantSource[source]),
             n_samples=n_samples,
             seed=seed,

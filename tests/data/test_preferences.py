@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -20,24 +21,25 @@ from gradsweep.data import LoadedSamples, fingerprint, load_samples
 from gradsweep.errors import DataError, ExcludedPointError
 from gradsweep.records import Sample
 
+MakeConfig = Callable[..., Config]
+OwnConfig = Callable[..., Config]
 Member = tuple[str, float]
 """Response and reward."""
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Callable[..., Config]:
-    """A config of the records given, in their order."""
+def own(make_config: MakeConfig, tmp_path: Path) -> OwnConfig:
+    """A config of the records given, in their order; other arguments are `make_config`'s."""
 
-    def config(records: Sequence[Any], *overrides: str, name: str = "mine.jsonl") -> Config:
-        path = tmp_path / name
+    def config(
+        records: Sequence[Any], correctness: str = "correct", cot: str = "none", **fields: object
+    ) -> Config:
+        path = tmp_path / "mine.jsonl"
         path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
-        given = (f"dataset.path={path}", "dataset.shuffle=false", "n_samples=50")
-        return compose("dataset=jsonl", *given, *overrides)
+        fixed = {"path": path, "shuffle": False, "n_samples": 50}
+        return make_config("jsonl", cot, correctness, **fixed, **fields)
 
     return config
-
-
-OwnConfig = Callable[..., Config]
 
 
 def units(loaded: LoadedSamples) -> list[list[Sample]]:
@@ -174,7 +176,7 @@ PAIRS: dict[str, tuple[dict[str, Any], tuple[str, list[Member]]]] = {
 @pytest.mark.parametrize("form", PAIRS)
 def test_a_pair_is_read_in_every_form(form: str, own: OwnConfig) -> None:
     record, expected = PAIRS[form]
-    assert members(own([record], "objective=dpo")) == [expected]
+    assert members(own([record], "pair")) == [expected]
 
 
 @pytest.mark.parametrize("form", PAIRS)
@@ -182,9 +184,9 @@ def test_the_responses_of_a_pair_are_correct_and_irrelevant_by_themselves(
     form: str, own: OwnConfig
 ) -> None:
     record, (prompt, (chosen, rejected)) = PAIRS[form]
-    assert members(own([record], "correctness=correct")) == [(prompt, [chosen])]
-    assert members(own([record], "correctness=irrelevant")) == [(prompt, [rejected])]
-    assert members(own([record], "objective=grpo")) == [(prompt, [chosen, rejected])]
+    assert members(own([record], "correct")) == [(prompt, [chosen])]
+    assert members(own([record], "irrelevant")) == [(prompt, [rejected])]
+    assert members(own([record], "group")) == [(prompt, [chosen, rejected])]
 
 
 def test_responses_with_levels_keep_them_in_pairs(own: OwnConfig) -> None:
@@ -192,26 +194,24 @@ def test_responses_with_levels_keep_them_in_pairs(own: OwnConfig) -> None:
     thought = "<think>\nHm. No.\n</think>\n\n5"
     record = {"prompt": "2+2?", "chosen": levels, "rejected": thought}
     for level, texts in (("none", ["4", "5"]), ("detailed", [levels["detailed"], thought])):
-        ((_, found),) = members(own([record], "objective=dpo", f"cot={level}"))
+        ((_, found),) = members(own([record], "pair", level))
         assert [text for text, _ in found] == texts
-    (pair,) = units(
-        load_samples(own([record], "objective=dpo", "cot=none", "cot.match_length=detailed"))
-    )
+    (pair,) = units(load_samples(own([record], "pair", match_length="detailed")))
     assert [sample.same_length_as for sample in pair] == [levels["detailed"], thought]
     with pytest.raises(ExcludedPointError, match="no response at cot=simplified: its levels are"):
-        load_samples(own([record], "objective=dpo", "cot=simplified"))
+        load_samples(own([record], "pair", "simplified"))
 
 
 def test_generated_responses_take_the_place_of_recorded_ones_when_asked(own: OwnConfig) -> None:
     records = [{"prompt": f"{n}?", "chosen": str(n), "rejected": "no idea"} for n in range(5)]
-    asked = own(records, "objective=dpo", "correctness.source=generated")
+    asked = own(records, "pair", source="generated")
     rejected = [pair[1].response for pair in units(load_samples(asked))]
     assert set(rejected) <= set("01234")
 
 
 def test_a_plain_file_gets_generated_rejected_responses(own: OwnConfig) -> None:
     records = [{"prompt": f"{n}?", "responses": {"none": str(n)}} for n in range(5)]
-    pairs = members(own(records, "objective=dpo"))
+    pairs = members(own(records, "pair"))
     assert [pair[0] for _, pair in pairs] == [(str(n), 1.0) for n in range(5)]
     assert all(rejected[0] != chosen[0] for _, (chosen, rejected) in pairs)
 
@@ -219,16 +219,16 @@ def test_a_plain_file_gets_generated_rejected_responses(own: OwnConfig) -> None:
 def test_points_of_one_response_read_the_plain_form_beside_a_pair_as_ever(own: OwnConfig) -> None:
     plain = [{"prompt": f"{n}?", "completion": str(n)} for n in range(4)]
     both = [record | {"chosen": "yes", "rejected": "no"} for record in plain]
-    for correctness in ("correctness=correct", "correctness=irrelevant"):
+    for correctness in ("correct", "irrelevant"):
         expected = members(own(plain, correctness))
         assert members(own(both, correctness)) == expected
-    assert members(own(both, "objective=dpo"))[0] == ("0?", [("yes", 1.0), ("no", 0.0)])
+    assert members(own(both, "pair"))[0] == ("0?", [("yes", 1.0), ("no", 0.0)])
 
 
 def test_what_lacks_a_response_of_a_pair_is_left_out_and_counted(own: OwnConfig) -> None:
     pair = PAIRS["texts"][0]
     records = [pair, pair | {"rejected": None}, pair | {"chosen": None}]
-    loaded = load_samples(own(records, "objective=dpo"))
+    loaded = load_samples(own(records, "pair"))
     assert (loaded.available, len(loaded.samples)) == (1, 2)
     assert loaded.messages[0] == (
         "2 of 3 questions in mine.jsonl have no chosen and rejected response at cot=none: left out"
@@ -237,7 +237,7 @@ def test_what_lacks_a_response_of_a_pair_is_left_out_and_counted(own: OwnConfig)
 
 def test_two_equal_responses_are_kept_and_counted(own: OwnConfig) -> None:
     pair = PAIRS["texts"][0]
-    loaded = load_samples(own([pair, pair | {"rejected": "blue"}, pair], "objective=dpo"))
+    loaded = load_samples(own([pair, pair | {"rejected": "blue"}, pair], "pair"))
     assert len(loaded.samples) == 6
     assert loaded.messages[-1] == ("1 of 3 pairs have two equal responses: their gradient is zero")
 
@@ -273,7 +273,7 @@ def test_two_equal_responses_are_kept_and_counted(own: OwnConfig) -> None:
 )
 def test_a_bad_pair_gets_one_clear_error(record: dict[str, Any], said: str, own: OwnConfig) -> None:
     with pytest.raises(DataError, match=said) as caught:
-        load_samples(own([PAIRS["texts"][0], record], "objective=dpo"))
+        load_samples(own([PAIRS["texts"][0], record], "pair"))
     assert "mine.jsonl, line 2" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -282,21 +282,20 @@ def test_fields_of_pairs_may_have_other_names(own: OwnConfig) -> None:
     records = [{"q": "Which colour?", "good": "blue", "bad": "green", "a": -1, "b": "-2"}]
     names = {"prompt": "q", "chosen": "good", "rejected": "bad"}
     references = {"ref_chosen_logps": "a", "ref_rejected_logps": "b"}
-    fields = [f"dataset.fields.{k}={v}" for k, v in {**names, **references}.items()]
-    config = own(records, "objective=dpo", *fields)
+    config = own(records, "pair", fields={**names, **references})
     assert members(config) == [SKY]
     assert [s.reference_log_prob for s in load_samples(config).samples] == [-1.0, -2.0]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv"])
-def test_tables_hold_pairs(suffix: str, tmp_path: Path) -> None:
+def test_tables_hold_pairs(suffix: str, make_config: MakeConfig, tmp_path: Path) -> None:
     table = pl.DataFrame(
         {"prompt": ["Which colour?"], "chosen": ["blue"], "rejected": ["green"]}
         | {"ref_chosen_logps": [-1.5], "ref_rejected_logps": [-2.5]}
     )
     path = tmp_path / f"mine.{suffix}"
     getattr(table, f"write_{suffix}")(path)
-    config = compose("objective=dpo", "dataset=jsonl", f"dataset.path={path}", "n_samples=1")
+    config = make_config("jsonl", "none", "pair", path=path)
     assert members(config) == [SKY]
     assert [s.reference_log_prob for s in load_samples(config).samples] == [-1.5, -2.5]
 
@@ -310,15 +309,15 @@ def test_a_recorded_reference_is_of_the_whole_text_alone(own: OwnConfig) -> None
         {"prompt": "2+2?", "chosen": "<think>\nHm.\n</think>\n\n4", "rejected": "5"} | recorded
     ]
 
-    def references(*overrides: str) -> list[float | None]:
-        loaded = load_samples(own(records, "objective=dpo", *overrides))
+    def references(cot: str, **fields: object) -> list[float | None]:
+        loaded = load_samples(own(records, "pair", cot, **fields))
         return [sample.reference_log_prob for sample in loaded.samples]
 
-    assert references("cot=detailed") == [-3.0, -4.0]
-    assert references("cot=none") == [None, -4.0], "of thought and answer, not of the answer"
-    for cut in (("cot=partial", "cot.steps_kept=1"), ("cot=detailed", "cot.match_length=none")):
-        assert references(*cut) == [None, None]
-        messages = load_samples(own(records, "objective=dpo", *cut)).messages
+    assert references("detailed") == [-3.0, -4.0]
+    assert references("none") == [None, -4.0], "of thought and answer, not of the answer"
+    for cut in ({"kind": "partial", "steps_kept": 1}, {"match_length": "none"}):
+        assert references("detailed", **cut) == [None, None]
+        messages = load_samples(own(records, "pair", "detailed", **cut)).messages
         assert any("reference log-probabilities are of whole responses" in m for m in messages)
 
 
@@ -328,17 +327,20 @@ def test_references_of_every_form_reach_their_response(own: OwnConfig) -> None:
         "ref_logps": {"none": -1.0, "detailed": -2.0}
     }
     group = {"prompt": "S", "responses": ["a", "b"], "rewards": [1, 0], "ref_logps": [-1, -2]}
-    for records, overrides, expected in (
-        ([single, levels], ("objective=kto", "cot=none"), [-1.5, -1.0]),
-        ([single, levels], ("objective=kto", "cot=detailed"), [-1.5, -2.0]),
-        ([group], ("objective=grpo",), [-1.0, -2.0]),
+    for records, condition, expected in (
+        ([single, levels], ("correct", "none"), [-1.5, -1.0]),
+        ([single, levels], ("correct", "detailed"), [-1.5, -2.0]),
+        ([group], ("group",), [-1.0, -2.0]),
     ):
-        samples = load_samples(own(records, *overrides)).samples
+        samples = load_samples(own(records, *condition)).samples
         assert [sample.reference_log_prob for sample in samples] == expected
-    some = load_samples(own([single, {"prompt": "T", "completion": "B"}], "objective=kto"))
-    assert some.messages[-1] == "1 of 2 questions have no recorded reference log-probabilities"
-    told = load_samples(own([single, {"prompt": "T", "completion": "B"}])).messages
-    assert not any("reference" in message for message in told), "sft has none"
+    some = [single, {"prompt": "T", "completion": "B"}]
+    config = own(some)
+    assert not any("reference" in told for told in load_samples(config).messages), "sft has none"
+    reads = replace(config, objective={**config.objective, "reference": None})
+    assert load_samples(reads).messages[-1] == (
+        "1 of 2 questions have no recorded reference log-probabilities"
+    )
 
 
 # Groups.
@@ -358,7 +360,7 @@ def test_a_group_is_all_responses_with_their_rewards(
     record: dict[str, Any], own: OwnConfig
 ) -> None:
     expected = [("Q", [("a", 1.0), ("b", 0.5), ("c", -2.0)])]
-    assert members(own([record], "objective=grpo")) == expected
+    assert members(own([record], "group")) == expected
 
 
 def test_rows_with_a_reward_each_are_a_group_of_their_prompt(own: OwnConfig) -> None:
@@ -367,9 +369,9 @@ def test_rows_with_a_reward_each_are_a_group_of_their_prompt(own: OwnConfig) -> 
         for p, c, r in (("P", "a", 1), ("Q", "b", 0), ("P", "c", 0.5))
     ]
     expected = [("P", [("a", 1.0), ("c", 0.5)]), ("Q", [("b", 0.0)])]
-    assert members(own(rows, "objective=rloo")) == expected
+    assert members(own(rows, "group")) == expected
     named = [row | {"question_id": row["prompt"]} for row in rows]
-    assert members(own(named, "objective=rloo")) == expected
+    assert members(own(named, "group")) == expected
     single = members(own(rows))
     assert [responses for _, responses in single] == [[("a", 1.0)], [("b", 1.0)], [("c", 1.0)]]
 
@@ -380,7 +382,7 @@ def test_what_no_advantage_can_tell_apart_is_kept_and_counted(own: OwnConfig) ->
         {"prompt": f"{n}", "responses": ["a", "b"][: len(r)], "rewards": r}
         for n, r in enumerate(rewards)
     ]
-    loaded = load_samples(own(records, "objective=grpo"))
+    loaded = load_samples(own(records, "group"))
     assert len(loaded.samples) == 5
     assert loaded.messages[-1].startswith("2 of 3 groups have one response or equal rewards")
 
@@ -391,7 +393,7 @@ def test_a_response_without_a_reward_is_left_out_and_counted(own: OwnConfig) -> 
         {"prompt": "Q", "responses": ["a"], "rewards": [None]},
         {"prompt": "R", "responses": [], "rewards": []},
     ]
-    config = own(records, "objective=grpo")
+    config = own(records, "group")
     assert members(config) == [("P", [("a", 1.0), ("c", 0.0)])]
     assert load_samples(config).messages[:2] == [
         "2 of 3 questions in mine.jsonl have no response with a reward at cot=none: left out",
@@ -418,28 +420,26 @@ def test_a_bad_group_gets_one_clear_error(
     record: dict[str, Any], said: str, own: OwnConfig
 ) -> None:
     with pytest.raises(DataError, match=said) as caught:
-        load_samples(own([{"prompt": "Q", **record}], "objective=grpo"))
+        load_samples(own([{"prompt": "Q", **record}], "group"))
     assert "mine.jsonl, line 1" in str(caught.value)
 
 
 @pytest.mark.parametrize("call", [load_samples, fingerprint])
 @pytest.mark.parametrize(
-    "overrides",
-    [("objective=sft",), ("objective=dpo",), ("objective=grpo", "correctness.source=generated")],
-    ids=str,
+    ("correctness", "source"), [("correct", "auto"), ("pair", "auto"), ("group", "generated")]
 )
 def test_a_file_of_groups_excludes_what_takes_no_group(
-    overrides: tuple[str, ...], call: Callable[[Config], object], own: OwnConfig
+    correctness: str, source: str, call: Callable[[Config], object], own: OwnConfig
 ) -> None:
     records = [{"prompt": "Q", "responses": ["a", "b"], "rewards": [1, 0]}]
-    with pytest.raises(ExcludedPointError, match="has lists of responses with rewards.*allowed"):
-        call(own(records, *overrides))
+    with pytest.raises(ExcludedPointError, match=r"has lists of responses with rewards.*allowed"):
+        call(own(records, correctness, source=source))
 
 
 def test_a_gold_answer_beside_a_group_is_the_correct_response(own: OwnConfig) -> None:
     record = {"question": "Q", "answer": "gold", "completions": ["a", "b"], "rewards": [1, 0]}
     assert members(own([record])) == [("Q", [("gold", 1.0)])]
-    assert members(own([record], "objective=grpo")) == [("Q", [("a", 1.0), ("b", 0.0)])]
+    assert members(own([record], "group")) == [("Q", [("a", 1.0), ("b", 0.0)])]
 
 
 # Labels.
@@ -451,9 +451,9 @@ LABELLED = [
 
 
 def test_labels_say_which_responses_are_correct(own: OwnConfig) -> None:
-    correct = own(LABELLED, "objective=kto")
+    correct = own(LABELLED, "correct")
     assert members(correct) == [("P", [("a", 1.0)]), ("R", [("d", 1.0)])]
-    irrelevant = own(LABELLED, "objective=kto", "correctness=irrelevant")
+    irrelevant = own(LABELLED, "irrelevant")
     assert members(irrelevant) == [("P", [("b", 0.0)]), ("Q", [("c", 0.0)])]
     ids = [[s.question_id for s in load_samples(c).samples] for c in (correct, irrelevant)]
     assert ids[0][0] == ids[1][0], "two responses to one prompt are of one question"
@@ -463,35 +463,35 @@ def test_labels_say_which_responses_are_correct(own: OwnConfig) -> None:
 
 
 def test_labelled_responses_to_one_prompt_are_a_pair_and_a_group(own: OwnConfig) -> None:
-    assert members(own(LABELLED, "objective=dpo")) == [("P", [("a", 1.0), ("b", 0.0)])]
-    assert members(own(LABELLED, "objective=grpo")) == [
+    assert members(own(LABELLED, "pair")) == [("P", [("a", 1.0), ("b", 0.0)])]
+    assert members(own(LABELLED, "group")) == [
         *(("P", [("a", 1.0), ("b", 0.0)]), ("Q", [("c", 0.0)]), ("R", [("d", 1.0)]))
     ]
     unpaired = [{"prompt": "P", "completion": "a", "label": False}]
-    for objective, lack in (("kto", "with label true"), ("dpo", "of each label")):
+    for correctness, lack in (("correct", "with label true"), ("pair", "of each label")):
         with pytest.raises(ExcludedPointError, match=f"no question in .* has a response {lack}"):
-            load_samples(own(unpaired, f"objective={objective}"))
+            load_samples(own(unpaired, correctness))
 
 
 def test_a_file_reads_as_ever_where_no_label_is_false(own: OwnConfig) -> None:
     plain = [{"prompt": f"{n}?", "completion": str(n)} for n in range(4)]
     for label in (True, "sports", 0, None):
         records = [record | {"label": label} for record in plain]
-        for correctness in ("correctness=correct", "correctness=irrelevant"):
+        for correctness in ("correct", "irrelevant"):
             assert members(own(records, correctness)) == members(own(plain, correctness))
     messages = load_samples(own([plain[0] | {"label": 1}])).messages
     assert messages[1] == (
         "field 'label' is neither true nor false in 1 of 1 records of mine.jsonl: not read"
     )
     with pytest.raises(DataError, match="'label' must be true or false, got the number 1"):
-        load_samples(own([plain[0] | {"good": 1}], "dataset.fields.label=good"))
+        load_samples(own([plain[0] | {"good": 1}], fields={"label": "good"}))
 
 
-def test_labels_of_tables_are_texts(tmp_path: Path) -> None:
+def test_labels_of_tables_are_texts(make_config: MakeConfig, tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     pl.DataFrame([{**row, "label": str(row["label"])} for row in LABELLED]).write_csv(path)
-    given = ("dataset=jsonl", f"dataset.path={path}", "n_samples=2", "dataset.shuffle=false")
-    assert members(compose("objective=kto", *given)) == [("P", [("a", 1.0)]), ("R", [("d", 1.0)])]
+    config = make_config("jsonl", path=path, shuffle=False)
+    assert members(config) == [("P", [("a", 1.0)]), ("R", [("d", 1.0)])]
 
 
 # Identity.
@@ -499,11 +499,8 @@ def test_labels_of_tables_are_texts(tmp_path: Path) -> None:
 
 def test_the_data_of_a_file_are_the_same_for_every_objective(own: OwnConfig) -> None:
     pair = PAIRS["texts"][0]
-    prints = {
-        fingerprint(own([pair, pair], f"objective={objective}"))
-        for objective in ("sft", "dpo", "grpo", "kto")
-    }
-    assert len(prints) == 1
+    kinds = ("correct", "irrelevant", "pair", "group")
+    assert len({fingerprint(own([pair, pair], kind)) for kind in kinds}) == 1
 
 
 texts = st.sampled_from(["a", "b", "c"])
@@ -532,11 +529,11 @@ def test_every_scored_response_is_in_its_group_once(
 
 
 @pytest.fixture
-def own_loaded(tmp_path: Path) -> Callable[..., dict[str, list[Member]]]:
-    """The groups of records, by prompt; the config is composed once."""
+def own_loaded(make_config: MakeConfig, tmp_path: Path) -> Callable[..., dict[str, list[Member]]]:
+    """The groups of records, by prompt."""
     path = tmp_path / "mine.jsonl"
     path.touch()
-    config = compose("objective=grpo", "dataset=jsonl", f"dataset.path={path}", "n_samples=9")
+    config = make_config("jsonl", "none", "group", path=path)
 
     def load(records: Sequence[Any]) -> dict[str, list[Member]]:
         path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
