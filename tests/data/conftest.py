@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.paper_layout import write_small_release
@@ -79,6 +81,21 @@ def make_config() -> MakeConfig:
         )
 
     return make
+
+
+@pytest.fixture
+def own(make_config: MakeConfig, tmp_path: Path) -> MakeConfig:
+    """A config of the records given, in their order; other arguments are `make_config`'s."""
+
+    def config(
+        records: Sequence[Any], correctness: str = "correct", cot: str = "none", **fields: object
+    ) -> Config:
+        path = tmp_path / "mine.jsonl"
+        path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        fixed = {"path": path, "shuffle": False, "n_samples": 50}
+        return make_config("jsonl", cot, correctness, **fixed, **fields)
+
+    return config
 
 
 @pytest.fixture(scope="session")
