@@ -79,6 +79,24 @@ class FieldNames:
     """The response with a long explanation."""
     messages: Optional[str] = None
     """The conversation, whose last turn of the assistant is the response."""
+    chosen: Optional[str] = None
+    """The preferred response of a pair."""
+    rejected: Optional[str] = None
+    """The other response of a pair."""
+    responses: Optional[str] = None
+    """The list of a group's responses."""
+    rewards: Optional[str] = None
+    """The list of their rewards."""
+    reward: Optional[str] = None
+    """The reward of the one response, in files with a row per response."""
+    label: Optional[str] = None
+    """Whether the one response is desirable."""
+    ref_chosen_logps: Optional[str] = None
+    """Log-probability of the chosen response under the reference model, summed, in nats."""
+    ref_rejected_logps: Optional[str] = None
+    """The same of the rejected one."""
+    ref_logps: Optional[str] = None
+    """The same of the one response; of a group, the list."""
 
     @property
     def given(self) -> dict[str, str]:

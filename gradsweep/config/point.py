@@ -87,6 +87,14 @@ class Config:
                 "correctness=irrelevant"
             )
 
+    def with_one_response(self, correctness: CorrectnessConfig | None = None) -> Config:
+        """Return the point of the study's objective on these data; correct unless asked otherwise.
+
+        What reads the data of a pair or a group response by response reads that.
+        """
+        asked = correctness or CorrectnessConfig()
+        return replace(self, correctness=asked, objective=dict(DEFAULT_OBJECTIVE))
+
     def _require_named_projections(self) -> None:
         """Raises ConfigError when `model.projections` lacks one that is to be measured."""
         named = self.model.named_projections

@@ -80,7 +80,7 @@ def _of_paper(*sources: PaperSource) -> Unread:
 
 
 def _correctness_source(config: Config) -> tuple[str, str] | None:
-    if config.correctness.kind is not CorrectnessKind.irrelevant:
+    if config.correctness.kind is CorrectnessKind.correct:
         return _told(config, "correctness"), "correctness=irrelevant"
     if config.correctness.source is not IrrelevantSource.paper:
         return None

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gradsweep.config import Config, CorrectnessConfig, CotConfig, IrrelevantSource
+from gradsweep.config import Config, CotConfig, IrrelevantSource
 from gradsweep.data.fields import is_given, required, text_in, text_or_number_in
 from gradsweep.data.questions import Dataset, Question
 from gradsweep.data.rows import read_rows
@@ -29,7 +29,7 @@ def questions_config(config: Config) -> Config:
             "allowed are auto and generated"
         )
     levels = config.dataset.available_levels or [config.cot.level]
-    return replace(config, cot=CotConfig(levels[0]), correctness=CorrectnessConfig())
+    return replace(config.with_one_response(), cot=CotConfig(levels[0]))
 
 
 def custom_file(config: Config) -> Path:
@@ -73,7 +73,7 @@ def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:
             "or prompt must be exactly as in the dataset"
         )
     answered = tuple(
-        replace(question, response=given[question.question_id])
+        replace(question, response=given[question.question_id], reference_log_prob=None)
         for question in dataset.questions
         if question.question_id in given
     )

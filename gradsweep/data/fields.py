@@ -8,6 +8,9 @@ from typing import Any
 
 from gradsweep.errors import DataError
 
+_ROUNDED_ZERO = 0.1
+"""Log-probabilities near 0 may be above it when they were computed in 16 bits."""
+
 
 def object_of(value: Any, where: str) -> dict[str, Any]:
     """`value`, a JSON object. Raises `DataError` when it is something else."""
@@ -48,13 +51,36 @@ def text_or_number_in(value: Any, name: str, where: str) -> str:
     Raises:
         DataError: it is neither.
     """
-    if _is_number(value) and math.isfinite(value):
+    if _is_number(value) and _is_finite(value):
         return str(value)
     if not isinstance(value, str):
         kind = value_kind(value)
         quotes = f'; in quotes, "{kind}", it is a text' if isinstance(value, bool) else ""
         raise DataError(f"{where}: field {name!r} must be a text or a number, got {kind}{quotes}")
     return text_in(value, name, where)
+
+
+def number_in(value: Any, name: str, where: str) -> float:
+    """`value`, a finite number in field `name`; in a table of texts, as CSV is, a text of one.
+
+    Raises:
+        DataError: it is something else.
+    """
+    number = _as_float(value)
+    if number is None or not math.isfinite(number):
+        raise DataError(f"{where}: field {name!r} must be a finite number, got {shown(value)}")
+    return number
+
+
+def log_prob_in(value: Any, name: str, where: str) -> float:
+    """`value`, a sum of log-probabilities. Raises `DataError` when it cannot be one."""
+    number = number_in(value, name, where)
+    if number > _ROUNDED_ZERO:
+        raise DataError(
+            f"{where}: field {name!r} must be a sum of log-probabilities in nats, which is at most "
+            f"0; got {number:g}"
+        )
+    return number
 
 
 def value_kind(value: Any) -> str:
@@ -74,6 +100,19 @@ def value_kind(value: Any) -> str:
 def shown(value: Any) -> str:
     """A value as errors show it: a short text itself, of anything else what it is."""
     return repr(value[:60]) if isinstance(value, str) else value_kind(value)
+
+
+def _as_float(value: Any) -> float | None:
+    if not (_is_number(value) or isinstance(value, str)):
+        return None
+    try:
+        return float(value)
+    except (ValueError, OverflowError):  # a text of something else, an integer of 400 digits
+        return None
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int) or math.isfinite(value)
 
 
 def _is_number(value: Any) -> bool:

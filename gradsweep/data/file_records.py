@@ -8,7 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from gradsweep.data.files import version_of
-from gradsweep.data.forms import ANY_LEVEL, Record, read_record
+from gradsweep.data.forms import read_record
+from gradsweep.data.record import Record
+from gradsweep.data.responses import ANY_LEVEL
 from gradsweep.data.rows import read_rows, require_known_kind
 from gradsweep.errors import DataError
 
@@ -47,27 +49,32 @@ def _joined(records: Iterable[Record], path: Path) -> tuple[Record, ...]:
     """Join the records of a question that hold different levels of it.
 
     A prompt that comes again at the same level is another question, as are two records that
-    name no level.
+    name no level. What records with a label or a reward say of one question is put together when
+    a point knows what it takes (`selection`).
 
     Raises:
         DataError: a `question_id` comes again at the same level, or with another prompt.
     """
     joined: list[Record] = []
-    indices: dict[str | tuple[str], list[int]] = {}
+    indices: dict[tuple[str | None, str, bool | None], list[int]] = {}
     for record in records:
-        # The tuple keeps ids apart from prompts.
-        same = indices.setdefault(
-            (record.question_id,) if record.question_id else record.prompt, []
-        )
+        prompt = "" if record.question_id else record.prompt
+        same = indices.setdefault((record.question_id, prompt, record.label), [])
         index = next((i for i in same if _fit(joined[i], record)), None)
         if index is not None:
             joined[index] = _join(joined[index], record)
-        elif same and record.question_id is not None:
+        elif same and record.question_id and not _may_repeat(joined[same[0]], record):
             raise _repeated(joined[same[0]], record, path)
         else:
             same.append(len(joined))
             joined.append(record)
     return tuple(joined)
+
+
+def _may_repeat(first: Record, other: Record) -> bool:
+    """Whether an id may come again at a level: what is scored may be one of a group."""
+    scored = other.label is not None or other.reward is not None
+    return scored and first.prompt == other.prompt
 
 
 def _fit(first: Record, other: Record) -> bool:
@@ -82,7 +89,13 @@ def _fit(first: Record, other: Record) -> bool:
 
 
 def _join(first: Record, other: Record) -> Record:
-    return replace(first, responses={**first.responses, **other.responses}, later_rule="joined")
+    return replace(
+        first,
+        responses={**first.responses, **other.responses},
+        log_probs={**first.log_probs, **other.log_probs},
+        later_rule="joined",
+        reward=first.reward if first.reward == other.reward else None,
+    )
 
 
 def _repeated(first: Record, other: Record, path: Path) -> DataError:

@@ -8,46 +8,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-from gradsweep.config import CotLevel
 from gradsweep.data.answers import split_worked_solution
 from gradsweep.data.conversation import Turn, as_prompt, read_turns, split_conversation
-from gradsweep.data.fields import is_given, required, shown, text_in, text_or_number_in, value_kind
+from gradsweep.data.fields import is_given, required, shown, text_in, text_or_number_in
+from gradsweep.data.preferences import (
+    CHOSEN,
+    REFERENCE,
+    REJECTED,
+    has_group,
+    has_pair,
+    read_group,
+    read_pair,
+)
+from gradsweep.data.record import Record, scores
+from gradsweep.data.responses import (
+    ANY_LEVEL,
+    LEVELS,
+    by_level,
+    levels_in,
+    log_probs_in,
+    of_turn,
+)
 from gradsweep.errors import DataError
 
-LEVELS = tuple(level.name for level in CotLevel)
-ANY_LEVEL = "any"
-"""Key of the one response of a record that names no level."""
 _ALLOWED = (
     "{question_id?, prompt, responses}, {prompt, level, response}, {prompt, none?, simplified?, "
-    "detailed?}, {prompt, completion or response}, {instruction, input?, output}, {question, "
-    "answer}, {messages} and {conversations}; dataset.fields.<field>=<name in the file> says "
-    "where a field has another name"
+    "detailed?}, {prompt, completion or response, label?}, {instruction, input?, output}, "
+    "{question, answer}, {messages}, {conversations}, {prompt?, chosen, rejected} and {prompt, "
+    "responses, rewards} with lists; dataset.fields.<field>=<name in the file> says where a field "
+    "has another name"
 )
 _CONVERSATIONS = ("messages", "conversations")
+_PROMPTS = ("prompt", "instruction", "question")
 _NO_INPUT = re.compile(r"[<\[(]?\s*no[ _]?input\s*[>\])]?\.?", re.IGNORECASE)
 """How Alpaca's records say that there is no input."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One checked record, or several of one question at different levels."""
-
-    place: str
-    """Where it stands, for messages: `line 3`."""
-    question_id: str | None
-    """The id in the file; without one (None) the prompt decides it."""
-    prompt: str
-    responses: Mapping[str, str]
-    """Level name, or `ANY_LEVEL`, -> response."""
-    later_rule: str = ""
-    """The rule by which it reads otherwise than when points of such a file were first stored; a
-    part of the id of points since."""
-
-    def response(self, level: CotLevel) -> str | None:
-        return self.responses.get(level.name, self.responses.get(ANY_LEVEL))
 
 
 def read_record(given: dict[str, Any], names: Mapping[str, str], place: str, where: str) -> Record:
@@ -63,11 +60,72 @@ def read_record(given: dict[str, Any], names: Mapping[str, str], place: str, whe
     """
     row = _renamed(given, names, where)
     question_id = _question_id(row, where)
+    if (has_pair(row) or has_group(row)) and not _has_plain_form(row, names, where):
+        return _of_several(row, names, place, where, question_id)
     if name := _conversation_field(row, names):
         prompt, response = split_conversation(_turns(row, name, where), name, where)
-        return Record(place, question_id, prompt, response.levels or {ANY_LEVEL: response.text})
-    prompt, later_rule = _prompt(row, where)
-    return Record(place, question_id, prompt, _responses(row, names, where), later_rule)
+        responses, later_rule = response.levels or {ANY_LEVEL: response.text}, ""
+    else:
+        prompt, later_rule = _prompt(row, where)
+        responses = _responses(row, names, where)
+    record = Record(place, question_id, prompt, responses, later_rule, **scores(row, names, where))
+    if is_given(row, CHOSEN) and is_given(row, REJECTED):
+        pair = read_pair(row, _ALLOWED, where, prompt_is_given=True)
+        record = replace(record, chosen=pair.chosen, rejected=pair.rejected)
+    if has_group(row):
+        return replace(record, group=read_group(row, where))
+    return replace(record, log_probs=log_probs_in(row.get(REFERENCE), REFERENCE, where, responses))
+
+
+def _of_several(
+    row: dict[str, Any], names: Mapping[str, str], place: str, where: str, question_id: str | None
+) -> Record:
+    """The record of a pair or group, which has no response of a plain form."""
+    prompt, later_rule = _prompt_of_several(row, names, where)
+    pair = None
+    if has_pair(row):
+        pair = read_pair(row, _ALLOWED, where, prompt_is_given=prompt is not None)
+        prompt = pair.prompt if prompt is None else prompt
+    if prompt is None:
+        prompt = text_in(required(row, "prompt", where, _ALLOWED), "prompt", where)
+    return Record(
+        *(place, question_id, prompt, {}, later_rule),
+        chosen=pair.chosen if pair else None,
+        rejected=pair.rejected if pair else None,
+        group=read_group(row, where) if has_group(row) else None,
+    )
+
+
+def _has_plain_form(row: dict[str, Any], names: Mapping[str, str], where: str) -> bool:
+    """Whether a record of a pair or group has a response beside it, as a `messages` or `answer`."""
+    if any(is_given(row, name) for name in _FORMS):
+        return True
+    if is_given(row, "responses") and not isinstance(row["responses"], list):
+        return True
+    if is_given(row, "output") and is_given(row, "instruction") and "prompt" not in row:
+        return True
+    name = _conversation_field(row, names)
+    return name is not None and _turns(row, name, where)[-1].role == "assistant"
+
+
+def _prompt_of_several(
+    row: dict[str, Any], names: Mapping[str, str], where: str
+) -> tuple[str | None, str]:
+    """The prompt of a pair or group, and the rule as `_prompt`; None where no field holds it."""
+    if any(is_given(row, name) for name in _PROMPTS):
+        prompt, later_rule = _prompt(row, where)
+        return _after_system(row, prompt, where), later_rule
+    if name := _conversation_field(row, names):
+        return as_prompt(_turns(row, name, where), name, where), "prompt of several"
+    return None, ""
+
+
+def _after_system(row: dict[str, Any], prompt: str, where: str) -> str:
+    """The prompt behind the text of the system, where that has a field of its own."""
+    if not is_given(row, "system"):
+        return prompt
+    system = text_in(row["system"], "system", where)
+    return f"{system}\n\n{prompt}" if system.strip() else prompt
 
 
 def _conversation_field(row: dict[str, Any], names: Mapping[str, str]) -> str | None:
@@ -101,7 +159,8 @@ def _prompt(row: dict[str, Any], where: str) -> tuple[str, str]:
     """The prompt, and the name of the rule that made it another text than it was once."""
     if "instruction" in row and "prompt" not in row:
         return _instruction(row, where)
-    is_question = "question" in row and "prompt" not in row and "answer" in row
+    has_form = "answer" in row or has_pair(row) or has_group(row)
+    is_question = "question" in row and "prompt" not in row and has_form
     name = "question" if is_question else "prompt"
     value = required(row, name, where, _ALLOWED)
     if isinstance(value, list):
@@ -121,7 +180,7 @@ def _instruction(row: dict[str, Any], where: str) -> tuple[str, str]:
 
 def _responses(row: dict[str, Any], names: Mapping[str, str], where: str) -> dict[str, str]:
     mapped = [name for name in _FORMS if name in names]
-    if not mapped and is_given(row, "responses"):
+    if not mapped and is_given(row, "responses") and not has_group(row):
         return _by_level(row["responses"], where)
     if not mapped and "output" in row and "instruction" in row and "prompt" not in row:
         return _one(row, "output", where)
@@ -135,23 +194,12 @@ def _responses(row: dict[str, Any], names: Mapping[str, str], where: str) -> dic
 
 
 def _by_level(responses: Any, where: str) -> dict[str, str]:
-    if not isinstance(responses, dict):
+    if isinstance(responses, list):
         raise DataError(
-            f"{where}: field 'responses' must be an object with any of {', '.join(LEVELS)}, "
-            f"got {value_kind(responses)}"
+            f"{where}: field 'responses' is a list, which goes with 'rewards', a list with a "
+            f"number for each; without, it must be an object with any of {', '.join(LEVELS)}"
         )
-    for name in responses:
-        if name not in LEVELS:
-            raise DataError(
-                f"{where}: field 'responses' has the unknown level {name!r}; "
-                f"allowed are {', '.join(LEVELS)}"
-            )
-    return _levels(responses, f"{where}, field 'responses'")
-
-
-def _levels(row: dict[str, Any], where: str) -> dict[str, str]:
-    given = [name for name in LEVELS if is_given(row, name)]
-    return {name: text_or_number_in(row[name], name, where) for name in given}
+    return by_level(responses, "responses", where)
 
 
 def _one(row: dict[str, Any], name: str, where: str) -> dict[str, str]:
@@ -161,7 +209,7 @@ def _one(row: dict[str, Any], name: str, where: str) -> dict[str, str]:
 def _response(row: dict[str, Any], where: str) -> dict[str, str]:
     """One response: at the level that the record names, else at that of its thought or any."""
     if not is_given(row, "level"):
-        return _of_turn(row, "response", where)
+        return of_turn(row["response"], "response", where)
     level = row["level"]
     if level not in LEVELS:
         raise DataError(
@@ -170,23 +218,11 @@ def _response(row: dict[str, Any], where: str) -> dict[str, str]:
     return {level: text_or_number_in(row["response"], "response", where)}
 
 
-def _of_turn(row: dict[str, Any], name: str, where: str) -> dict[str, str]:
-    """The levels of a response that is a text, a number or a list of messages."""
-    if isinstance(row[name], list):
-        turns = [t for t in read_turns(row[name], name, where) if t.role == "assistant"]
-        if not turns:
-            raise DataError(f"{where}: field {name!r} has no turn of the assistant")
-        turn = turns[-1]
-    else:
-        turn = Turn("assistant", text_or_number_in(row[name], name, where))
-    return turn.levels or {ANY_LEVEL: turn.text}
-
-
 def _answer(row: dict[str, Any], where: str) -> dict[str, str]:
     """GSM8K's answer: a rationale, then the bare answer behind `####`."""
     solved = split_worked_solution(text_or_number_in(row["answer"], "answer", where))
     if solved is None:
-        return _of_turn(row, "answer", where)
+        return of_turn(row["answer"], "answer", where)
     rationale, answer = solved
     bare = {"none": answer}
     return bare | (
@@ -195,9 +231,9 @@ def _answer(row: dict[str, Any], where: str) -> dict[str, str]:
 
 
 _FORMS: dict[str, Callable[[dict[str, Any], str], dict[str, str]]] = {
-    **dict.fromkeys(LEVELS, _levels),
+    **dict.fromkeys(LEVELS, levels_in),
     "response": _response,
-    "completion": lambda row, where: _of_turn(row, "completion", where),
+    "completion": lambda row, where: of_turn(row["completion"], "completion", where),
     "answer": _answer,
 }
 """Field that holds the response, or one of them -> how it is read."""

@@ -9,6 +9,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Response:
+    """What is said to a prompt at the asked CoT level."""
+
+    text: str
+    reward: float
+    """1 for a correct or chosen one, 0 for an irrelevant or rejected one, or as recorded."""
+    reference_log_prob: float | None = None
+    """Σ_t log p of the whole text under a reference model, in nats, where the data record it."""
+
+
+@dataclass(frozen=True)
 class Question:
     """A prompt with its correct response at the asked CoT level."""
 
@@ -17,6 +28,13 @@ class Question:
     response: str
     answer: str | None
     """The bare final answer, where the data tell it."""
+    reference_log_prob: float | None = None
+    """Of `response`, where the data record it."""
+    rejected: Response | None = None
+    """The data's own response to be irrelevant; where one question of a dataset has it, all have,
+    and `response` is empty where a point does without."""
+    group: tuple[Response, ...] = ()
+    """The data's own responses with rewards, where a point takes groups and the data have them."""
 
 
 @dataclass(frozen=True)

@@ -13,18 +13,27 @@ from gradsweep.config import (
     DatasetKind,
 )
 from gradsweep.data.arithmetic import read_arithmetic
+from gradsweep.data.correctness import irrelevant_texts, responses_of, rules_of
 from gradsweep.data.custom import custom_responses, questions_config, with_custom_responses
 from gradsweep.data.irrelevant import (
-    IrrelevantResponses,
     are_bare_answers,
     level_of_texts,
     rules_may_differ,
 )
 from gradsweep.data.jsonl import read_jsonl
-from gradsweep.data.notes import count_note, kept_answers_note, steps_note, whole_note
+from gradsweep.data.notes import (
+    count_note,
+    equal_pairs_note,
+    equal_rewards_note,
+    keeps_texts,
+    kept_answers_note,
+    reference_note,
+    steps_note,
+    whole_note,
+)
 from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import read_paper
-from gradsweep.data.questions import Dataset, Question, digest
+from gradsweep.data.questions import Dataset, Question, Response, digest
 from gradsweep.data.sentences import TextRules
 from gradsweep.data.steps import keep_steps
 from gradsweep.errors import DataError, ExcludedPointError
@@ -42,8 +51,10 @@ class LoadedSamples:
     """The samples of a point, in order."""
 
     samples: list[Sample]
+    """One for each question; of pairs chosen and rejected, of groups every response, which lie
+    together and have the question's `index`."""
     available: int
-    """How many samples the data have at this CoT level."""
+    """How many questions the data have at this CoT level."""
     messages: list[str] = field(default_factory=list)
     """What the user must be told, one sentence each."""
 
@@ -63,19 +74,24 @@ def load_samples(config: Config) -> LoadedSamples:
     questions = _usable(dataset, lengths, config)
     taken = _take(questions, config)
     rules = rules_of(config)
-    responses = _responses(dataset, taken, config, rules)
-    references = lengths.references(taken) if lengths else [None] * len(taken)
-    shortened = [_shortened(response, config.cot, rules) for response in responses]
+    responses = responses_of(dataset, taken, config, rules)
+    partners = lengths.partners(taken, responses) if lengths else _no_partners(responses)
     samples = [
-        _sample(index, *parts)
-        for index, parts in enumerate(zip(taken, shortened, references, strict=True))
+        _sample(index, question, response, partner, config, rules)
+        for index, (question, *of_one) in enumerate(zip(taken, responses, partners, strict=True))
+        for response, partner in zip(*of_one, strict=True)
     ]
+    texts = [response.text for of_one in responses for response in of_one]
+    irrelevant = irrelevant_texts(taken, responses, config)
     notes = [
         count_note(len(questions), config),
-        kept_answers_note(dataset, taken, responses, config),
-        whole_note(dataset, responses, config),
-        steps_note(responses, config.cot, rules) if config.cot.kind is CotKind.partial else "",
+        kept_answers_note(dataset, taken, irrelevant, config),
+        whole_note(dataset, irrelevant, config),
+        steps_note(texts, config.cot, rules) if config.cot.kind is CotKind.partial else "",
         lengths.note(len(dataset.questions) - len(questions)) if lengths else "",
+        equal_pairs_note(samples, config),
+        equal_rewards_note(samples, config),
+        reference_note(responses, config),
     ]
     messages = [*dataset.messages, *(note for note in notes if note)]
     return LoadedSamples(samples, len(questions), messages)
@@ -109,10 +125,10 @@ def general_rules_matter(config: Config) -> bool:
 
     def texts(rules: TextRules) -> list[str] | None:
         try:
-            responses = _responses(dataset, taken, config, rules)
+            responses = responses_of(dataset, taken, config, rules)
         except DataError:
             return None
-        return [_shortened(response, config.cot, rules) for response in responses]
+        return [_shortened(one.text, config.cot, rules) for of_one in responses for one in of_one]
 
     return texts(TextRules.general) != texts(TextRules.paper)
 
@@ -137,15 +153,26 @@ def _usable(dataset: Dataset, lengths: _Lengths | None, config: Config) -> Seque
     return lengths.known(dataset.questions) if lengths else dataset.questions
 
 
-def _sample(index: int, question: Question, response: str, reference: str | None) -> Sample:
-    reference_part = () if reference is None else (reference,)
+def _sample(
+    index: int,
+    question: Question,
+    response: Response,
+    partner: str | None,
+    config: Config,
+    rules: TextRules,
+) -> Sample:
+    """The sample of a response; `partner` is the text whose length it gets."""
+    text = _shortened(response.text, config.cot, rules)
+    partner_part = () if partner is None else (partner,)
     return Sample(
-        sample_id=digest(question.question_id, question.prompt, response, *reference_part),
+        sample_id=digest(question.question_id, question.prompt, text, *partner_part),
         question_id=question.question_id,
         prompt=question.prompt,
-        response=response,
+        response=text,
         index=index,
-        same_length_as=reference,
+        same_length_as=partner,
+        reward=response.reward,
+        reference_log_prob=response.reference_log_prob if keeps_texts(config) else None,
     )
 
 
@@ -181,10 +208,23 @@ class _Lengths:
             )
         return shared
 
-    def references(self, questions: Sequence[Question]) -> Sequence[str | None]:
-        """The responses at `cot.match_length`: correct or irrelevant, as the point's own are."""
+    def partners(
+        self, questions: Sequence[Question], responses: Sequence[Sequence[Response]]
+    ) -> list[list[str | None]]:
+        """Of each response the one at `cot.match_length`: correct, irrelevant or of the same place.
+
+        Raises:
+            ExcludedPointError: own responses (`cot=custom`) are not those of the data's groups.
+        """
         same = [self._by_id[question.question_id] for question in questions]
-        return _responses(self._dataset, same, self._config, rules_of(self._config))
+        found = responses_of(self._dataset, same, self._config, rules_of(self._config))
+        if any(len(one) != len(other) for one, other in zip(responses, found, strict=True)):
+            raise ExcludedPointError(
+                f"cot.match_length={self._config.cot.level.name}: dataset="
+                f"{self._config.dataset.name} has groups of responses, and cot=custom a correct "
+                "and an irrelevant one; allowed is cot.match_length=null"
+            )
+        return [[response.text for response in of_one] for of_one in found]
 
     def note(self, missing: int) -> str:
         level = self._config.cot.level.name
@@ -209,19 +249,5 @@ def _take(questions: Sequence[Question], config: Config) -> Sequence[Question]:
     return questions[: config.requested_samples]
 
 
-def rules_of(config: Config) -> TextRules:
-    """The user's own texts are of any form; the paper's and the bundled ones stay as they were."""
-    own = config.dataset.kind is DatasetKind.jsonl or config.cot.kind is CotKind.custom
-    return TextRules.general if own else TextRules.paper
-
-
-def _responses(
-    dataset: Dataset, taken: Sequence[Question], config: Config, rules: TextRules
-) -> list[str]:
-    if config.correctness.kind is CorrectnessKind.correct:
-        return [question.response for question in taken]
-    if dataset.shuffled is not None:
-        return [dataset.shuffled[question.question_id] for question in taken]
-    level, kind = level_of_texts(config), config.dataset.answer
-    irrelevant = IrrelevantResponses(dataset.pool, level, kind, config.seed, rules)
-    return [irrelevant(question) for question in taken]
+def _no_partners(responses: Sequence[Sequence[Response]]) -> list[list[str | None]]:
+    return [[None] * len(of_one) for of_one in responses]

@@ -130,7 +130,7 @@ def examine(config: Config, title: str | None = None, commit: str | None = None)
 def _encoding(
     config: Config, samples: Sequence[Sample], tokenizer: PreTrainedTokenizerBase
 ) -> tuple[list[Check], list[EncodedSample]]:
-    """Checks that need a tokenizer, and the samples that can be measured."""
+    """Checks that need a tokenizer, and the samples that can be measured, of whole units."""
     from gradsweep.models.encode import encode
 
     model = config.model
@@ -148,7 +148,8 @@ def _encoding(
     ]
     if good:
         checks += [check_bos(good, tokenizer), check_mask(good, tokenizer)]
-    return checks, good
+    torn = {one.index for one in bad}
+    return checks, [one for one in good if one.sample.index not in torn]
 
 
 def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) -> Examination:

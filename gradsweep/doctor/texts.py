@@ -30,11 +30,13 @@ class Texts:
     def irrelevant(self, config: Config) -> Check:
         """Run `check_irrelevant` on the point's dataset and CoT level, whichever it measures."""
         given = config.correctness
-        asked = given if given.kind is CorrectnessKind.irrelevant else CorrectnessConfig()
+        asked = CorrectnessConfig() if given.kind is CorrectnessKind.correct else given
         other = replace(asked, kind=CorrectnessKind.irrelevant)
         try:
-            correct = self._of(replace(config, correctness=CorrectnessConfig()))
-            return check_irrelevant(correct, self._of(replace(config, correctness=other)))
+            correct = self._of(config.with_one_response())
+            return check_irrelevant(correct, self._of(config.with_one_response(other)))
+        except ExcludedPointError as error:
+            return Check(IRRELEVANT, CheckState.NOT_CHECKED, str(error))
         except GradsweepError as error:
             return _unread(IRRELEVANT, error)
 
@@ -42,13 +44,15 @@ class Texts:
         """Run `check_levels` on the dataset, by `length` in tokens; in words when it is None."""
         found: dict[str, list[Sample]] = {}
         for level in config.dataset.available_levels or list(CotLevel):
-            at_level = replace(config, cot=CotConfig(level), correctness=CorrectnessConfig())
+            at_level = replace(config.with_one_response(), cot=CotConfig(level))
             try:
                 found[level.name] = self._of(at_level)
             except ExcludedPointError:
                 continue  # the user's file has no responses at this level
             except GradsweepError as error:
                 return _unread(LEVELS, error)
+        if not found:
+            return Check(LEVELS, CheckState.NOT_CHECKED, "the data have groups of responses alone")
         common = set.intersection(*({s.question_id for s in one} for one in found.values()))
         lengths = {
             level: [(length or _words)(s.response) for s in one if s.question_id in common]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.paper_layout import write_small_release
@@ -14,6 +16,7 @@ from helpers.places import CONF, RELEASE
 from omegaconf import OmegaConf
 
 from gradsweep.config import (
+    DEFAULT_OBJECTIVE,
     Config,
     CorrectnessConfig,
     CorrectnessKind,
@@ -43,6 +46,7 @@ def make_config() -> MakeConfig:
 
     `source` is that of the irrelevant responses, `files_from` that of the paper's files. Fields
     of the CoT axis (kind, steps_kept, match_length, name; cot_path) go to it, others to the data.
+    With `pair` or `group` for a correctness, the objective takes these.
     """
 
     def make(
@@ -66,15 +70,32 @@ def make_config() -> MakeConfig:
         )
         made = OmegaConf.to_object(merged)
         assert isinstance(made, DatasetConfig)
+        several = {"responses": correctness, "reference": None}
         return Config(
             dataset=made,
             cot=_cot(cot, cot_fields),
+            objective=DEFAULT_OBJECTIVE | (several if correctness in ("pair", "group") else {}),
             correctness=CorrectnessConfig(CorrectnessKind[correctness], IrrelevantSource[source]),
             n_samples=n_samples,
             seed=seed,
         )
 
     return make
+
+
+@pytest.fixture
+def own(make_config: MakeConfig, tmp_path: Path) -> MakeConfig:
+    """A config of the records given, in their order; other arguments are `make_config`'s."""
+
+    def config(
+        records: Sequence[Any], correctness: str = "correct", cot: str = "none", **fields: object
+    ) -> Config:
+        path = tmp_path / "mine.jsonl"
+        path.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+        fixed = {"path": path, "shuffle": False, "n_samples": 50}
+        return make_config("jsonl", cot, correctness, **fixed, **fields)
+
+    return config
 
 
 @pytest.fixture(scope="session")

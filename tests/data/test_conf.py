@@ -45,7 +45,7 @@ def test_the_options_of_the_study_are_all_there() -> None:
     for group, allowed in (("cot", CotLevel), ("correctness", None)):
         stems = {path.stem for g, path in OPTIONS if g == group}
         levels = {level.name for level in allowed or ()} | {"partial", "custom"}
-        assert stems == (levels if allowed else {"correct", "irrelevant"})
+        assert stems == (levels if allowed else {"correct", "irrelevant", "pair", "group"})
 
 
 @pytest.mark.parametrize(("group", "path"), OPTIONS, ids=_named)

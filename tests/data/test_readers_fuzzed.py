@@ -21,7 +21,7 @@ from helpers.fuzzing import bounded
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradsweep.config import Config
+from gradsweep.config import Config, CorrectnessKind
 from gradsweep.data import fingerprint, load_samples
 from gradsweep.errors import GradsweepError
 
@@ -31,6 +31,8 @@ NAMES = (
     *("question_id", "prompt", "responses", "level", "response", "completion", "none", "detailed"),
     *("instruction", "input", "output", "question", "answer", "messages", "conversations"),
     *("system", "role", "content", "from", "value", "reasoning_content", "type", "text"),
+    *("chosen", "rejected", "rewards", "completions", "label", "reward"),
+    *("ref_logps", "ref_chosen_logps", "ref_rejected_logps"),
 )
 WORDS = ("none", "detailed", "user", "gpt", "assistant", "<noinput>", "A. B.", "#### 4", "</think>")
 texts = st.sampled_from(WORDS) | st.text(max_size=12)
@@ -51,10 +53,22 @@ def turns(role: str, text: str, speakers: st.SearchStrategy[Any]) -> st.SearchSt
 conversation = turns("role", "content", st.sampled_from(WORDS)) | turns(
     "from", "value", st.sampled_from(WORDS)
 )
+numbers = st.integers(-(10**400), 2) | st.floats() | st.none()
+several = st.lists(texts | conversation | values, max_size=3)
+FIELDS = ("prompt", "none", "messages", "level", "chosen", "rewards", "label", "ref_logps")
 LIKELY = {
     **dict.fromkeys(NAMES, texts | values),
     "responses": st.dictionaries(st.sampled_from(("none", "detailed")), texts | values, max_size=2)
+    | several
     | values,
+    **dict.fromkeys(("chosen", "rejected"), texts | conversation | values),
+    "completions": several | values,
+    "rewards": st.lists(numbers | values, max_size=3) | values,
+    "label": st.booleans() | values,
+    **dict.fromkeys(
+        ("reward", "ref_chosen_logps", "ref_rejected_logps"), st.floats(-9, 0) | numbers | values
+    ),
+    "ref_logps": numbers | st.lists(numbers, max_size=3) | values,
     "messages": conversation | values,
     "conversations": conversation | values,
 }
@@ -62,12 +76,49 @@ LIKELY = {
 records = st.lists(st.sampled_from(NAMES), max_size=5, unique=True).flatmap(
     lambda names: st.fixed_dictionaries({name: LIKELY[name] for name in names})
 )
+FORMS_OF_SEVERAL = (
+    ("prompt", "chosen", "rejected"),
+    ("chosen", "rejected"),
+    ("messages", "chosen", "rejected"),
+    ("prompt", "responses", "rewards"),
+    ("prompt", "completions", "rewards", "ref_logps"),
+    ("prompt", "completion", "label"),
+    ("prompt", "completion", "reward"),
+)
+"""Fields that belong together; beside or instead of one of them may stand anything."""
+RIGHT: dict[str, st.SearchStrategy[Any]] = {
+    **dict.fromkeys(("prompt", "completion"), st.sampled_from(("Q", "R", "A. B."))),
+    **dict.fromkeys(("chosen", "rejected"), st.sampled_from(("Q A. B.", "Q C", {"none": "D"}))),
+    "messages": st.just([{"role": "user", "content": "Q"}]),
+    **dict.fromkeys(("responses", "completions"), st.lists(texts, min_size=2, max_size=2)),
+    "rewards": st.lists(st.floats(-1, 1) | st.none(), min_size=2, max_size=2),
+    "ref_logps": st.lists(st.floats(-9, 0), min_size=2, max_size=2),
+    "label": st.booleans(),
+    "reward": st.floats(-1, 1),
+}
+few = st.lists(st.sampled_from(NAMES), max_size=1).flatmap(
+    lambda names: st.fixed_dictionaries({name: LIKELY[name] for name in names})
+)
+records_of_several = st.sampled_from(FORMS_OF_SEVERAL).flatmap(
+    lambda names: st.builds(
+        lambda right, wrong: right | wrong,
+        st.fixed_dictionaries({name: RIGHT[name] for name in names}),
+        st.just({}) | few,
+    )
+)
 
+KINDS = [kind.name for kind in CorrectnessKind]
 CONDITIONS = (
     {"cot": "none"},
     {"cot": "none", "correctness": "irrelevant"},
     {"cot": "detailed", "correctness": "irrelevant"},
     {"cot": "detailed", "kind": "partial", "steps_kept": 1, "correctness": "irrelevant"},
+)
+CONDITIONS_OF_SEVERAL = (
+    *({"cot": level, "correctness": kind} for level in ("none", "detailed") for kind in KINDS),
+    *({"cot": "none", "match_length": "detailed", "correctness": kind} for kind in KINDS),
+    {"cot": "detailed", "kind": "partial", "steps_kept": 1, "correctness": "pair"},
+    {"cot": "none", "correctness": "group", "source": "generated"},
 )
 
 
@@ -95,7 +146,20 @@ def test_records_of_any_content(
 
 
 @bounded
-@given(names=st.dictionaries(st.sampled_from(("prompt", "none", "messages", "level")), texts))
+@given(
+    rows=st.lists(records_of_several | records, min_size=1, max_size=4),
+    condition=st.sampled_from(CONDITIONS_OF_SEVERAL),
+)
+def test_pairs_groups_and_labels_of_any_content(
+    rows: list[Any], condition: Mapping[str, Any], config: MakeConfig, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    read(config("jsonl", path=path, n_samples=5, **condition))
+
+
+@bounded
+@given(names=st.dictionaries(st.sampled_from(FIELDS), texts))
 def test_names_of_fields_of_any_content(
     names: dict[str, str], make_config: MakeConfig, tmp_path: Path
 ) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 from gradsweep.config import AnswerKind, Config, CorrectnessKind, CotLevel, IrrelevantSource
 from gradsweep.data.answers import stated_answer
 from gradsweep.data.file_records import read_records
-from gradsweep.data.forms import Record
 from gradsweep.data.paper.sources import PaperFolder, paper_folder
 from gradsweep.data.questions import Dataset, Question, question_ids
+from gradsweep.data.record import Record
 from gradsweep.errors import ConfigError, DataError
 
 _SHUFFLED = "_wrong_answer_shuffle"
@@ -116,7 +116,7 @@ def _with_shuffled(
 
 def _source_messages(config: Config) -> Iterator[str]:
     automatic = config.correctness.source is IrrelevantSource.auto
-    if automatic and config.correctness.kind is CorrectnessKind.irrelevant:
+    if automatic and config.correctness.kind is not CorrectnessKind.correct:
         yield (
             f"no *{_SHUFFLED} file of {config.dataset.name} there: "
             "irrelevant responses are generated"

@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from gradsweep.config import Config, GradientsConfig
+from gradsweep.config import Config, GradientsConfig, Responses
+from gradsweep.config.objective import responses_of
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.models.parameters import parameters_of
@@ -51,6 +52,8 @@ class Cost:
     stored_bytes: int = 0
     """Of all rows and samples of the point on disk; known when it is read."""
     stored_samples: int = 0
+    responses: str = Responses.single.name
+    """Of the objective: which responses a sample has."""
 
 
 class Meter:
@@ -83,6 +86,7 @@ class Meter:
             samples=self._samples,
             tokens=self._tokens,
             seconds=seconds,
+            responses=responses_of(config.objective).name,
         )
         of_reader = ("stored_bytes", "stored_samples")
         return {name: value for name, value in asdict(found).items() if name not in of_reader}

@@ -1,18 +1,23 @@
-"""How many tokens a sample of a point has, prompt and response together."""
+"""How many tokens a sample of a point has, prompt and response together; of a pair or group, those
+of all its responses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from gradsweep.config import Config, CorrectnessConfig, CotKind, DatasetKind, Prompt
+from gradsweep.config import Config, CotKind, DatasetKind, Prompt, Responses
+from gradsweep.config.objective import responses_of
 from gradsweep.data import load_samples
+from gradsweep.errors import ExcludedPointError
 from gradsweep.plan.estimate.cost import Cost
+from gradsweep.records import Sample
 
 CHAT_TOKENS = 20
 """Of a chat template around a sample."""
 CHARACTERS_PER_TOKEN = 3
 """In the datasets of the study, which hold many numbers; 4 and more in plain English."""
+OF_TEXTS = f"length of the texts, {CHARACTERS_PER_TOKEN} characters each"
 UNKNOWN_TOKENS = 500
 """Where neither the option nor a file at hand tells: as long as a detailed response."""
 
@@ -31,21 +36,40 @@ def tokens_per_sample(config: Config, costs: Sequence[Cost]) -> Tokens:
     Without earlier points: what the dataset's option states (`dataset.tokens`), or the length of
     the user's own texts. At most `model.max_length`.
     """
-    condition = (config.dataset.name, config.cot.label)
-    same = [cost for cost in costs if (cost.dataset, cost.cot) == condition]
+    kind = responses_of(config.objective)
+    condition = (config.dataset.name, config.cot.label, kind.name)
+    same = [cost for cost in costs if (cost.dataset, cost.cot, cost.responses) == condition]
     of_model = [cost for cost in same if cost.model == config.model.name]
     if used := of_model or same:
         number = sum(cost.tokens for cost in used) / sum(cost.samples for cost in used)
         return Tokens(
             number, "counted in earlier points" if of_model else "counted with other tokenizers"
         )
+    if kind is not Responses.single:
+        return _of_several(config, costs)
     number, basis = (
         _stated(config)
         or _of_texts(config)
         or (UNKNOWN_TOKENS, f"unknown, taken as {UNKNOWN_TOKENS}")
     )
+    return Tokens(_encoded(number, config), basis)
+
+
+def _encoded(number: float, config: Config) -> float:
+    """Tokens of a prompt with its response as the model reads them."""
     chat = CHAT_TOKENS if config.model.prompt is Prompt.chat else 0
-    return Tokens(min(number + chat, config.model.max_length), basis)
+    return min(number + chat, config.model.max_length)
+
+
+def _of_several(config: Config, costs: Sequence[Cost]) -> Tokens:
+    """All responses of a pair or group; those of the user's own file have their own lengths."""
+    if config.dataset.kind is DatasetKind.jsonl:
+        samples = load_samples(config).samples
+        n_questions = len({sample.index for sample in samples})
+        number = _encoded(_characters(samples) / CHARACTERS_PER_TOKEN, config)
+        return Tokens(number * len(samples) / n_questions, OF_TEXTS)
+    one = tokens_per_sample(config.with_one_response(), costs)
+    return Tokens(2 * one.number, f"{one.basis}, for each of two responses")
 
 
 def _stated(config: Config) -> tuple[float, str] | None:
@@ -61,10 +85,15 @@ def _of_texts(config: Config) -> tuple[float, str] | None:
     if config.dataset.kind is DatasetKind.paper:
         longest = max(config.dataset.tokens.values(), default=None)
         return None if longest is None else (longest, "as the longest level of dataset.tokens")
-    # An irrelevant response is about as long as a correct one and takes longer to make.
-    same_length = replace(config, correctness=CorrectnessConfig())
-    samples = load_samples(same_length).samples
-    characters = sum(len(s.prompt) + len(s.same_length_as or s.response) for s in samples)
-    return characters / len(
-        samples
-    ) / CHARACTERS_PER_TOKEN, f"length of the texts, {CHARACTERS_PER_TOKEN} characters each"
+    try:
+        # An irrelevant response is about as long as a correct one and takes longer to make.
+        samples = load_samples(config.with_one_response()).samples
+    except ExcludedPointError:  # a file whose labels are all false
+        samples = load_samples(config).samples
+    return _characters(samples) / CHARACTERS_PER_TOKEN, OF_TEXTS
+
+
+def _characters(samples: Sequence[Sample]) -> float:
+    """Mean length of a prompt with its response."""
+    total = sum(len(s.prompt) + len(s.same_length_as or s.response) for s in samples)
+    return total / len(samples)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import polars as pl
 
 from gradsweep.analysis.outliers import sample_outliers
+from gradsweep.config import Responses
+from gradsweep.config.objective import responses_of
 from gradsweep.data import load_samples
 from gradsweep.data.network import no_downloads
 from gradsweep.errors import GradsweepError
-from gradsweep.records import Sample, SampleStatus
+from gradsweep.records import Sample, SampleStatus, Unit
 from gradsweep.report.page.points import ReportPoints
 from gradsweep.store.metadata import stored_config
 
@@ -98,4 +103,16 @@ def _read(record: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
             samples = load_samples(config).samples
     except (GradsweepError, OSError) as error:
         return {}, " ".join(str(error).split())[:300]
-    return {sample.sample_id: sample for sample in samples}, ""
+    several = responses_of(config.objective) is not Responses.single
+    key = attrgetter("index") if several else attrgetter("sample_id")
+    units = [Unit(tuple(members)) for _, members in groupby(samples, key)]
+    return {unit.unit_id: _shown(unit) for unit in units}, ""
+
+
+def _shown(unit: Unit) -> Sample:
+    """A sample with the texts of all responses of a unit, each behind what it is worth."""
+    first, *others = unit.samples
+    if not others:
+        return first
+    texts = (f"[reward {sample.reward:g}] {sample.response}" for sample in unit.samples)
+    return replace(first, response="\n\n".join(texts))

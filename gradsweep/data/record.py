@@ -1,0 +1,74 @@
+"""A checked record of a file: a prompt with its responses, whatever form they came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gradsweep.config import CotLevel
+from gradsweep.data.fields import is_given, number_in, shown
+from gradsweep.data.responses import ANY_LEVEL, RecordedResponse
+from gradsweep.errors import DataError
+
+_LABELS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One checked record, or several of one question at different levels."""
+
+    place: str
+    """Where it stands, for messages: `line 3`."""
+    question_id: str | None
+    """The id in the file; without one (None) the prompt decides it."""
+    prompt: str
+    responses: Mapping[str, str]
+    """Level name, or `ANY_LEVEL`, -> response; empty where all it has is a pair or a group."""
+    later_rule: str = ""
+    """The rule by which it reads otherwise than when points of such a file were first stored; a
+    part of the id of points since."""
+    log_probs: Mapping[str, float] = field(default_factory=dict)
+    """As `RecordedResponse.log_probs`, of `responses`."""
+    chosen: RecordedResponse | None = None
+    rejected: RecordedResponse | None = None
+    group: tuple[RecordedResponse, ...] | None = None
+    """None where the record is no group."""
+    label: bool | None = None
+    """Whether `responses` are desirable (TRL's unpaired preference)."""
+    reward: float | None = None
+    """What `responses` are worth, where that is recorded."""
+    unread: tuple[str, ...] = ()
+    """Fields of these two names that hold something else."""
+
+    def response(self, level: CotLevel) -> str | None:
+        return self.responses.get(level.name, self.responses.get(ANY_LEVEL))
+
+
+def scores(row: dict[str, Any], names: Mapping[str, str], where: str) -> dict[str, Any]:
+    """`label`, `reward` and `unread` of a record.
+
+    Other data have other things in fields of these names: those count only where they are named.
+
+    Raises:
+        DataError: a field that `dataset.fields` names holds what it must not.
+    """
+    found: dict[str, Any] = {"label": _label(row.get("label"))}
+    try:
+        found["reward"] = (
+            number_in(row["reward"], "reward", where) if is_given(row, "reward") else None
+        )
+    except DataError:
+        if "reward" in names:
+            raise
+    unread = [n for n in ("label", "reward") if is_given(row, n) and found.get(n) is None]
+    if "label" in unread and "label" in names:
+        raise DataError(f"{where}: field 'label' must be true or false, got {shown(row['label'])}")
+    return {**found, "unread": tuple(unread)}
+
+
+def _label(value: Any) -> bool | None:
+    """Tables of texts have `True` or `true`."""
+    if isinstance(value, str):
+        return _LABELS.get(value.strip().lower())
+    return value if isinstance(value, bool) else None
