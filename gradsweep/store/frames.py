@@ -16,6 +16,7 @@ _POLARS_TYPES: dict[str, pl.DataType] = {
     "float": pl.Float64(),
     "bool": pl.Boolean(),
     "str": pl.String(),
+    "str | None": pl.String(),
     "SampleStatus": pl.String(),
     "list[float] | None": pl.List(pl.Float64()),
 }

@@ -12,6 +12,7 @@ import polars as pl
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import ALL_PROJECTIONS, AXES, METRICS, OPTIONAL_METRICS
+from gradsweep.store.description import stored_axes
 from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths
 from gradsweep.store.points import point_table
@@ -41,6 +42,7 @@ class Contents:
     dataset: tuple[str, ...]
     cot: tuple[str, ...]
     correctness: tuple[str, ...]
+    objective: tuple[str, ...]
     projections: tuple[str, ...]
     metrics: tuple[str, ...]
     """The first is the one that overviews show."""
@@ -66,7 +68,7 @@ def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
     _require_measured(metrics, selection, records)
     measured = {n for record in records for n in record["science"]["gradients"]["projections"]}
     # As in the runs' configs, which know no series.
-    axes = pl.DataFrame([record["axes"] for record in records])
+    axes = pl.DataFrame([stored_axes(record) for record in records])
     values = {axis: tuple(values_in_reading_order(axes, axis)) for axis in AXES}
     return Contents(
         **values,
