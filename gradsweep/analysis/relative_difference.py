@@ -87,8 +87,8 @@ def relative_difference_means(differences: pl.DataFrame, top: int = 5) -> pl.Dat
     """Average RD over layers, and find the layers where it is largest (paper section 3: five).
 
     `differences` is the result of `relative_difference`. Columns: model, dataset, cot, objective,
-    series, point_id, irrelevant_point_id, projection, correct and irrelevant (means of the two paired
-    curves over layers), relative_difference (mean over the n_layers layers where it is defined,
+    series, point_id, irrelevant_point_id, projection, correct and irrelevant (means of the two
+    paired curves over layers), relative_difference (mean over the layers where it is defined,
     NaN when there are none), top_layers (at most `top`, the largest first, the earlier layer
     first among equals), n_layers, n_questions.
     """

@@ -45,7 +45,9 @@ def choose_one(points: Sequence[KnownPoint], word: str) -> KnownPoint:
 
 
 def _table(points: Sequence[KnownPoint]) -> pl.DataFrame:
-    return label_frame({p.point_id: {**full_axes(p.axes), "series": p.series, "seed": p.seed} for p in points})
+    return label_frame(
+        {p.point_id: {**full_axes(p.axes), "series": p.series, "seed": p.seed} for p in points}
+    )
 
 
 def _is_place(word: str) -> bool:

@@ -95,7 +95,9 @@ def point_grid(stored: ReportPoints, measures: Measures | None = None) -> PointG
     shown = [("mean", metric_label(measures.metric)), ("rd", "RD")] if measures and values else []
     return PointGrid(
         blocks=tuple(
-            _block(" · ".join([model_title(model), *axis_words({"objective": objective})]), one, cells)
+            _block(
+                " · ".join([model_title(model), *axis_words({"objective": objective})]), one, cells
+            )
             for (model, objective), one in by_model.items()
         ),
         shown=(*shown, ("state", "state")),
