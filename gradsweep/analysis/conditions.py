@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from gradsweep.records import AXES, POINT_LABELS, ROW_KEY
+from gradsweep.records import POINT_LABELS, ROW_KEY
 from gradsweep.store.frames import metric_columns
 
 
@@ -27,15 +27,16 @@ def conditions(rows: pl.DataFrame) -> pl.DataFrame:
     Args:
         rows: as `load_rows` gives them; without a column seed all are of one.
     """
-    points = rows.select(*POINT_LABELS, "point_id", *_seed(rows)).unique()
-    several = points.group_by(POINT_LABELS).len().filter(pl.col("len") > 1)
+    labels = [name for name in POINT_LABELS if name in rows.columns]
+    points = rows.select(*labels, "point_id", *_seed(rows)).unique()
+    several = points.group_by(labels).len().filter(pl.col("len") > 1)
     if several.is_empty():
         return rows
-    shared = rows.join(several, on=POINT_LABELS, how="semi", maintain_order="left")
-    alone = rows.join(several, on=POINT_LABELS, how="anti", maintain_order="left")
+    shared = rows.join(several, on=labels, how="semi", maintain_order="left")
+    alone = rows.join(several, on=labels, how="anti", maintain_order="left")
     made = [
         _one_condition(of_condition)
-        for _, of_condition in shared.group_by(POINT_LABELS, maintain_order=True)
+        for _, of_condition in shared.group_by(labels, maintain_order=True)
     ]
     return pl.concat([alone, *made], how="diagonal_relaxed")
 
@@ -53,7 +54,7 @@ def _joined(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows of one seed, each once."""
     least_first = (
         rows.group_by("point_id")
-        .agg(pl.struct("projection", *_heads(rows)).n_unique().alias("measured"),
+        .agg(pl.struct("projection", *_parts(rows)).n_unique().alias("measured"),
              *(pl.col(name).is_finite().any().alias(f"has_{name}") for name in _floats(rows)))
         .with_columns(pl.sum_horizontal(f"has_{name}" for name in _floats(rows)).alias("metrics"))
         .sort("measured", "metrics", "point_id")["point_id"]
@@ -94,7 +95,7 @@ def _pooled(rows: pl.DataFrame) -> pl.DataFrame:
         *([pl.col("finite").any()] if "finite" in rows.columns else []),
         *(pl.col(name).first() for name in others),
     )
-    names = ("point_id", *AXES, "series", "seed")
+    names = [name for name in ("point_id", *POINT_LABELS, "seed") if name in rows.columns]
     return pooled.with_columns(pl.lit(rows[name][0]).alias(name) for name in names).select(
         rows.columns
     )
@@ -104,8 +105,8 @@ def _floats(rows: pl.DataFrame) -> list[str]:
     return [name for name in metric_columns(rows) if rows.schema[name].is_float()]
 
 
-def _heads(rows: pl.DataFrame) -> Sequence[str]:
-    return [name for name in ("head",) if name in rows.columns]
+def _parts(rows: pl.DataFrame) -> Sequence[str]:
+    return [name for name in ("head", "member") if name in rows.columns]
 
 
 def _seed(rows: pl.DataFrame) -> list[str]:

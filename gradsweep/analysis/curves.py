@@ -10,7 +10,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import bootstrap_interval
-from gradsweep.analysis.rows import in_reading_order, require_metric, whole_matrices
+from gradsweep.analysis.rows import (
+    in_reading_order,
+    require_metric,
+    whole_matrices,
+    with_every_axis,
+)
 from gradsweep.errors import DataError
 from gradsweep.records import POINT_LABELS, ROW_KEY
 from gradsweep.store.frames import require_known_keys
@@ -102,7 +107,7 @@ def curves(
 
     `rows` has one line per point, sample, layer and projection, as the store's reader gives it;
     or it is what `gradient_spectra` returns, or its table: one point, whose axes and id are empty.
-    Columns: model, dataset, cot, correctness, series, point_id, projection, layer, mean, ci_low,
+    Columns: `POINT_LABELS`, point_id, projection, layer, mean, ci_low,
     ci_high (in the metric's unit), n_samples. Where no sample has a value, mean and interval
     are NaN and n_samples is 0; with one sample, or `resamples=0`, only the interval is NaN.
 
@@ -165,6 +170,8 @@ def _curve(
 def _rows_of_points(rows: pl.DataFrame | HasFrame) -> pl.DataFrame:
     """Rows with the columns of stored ones; raises DataError where some are missing."""
     frame = rows if isinstance(rows, pl.DataFrame) else rows.to_polars()
+    if "correctness" in frame.columns:
+        frame = with_every_axis(frame)
     needed = (*POINT_LABELS, "sample_id", "question_id", *_CURVE)
     missing = [name for name in needed if name not in frame.columns]
     if missing and {"sample", "layer", "projection"} <= set(frame.columns):

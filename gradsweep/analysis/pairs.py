@@ -7,7 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 
 import polars as pl
 
-from gradsweep.analysis.rows import in_reading_order, require_one_point_per_condition
+from gradsweep.analysis.rows import (
+    in_reading_order,
+    require_one_point_per_condition,
+    with_every_axis,
+)
 from gradsweep.errors import ConfigError
 from gradsweep.records import POINT_LABELS
 from gradsweep.store.series import base_name
@@ -133,7 +137,7 @@ def is_instruct(model: str) -> bool:
 
 
 def _points(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.select(*POINT_LABELS, "point_id").unique()
+    return with_every_axis(rows).select(*POINT_LABELS, "point_id").unique()
 
 
 def _at(points: pl.DataFrame, condition: Mapping[str, str]) -> pl.DataFrame:

@@ -14,10 +14,11 @@ from gradsweep.analysis.rows import (
     in_reading_order,
     require_metric,
     whole_matrices,
+    with_every_axis,
 )
 from gradsweep.records import POINT_LABELS
 
-_PAIR = ("model", "dataset", "cot", "series")
+_PAIR = ("model", "dataset", "cot", "objective", "series")
 
 
 def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.DataFrame:
@@ -33,8 +34,9 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
     The absolute value makes RD positive for noise too: with few samples compare it between CoT
     levels rather than with zero.
 
-    Columns: model, dataset, cot, series, point_id (the correct point), irrelevant_point_id,
-    projection, layer, correct (s_i), irrelevant (s'_i), relative_difference, n_questions. A level
+    Columns: model, dataset, cot, objective, series, point_id (the correct point),
+    irrelevant_point_id, projection, layer, correct (s_i), irrelevant (s'_i), relative_difference,
+    n_questions. A level
     that has only one of the two points has no lines. RD is NaN where s_i is zero or a curve has no
     value; with no common question everything is NaN and n_questions 0.
 
@@ -43,7 +45,7 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
         DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
-    rows = whole_matrices(conditions(rows))
+    rows = whole_matrices(conditions(with_every_axis(rows)))
     pairs = _pairs(rows)
     values = complete_values(rows, metric)
     correct = values.join(pairs, on="point_id")
@@ -84,9 +86,9 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
 def relative_difference_means(differences: pl.DataFrame, top: int = 5) -> pl.DataFrame:
     """Average RD over layers, and find the layers where it is largest (paper section 3: five).
 
-    `differences` is the result of `relative_difference`. Columns: model, dataset, cot, series,
-    point_id, irrelevant_point_id, projection, correct and irrelevant (means of the two paired
-    curves over layers), relative_difference (mean over the n_layers layers where it is defined,
+    `differences` is the result of `relative_difference`. Columns: model, dataset, cot, objective,
+    series, point_id, irrelevant_point_id, projection, correct and irrelevant (means of the two
+    paired curves over layers), relative_difference (mean over the layers where it is defined,
     NaN when there are none), top_layers (at most `top`, the largest first, the earlier layer
     first among equals), n_layers, n_questions.
     """

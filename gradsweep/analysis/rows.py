@@ -6,18 +6,28 @@ import polars as pl
 
 from gradsweep.config import CorrectnessKind, cot_reading_key
 from gradsweep.errors import ConfigError, DataError
-from gradsweep.records import ALL_PROJECTIONS, METRICS, OPTIONAL_METRICS, POINT_LABELS
+from gradsweep.records import (
+    ALL_PROJECTIONS,
+    METRICS,
+    OPTIONAL_METRICS,
+    POINT_LABELS,
+    STUDY_OBJECTIVE,
+)
 from gradsweep.store.frames import metric_columns
 
 CORRECT = CorrectnessKind.correct.name
 IRRELEVANT = CorrectnessKind.irrelevant.name
+UNITS_OF_BOTH = (CorrectnessKind.pair.name, CorrectnessKind.group.name)
+"""What an objective of pairs or groups has in their place."""
 
 _SORTED_BY = (
-    "model", "series", "dataset", "cot", "correctness", "point_id", "projection", "part", "layer",
+    "model", "objective", "series", "dataset", "cot", "correctness", "point_id", "projection",
+    "part", "layer",
 )  # fmt: skip
 
 _ORDER = {
     "correctness": tuple(kind.name for kind in CorrectnessKind),
+    "objective": (STUDY_OBJECTIVE,),
     "projection": ALL_PROJECTIONS,
     "part": ("all", "early", "middle", "late"),
 }
@@ -27,9 +37,9 @@ def in_reading_order(frame: pl.DataFrame) -> pl.DataFrame:
     """Sort `frame` by its axes, point, projection, part and layer, as far as it has them.
 
     CoT levels go from fast to slow thinking (none, partial_0, partial_1, …, simplified,
-    detailed, then the user's own), correct comes before irrelevant, projections
-    follow the paper's tables (q k v o); names unknown here come last, alphabetically. Variants
-    of a model stand together.
+    detailed, then the user's own), correct comes before irrelevant, the study's objective before
+    others, projections follow the paper's tables (q k v o); names unknown here come last,
+    alphabetically. Variants of a model stand together.
     """
     keys: list[pl.Expr] = []
     for column in _SORTED_BY:
@@ -61,13 +71,30 @@ def require_metric(rows: pl.DataFrame, metric: str) -> None:
         raise ConfigError(f"metric={metric} is not in the rows; allowed are {', '.join(known)}")
 
 
+def with_every_axis(rows: pl.DataFrame) -> pl.DataFrame:
+    """Add the axis objective to rows that were taken from the store before it: the study's."""
+    if "objective" in rows.columns:
+        return rows
+    return rows.with_columns(objective=pl.lit(STUDY_OBJECTIVE))
+
+
+def of_units(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep the rows of units' own gradients: members' shares of them are left out."""
+    if "member" not in rows.columns or rows["member"].null_count() == len(rows):
+        return rows
+    return rows.filter(pl.col("member").is_null())
+
+
 def whole_matrices(rows: pl.DataFrame, *, strict: bool = True) -> pl.DataFrame:
-    """Keep the rows of whole weight matrices: those of single attention heads are left out.
+    """Keep the rows of whole weight matrices and units.
+
+    Those of single attention heads and of units' members (`of_units`) are left out.
 
     Raises:
         DataError: when `strict`, a projection of a point has rows of heads only; a
             mean over heads is not a metric of the matrix.
     """
+    rows = of_units(rows)
     if "head" not in rows.columns or rows["head"].null_count() == len(rows):
         return rows
     whole = rows.filter(pl.col("head").is_null())
@@ -96,7 +123,8 @@ def rows_with_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     if metric in METRICS and metric not in OPTIONAL_METRICS:
         return rows
     has_value = pl.col(metric).is_finite()
-    kept = rows.filter(has_value.any().over("model", "series", "dataset", "projection"))
+    of_study = [n for n in ("model", "objective", "series", "dataset") if n in rows.columns]
+    kept = rows.filter(has_value.any().over(*of_study, "projection"))
     if kept.is_empty():
         option = OPTIONAL_METRICS.get(metric)
         remedy = f": it is measured with {option}" if option else ""
@@ -110,7 +138,7 @@ def require_one_point_per_condition(rows: pl.DataFrame) -> None:
     Raises:
         ConfigError: names the points.
     """
-    points = rows.select(*POINT_LABELS, "point_id").unique()
+    points = with_every_axis(rows).select(*POINT_LABELS, "point_id").unique()
     shared = (
         points.group_by(*POINT_LABELS)
         .agg(pl.col("point_id").sort())

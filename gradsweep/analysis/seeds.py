@@ -8,6 +8,7 @@ from scipy.special import stdtrit
 
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.curves import curve_means, curves
+from gradsweep.analysis.rows import with_every_axis
 from gradsweep.records import POINT_LABELS
 
 _STATISTICS = ("n_seeds", "seed_low", "seed_high")
@@ -25,6 +26,7 @@ def between_seeds(
     Columns: `POINT_LABELS`, projection, n_seeds, seed_low, seed_high (in the metric's unit). Only
     conditions with two seeds and more have lines.
     """
+    rows = with_every_axis(rows)
     key = [*POINT_LABELS, "projection"]
     schema = {name: rows.schema[name] for name in key}
     nothing = pl.DataFrame(

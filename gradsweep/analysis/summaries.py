@@ -21,7 +21,7 @@ from gradsweep.records import POINT_LABELS
 Floats = NDArray[np.float64]
 
 _NUMBERS = (*STATISTICS, "rd")
-_SERIES = ("model", "dataset", "series")
+_SERIES = ("model", "dataset", "objective", "series")
 
 
 def condition_summaries(
@@ -29,8 +29,8 @@ def condition_summaries(
 ) -> pl.DataFrame:
     """Sum every condition up over all layers and projections, with 95 % intervals over questions.
 
-    A number is the mean over the projections that all conditions of its model, dataset and series
-    have, so that conditions can be compared.
+    A number is the mean over the projections that all conditions of its model, dataset, objective
+    and series have, so that conditions can be compared.
 
     Args:
         by_layer: of `gradsweep.analysis.curves`.

@@ -59,6 +59,7 @@ _MEANING = {
     "dataset": "which questions",
     "cot": "how much reasoning the response shows",
     "correctness": "the right response, or one that does not belong",
+    "objective": "what loss; of one response, of a pair or of a group: docs/objectives.md",
     "experiment": "with -m; what the command line says of an axis or a field counts",
 }
 

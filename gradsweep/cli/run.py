@@ -101,6 +101,7 @@ def _headline(plan: Plan) -> str:
     lines = [f"sweep {plan.name}: {plan.counted}"]
     if plan.duplicates:
         lines.append(f"left out: {plan.duplicates} cells that are the same point as another")
+    lines += [f"note: {note}" for note in plan.notes]
     lines += [f"left out: {reason}" for reason in plan.excluded]
     if others := _others_of_that_name(plan):
         lines.append(

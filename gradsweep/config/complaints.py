@@ -10,9 +10,12 @@ import re
 from typing import get_origin
 
 from hydra.errors import MissingConfigException
+from omegaconf import DictConfig
 
 from gradsweep.config.fields import point_fields
 from gradsweep.config.files import config_groups
+from gradsweep.config.named_objects import TARGET
+from gradsweep.config.objective import unknown_option
 from gradsweep.errors import did_you_mean
 
 _NOISE = re.compile(r"full_key:|object_type=|reference_type=|To append to your|provider=")
@@ -70,9 +73,11 @@ def _cannot_override(name: str, text: str, cause: BaseException | None) -> str:
     advised = re.search(r"use (\+\S+)", text)
     if name in config_groups() and advised:
         return f"{advised[1][1:]}: not every point has one: type {advised[1]}"
+    key, parent = name.rpartition(".")[2], getattr(cause, "parent_node", None)
+    if name == f"objective.{key}" and isinstance(parent, DictConfig) and TARGET in parent:
+        return unknown_option(parent, key)
     if not name.startswith("hydra."):
         return unknown_field(name.partition("@")[0])
-    key, parent = name.rpartition(".")[2], getattr(cause, "parent_node", None)
     there = [str(known) for known in parent] if parent is not None else []
     launcher = "; choose the launcher that has it, as hydra/launcher=slurm or local"
     return (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-AXIS_GROUPS = ("model", "dataset", "cot", "correctness")
-"""Config groups that a grid varies, in the order of the defaults list."""
+AXIS_GROUPS = ("model", "dataset", "cot", "correctness", "objective")
+"""Config groups that a grid varies, in the order of `gradsweep.records.AXES`."""
 
 
 def config_dir() -> Path:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gradsweep.config.files import config_dir
 from gradsweep.config.model import ModelConfig
 from gradsweep.config.named_objects import TARGET
-from gradsweep.errors import ConfigError
+from gradsweep.errors import ConfigError, did_you_mean
 from gradsweep.records import STUDY_OBJECTIVE
 
 DEFAULT_OBJECTIVE = {TARGET: "gradsweep.engine.objectives.sft.Sft"}
@@ -24,6 +27,8 @@ DEFAULT_OBJECTIVE = {TARGET: "gradsweep.engine.objectives.sft.Sft"}
 NAME, RESPONSES, MEMBERS = "name", "responses", "members"
 OTHER_MODELS = ("reference", "teacher")
 """Options that name a second model: an option of the axis model."""
+
+_NO_OPTIONS = (TARGET, NAME, RESPONSES)
 
 _STUDY_OPTIONS = {"reduction": "mean"}
 """Options of the study's objective that came later, at the values that it always had."""
@@ -63,6 +68,41 @@ def responses_of(node: Mapping[str, Any]) -> Responses:
     return Responses[given]
 
 
+def check_option_names(node: Mapping[str, Any]) -> None:
+    """Refuse an option that a built-in objective does not have, before anything is loaded.
+
+    Raises:
+        ConfigError: names the options that it has. A class from outside says so itself.
+    """
+    known = _options_of(str(node.get(TARGET)))
+    for name in map(str, node) if known else ():
+        if name not in known:
+            raise ConfigError(unknown_option(node, name))
+
+
+def unknown_option(node: Mapping[str, Any], name: str) -> str:
+    """Say that an objective has no option of this name, and which one was probably meant."""
+    target = str(node.get(TARGET))
+    objective, typed = objective_name(node), f"objective.{name}"
+    known = _options_of(target)
+    there = [o for o in map(str, node) if o not in _NO_OPTIONS and (o in known or not known)]
+    if name in known or not known:
+        meant = did_you_mean(name, there)
+        return f"{typed}: {target} is given nothing of this name yet{meant}: type +{typed}=…"
+    has = f"its options are {', '.join(there)}" if there else "it has no options"
+    return f"{typed}: objective={objective} has no {name}{did_you_mean(name, there)}; {has}"
+
+
+@lru_cache(maxsize=32)
+def _options_of(target: str) -> frozenset[str]:
+    """Every key that an option of conf/objective/ gives to this class; none of another's class."""
+    nodes = (
+        yaml.safe_load(path.read_text(encoding="utf-8"))
+        for path in (config_dir() / "objective").glob("*.yaml")
+    )
+    return frozenset(key for node in nodes if node.get(TARGET) == target for key in node)
+
+
 def other_model(node: Mapping[str, Any], option: str) -> ModelConfig | None:
     """Return the second model that `option` (of `OTHER_MODELS`) names, or None.
 
@@ -94,6 +134,6 @@ def objective_options(node: Mapping[str, Any]) -> dict[str, Any]:
     unset = {MEMBERS: False, **dict.fromkeys(OTHER_MODELS)}
     if options.get(TARGET) == DEFAULT_OBJECTIVE[TARGET]:
         unset |= _STUDY_OPTIONS
-        if options.get("reduction", "mean") != "step":
-            options.pop("step_size", None)
+        if options.get("reduction", "mean") != "step":  # a sample alone has no members
+            options = {k: v for k, v in options.items() if k not in ("step_size", MEMBERS)}
     return {k: v for k, v in options.items() if k not in unset or v != unset[k]}

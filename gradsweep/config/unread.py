@@ -5,7 +5,7 @@ Only what is typed is checked: a stored config may hold the same values from tim
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields
 from operator import attrgetter
 from pathlib import Path
@@ -13,138 +13,14 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from gradsweep.config.conditions import (
-    CorrectnessKind,
-    DatasetKind,
-    IrrelevantSource,
-    PaperSource,
-)
-from gradsweep.config.cot import CotKind, CotLevel
+from gradsweep.config.conditional_fields import UNREAD
+from gradsweep.config.conditions import CorrectnessKind
+from gradsweep.config.cot import CotLevel
 from gradsweep.config.files import config_dir
-from gradsweep.config.model import ModelConfig, ModelSource, Prompt, SourceKind
+from gradsweep.config.model import ModelConfig, ModelSource, SourceKind
 from gradsweep.config.overrides import override_of
 from gradsweep.config.point import Config
-from gradsweep.config.run import NO_TRACKER
 from gradsweep.errors import ConfigError, did_you_mean
-
-Unread = Callable[[Config], tuple[str, str] | None]
-"""None where a point reads the field; else what the point is, and what the field goes with."""
-
-
-def _goes_with(needed: str, is_read: Callable[[Config], bool], has: str) -> Unread:
-    """A field that counts where `is_read`; `has` is a field of the config that says what is."""
-
-    def unread(config: Config) -> tuple[str, str] | None:
-        return None if is_read(config) else (_told(config, has), needed)
-
-    return unread
-
-
-def _told(config: Config, name: str) -> str:
-    """A choice of the point, as it is typed."""
-    axes = ("model", "dataset", "cot", "correctness")
-    value = getattr(config.axes, name) if name in axes else attrgetter(name)(config)
-    return f"{name}={getattr(value, 'name', value)}"
-
-
-def _of_source(*kinds: SourceKind) -> Unread:
-    """A field of `model.source` that counts for these kinds."""
-
-    def unread(config: Config) -> tuple[str, str] | None:
-        source = config.model.source
-        if source.kind in kinds:
-            return None
-        option = "model.source.kind=package" if kinds[0] is SourceKind.package else ""
-        has = f"model={config.model.name} with model.source.kind={source.kind.name}"
-        return has, option or f"model={kinds[0].name}"
-
-    return unread
-
-
-def _paper(config: Config, *sources: PaperSource) -> bool:
-    dataset = config.dataset
-    return dataset.kind is DatasetKind.paper and (not sources or dataset.source in sources)
-
-
-def _of_paper(*sources: PaperSource) -> Unread:
-    """A field that counts for the paper's datasets from these sources."""
-
-    def unread(config: Config) -> tuple[str, str] | None:
-        if not _paper(config):
-            return _told(config, "dataset"), "one of the paper's datasets, as dataset=gsm8k"
-        if _paper(config, *sources):
-            return None
-        return _told(config, "dataset.source"), f"dataset.source={sources[-1].name}"
-
-    return unread
-
-
-def _correctness_source(config: Config) -> tuple[str, str] | None:
-    if config.correctness.kind is CorrectnessKind.correct:
-        return _told(config, "correctness"), "correctness=irrelevant"
-    if config.correctness.source is not IrrelevantSource.paper:
-        return None
-    return _of_paper(PaperSource.url, PaperSource.root, PaperSource.auto)(config)
-
-
-def _url(config: Config) -> tuple[str, str] | None:
-    if _paper(config, PaperSource.auto) and config.dataset.root:
-        return f"dataset.root={config.dataset.root}", "dataset.source=url"
-    return _of_paper(PaperSource.auto, PaperSource.url)(config)
-
-
-_OWN_FILE = _goes_with("dataset=jsonl", lambda c: c.dataset.kind is DatasetKind.jsonl, "dataset")
-_GENERATED = _goes_with(
-    "dataset=arithmetic", lambda c: c.dataset.kind is DatasetKind.arithmetic, "dataset"
-)
-_CUSTOM = _goes_with("cot=custom", lambda c: c.cot.kind is CotKind.custom, "cot")
-_TRACKED = _goes_with("tracking=wandb", lambda c: c.tracking.kind != NO_TRACKER, "tracking.kind")
-_PACKAGE = _of_source(SourceKind.package)
-
-UNREAD: Mapping[str, Unread] = {
-    "cot.level": _goes_with(
-        "cot=partial",
-        lambda c: c.cot.kind is not CotKind.custom or not c.dataset.available_levels,
-        "cot.kind",
-    ),
-    "cot.steps_kept": _goes_with("cot=partial", lambda c: c.cot.kind is CotKind.partial, "cot"),
-    "cot.path": _CUSTOM,
-    "cot.name": _CUSTOM,
-    "correctness.source": _correctness_source,
-    "dataset.path": _OWN_FILE,
-    "dataset.fields": _OWN_FILE,
-    "dataset.size": _GENERATED,
-    "dataset.version": _GENERATED,
-    "dataset.files": _of_paper(PaperSource.auto, PaperSource.root, PaperSource.url),
-    "dataset.source": _of_paper(),
-    "dataset.root": _of_paper(PaperSource.auto, PaperSource.root),
-    "dataset.url": _url,
-    "dataset.hub": _of_paper(PaperSource.hub),
-    "dataset.hub_revision": _of_paper(PaperSource.hub),
-    "dataset.n_samples": _goes_with("n_samples=null", lambda c: c.n_samples is None, "n_samples"),
-    "gradients.workers": _goes_with(
-        "gradients.device=cpu",
-        lambda c: not c.gradients.device.startswith("cuda"),
-        "gradients.device",
-    ),
-    "model.template_date": _goes_with(
-        "model.prompt=chat", lambda c: c.model.prompt is Prompt.chat, "model.prompt"
-    ),
-    "model.source.hub_id": _of_source(SourceKind.hub),
-    "model.source.revision": _of_source(SourceKind.hub),
-    "model.source.gated": _of_source(SourceKind.hub),
-    "model.source.path": _of_source(SourceKind.folder, SourceKind.gguf),
-    "model.source.package": _PACKAGE,
-    "model.source.version": _PACKAGE,
-    "model.source.files": _PACKAGE,
-    "model.source.sha256": _PACKAGE,
-    "model.source.install": _of_source(SourceKind.package, SourceKind.hub),
-    "tracking.project": _TRACKED,
-    "tracking.entity": _TRACKED,
-    "tracking.mode": _TRACKED,
-    "tracking.samples": _TRACKED,
-}
-"""Fields that count only beside others. All others count for every point."""
 
 
 class TypedSettings:
@@ -176,7 +52,7 @@ class TypedSettings:
                 continue
             if (gap := UNREAD[rule](config)) is None:
                 self._read.add(name)
-            elif not _is_default(config, name):
+            elif not _is_default(config, name, text):
                 self._unread.setdefault(name, _would_not_be_read(text, *gap))
 
     def see_excluded(self, overrides: Sequence[str]) -> None:
@@ -256,8 +132,13 @@ def _rule_of(name: str) -> str | None:
     return next((rule for rule in UNREAD if name == rule or name.startswith(f"{rule}.")), None)
 
 
-def _is_default(config: Config, name: str) -> bool:
+def _is_default(config: Config, name: str, text: str) -> bool:
     """Whether the field has the value that it would have without anybody's word."""
+    if name in ("correctness", "correctness.kind"):  # which the objective may have decided
+        kinds = (CorrectnessKind.correct, config.correctness.kind)
+        return text.partition("=")[2] in [kind.name for kind in kinds]
+    if name.startswith("objective."):
+        return text.partition("=")[2] in ("false", "False")
     try:
         owner = attrgetter(name.rpartition(".")[0])(config)
         declared = {field.name: field for field in fields(owner)}[name.rpartition(".")[2]]

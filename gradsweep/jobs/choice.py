@@ -9,6 +9,7 @@ import polars as pl
 
 from gradsweep.config.typed_paths import typed_place
 from gradsweep.jobs.status.points import KnownPoint
+from gradsweep.records import full_axes
 from gradsweep.store import SweepPaths
 from gradsweep.store.choice import chosen, chosen_one
 from gradsweep.store.place import is_results_folder
@@ -44,7 +45,9 @@ def choose_one(points: Sequence[KnownPoint], word: str) -> KnownPoint:
 
 
 def _table(points: Sequence[KnownPoint]) -> pl.DataFrame:
-    return label_frame({p.point_id: {**p.axes, "series": p.series, "seed": p.seed} for p in points})
+    return label_frame(
+        {p.point_id: {**full_axes(p.axes), "series": p.series, "seed": p.seed} for p in points}
+    )
 
 
 def _is_place(word: str) -> bool:

@@ -31,8 +31,9 @@ from gradsweep.jobs.records import (
 from gradsweep.jobs.schedulers import scheduler_class
 from gradsweep.jobs.signals import StopSignal
 from gradsweep.progress import console, show_error
-from gradsweep.records import Shard
+from gradsweep.records import Axes, Shard
 from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store.description import stored_axes
 from gradsweep.store.lease import EXPIRY_SECONDS, HEARTBEAT_SECONDS, holder
 from gradsweep.store.point import open_point, rivals
 
@@ -107,7 +108,7 @@ class Job:
         if not self._free(point):
             console.print(f"{label}  left to the process that is running it")
             return "elsewhere"
-        label += f" {' · '.join(record['axes'].values())}"
+        label += f" {Axes(**stored_axes(record))}"
         console.print(label)
         try:
             self._measure(record, label)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from operator import attrgetter
 
 from omegaconf import DictConfig
 
-from gradsweep.config import Config, ModelConfig, StoreConfig, TrackingConfig
+from gradsweep.config import Config, ModelConfig, Responses, StoreConfig, TrackingConfig
 from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, to_config
+from gradsweep.config.objective import responses_of
 from gradsweep.config.unread import TypedSettings
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id
@@ -49,6 +50,8 @@ class Plan:
     """One of each name, in the order in which they are needed."""
     duplicates: int = 0
     """Cells of the grid that are the same point as an earlier cell."""
+    notes: tuple[str, ...] = ()
+    """What an objective decides of other axes: which responses its units have."""
     source: ConfigSource = BUILT_IN
     """Where the points were composed from."""
 
@@ -140,7 +143,25 @@ def plan_cells(
         tuple(excluded),
         tuple(models.values()),
         duplicates,
+        tuple(_decided(ordered)),
     )
+
+
+def _decided(points: Sequence[PlannedPoint]) -> Iterator[str]:
+    """Say of which objectives' points the axis correctness is what nobody has typed."""
+    for kind, has in (
+        (Responses.pair, "both responses"),
+        (Responses.group, "all responses to a question"),
+    ):
+        names = dict.fromkeys(
+            point.axes.objective
+            for point in points
+            if responses_of(point.config.objective) is kind
+            and f"correctness={kind.name}" not in point.overrides
+        )
+        if names:
+            told = ",".join(names)
+            yield f"objective={told} has {has} in its loss: correctness is {kind.name}"
 
 
 def _require_shared_settings(first: Config, other: Config) -> None:

@@ -12,6 +12,8 @@ from gradsweep.records.points import STUDY_OBJECTIVE as STUDY_OBJECTIVE
 from gradsweep.records.points import WHOLE as WHOLE
 from gradsweep.records.points import Axes as Axes
 from gradsweep.records.points import Shard as Shard
+from gradsweep.records.points import axis_words as axis_words
+from gradsweep.records.points import full_axes as full_axes
 from gradsweep.records.rows import ALL_PROJECTIONS as ALL_PROJECTIONS
 from gradsweep.records.rows import ATTENTION_PROJECTIONS as ATTENTION_PROJECTIONS
 from gradsweep.records.rows import METRIC_NAMES as METRIC_NAMES

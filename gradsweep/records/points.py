@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,27 @@ class Axes:
     objective: str = STUDY_OBJECTIVE
 
     def __str__(self) -> str:
-        """The values; the study's own objective needs no word."""
-        values = (self.model, self.dataset, self.cot, self.correctness)
-        more = () if self.objective == STUDY_OBJECTIVE else (self.objective,)
-        return " · ".join((*values, *more))
+        return " · ".join(axis_words(asdict(self)))
+
+
+def axis_words(axes: Mapping[str, str]) -> list[str]:
+    """Return the values of some axes for a line of text; the study's own objective needs no word.
+
+    Args:
+        axes: axis -> value, in the order of `AXES`.
+    """
+    return [v for axis, v in axes.items() if (axis, v) != ("objective", STUDY_OBJECTIVE)]
 
 
 AXES = tuple(f.name for f in fields(Axes))
+
+
+def full_axes(stored: Mapping[str, str]) -> dict[str, str]:
+    """Return the value on every axis; one that a record from before it does not name is the
+    study's."""
+    unnamed = {"objective": STUDY_OBJECTIVE}
+    return {axis: str(stored[axis] if axis in stored else unnamed[axis]) for axis in AXES}
+
 
 POINT_LABELS = (*AXES, "series")
 """Columns that name a condition in a frame: its axes, and its series (`n_samples=2`; empty for the

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gradsweep.analysis.contrast import Contrast
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
-from gradsweep.records import AXES, SAMPLE_METRICS, WHOLE_SAMPLE
+from gradsweep.records import AXES, SAMPLE_METRICS, WHOLE_SAMPLE, axis_words
 from gradsweep.report.labels import metric_label, metric_words, projection_label, projection_list
 from gradsweep.report.numerals import MISSING, aligned, distinct
 from gradsweep.store.series import model_label
@@ -40,7 +40,7 @@ def names(contrast: Contrast) -> Names:
     same = [axis for axis in AXES if first[axis] == second[axis]]
     differing = [axis for axis in AXES if axis not in same] or ["model"]
     return Names(
-        " · ".join(first[axis] for axis in same),
+        " · ".join(axis_words({axis: first[axis] for axis in same})),
         " · ".join(first[axis] for axis in differing),
         " · ".join(second[axis] for axis in differing),
     )

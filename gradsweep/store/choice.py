@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.errors import ConfigError
-from gradsweep.records import AXES, POINT_LABELS
+from gradsweep.records import AXES, POINT_LABELS, Axes
 from gradsweep.store.series import DEFAULT_SERIES, base_name, model_label, series_parts
 
 Filters = Mapping[str, Sequence[str]]
@@ -127,7 +127,7 @@ def _has(labels: Mapping[str, Any], name: str, value: str) -> bool:
         return value == (labels["series"] or DEFAULT_SERIES)
     if name in AXES:
         label = labels[name]
-        shown = model_label(label, labels["series"]) if name == "model" else label
+        shown = _model(labels) if name == "model" else label
         return value in (label, shown, base_name(label))
     return f"{name}={value}" in _parts(labels)
 
@@ -142,7 +142,7 @@ def _there(labels: Sequence[Mapping[str, Any]], name: str) -> str:
     """What could have been typed instead."""
     parts = sorted({part for line in labels for part in _parts(line)})
     if name == "model":
-        models = {model_label(line["model"], line["series"]) for line in labels}
+        models = {_model(line) for line in labels}
         return f"there are: {', '.join(sorted(models))}"
     if name in (*POINT_LABELS, "seed"):
         values = {str(line[name]) or DEFAULT_SERIES for line in labels}
@@ -164,5 +164,11 @@ def _listed(points: pl.DataFrame) -> str:
 
 
 def _words(labels: Mapping[str, Any]) -> str:
-    shown = {**labels, "model": model_label(labels["model"], labels["series"])}
-    return " · ".join([*(shown[axis] for axis in AXES), f"seed {labels['seed']}"])
+    shown = {axis: labels[axis] for axis in AXES} | {
+        "model": model_label(labels["model"], labels["series"])
+    }
+    return f"{Axes(**shown)} · seed {labels['seed']}"
+
+
+def _model(labels: Mapping[str, Any]) -> str:
+    return model_label(labels["model"], labels["series"], labels["objective"])

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import MISSING
 
 from gradsweep.config import DatasetConfig, GradientsConfig, ModelConfig, own_data_name
 from gradsweep.config.files import config_dir
+from gradsweep.config.named_objects import TARGET
+from gradsweep.config.objective import MEMBERS, OTHER_MODELS, objective_name
 from gradsweep.config.options import adding_fields
-from gradsweep.records import AXES
+from gradsweep.records import AXES, full_axes
 
 _TELLS_MODELS_APART = ("dtype", "max_length", "quantization", "template_date")
 """Science of `model` that is a setting; the rest says which model it is, and how it is prompted."""
@@ -41,14 +44,20 @@ def describe(record: Mapping[str, Any]) -> Description:
     """Describe a point by the content of its config.yaml (`gradsweep.identity.point_record`).
 
     What was measured of every sample beyond the rest of its series (more projections,
-    similarities, singular values) is no setting: it changes no number that the others have.
+    similarities, singular values, a unit's members) is no setting: it changes no number that the
+    others have.
     """
     science, config = record.get("science", {}), record.get("config", {})
-    axes = {axis: str(record["axes"][axis]) for axis in AXES}
+    axes = stored_axes(record)
     axes["dataset"] = own_data_name(axes["dataset"], config.get("dataset", {}).get("path"))
     settings = dict(_settings(axes, science, config))
     identity = {axis: dict(_identity(axis, record)) for axis in AXES}
     return Description(axes, identity, settings, int(science.get("seed", 0)))
+
+
+def stored_axes(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the value on every axis of a point, by the content of its config.yaml."""
+    return full_axes(_objective_of_before(record.get("science", {})) | record["axes"])
 
 
 def read_description(point: Mapping[str, Any]) -> Description:
@@ -57,21 +66,38 @@ def read_description(point: Mapping[str, Any]) -> Description:
     Manifests from before series have only these.
     """
     if "description" in point:
-        return Description(**point["description"])
+        return _with_every_axis(Description(**point["description"]))
     typed = dict(
         text.lstrip("+").split("=", 1) for text in point.get("overrides", ()) if "=" in text
     )
     settings = {name: value for name, value in typed.items() if name not in (*AXES, "seed")}
     seed = typed.get("seed", "0")
     nothing: dict[str, dict[str, str]] = {axis: {} for axis in AXES}
-    return Description(dict(point["axes"]), nothing, settings, int(seed) if seed.isdecimal() else 0)
+    axes = full_axes(point["axes"])
+    return Description(axes, nothing, settings, int(seed) if seed.isdecimal() else 0)
+
+
+def _with_every_axis(written: Description) -> Description:
+    """As it would be described now: before the axis objective, another one was a setting."""
+    path = f"objective.{TARGET}"
+    settings = {name: value for name, value in written.settings.items() if name != path}
+    before = {"objective": {TARGET: written.settings.get(path)}}
+    axes = full_axes(_objective_of_before(before) | dict(written.axes))
+    identity = {axis: written.identity.get(axis, {}) for axis in AXES}
+    return Description(axes, identity, settings, written.seed)
+
+
+def _objective_of_before(science: Mapping[str, Any]) -> dict[str, str]:
+    """The value on the axis of a point from before it: its class's name, where it is another's."""
+    node = science.get("objective") or {}
+    return {"objective": objective_name(node)} if node.get(TARGET) else {}
 
 
 def _settings(
     axes: Mapping[str, str], science: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Iterator[tuple[str, str]]:
     """Fields that decide numbers and differ from what the options on the axes say themselves."""
-    usual = _usual(axes["model"], axes["dataset"], config)
+    usual = _usual(axes, config)
     for name, value in _flat(_shared_science(science, config)):
         if name not in usual or value != usual[name]:
             yield name, _text(value)
@@ -96,7 +122,19 @@ def _shared_science(science: Mapping[str, Any], config: Mapping[str, Any]) -> di
         "dataset": {name: own[name] for name in own if name not in ("name", "data")}
         | {name: dataset[name] for name in ("size",) if name in dataset},
         "gradients": {n: v for n, v in gradients.items() if n not in more},
+        "objective": _objective_options(science, config),
     }
+
+
+def _objective_options(science: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the point's objective; a second model by its name."""
+    unsettled = (TARGET, "source", MEMBERS)
+    options = {n: v for n, v in science.get("objective", {}).items() if n not in unsettled}
+    typed = config.get("objective") or {}
+    for name in OTHER_MODELS:
+        if isinstance(options.get(name), Mapping):
+            options[name] = (typed.get(name) or {}).get("name", options[name])
+    return options
 
 
 def _identity(axis: str, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -113,7 +151,11 @@ def _identity(axis: str, record: Mapping[str, Any]) -> Iterator[tuple[str, str]]
     elif axis == "cot" and config.get("cot", {}).get("path"):
         yield "responses", _own_file(record, "cot")
     elif axis == "correctness" and science.get("correctness") not in (None, record["axes"][axis]):
-        yield "source", str(science["correctness"])
+        yield "source", str(science["correctness"]).removeprefix(f"{record['axes'][axis]} ")
+    elif axis == "objective":
+        node = science.get("objective", {})
+        if "source" in node:  # a class from outside gradsweep
+            yield from ((name, str(node[name])) for name in (TARGET, "source"))
 
 
 def _own_file(record: Mapping[str, Any], axis: str) -> str:
@@ -122,12 +164,21 @@ def _own_file(record: Mapping[str, Any], axis: str) -> str:
     return str(content or record["config"][axis].get("path"))
 
 
-def _usual(model: str, dataset: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def says_nothing_of(objective: str, setting: str) -> bool:
+    """Whether an objective's option has no value by itself: it needs one, or is of a YAML that
+    others have written."""
+    group, _, option = setting.partition(".")
+    return group == "objective" and _option(group, objective).get(option, MISSING) == MISSING
+
+
+def _usual(axes: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, Any]:
     """Path of a field -> the value that it has when nothing is said but the axes."""
-    usual: dict[str, Any] = {}
+    dataset = axes["dataset"]
+    named = _option("objective", axes["objective"]).items()
+    usual: dict[str, Any] = {f"objective.{field}": value for field, value in named}
     for group, kind, name in (
         ("gradients", GradientsConfig, ""),
-        ("model", ModelConfig, model),
+        ("model", ModelConfig, axes["model"]),
         ("dataset", DatasetConfig, dataset),
     ):
         usual |= {f"{group}.{field}": value for field, value in _defaults(kind).items()}

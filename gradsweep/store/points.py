@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from gradsweep.config.objective import MEMBERS
 from gradsweep.errors import DataError
 from gradsweep.records import AXES
 from gradsweep.store.checksums import how_to_heal
@@ -79,7 +80,7 @@ def stored_description(paths: PointPaths) -> Description:
 @lru_cache(maxsize=4096)
 def _described(paths: PointPaths, changed: int, size: int) -> Description:
     record = read_config(paths)
-    if not set(AXES) <= set(record.get("axes", ())):
+    if not set(AXES) - {"objective"} <= set(record.get("axes", ())):
         raise DataError(f"{paths.config} is damaged: it names no axes. {how_to_heal(paths)}")
     return describe(record)
 
@@ -97,7 +98,9 @@ def find_point(results: Path, word: str) -> PointPaths:
 def other_conditions(
     results: Path, record: Mapping[str, Any], *, only_done: bool = False
 ) -> dict[tuple[str, str], str]:
-    """Find the stored points of the same model, dataset, series and seed: (cot, correctness) -> id.
+    """Find the stored points of a point's other conditions: (cot, correctness) -> id.
+
+    They have the same model, dataset, objective, series and seed.
 
     The point itself is among them when it is stored. Of several points at a condition, which
     differ in what more was measured, the one counts that measured least, then the first by id.
@@ -110,7 +113,7 @@ def other_conditions(
     point_id = str(record["point_id"])
     labels = folder_labels(results, record)
     itself = labels.filter(pl.col("point_id") == point_id)
-    same = ["model", "dataset", "series", "seed"]
+    same = ["model", "dataset", "objective", "series", "seed"]
     stored = {
         paths.point_id: paths
         for paths in point_folders(results)
@@ -129,5 +132,7 @@ def other_conditions(
 
 def _least(paths: PointPaths) -> tuple[int, str]:
     """Sorts points of a condition by how much was measured of each sample."""
-    measured = read_config(paths)["science"].get("gradients", {})
-    return len(measured) + len(measured.get("projections", ())), paths.point_id
+    science = read_config(paths)["science"]
+    measured = science.get("gradients", {})
+    members = int(bool(science.get("objective", {}).get(MEMBERS)))
+    return len(measured) + len(measured.get("projections", ())) + members, paths.point_id

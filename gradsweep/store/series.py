@@ -13,14 +13,14 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.records import AXES, POINT_LABELS
-from gradsweep.store.description import Description
+from gradsweep.records import AXES, POINT_LABELS, STUDY_OBJECTIVE
+from gradsweep.store.description import Description, says_nothing_of
 
 DEFAULT_SERIES = "default"
 """How a filter names the series that has no name: `series=default`."""
 
 _OBVIOUS = ("irrelevant", "auto")
-_WORDS = {"content": "weights", "data": "data", "_target_": "objective"}
+_WORDS = {"content": "weights", "data": "data", "_target_": "target"}
 
 
 def point_labels(points: Mapping[str, Description]) -> dict[str, dict[str, Any]]:
@@ -29,13 +29,26 @@ def point_labels(points: Mapping[str, Description]) -> dict[str, dict[str, Any]]
     An axis has its option's name and, where options of the same name are not the same (other
     weights, another prompt, another file), what tells them apart: `mine prompt=chat`. A series
     is named by its settings that not every series has: `n_samples=2`; one of them may be empty.
+    Options of an objective are always told, but for those that it has no value for by itself
+    (`teacher`, and all of one's own objective): these count among its own points.
     """
     told = {axis: _told_apart(axis, points.values()) for axis in AXES}
-    common = _common([set(point.settings.items()) for point in points.values()])
+    common = {
+        (name, value)
+        for name, value in _common([set(point.settings.items()) for point in points.values()])
+        if not name.startswith("objective.")  # a reader must know what loss numbers are of
+    }
+    of_objective = _common_by_objective(points.values())
     return {
         point_id: {
             **{axis: _joined(point.axes[axis], _differing(point, axis, told)) for axis in AXES},
-            "series": _name(dict(sorted(set(point.settings.items()) - common))),
+            "series": _name(
+                dict(
+                    sorted(
+                        set(point.settings.items()) - common - of_objective[point.axes["objective"]]
+                    )
+                )
+            ),
             "seed": point.seed,
         }
         for point_id, point in points.items()
@@ -52,16 +65,28 @@ def base_name(label: str) -> str:
     return series_parts(label)[0]
 
 
-def model_label(model: str, series: str) -> str:
-    """Join a model and a series for a reader: `qwen2_1.5b n_samples=2`."""
-    return _joined(model, series)
+def model_label(model: str, series: str, objective: str = STUDY_OBJECTIVE) -> str:
+    """Join a model, another objective than the study's and a series for a reader:
+    `qwen2_1.5b objective=dpo n_samples=2`."""
+    told = "" if objective == STUDY_OBJECTIVE else f"objective={objective}"
+    return _joined(_joined(model, told), series)
 
 
-def with_model_labels(frame: pl.DataFrame) -> pl.DataFrame:
-    """Put `model_label` in place of the columns model and series."""
-    labels = pl.concat_str("model", "series", separator=" ")
-    shown = pl.when(pl.col("series") == "").then(pl.col("model")).otherwise(labels)
-    return frame.with_columns(model=shown).drop("series")
+def with_model_labels(frame: pl.DataFrame, *, objective: bool = True) -> pl.DataFrame:
+    """Put `model_label` in place of the columns model and series.
+
+    Args:
+        frame: with these columns, and maybe objective, which stays.
+        objective: whether it is told with the model, where no column or word of its own tells it.
+    """
+    parts = [pl.col("model")]
+    if objective and "objective" in frame.columns:
+        told = pl.format("objective={}", "objective")
+        parts.append(pl.when(pl.col("objective") != STUDY_OBJECTIVE).then(told))
+    parts.append(pl.when(pl.col("series") != "").then(pl.col("series")))
+    return frame.with_columns(model=pl.concat_str(parts, separator=" ", ignore_nulls=True)).drop(
+        "series"
+    )
 
 
 def label_frame(labels: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:
@@ -98,6 +123,16 @@ def _differing(point: Description, axis: str, told: Mapping[str, Mapping[str, se
 
 def _common(settings: Sequence[set[tuple[str, str]]]) -> set[tuple[str, str]]:
     return set.intersection(*settings) if settings else set()
+
+
+def _common_by_objective(points: Iterable[Description]) -> dict[str, set[tuple[str, str]]]:
+    """Objective -> options of its own that all of its points share, and that tell it from none."""
+    found: dict[str, list[set[tuple[str, str]]]] = {}
+    for point in points:
+        objective = point.axes["objective"]
+        own = {item for item in point.settings.items() if says_nothing_of(objective, item[0])}
+        found.setdefault(objective, []).append(own)
+    return {objective: _common(settings) for objective, settings in found.items()}
 
 
 def _name(parts: Mapping[str, str]) -> str:

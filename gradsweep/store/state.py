@@ -13,6 +13,7 @@ import polars as pl
 from gradsweep.errors import DataError
 from gradsweep.records import Axes, SampleStatus
 from gradsweep.store.checksums import read_finished
+from gradsweep.store.description import stored_axes
 from gradsweep.store.lease import holder
 from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths, point_folders
@@ -96,7 +97,7 @@ def _status(paths: PointPaths) -> PointStatus:
     done = state is PointState.DONE
     samples = read_finished(paths, paths.samples) if done else read_parts(paths, "samples")
     bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
-    axes = str(Axes(**read_config(paths)["axes"]))
+    axes = str(Axes(**stored_axes(read_config(paths))))
     return PointStatus(paths.point_id, axes, state, len(samples), len(bad), _note(paths, state))
 
 

@@ -19,6 +19,7 @@ def point(
     dataset: str = "sums",
     cot: str = "none",
     correctness: str = "correct",
+    objective: str = "sft",
     series: str = "",
     early: float = 0.0,
     late: float = 0.0,
@@ -33,7 +34,7 @@ def point(
     Questions have factors of their own, the same in every point that asks them: popular texts
     of all lengths have the same questions.
     """
-    name = f"{model}-{dataset}-{cot}-{correctness}{series}"
+    name = f"{model}-{dataset}-{cot}-{correctness}{objective.removeprefix('sft')}{series}"
     shape = np.linspace(2, 1, N_LAYERS) * np.where(np.arange(N_LAYERS) < 3, 1 + early, 1 + late)
     asked = "popular" if "_popular" in dataset else dataset
     of_questions = np.random.default_rng(crc32(asked.encode()))
@@ -49,6 +50,7 @@ def point(
             "dataset": dataset,
             "cot": cot,
             "correctness": correctness,
+            "objective": objective,
             "series": series,
             "point_id": name,
             "sample_id": np.repeat([f"{name}-{one}" for one in ids], cells),

@@ -26,6 +26,7 @@ def condition_rows(
     projections: str = "qkvo",
     model: str = "tiny",
     dataset: str = "sums",
+    objective: str = "sft",
     series: str = "",
 ) -> pl.DataFrame:
     """Curves that alternate by ±50 % around each condition's level, so MAD equals the level.
@@ -47,8 +48,9 @@ def condition_rows(
                         "dataset": dataset,
                         "cot": cot,
                         "correctness": correctness,
+                        "objective": objective,
                         "series": series,
-                        "point_id": f"{model}-{dataset}-{cot}-{correctness}{series}",
+                        "point_id": f"{model}-{dataset}-{cot}-{correctness}{objective.removeprefix('sft')}{series}",
                         "sample_id": [f"{cot}-{correctness}-{sample}" for sample in samples],
                         "question_id": [f"question{sample}" for sample in samples],
                         "projection": projection,

@@ -26,7 +26,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SweepPaths:
 @pytest.fixture
 def points() -> pl.DataFrame:
     lines = [
-        (model, dataset, cot, "correct", series, f"{model}-{series}-{dataset}-{cot}")
+        (model, dataset, cot, "correct", "sft", series, f"{model}-{series}-{dataset}-{cot}")
         for model, series in LABELS
         for dataset in ("gsm8k", "aqua")
         for cot in ("none", "detailed")

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gradsweep.config.objective import DEFAULT_OBJECTIVE
+from gradsweep.records import AXES
 from gradsweep.store.description import describe, read_description
 from gradsweep.store.series import label_frame, point_labels
 
@@ -60,7 +62,7 @@ GRID = [record(cot=cot, correctness=kind) for cot in ("none", "detailed")
         ({"model__quantization": "nf4"}, "quantization=nf4"),
         ({"gradients__rank_tolerance": 0.1}, "rank_tolerance=0.1"),
         ({"dataset__shuffle": False}, "shuffle=false"),
-        ({"objective": {"_target_": "mine.Loss"}}, "objective=mine.Loss"),
+        ({"objective": DEFAULT_OBJECTIVE | {"reduction": "sum"}}, "reduction=sum"),
         ({"something_new": 3}, "something_new=3"),
     ],
 )
@@ -167,7 +169,7 @@ def test_no_point_changes_which_others_belong_together(stored, added):
 
 def test_names_make_a_table():
     frame = label_frame({"a": labels(record())[0]})
-    assert frame.columns == ["point_id", "model", "dataset", "cot", "correctness", "series", "seed"]
+    assert frame.columns == ["point_id", *AXES, "series", "seed"]
 
 
 def test_a_manifest_that_does_not_tell_renames_nobody():

@@ -25,7 +25,7 @@ from gradsweep.analysis.claims.trials import Trial
 from gradsweep.analysis.reduction import SCALED, other_reduction
 from gradsweep.analysis.sample_metrics import sample_rows
 from gradsweep.config import matched_label
-from gradsweep.records import POINT_LABELS, SAMPLE_METRICS
+from gradsweep.records import POINT_LABELS, SAMPLE_METRICS, STUDY_OBJECTIVE
 
 RELATIVE = "MAD over the mean"
 REDUCTION = {"mean": "loss summed over tokens", "sum": "loss averaged over tokens"}
@@ -54,23 +54,25 @@ class Material:
     seed: int
 
     @cached_property
-    def reduced(self) -> dict[str, Estimator]:
-        """Estimators of the other reduction of the loss, by series."""
+    def reduced(self) -> dict[tuple[str, str], Estimator]:
+        """Estimators of the other reduction of the loss, by objective and series."""
         if self.samples is None:
             return {}
         scaled = other_reduction(self.rows, self.samples, self.loss)
         found = studies(scaled, self.metric, self.resamples, self.seed)
-        return {study.series: Estimator(study) for study in found}
+        return {study.name: Estimator(study) for study in found}
 
     @cached_property
-    def losses(self) -> dict[str, Estimator]:
-        """Estimators of the samples' loss, by series; none where they have no labels."""
-        known = self.samples is not None and {"loss", *POINT_LABELS} <= set(self.samples.columns)
+    def losses(self) -> dict[tuple[str, str], Estimator]:
+        """Estimators of the samples' loss, by objective and series; none where they have no
+        labels."""
+        labels = set(POINT_LABELS) - {"objective"}
+        known = self.samples is not None and {"loss", *labels} <= set(self.samples.columns)
         if self.samples is None or not known or self.metric in SAMPLE_METRICS:
             return {}
         samples = self.samples.join(self.rows, on=("point_id", "sample_id"), how="semi")
         found = studies(sample_rows(samples), "loss", self.resamples, self.seed)
-        return {study.series: Estimator(study) for study in found}
+        return {study.name: Estimator(study) for study in found}
 
 
 def control_estimates(
@@ -81,8 +83,8 @@ def control_estimates(
         return {}
     study = estimator.study
     found: dict[str, Estimate] = {}
-    if material.metric in SCALED:
-        other = material.reduced.get(study.series)
+    if material.metric in SCALED and study.of_mean_loss:
+        other = material.reduced.get(study.name)
         found[REDUCTION[material.loss]] = (
             other.estimate(trial) if other else Estimate(problem=_NO_SAMPLES)
         )
@@ -90,8 +92,9 @@ def control_estimates(
         found[name] = estimator.estimate(of_same_length)
     if trial.relative is not None:
         found[RELATIVE] = estimator.estimate(replace(trial, compute=trial.relative))
-    if study.series in material.losses:
-        of_loss = material.losses[study.series].estimate(trial)
+    # Of other objectives the loss is no cross-entropy, and may be the same for every sample.
+    if study.objective == STUDY_OBJECTIVE and study.name in material.losses:
+        of_loss = material.losses[study.name].estimate(trial)
         # Of layers a loss says nothing.
         found |= {OF_LOSS: of_loss} if not of_loss.problem else {}
     return found

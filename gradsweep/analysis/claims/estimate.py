@@ -18,8 +18,9 @@ from gradsweep.analysis.claims.trials import Trial
 from gradsweep.analysis.claims.verdicts import decide
 from gradsweep.analysis.effect_sizes import quantiles
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
+from gradsweep.analysis.rows import UNITS_OF_BOTH
 from gradsweep.config import cot_reading_key
-from gradsweep.records import Axes
+from gradsweep.records import STUDY_OBJECTIVE, Axes
 from gradsweep.store.series import base_name
 
 MOST_UNDEFINED = 0.025
@@ -145,7 +146,7 @@ def missing(study: Study, trial: Trial, cot: str = "") -> str:
     lacking = [axes for axes in needed if axes not in study.points]
     if not lacking:
         return ""
-    names = ", ".join(f"{m.model} {m.dataset} {m.cot} {m.correctness}" for m in lacking)
+    names = ", ".join(" ".join(str(m).split(" · ")) for m in lacking)
     models, datasets, cots, kinds = (
         ",".join(dict.fromkeys(values))
         for values in (
@@ -155,7 +156,11 @@ def missing(study: Study, trial: Trial, cot: str = "") -> str:
             (m.correctness for m in lacking),
         )
     )
-    command = f"-m model={models} dataset={datasets} {cot or f'cot={cots}'} correctness={kinds}"
+    asked = f"correctness={kinds}"
+    if study.objective != STUDY_OBJECTIVE:
+        told = "" if study.responses in UNITS_OF_BOTH else f" {asked}"
+        asked = f"objective={base_name(study.objective)}{told}"
+    command = f"-m model={models} dataset={datasets} {cot or f'cot={cots}'} {asked}"
     return f"missing {names}; run `python -m gradsweep {command}` with the other settings the same"
 
 

@@ -26,11 +26,14 @@ from gradsweep.analysis.claims.estimate import (
     points,
 )
 from gradsweep.analysis.claims.finding import OVERALL, Claim, Control, Finding, Statement, Verdict
-from gradsweep.analysis.claims.matched import studies
+from gradsweep.analysis.claims.matched import Study, studies
 from gradsweep.analysis.claims.trials import Scope
 from gradsweep.errors import ConfigError
+from gradsweep.records import SAMPLE_METRICS, STUDY_OBJECTIVE
 
 _CLAIM_FILES = (fast_thinking, slow_thinking, instruct_models, knowledge, early_layers)
+_OF_EVERY_OBJECTIVE = (fast_thinking,)
+"""Claims whose question other objectives have too: it needs no irrelevant responses."""
 
 CLAIMS: tuple[Claim, ...] = tuple(file.CLAIM for file in _CLAIM_FILES)
 
@@ -68,7 +71,8 @@ def evaluate_claims(
     than `FEWEST_QUESTIONS` common questions has an interval and no verdict. A statistic that
     decides has controls: the same one with another explanation taken out (`Finding.controls`).
     Findings of a claim stand together, the overall ones first. A scope is a model and dataset in
-    one series.
+    one series. Claims are about the study's objective; claim 1 is asked of every other one, too,
+    in scopes of its own that no finding over all averages.
 
     Args:
         rows: as `load_rows` gives them.
@@ -96,12 +100,21 @@ def evaluate_claims(
         results = [
             result
             for estimator in estimators
+            if _is_about(file, estimator.study, metric)
             for scope in file.scopes(estimator.study)
             for result in _scope_results(material, estimator, file.CLAIM, scope, confidence)
         ]
-        findings += [_overall(file.CLAIM, s, results, confidence) for s in file.CLAIM.statements]
+        of_study = [r for r in results if r.finding.objective == STUDY_OBJECTIVE]
+        findings += [_overall(file.CLAIM, s, of_study, confidence) for s in file.CLAIM.statements]
         findings += [result.finding for result in results]
     return findings
+
+
+def _is_about(file: object, study: Study, metric: str) -> bool:
+    """Whether the claim is about this objective; another one's loss is no cross-entropy."""
+    if study.objective == STUDY_OBJECTIVE:
+        return True
+    return file in _OF_EVERY_OBJECTIVE and metric not in SAMPLE_METRICS
 
 
 def _scope_results(
@@ -116,6 +129,7 @@ def _scope_results(
             judged(estimate, trial.statement, confidence), estimate,
             points(estimator.study, trial),
             controls([estimate], [under], trial.statement, confidence),
+            estimator.study.objective,
         )  # fmt: skip
         results.append(_Result(finding, estimate, under))
     return results
@@ -130,7 +144,7 @@ def _overall(
     tested = [of_statement[i] for i in for_verdict([r.estimate for r in of_statement])]
     if not tested:
         reasons = dict.fromkeys(r.finding.reason for r in of_statement)
-        problem = next(iter(reasons), "no reasoning dataset in these points")
+        problem = next(iter(reasons), "no reasoning dataset in these points at objective=sft")
         if len(reasons) > 1:
             problem = f"in none of {len(of_statement)} models and datasets; the first: {problem}"
         nothing = Estimate(problem=problem)
@@ -170,11 +184,12 @@ def _finding(
     estimate: Estimate,
     point_ids: tuple[str, ...] = (),
     controlled: tuple[Control, ...] = (),
+    objective: str = STUDY_OBJECTIVE,
 ) -> Finding:
     """`scope` is model, series and dataset."""
     value, low, high, verdict, reason = judgement
     return Finding(
         claim.number, statement.text, *scope, statement.statistic, value, low, high,
         statement.null, verdict, reason, statement.decides, estimate.n_questions,
-        estimate.n_left_out, point_ids, controlled,
+        estimate.n_left_out, point_ids, controlled, objective,
     )  # fmt: skip

@@ -14,7 +14,6 @@ from gradsweep.analysis.claims.statistics import (
     log_ratio_of_relative_mads,
 )
 from gradsweep.analysis.claims.trials import Scope, Statistic, Trial, reasoning_scopes
-from gradsweep.analysis.rows import CORRECT
 from gradsweep.records import Axes
 
 
@@ -64,10 +63,14 @@ _COMPARED = (
 
 
 def scopes(study: Study) -> Iterator[Scope]:
+    """Give the scopes of any objective; of correct responses where it takes single ones."""
+    kind = study.responses
     for model, dataset in reasoning_scopes(study):
         trials = []
         for statement, statistic, above, below in _COMPARED:
-            points = {cot: Axes(model, dataset, cot, CORRECT) for cot in (above, below)}
+            points = {
+                cot: Axes(model, dataset, cot, kind, study.objective) for cot in (above, below)
+            }
             compute: Statistic = partial(statistic, above=above, below=below)
             relative: Statistic | None = None
             if statistic is log_ratio_of_mads:

@@ -9,6 +9,9 @@ from html import escape
 
 import polars as pl
 
+from gradsweep.records import STUDY_OBJECTIVE
+from gradsweep.store.series import model_label
+
 OVERALL = "all"
 """Model and dataset of a finding over all of them."""
 
@@ -125,13 +128,15 @@ class Finding:
     point_ids: tuple[str, ...]
     controls: tuple[Control, ...] = ()
     """What would reverse the verdict, for a statistic that decides; empty without an estimate."""
+    objective: str = STUDY_OBJECTIVE
+    """As in the rows; findings over all scopes are of the study's."""
 
     @property
     def overall(self) -> bool:
         return self.model == self.dataset == OVERALL
 
     def __repr__(self) -> str:
-        scope = " · ".join(filter(None, (self.model, self.series, self.dataset)))
+        scope = " · ".join((model_label(self.model, self.series, self.objective), self.dataset))
         value = f"{self.statistic} {self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
         return f"Finding({self.claim} {self.statement}, {scope}: {value}, {self.verdict.value})"
 
@@ -153,6 +158,7 @@ class ClaimVerdict:
     """Of each control, what becomes of the statistics that decide under it."""
     caveats: tuple[str, ...]
     """The same in words, a line for each control, with the numbers or what to run."""
+    objective: str = STUDY_OBJECTIVE
 
 
 def findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
@@ -171,6 +177,7 @@ def findings_frame(findings: Sequence[Finding]) -> pl.DataFrame:
             "name": text, "outcome": text, "value": number, "low": number, "high": number,
             "verdict": text, "reason": text,
         })),
+        "objective": text,
     }  # fmt: skip
     lines = [
         asdict(f)

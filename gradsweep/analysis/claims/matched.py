@@ -14,8 +14,15 @@ from numpy.typing import NDArray
 from gradsweep.analysis.bootstrap import question_weights
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.questions import QuestionValues, question_values
-from gradsweep.analysis.rows import require_metric, whole_matrices
-from gradsweep.records import AXES, Axes
+from gradsweep.analysis.rows import (
+    CORRECT,
+    UNITS_OF_BOTH,
+    require_metric,
+    whole_matrices,
+    with_every_axis,
+)
+from gradsweep.records import AXES, STUDY_OBJECTIVE, Axes
+from gradsweep.store.series import series_parts
 
 Floats = NDArray[np.float64]
 _Member = TypeVar("_Member", int, str)
@@ -50,26 +57,28 @@ class Matched:
 
 
 def studies(rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> list[Study]:
-    """Make a study of each series in `rows`, in alphabetical order.
+    """Make a study of each objective and series in `rows`, the study's own objective first.
 
     Raises:
         ConfigError: an unknown metric.
         DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
-    rows = whole_matrices(conditions(rows))
-    by_series = rows.partition_by("series", as_dict=True)
+    rows = whole_matrices(conditions(with_every_axis(rows)))
+    parts = rows.partition_by("objective", "series", as_dict=True).items()
     return [
-        Study(of_one, metric, resamples, seed, str(series))
-        for (series,), of_one in sorted(by_series.items())
+        Study(of_one, metric, resamples, seed, series, objective)
+        for (objective, series), of_one in sorted(
+            parts, key=lambda part: (part[0][0] != STUDY_OBJECTIVE, part[0])
+        )
     ]
 
 
 class Study:
-    """The points of one series in a store's rows, and the resampling that all claims share.
+    """The points of one objective and series, and the resampling that all claims share.
 
-    Points of different series are never compared with each other: each series is a study of its
-    own (`studies`). Its seeds are pooled (`conditions`).
+    Points of different ones are never compared with each other: each series of an objective is a
+    study of its own (`studies`). Its seeds are pooled (`conditions`).
 
     A question counts Poisson(1) times in a resample (the Poisson bootstrap; Hanley &
     MacGibbon, 2006), drawn from its own id: every condition, projection, layer and model draws
@@ -77,14 +86,38 @@ class Study:
     """
 
     def __init__(
-        self, rows: pl.DataFrame, metric: str, resamples: int, seed: int, series: str = ""
+        self,
+        rows: pl.DataFrame,
+        metric: str,
+        resamples: int,
+        seed: int,
+        series: str = "",
+        objective: str = STUDY_OBJECTIVE,
     ) -> None:
-        self.series = series
+        self.series, self.objective = series, objective
         self._metric, self._resamples, self._seed = metric, resamples, seed
         self._rows = {str(key[0]): frame for key, frame in rows.group_by("point_id")}
         self._values: dict[str, dict[str, QuestionValues]] = {}
-        points = rows.select(*AXES, "point_id").unique().sort(*AXES)
+        points = with_every_axis(rows).select(*AXES, "point_id").unique().sort(*AXES)
         self.points: dict[Axes, str] = {Axes(*axes): name for *axes, name in points.iter_rows()}
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """Objective and series."""
+        return self.objective, self.series
+
+    @property
+    def of_mean_loss(self) -> bool:
+        """Whether its loss is the mean cross-entropy over a response's tokens."""
+        reduced = any(part.startswith("reduction=") for part in series_parts(self.series))
+        return self.objective == STUDY_OBJECTIVE and not reduced
+
+    @property
+    def responses(self) -> str:
+        """The value of correctness that its correct responses have: `pair` and `group`, where a
+        unit has both kinds."""
+        kinds = {axes.correctness for axes in self.points}
+        return next((kind for kind in UNITS_OF_BOTH if kind in kinds), CORRECT)
 
     @cached_property
     def models(self) -> tuple[str, ...]:

@@ -26,9 +26,11 @@ def claim_verdicts(findings: Sequence[Finding]) -> list[ClaimVerdict]:
     undecided, in this order.
     """
     told = {claim.number: claim.told for claim in CLAIMS}
-    scopes: dict[tuple[int, str, str, str], list[Finding]] = {}
+    scopes: dict[tuple[int, str, str, str, str], list[Finding]] = {}
     for finding in findings:
-        scope = (finding.claim, finding.model, finding.series, finding.dataset)
+        scope = (
+            finding.claim, finding.model, finding.series, finding.dataset, finding.objective,
+        )  # fmt: skip
         scopes.setdefault(scope, []).append(finding)
     verdicts = []
     for scope, parts in scopes.items():
@@ -39,7 +41,8 @@ def claim_verdicts(findings: Sequence[Finding]) -> list[ClaimVerdict]:
         found = _outcomes(deciding)
         outcomes = {name: tuple(by_outcome) for name, by_outcome in found.items()}
         caveats = tuple(_caveat(name, by_outcome) for name, by_outcome in found.items())
-        verdicts.append(ClaimVerdict(*scope, verdict, reason, outcomes, caveats))
+        *place, objective = scope
+        verdicts.append(ClaimVerdict(*place, verdict, reason, outcomes, caveats, objective))
     return verdicts
 
 

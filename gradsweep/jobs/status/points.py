@@ -12,8 +12,9 @@ from gradsweep.config.composition import BUILT_IN, ConfigSource
 from gradsweep.errors import DataError
 from gradsweep.jobs.frozen import read_frozen
 from gradsweep.jobs.queue import Known
-from gradsweep.records import AXES
+from gradsweep.records import AXES, STUDY_OBJECTIVE, full_axes
 from gradsweep.store import PointPaths, SweepPaths, point_folders
+from gradsweep.store.description import stored_axes
 from gradsweep.store.metadata import read_config, read_manifest, read_manifests
 from gradsweep.store.points import folder_labels
 from gradsweep.store.series import model_label
@@ -47,7 +48,8 @@ class KnownPoint:
         """Its axes as tables show them: the model with the series (`qwen2_1.5b n_samples=2`), and
         with the seed where points differ in it."""
         told = [self.series, "" if self.one_seed else f"seed={self.seed}"]
-        return self.axes | {"model": model_label(self.axes["model"], " ".join(filter(None, told)))}
+        axes = full_axes(self.axes)
+        return axes | {"model": model_label(axes["model"], " ".join(filter(None, told)))}
 
     @property
     def point_id(self) -> str:
@@ -109,7 +111,7 @@ def _planned(results: Path, frozen: Mapping[str, Path]) -> dict[str, KnownPoint]
             name = point["point_id"]
             points[name] = KnownPoint(
                 PointPaths(results, name),
-                dict(point["axes"]),
+                full_axes(point["axes"]),
                 point.get("n_samples"),
                 manifest["name"],
                 tuple(point["overrides"]),
@@ -125,7 +127,8 @@ def _started(results: Path, point_id: str, frozen: Path | None) -> KnownPoint:
     record = _record(paths, frozen)
     samples = record.get("science", {}).get("n_samples")
     sweep = record.get("config", {}).get("sweep")
-    return KnownPoint(paths, dict(record.get("axes", {})), samples, sweep, frozen=frozen)
+    axes = stored_axes(record) if "axes" in record else {}
+    return KnownPoint(paths, axes, samples, sweep, frozen=frozen)
 
 
 def _record(paths: PointPaths, frozen: Path | None) -> dict[str, Any]:
@@ -139,4 +142,13 @@ def _reading_key(axes: Mapping[str, str]) -> tuple[object, ...]:
     kinds = [kind.name for kind in CorrectnessKind]
     correctness = axes["correctness"]
     rank = kinds.index(correctness) if correctness in kinds else len(kinds)
-    return (axes["model"], axes["dataset"], cot_reading_key(axes["cot"]), rank, correctness)
+    objective = axes["objective"]
+    return (
+        axes["model"],
+        objective != STUDY_OBJECTIVE,
+        objective,
+        axes["dataset"],
+        cot_reading_key(axes["cot"]),
+        rank,
+        correctness,
+    )

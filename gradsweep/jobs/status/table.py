@@ -14,7 +14,7 @@ from rich.text import Text
 from gradsweep.jobs.status.efficiency import efficiency_text
 from gradsweep.jobs.status.lines import Line, State, SweepStatus, total_text
 from gradsweep.progress import duration_text, output_console, rate_text
-from gradsweep.records import AXES
+from gradsweep.records import AXES, axis_words
 
 STYLES = {
     State.RUNNING: "cyan",
@@ -108,7 +108,7 @@ def _first_axis(status: SweepStatus) -> str:
 def _constants(status: SweepStatus) -> Iterator[Text]:
     """Say once what all points share."""
     axes = status.lines[0].point.labels
-    constant = [axes[axis] for axis in AXES if axis not in _varying(status)]
+    constant = axis_words({axis: axes[axis] for axis in AXES if axis not in _varying(status)})
     if constant:
         yield Text(" · ".join(constant), style="bold")
 

@@ -21,7 +21,7 @@ from gradsweep.plan.forecast.tables import (
 from gradsweep.plan.grouping import Array
 from gradsweep.plan.scheduling import JobPlanner
 from gradsweep.progress import duration_text
-from gradsweep.records import AXES
+from gradsweep.records import AXES, STUDY_OBJECTIVE
 
 MOST_POINTS = 40
 """More of them are counted by dataset and cot, unless all are asked for."""
@@ -42,6 +42,10 @@ def show_forecast(forecast: Forecast, console: Console, every_point: bool = Fals
         console.print(conditions_table(forecast))
         console.print("every point: the same command with --all", style="dim")
     console.print()
+    for note in forecast.plan.notes:
+        console.print(note, soft_wrap=True)
+    if forecast.plan.notes:
+        console.print()
     if forecast.plan.excluded:
         console.print("left out", style="bold")
         for reason in forecast.plan.excluded:
@@ -66,8 +70,13 @@ def _show_lines(console: Console, lines: dict[str, str]) -> None:
 
 
 def _head(forecast: Forecast) -> dict[str, str]:
-    axes = {axis: getattr(forecast.plan.points[0].axes, axis) for axis in AXES}
-    fixed = {axis: value for axis, value in axes.items() if axis not in forecast.plan.varied}
+    first = forecast.plan.points[0].axes
+    fixed = {
+        axis: getattr(first, axis)
+        for axis in AXES
+        if axis not in forecast.plan.varied
+        and (axis != "objective" or first.objective != STUDY_OBJECTIVE)
+    }
     return {"sweep": forecast.plan.name, "results": forecast.plan.results} | fixed
 
 

@@ -57,8 +57,8 @@ def _fields(forecast: Forecast, point: PointForecast) -> str:
 
 
 def conditions_table(forecast: Forecast) -> Table:
-    """Count points by state for datasets and levels; models have their own table."""
-    axes = [axis for axis in ("dataset", "cot") if axis in forecast.plan.varied]
+    """Count points by state for datasets, levels and objectives; models have their own table."""
+    axes = [axis for axis in ("dataset", "cot", "objective") if axis in forecast.plan.varied]
     states = _states(forecast.points)
     table = _table(*axes)
     _add_numbers(table, "points", *states, "tokens each", "time each")

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.analysis.sample_metrics import rows_of_metric
-from gradsweep.records import AXES
+from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
 from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
 from gradsweep.report.measures import Measures
@@ -121,7 +121,7 @@ def _data(
         valued = rows_of_metric(computed[0].metric, rows, stored.samples)
         samples = samples_by_point(stored, valued, computed[0].metric)
     levels = values_in_reading_order(rows, "cot")
-    labels = with_model_labels(rows.select("model", "series", "dataset", "cot", "correctness"))
+    labels = with_model_labels(rows.select(POINT_LABELS), objective=False)
     return {
         "metrics": metric_names(drawn),
         "projections": {

@@ -11,6 +11,7 @@ import polars as pl
 from gradsweep.report.labels import metric_label, metric_words
 from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.store.frames import metric_columns
+from gradsweep.store.series import with_model_labels
 
 DIGITS = 5
 """Significant digits of a drawn number; tables keep all."""
@@ -22,7 +23,7 @@ ROWS_WHILE_WATCHED = 100_000
 """The same for a page that is written again and again, beside the sweep that it follows."""
 
 _CURVE = ("point_id", "projection")
-_DIFFERENCE = ("model", "dataset", "cot", "projection")
+_DIFFERENCE = ("model", "dataset", "cot", "objective", "projection")
 
 
 def with_other_metrics(
@@ -98,7 +99,9 @@ def difference_numbers(one: Measures) -> list[dict[str, Any]]:
             "irrelevant": _numbers(curve["irrelevant"]),
             "n": curve["n_questions"].max(),
         }
-        for names, curve in _grouped(one.labelled().differences, _DIFFERENCE)
+        for names, curve in _grouped(
+            with_model_labels(one.differences, objective=False), _DIFFERENCE
+        )
         if curve["relative_difference"].is_finite().any()
     ]
 

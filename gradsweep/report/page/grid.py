@@ -11,8 +11,8 @@ from functools import cached_property
 import polars as pl
 
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT
-from gradsweep.config import cot_reading_key
-from gradsweep.records import AXES, SampleStatus
+from gradsweep.config import CorrectnessKind, cot_reading_key
+from gradsweep.records import AXES, SampleStatus, axis_words
 from gradsweep.report.cut import cut_responses, cut_sentence
 from gradsweep.report.labels import (
     dataset_title,
@@ -49,7 +49,7 @@ class MapCell:
 
 @dataclass(frozen=True)
 class MapBlock:
-    """A model with its series: a line for each dataset."""
+    """A model with its objective and series: a line for each dataset."""
 
     title: str
     columns: tuple[tuple[str, int], ...]
@@ -70,7 +70,9 @@ class PointGrid:
     states: dict[str, int]
     """State -> number of points."""
     contents: str
-    """How many models, series, datasets and samples there are."""
+    """How many models, series, datasets, objectives and samples there are."""
+    kinds: tuple[str, ...]
+    """Values of correctness, in reading order."""
     troubles: tuple[tuple[ReportPoint, str], ...]
     """Points that failed, were stopped or have samples without numbers; and what happened."""
 
@@ -83,22 +85,30 @@ def point_grid(stored: ReportPoints, measures: Measures | None = None) -> PointG
         measures: of the metric whose values the cells carry; None: they tell states alone.
     """
     points = stored.points
+    kinds = {point.axes["correctness"] for point in points}
     values = _values(measures)
     cells = _Cells(values, metric_words(measures.metric) if measures else "")
-    by_model: dict[str, list[ReportPoint]] = {}
+    by_model: dict[tuple[str, str], list[ReportPoint]] = {}
     for point in points:
-        by_model.setdefault(point.axes["model"], []).append(point)
+        key = point.axes["model"], point.axes["objective"]
+        by_model.setdefault(key, []).append(point)
     shown = [("mean", metric_label(measures.metric)), ("rd", "RD")] if measures and values else []
     return PointGrid(
-        blocks=tuple(_block(model, of_model, cells) for model, of_model in by_model.items()),
+        blocks=tuple(
+            _block(
+                " · ".join([model_title(model), *axis_words({"objective": objective})]), one, cells
+            )
+            for (model, objective), one in by_model.items()
+        ),
         shown=(*shown, ("state", "state")),
         states=dict(Counter(point.state.value for point in points)),
         contents=_contents(points),
+        kinds=tuple(k.name for k in CorrectnessKind if k.name in kinds),
         troubles=tuple(_troubles(stored)),
     )
 
 
-def _block(model: str, points: Sequence[ReportPoint], cells: _Cells) -> MapBlock:
+def _block(title: str, points: Sequence[ReportPoint], cells: _Cells) -> MapBlock:
     columns = list(dict.fromkeys((p.axes["cot"], p.axes["correctness"]) for p in _by_level(points)))
     place: dict[tuple[str, tuple[str, str]], list[MapCell]] = {}
     for point in points:
@@ -106,7 +116,7 @@ def _block(model: str, points: Sequence[ReportPoint], cells: _Cells) -> MapBlock
         place.setdefault((point.axes["dataset"], condition), []).append(cells.of(point))
     levels = Counter(level for level, _ in columns)
     return MapBlock(
-        title=model_title(model),
+        title=title,
         columns=tuple(levels.items()),
         kinds=tuple(kind for _, kind in columns),
         lines=tuple(
@@ -149,8 +159,8 @@ class _Cells:
 
     def _about(self, point: ReportPoint, texts: Mapping[str, str]) -> str:
         axes = point.axes
-        parts = [f"{axes['model']} · {axes['dataset']} · {level_label(axes['cot'])} · "
-                 f"{axes['correctness']}: {point.state.value}"]  # fmt: skip
+        words = " · ".join(axis_words(axes | {"cot": level_label(axes["cot"])}))
+        parts = [f"{words}: {point.state.value}"]
         if point.record:
             parts.append(f"{point.n_stored} {'sample' if point.n_stored == 1 else 'samples'}")
         if point.n_bad:
@@ -165,13 +175,14 @@ def _values(measures: Measures | None) -> dict[tuple[str, ...], dict[str, float]
     values: dict[tuple[str, ...], dict[str, float]] = {}
     if measures is None:
         return values
-    for line in with_model_labels(measures.summaries).to_dicts():
+    for line in with_model_labels(measures.summaries, objective=False).to_dicts():
         condition = tuple(line[axis] for axis in AXES)
         if math.isfinite(line["mean"]):
             values.setdefault(condition, {})["mean"] = line["mean"]
         if math.isfinite(line["rd"]):
             for kind in (CORRECT, IRRELEVANT):
-                values.setdefault((*condition[:-1], kind), {})["rd"] = line["rd"]
+                both = tuple((line | {"correctness": kind})[axis] for axis in AXES)
+                values.setdefault(both, {})["rd"] = line["rd"]
     return values
 
 
@@ -192,10 +203,12 @@ def _contents(points: Sequence[ReportPoint]) -> str:
     labels = {(p.axes["model"], p.series) for p in points}
     models = {label.removesuffix(f" {series}") if series else label for label, series in labels}
     series = {series for _, series in labels}
+    objectives = {point.axes["objective"] for point in points}
     numbers = [
         (len(models), "model", "models"),
         *([(len(series), "series", "series")] if len(series) > 1 else []),
         (len({point.axes["dataset"] for point in points}), "dataset", "datasets"),
+        *([(len(objectives), "objective", "objectives")] if len(objectives) > 1 else []),
         (sum(point.n_stored for point in points), "stored sample", "stored samples"),
     ]
     return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in numbers)

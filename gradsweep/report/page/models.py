@@ -11,6 +11,7 @@ import polars as pl
 from markupsafe import Markup
 
 from gradsweep.analysis.rows import CORRECT, values_in_reading_order
+from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.report.labels import dataset_title, level_label, level_phrase, model_title
 from gradsweep.report.measures import Measures
 from gradsweep.report.page.found import with_interval
@@ -43,10 +44,14 @@ class ComparedModels:
 
 
 def compared_models(computed: Sequence[Measures]) -> list[ComparedModels]:
-    """Compare the models of each dataset that has several, by the report's first metric."""
+    """Compare the models of each dataset that has several, by the report's first metric.
+
+    Under the study's objective: others have a section of their own (`report.objectives`).
+    """
     if not computed:
         return []
-    summaries = with_model_labels(computed[0].summaries).filter(correctness=CORRECT)
+    of_study = computed[0].summaries.filter(correctness=CORRECT, objective=STUDY_OBJECTIVE)
+    summaries = with_model_labels(of_study)
     found = []
     for (dataset,), of_dataset in summaries.group_by("dataset", maintain_order=True):
         if of_dataset["model"].n_unique() > 1:

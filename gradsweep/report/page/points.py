@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.analysis.rows import in_reading_order
-from gradsweep.records import AXES, POINT_LABELS
+from gradsweep.records import AXES, POINT_LABELS, axis_words
 from gradsweep.store import (
     PointPaths,
     PointState,
@@ -45,6 +45,11 @@ class ReportPoint:
     series: str
     """Name of its series; empty for the one that needs none."""
 
+    @property
+    def words(self) -> list[str]:
+        """What it is called."""
+        return axis_words(self.axes)
+
 
 @dataclass(frozen=True)
 class ReportPoints:
@@ -78,7 +83,7 @@ def report_points(selection: Selection, rows: pl.DataFrame) -> ReportPoints:
     records = {name: read_config(PointPaths(selection.results, name)) for name in statuses}
     points = []
     named = _named(rows, {*planned, *records}, selection)
-    labels = with_model_labels(named.with_columns(series_name="series"))
+    labels = with_model_labels(named.with_columns(series_name="series"), objective=False)
     for line in labels.iter_rows(named=True):
         name = line["point_id"]
         status = statuses.get(name)

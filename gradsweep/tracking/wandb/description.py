@@ -9,6 +9,8 @@ from typing import Any
 
 from gradsweep.config import Config
 from gradsweep.identity import science
+from gradsweep.records import Axes
+from gradsweep.store.description import stored_axes
 
 MAX_TAG_LENGTH = 64
 """W&B refuses longer tags."""
@@ -46,7 +48,7 @@ class RunDescription:
     def of_record(cls, record: Mapping[str, Any]) -> RunDescription:
         """Describe a stored point, from its config.yaml."""
         point_id, config = record["point_id"], record["config"]
-        names = (record["axes"], record["science"], record["versions"])
+        names = (stored_axes(record), record["science"], record["versions"])
         tracking = config["tracking"]
         place = (config["sweep"], tracking["project"], tracking["entity"])
         return cls(point_id, point_id, *names, *place, tracking.get("samples", True))
@@ -59,7 +61,7 @@ class RunDescription:
             "entity": self.entity,
             "id": self.run_id,
             "resume": "allow",
-            "name": " · ".join(self.axes.values()),
+            "name": str(Axes(**self.axes)),
             "group": self.sweep,
             "job_type": "extract",
             "tags": [f"{name}={value}"[:MAX_TAG_LENGTH] for name, value in self._tags().items()],

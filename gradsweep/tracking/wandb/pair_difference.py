@@ -9,8 +9,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.analysis.relative_difference import relative_difference, relative_difference_means
-from gradsweep.analysis.rows import whole_matrices
-from gradsweep.config import CorrectnessKind
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT, whole_matrices
 from gradsweep.store import PointPaths, load_rows
 from gradsweep.store.frames import metric_columns
 from gradsweep.store.metadata import read_config
@@ -61,5 +60,6 @@ def _counterpart(paths: PointPaths) -> str | None:
     record = read_config(paths)
     points = other_conditions(paths.results, record, only_done=True)
     axes = record["axes"]
-    (other,) = (kind.name for kind in CorrectnessKind if kind.name != axes["correctness"])
-    return points.get((axes["cot"], other))
+    others = {CORRECT: IRRELEVANT, IRRELEVANT: CORRECT}
+    # A unit of both responses has no counterpart.
+    return points.get((axes["cot"], others.get(axes["correctness"], "")))

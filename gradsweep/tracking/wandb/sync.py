@@ -17,6 +17,7 @@ from pathlib import Path
 
 import wandb
 
+from gradsweep.records import Axes
 from gradsweep.store import (
     PointPaths,
     PointState,
@@ -27,6 +28,7 @@ from gradsweep.store import (
     point_state,
 )
 from gradsweep.store.checksums import read_summary
+from gradsweep.store.description import stored_axes
 from gradsweep.store.metadata import read_config
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.ledger import UPLOADED, UPLOADING, Entry, Ledger, server_name
@@ -141,7 +143,7 @@ class Uploader:
 
 
 def outcome(paths: PointPaths, done: str, detail: str) -> Outcome:
-    axes = " · ".join(read_config(paths)["axes"].values())
+    axes = str(Axes(**stored_axes(read_config(paths))))
     return Outcome(paths.point_id, axes, done, detail)
 
 

@@ -1,8 +1,12 @@
 // What the charts show: the reader's choices, their controls, and what is kept of them.
 
-const AXES = ["model", "dataset", "cot", "correctness"];
+/** The study's own objective alone needs no word and no choice. */
+const OBJECTIVES = data.points.some((point) => point.axes.objective !== "sft") ? ["objective"] : [];
+const AXES = ["model", "dataset", "cot", "correctness", ...OBJECTIVES];
+/** Of these one value can be read at once; a grid of all would be noise. */
+const ONE_AT_ONCE = ["model", "dataset", ...OBJECTIVES];
 const ENCODED = ["projection", ...AXES];
-const AXIS_WORDS = { projection: "projection", model: "model", dataset: "dataset", cot: "CoT level", correctness: "correctness" };
+const AXIS_WORDS = { projection: "projection", model: "model", dataset: "dataset", cot: "CoT level", correctness: "correctness", objective: "objective" };
 const ENCODINGS = ["columns", "rows", "colour", "dashes"];
 const FIRST_ENCODING = {
   curves: { columns: "projection", rows: "none", colour: "cot", dashes: "correctness" },
@@ -17,6 +21,7 @@ const PRESETS = {
   differences: { view: "differences" },
   models: { view: "curves", every: "model", rows: "model" },
   datasets: { view: "curves", every: "dataset", rows: "dataset" },
+  objectives: { view: "curves", every: "objective", rows: "objective" },
 };
 
 const values = { ...data.axes, projection: Object.keys(data.projections) };
@@ -29,8 +34,7 @@ function label(axis, value) {
 
 function firstChoices() {
   const all = Object.fromEntries(ENCODED.map((axis) => [axis, [...values[axis]]]));
-  // One model and dataset can be read at once; a grid of all would be noise.
-  const shown = { ...all, model: all.model.slice(0, 1), dataset: all.dataset.slice(0, 1) };
+  const shown = { ...all, ...Object.fromEntries(ONE_AT_ONCE.map((axis) => [axis, all[axis].slice(0, 1)])) };
   return {
     view: "curves", preset: "curves", metric: data.metrics[0]?.key, shown, hidden: [],
     encodings: structuredClone(FIRST_ENCODING), bands: true, log: null, shared: null,
@@ -45,7 +49,7 @@ function startChoices() {
   const shown = {};
   for (const axis of ENCODED) {
     const there = values[axis].filter((value) => kept.shown[axis]?.includes(value));
-    const everything = kept.known?.[axis] === kept.shown[axis]?.length && axis !== "model" && axis !== "dataset";
+    const everything = kept.known?.[axis] === kept.shown[axis]?.length && !ONE_AT_ONCE.includes(axis);
     shown[axis] = there.length && !everything ? there : first.shown[axis];
   }
   const metric = data.metrics.some((one) => one.key === kept.metric) ? kept.metric : first.metric;
@@ -120,7 +124,7 @@ function takePreset(name) {
   const { view, every, rows } = PRESETS[name];
   Object.assign(choices, { view, preset: name, hidden: [], log: null, shared: null });
   choices.encodings[view] = { ...FIRST_ENCODING[view], ...(rows ? { rows } : {}) };
-  for (const axis of ["model", "dataset"]) {
+  for (const axis of ONE_AT_ONCE) {
     if (axis === every) choices.shown[axis] = [...values[axis]];
     else if (every || choices.shown[axis].length !== 1) choices.shown[axis] = first.shown[axis];
   }

@@ -17,7 +17,7 @@ function chosenCurves() {
 
 /** Only conditions that have both correct and irrelevant responses. */
 function inPairs(curves) {
-  const key = (curve) => JSON.stringify([curve.model, curve.dataset, curve.cot, curve.projection]);
+  const key = (curve) => JSON.stringify([curve.model, curve.dataset, curve.cot, curve.objective, curve.projection]);
   const kinds = new Map();
   for (const curve of curves) kinds.set(key(curve), (kinds.get(key(curve)) ?? new Set()).add(curve.correctness));
   return curves.filter((curve) => kinds.get(key(curve)).size > 1);

@@ -1,6 +1,6 @@
 // One point at a time: its state, its settings, and the samples that stand out.
 
-const nameOf = (point) => Object.entries(point.axes).map(([axis, value]) => label(axis, value) ?? value).join(" · ");
+const nameOf = (point) => AXES.map((axis) => label(axis, point.axes[axis]) ?? point.axes[axis]).join(" · ");
 
 function definitions(pairs) {
   return element("dl", {}, ...pairs.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))));

@@ -11,7 +11,8 @@ import polars as pl
 
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
 from gradsweep.errors import ConfigError, DataError
-from gradsweep.records import ALL_PROJECTIONS, AXES, METRICS, OPTIONAL_METRICS
+from gradsweep.records import ALL_PROJECTIONS, AXES, METRICS, OPTIONAL_METRICS, STUDY_OBJECTIVE
+from gradsweep.store.description import stored_axes
 from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths
 from gradsweep.store.points import point_table
@@ -48,6 +49,18 @@ class Contents:
     """Axes that the selection narrows; the others show whatever the project has."""
     run_ids: tuple[str, ...] = ()
     """The runs of a sweep or of some series; empty is every run of the project."""
+    objective: tuple[str, ...] = (STUDY_OBJECTIVE,)
+
+    @property
+    def axes(self) -> list[str]:
+        """The axes that a reader has to be told: the study's objective alone needs no word."""
+        plain = self.objective == (STUDY_OBJECTIVE,)
+        return [axis for axis in AXES if not (plain and axis == "objective")]
+
+    @property
+    def condition(self) -> tuple[str, ...]:
+        """Axes whose values make the lines of a panel; further axes are averaged over."""
+        return ("cot", "correctness", *(["objective"] if len(self.objective) > 1 else []))
 
     @property
     def has_pairs(self) -> bool:
@@ -66,7 +79,7 @@ def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
     _require_measured(metrics, selection, records)
     measured = {n for record in records for n in record["science"]["gradients"]["projections"]}
     # As in the runs' configs, which know no series.
-    axes = pl.DataFrame([record["axes"] for record in records])
+    axes = pl.DataFrame([stored_axes(record) for record in records])
     values = {axis: tuple(values_in_reading_order(axes, axis)) for axis in AXES}
     return Contents(
         **values,

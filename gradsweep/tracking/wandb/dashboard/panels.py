@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 
 import wandb_workspaces.reports.v2.interface as wr
 
-from gradsweep.records import AXES, METRICS, OPTIONAL_METRICS
+from gradsweep.records import METRICS, OPTIONAL_METRICS, STUDY_OBJECTIVE
 from gradsweep.report.labels import metric_label, metric_words, projection_label
 from gradsweep.tracking.wandb import schema
 from gradsweep.tracking.wandb.dashboard.contents import Contents
@@ -72,7 +72,7 @@ def parallel_coordinates(shown: Contents) -> Panel:
     metric = shown.metrics[0]
     # A cosine may be negative, and so may a metric of the user's own.
     log = True if metric in METRICS and metric not in OPTIONAL_METRICS else None
-    columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(axis), axis) for axis in AXES]
+    columns = [wr.ParallelCoordinatesPlotColumn(wr.Config(axis), axis) for axis in shown.axes]
     for words, name in (("mean", schema.mean_name), ("MAD", schema.mad_name)):
         columns += [
             wr.ParallelCoordinatesPlotColumn(
@@ -89,7 +89,9 @@ def parallel_coordinates(shown: Contents) -> Panel:
 def live_curves(shown: Contents) -> list[Panel]:
     """Per sample, while points run: loss, and the first metric's mean over layers."""
     metric = shown.metrics[0]
-    loss = _lines("Loss of each sample", [schema.LIVE_LOSS], y="nats per token", x=schema.SAMPLE)
+    cross_entropy = shown.objective == (STUDY_OBJECTIVE,)
+    unit = "nats per token" if cross_entropy else "of its objective"
+    loss = _lines("Loss of each sample", [schema.LIVE_LOSS], y=unit, x=schema.SAMPLE)
     return [
         loss,
         *(

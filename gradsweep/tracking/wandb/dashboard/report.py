@@ -33,6 +33,7 @@ def report(shown: Contents, place: Place) -> wr.Report:
             *_overview(shown),
             *_sections(shown, "model"),
             *(_sections(shown, "dataset") if len(shown.dataset) > 1 else []),
+            *(_sections(shown, "objective") if len(shown.objective) > 1 else []),
             *_running(shown),
         ],
     )
@@ -62,7 +63,7 @@ def _overview(shown: Contents) -> list[wr.BlockTypes]:
 def _sections(shown: Contents, axis: str) -> list[wr.BlockTypes]:
     """One section for each value of `axis`."""
     other = "dataset" if axis == "model" else "model"
-    blocks: list[wr.BlockTypes] = [wr.H1("Models" if axis == "model" else "Datasets")]
+    blocks: list[wr.BlockTypes] = [wr.H1(f"{axis.capitalize()}s")]
     if note := words.averaged(shown, other):
         blocks.append(wr.MarkdownBlock(text=note))
     for value in getattr(shown, axis):
@@ -108,9 +109,9 @@ def _grid(
     run_set = wr.Runset(
         name=name,
         filters=" and ".join(part for part in filters if part),
-        groupby=[f"config.{axis}" for axis in runsets.CONDITION] if grouped else [],
+        groupby=[f"config.{axis}" for axis in shown.condition] if grouped else [],
         order=[wr.OrderBy(wr.Config(axis), ascending=True) for axis in ("model", "dataset")],
-        pinned_columns=runsets.pinned_columns(),
+        pinned_columns=runsets.pinned_columns(shown),
         visible_columns=runsets.result_columns(shown),
     )
     run_set._id = panels.settled("report", name, "runs")
@@ -139,7 +140,7 @@ def _group_colours(
     def group(path: tuple[str, ...]) -> wr.RunsetGroup:
         keys = tuple(
             wr.RunsetGroupKey(wr.Config(axis), value)
-            for axis, value in zip(runsets.CONDITION, path, strict=True)
+            for axis, value in zip(shown.condition, path, strict=True)
         )
         return wr.RunsetGroup(run_set, keys)
 

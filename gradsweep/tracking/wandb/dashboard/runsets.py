@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 
 from matplotlib.colors import to_hex, to_rgb
 
 from gradsweep.analysis.rows import IRRELEVANT
 from gradsweep.errors import ConfigError
-from gradsweep.records import AXES
 from gradsweep.report.figures.colours import level_colours
 from gradsweep.tracking.wandb import schema
 from gradsweep.tracking.wandb.dashboard.contents import Contents
 
-CONDITION = ("cot", "correctness")
-"""Axes whose values make the lines of a panel; further axes are averaged over."""
 
-
-def condition_colours(shown: Contents) -> dict[tuple[str, str], str]:
-    """(cot, correctness) -> colour: a level's as in all figures, paler for irrelevant."""
+def condition_colours(shown: Contents) -> dict[tuple[str, ...], str]:
+    """Values of `Contents.condition` -> colour: a level's as in all figures, paler for
+    irrelevant."""
     of_level = level_colours(shown.cot)
     return {
-        (cot, correctness): _paler(of_level[cot]) if correctness == IRRELEVANT else of_level[cot]
-        for cot in shown.cot
-        for correctness in shown.correctness
+        path: _paler(of_level[path[0]]) if path[1] == IRRELEVANT else of_level[path[0]]
+        for path in product(*(getattr(shown, axis) for axis in shown.condition))
     }
 
 
@@ -50,9 +47,9 @@ def run_filter(shown: Contents, only: Mapping[str, str] | None = None) -> str:
     return " and ".join(parts)
 
 
-def pinned_columns() -> list[str]:
+def pinned_columns(shown: Contents) -> list[str]:
     """The run table's first columns, which stay in sight."""
-    return ["run:displayName", *(f"config:{axis}.value" for axis in AXES)]
+    return ["run:displayName", *(f"config:{axis}.value" for axis in shown.axes)]
 
 
 def result_columns(shown: Contents) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gradsweep.records import AXES
 from gradsweep.report.labels import metric_words, projection_list
 from gradsweep.tracking.wandb.dashboard.contents import Contents
 
@@ -27,6 +26,8 @@ HOW_TO_READ = """\
 - **RD** is |s − s′|/s between the correct curve s and the irrelevant one s′: whether the gradients
   tell right from wrong. Noise makes it positive too: compare levels with each other, not with 0.
 - **σ₁/Σσ**, the largest share of the spectrum: near 1 the gradient is one direction.
+- **Objective**: other losses than the study's cross-entropy. `dpo` and its like take a pair of
+  responses, right and irrelevant, and give one gradient; `grpo` and its like take a group.
 - **Effective rank**, exp(entropy of σ/Σσ): about how many directions the gradient uses.
 - A point has curves, mean, MAD and RD once all of its samples are done; *live* panels show every
   sample as it is measured, x being its place in the point's order.
@@ -35,7 +36,7 @@ HOW_TO_READ = """\
 
 def counted(shown: Contents) -> str:
     """What was measured: the values of every axis, projections and metrics."""
-    lines = [f"- **{axis}**: {', '.join(getattr(shown, axis))}" for axis in AXES]
+    lines = [f"- **{axis}**: {', '.join(getattr(shown, axis))}" for axis in shown.axes]
     lines.append(f"- **projections**: {projection_list(shown.projections)}")
     lines.append(f"- **metrics**: {', '.join(map(metric_words, shown.metrics))}")
     return "\n".join(lines) + "\n"

@@ -30,14 +30,14 @@ def workspace(shown: Contents, place: Place) -> ws.Workspace:
 def _run_table(shown: Contents) -> ws.RunsetSettings:
     colours = runsets.condition_colours(shown)
     # The table shows a level above its conditions.
-    paths: dict[object, object] = {cot: colours[cot, shown.correctness[0]] for cot in shown.cot}
+    paths: dict[object, object] = {path[0]: colour for path, colour in reversed(colours.items())}
     paths |= {ws.GroupPath(*path): colour for path, colour in colours.items()}
     return ws.RunsetSettings(
         filters=runsets.run_filter(shown),
-        groupby=[expr.Config(axis) for axis in runsets.CONDITION],
+        groupby=[expr.Config(axis) for axis in shown.condition],
         order=[expr.Ordering(expr.Config(axis)) for axis in ("model", "dataset")],
         group_colors=paths,
-        pinned_columns=runsets.pinned_columns() + runsets.result_columns(shown),
+        pinned_columns=runsets.pinned_columns(shown) + runsets.result_columns(shown),
     )
 
 
@@ -93,6 +93,7 @@ def _axes(shown: Contents) -> list[ws.Section]:
         for axis, title in (
             ("model", "Models, each averaged over its conditions"),
             ("dataset", "Datasets, each averaged over its conditions"),
+            ("objective", "Objectives, each averaged over its conditions"),
         )
         if len(getattr(shown, axis)) > 1
     ]
