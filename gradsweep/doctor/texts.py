@@ -12,7 +12,6 @@ from gradsweep.config import (
     CotConfig,
     CotKind,
     CotLevel,
-    DatasetKind,
     IrrelevantSource,
 )
 from gradsweep.data import load_samples
@@ -75,7 +74,7 @@ class Texts:
 def _may_be_pairs(config: Config) -> bool:
     """Whether irrelevant responses may be the rejected ones of the user's own file."""
     generated = config.correctness.source is IrrelevantSource.generated
-    own = config.dataset.kind is DatasetKind.jsonl and config.cot.kind is not CotKind.custom
+    own = config.dataset.path is not None and config.cot.kind is not CotKind.custom
     return own and not generated
 
 
