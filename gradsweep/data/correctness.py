@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradsweep.config import Config, CorrectnessKind, CotKind, DatasetKind
+from gradsweep.config import Config, CorrectnessKind
 from gradsweep.data.irrelevant import IrrelevantResponses, level_of_texts
 from gradsweep.data.questions import Dataset, Question, Response
 from gradsweep.data.sentences import TextRules
-
-
-def rules_of(config: Config) -> TextRules:
-    """The user's own texts are of any form; the paper's and the bundled ones stay as they were."""
-    own = config.dataset.kind is DatasetKind.jsonl or config.cot.kind is CotKind.custom
-    return TextRules.general if own else TextRules.paper
 
 
 def responses_of(

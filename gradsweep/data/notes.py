@@ -101,7 +101,7 @@ def equal_rewards_note(samples: Sequence[Sample], config: Config) -> str:
 
 def keeps_texts(config: Config) -> bool:
     """Whether responses are measured as the data have them, and so what was recorded of them."""
-    return config.cot.kind is not CotKind.partial and config.cot.match_length is None
+    return config.cot.kind is CotKind.level and config.cot.match_length is None
 
 
 def reference_note(responses: Sequence[Sequence[Response]], config: Config) -> str:
@@ -110,7 +110,7 @@ def reference_note(responses: Sequence[Sequence[Response]], config: Config) -> s
     if "reference" not in config.objective or all(lacking):
         return ""
     if not keeps_texts(config):
-        option = "cot=partial" if config.cot.match_length is None else "cot.match_length"
+        option = "cot.match_length" if config.cot.match_length else f"cot={config.cot.kind.name}"
         return (
             "the recorded reference log-probabilities are of whole responses, which are others "
             f"with {option}: not used"

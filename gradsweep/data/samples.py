@@ -13,7 +13,7 @@ from gradsweep.config import (
     DatasetKind,
 )
 from gradsweep.data.arithmetic import read_arithmetic
-from gradsweep.data.correctness import irrelevant_texts, responses_of, rules_of
+from gradsweep.data.correctness import irrelevant_texts, responses_of
 from gradsweep.data.custom import custom_responses, questions_config, with_custom_responses
 from gradsweep.data.irrelevant import (
     are_bare_answers,
@@ -247,6 +247,12 @@ def _take(questions: Sequence[Question], config: Config) -> Sequence[Question]:
             questions, key=lambda question: digest(str(config.seed), question.question_id)
         )
     return questions[: config.requested_samples]
+
+
+def rules_of(config: Config) -> TextRules:
+    """The user's own texts are of any form; the paper's and the bundled ones stay as they were."""
+    own = config.dataset.kind is DatasetKind.jsonl or config.cot.kind is CotKind.custom
+    return TextRules.general if own else TextRules.paper
 
 
 def _no_partners(responses: Sequence[Sequence[Response]]) -> list[list[str | None]]:

@@ -28,8 +28,13 @@ _GENERATED = "correctness.source=generated never keeps an answer or a sentence"
 _OWN_FILE = "compare the two files; " + _GENERATED
 
 
-def check_irrelevant(correct: Sequence[Sample], irrelevant: Sequence[Sample]) -> Check:
+def check_irrelevant(
+    correct: Sequence[Sample], irrelevant: Sequence[Sample], *, preferred: bool = False
+) -> Check:
     """Count irrelevant responses that are, or end on, the correct one, or share a sentence with it.
+
+    Where the correct one is only `preferred` to the other, as in pairs of one's own, the two may
+    well have an answer or sentences in common: then only equal ones count.
 
     A problem from a fifth of responses that did not change on (with them, the conditions are
     alike by construction); a warning when some are unchanged, keep their final answer or a
@@ -49,6 +54,8 @@ def check_irrelevant(correct: Sequence[Sample], irrelevant: Sequence[Sample]) ->
     n = len(pairs)
     changed = [(one, other) for one, other in pairs if not same(one, other)]
     identical = n - len(changed)
+    if preferred:
+        changed = []
     answers = sum(_same_answer(one, other) for one, other in changed)
     sentences = sum(bool(_sentences(one) & _sentences(other)) for one, other in changed)
     found = [
@@ -61,7 +68,8 @@ def check_irrelevant(correct: Sequence[Sample], irrelevant: Sequence[Sample]) ->
         if count
     ]
     if not found:
-        return Check(IRRELEVANT, CheckState.OK, f"none of {n} keeps an answer or a sentence")
+        kept = "is the preferred one" if preferred else "keeps an answer or a sentence"
+        return Check(IRRELEVANT, CheckState.OK, f"none of {n} {kept}")
     grave = identical >= MOST_IDENTICAL * n
     state = CheckState.PROBLEM if grave else CheckState.WARNING
     return Check(IRRELEVANT, state, ", ".join(found), _OWN_FILE if grave else _GENERATED)

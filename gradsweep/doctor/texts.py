@@ -10,7 +10,9 @@ from gradsweep.config import (
     CorrectnessConfig,
     CorrectnessKind,
     CotConfig,
+    CotKind,
     CotLevel,
+    IrrelevantSource,
 )
 from gradsweep.data import load_samples
 from gradsweep.doctor.check import Check, CheckState
@@ -34,7 +36,8 @@ class Texts:
         other = replace(asked, kind=CorrectnessKind.irrelevant)
         try:
             correct = self._of(config.with_one_response())
-            return check_irrelevant(correct, self._of(config.with_one_response(other)))
+            irrelevant = self._of(config.with_one_response(other))
+            return check_irrelevant(correct, irrelevant, preferred=_may_be_pairs(config))
         except ExcludedPointError as error:
             return Check(IRRELEVANT, CheckState.NOT_CHECKED, str(error))
         except GradsweepError as error:
@@ -66,6 +69,13 @@ class Texts:
         if key not in self._samples:
             self._samples[key] = load_samples(config).samples
         return self._samples[key]
+
+
+def _may_be_pairs(config: Config) -> bool:
+    """Whether irrelevant responses may be the rejected ones of the user's own file."""
+    generated = config.correctness.source is IrrelevantSource.generated
+    own = config.dataset.path is not None and config.cot.kind is not CotKind.custom
+    return own and not generated
 
 
 def _words(response: str) -> int:

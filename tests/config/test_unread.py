@@ -61,6 +61,12 @@ def test_a_value_that_changes_nothing_is_harmless(typed: str) -> None:
     assert point_id(compose(typed)) == point_id(compose())
 
 
+@pytest.mark.parametrize("objective", ["dpo", "grpo"])
+def test_pairs_and_groups_read_where_irrelevant_responses_come_from(objective: str) -> None:
+    given = ("dataset=gsm8k", f"objective={objective}")
+    assert compose(*given, "correctness.source=generated").correctness.source.name == "generated"
+
+
 def test_a_grid_may_vary_what_one_of_its_points_reads() -> None:
     plan = make_plan(["cot=none,partial,detailed", "cot.steps_kept=0,1"], multirun=True)
     assert len(plan.points) == 4

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from helpers.places import DOCS
 from helpers.several_responses import PAIR, SKY, Member, members, says, turns, units
 
 from gradsweep.config import Config
@@ -206,3 +209,15 @@ def test_the_data_of_a_file_are_the_same_for_every_objective(own: OwnConfig) -> 
     pair = PAIRS["texts"][0]
     kinds = ("correct", "irrelevant", "pair", "group")
     assert len({fingerprint(own([pair, pair], kind)) for kind in kinds}) == 1
+
+
+def test_the_documented_examples_load(own: OwnConfig) -> None:
+    page = (DOCS / "data.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```jsonl\n(.*?)```", page, re.DOTALL)
+    pairs, groups, labels = ([json.loads(line) for line in one.splitlines()] for one in blocks)
+    assert [len(found) for _, found in members(own(pairs, "pair"))] == [2] * 5
+    assert [prompt for prompt, _ in members(own(pairs, "pair"))][2:] == [
+        *("Which colour?", "The grass is", "Be brief.\n\n2 + 2?")
+    ]
+    assert [len(found) for _, found in members(own(groups, "group"))] == [3, 2]
+    assert members(own(labels, "irrelevant")) == [("Is 9 a prime?", [("Yes.", 0.0)])]

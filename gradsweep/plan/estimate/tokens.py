@@ -63,7 +63,7 @@ def _encoded(number: float, config: Config) -> float:
 
 def _of_several(config: Config, costs: Sequence[Cost]) -> Tokens:
     """All responses of a pair or group; those of the user's own file have their own lengths."""
-    if config.dataset.kind is DatasetKind.jsonl:
+    if config.dataset.path:
         samples = load_samples(config).samples
         n_questions = len({sample.index for sample in samples})
         number = _encoded(_characters(samples) / CHARACTERS_PER_TOKEN, config)

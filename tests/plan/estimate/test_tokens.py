@@ -45,6 +45,26 @@ def test_a_file_of_ones_own_is_read(tmp_path: Path) -> None:
         assert "texts" in found.basis
 
 
+def test_a_pair_takes_what_its_two_responses_take() -> None:
+    pair = compose(*GSM8K, "objective=dpo")
+    assert tokens_per_sample(pair, []).number == 2 * 454
+    assert tokens_per_sample(pair, [cost()]).number == 1000
+    counted = [cost(), cost(responses="pair", tokens=90_000)]
+    assert tokens_per_sample(pair, counted).number == 900
+    assert tokens_per_sample(compose(*GSM8K), counted[1:]).number == 454
+
+
+def test_a_group_takes_what_all_its_responses_take(tmp_path: Path) -> None:
+    data = tmp_path / "mine.jsonl"
+    sizes = (2, 4)
+    lines = [
+        {"prompt": "p" * 60, "responses": ["r" * 30] * k, "rewards": list(range(k))} for k in sizes
+    ]
+    data.write_text("\n".join(map(json.dumps, lines)))
+    mine = ("dataset=jsonl", f"dataset.path={data}", "model=llama3_8b", "tracking=none")
+    assert tokens_per_sample(compose(*mine, "objective=grpo"), []).number == 3 * 30
+
+
 def test_a_control_of_length_is_as_long_as_the_other_level() -> None:
     found = tokens_per_sample(compose(*GSM8K, "cot=none", "cot.match_length=detailed"), [])
     assert found.number == 454
