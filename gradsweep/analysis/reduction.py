@@ -1,8 +1,8 @@
 """What the sum of the token losses would have given instead of their mean.
 
-The loss of the study's objective is the mean cross-entropy over the T response tokens. A gradient is linear in
-its loss, so the gradient of the sum is T times that of the mean, and so is every singular value:
-the sum-reduced series needs no further run.
+The loss of the study's objective is the mean cross-entropy over the T response tokens. A gradient
+is linear in its loss, so the gradient of the sum is T times that of the mean, and so is every
+singular value: the sum-reduced series needs no further run.
 
     ‖∇ Σ_t ℓ_t‖ = T · ‖∇ (1/T) Σ_t ℓ_t‖
 """

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from gradsweep.config import (
-    DEFAULT_OBJECTIVE,
     Config,
     CorrectnessConfig,
     CorrectnessKind,
@@ -31,11 +30,11 @@ class Texts:
     def irrelevant(self, config: Config) -> Check:
         """Run `check_irrelevant` on the point's dataset and CoT level, whichever it measures."""
         given = config.correctness
-        asked = CorrectnessConfig() if given.kind is CorrectnessKind.correct else given
+        asked = given if given.kind is CorrectnessKind.irrelevant else CorrectnessConfig()
         other = replace(asked, kind=CorrectnessKind.irrelevant)
         try:
-            correct = self._of(_single(config, CorrectnessConfig()))
-            return check_irrelevant(correct, self._of(_single(config, other)))
+            correct = self._of(replace(config, correctness=CorrectnessConfig()))
+            return check_irrelevant(correct, self._of(replace(config, correctness=other)))
         except GradsweepError as error:
             return _unread(IRRELEVANT, error)
 
@@ -43,7 +42,7 @@ class Texts:
         """Run `check_levels` on the dataset, by `length` in tokens; in words when it is None."""
         found: dict[str, list[Sample]] = {}
         for level in config.dataset.available_levels or list(CotLevel):
-            at_level = replace(_single(config, CorrectnessConfig()), cot=CotConfig(level))
+            at_level = replace(config, cot=CotConfig(level), correctness=CorrectnessConfig())
             try:
                 found[level.name] = self._of(at_level)
             except ExcludedPointError:
@@ -63,11 +62,6 @@ class Texts:
         if key not in self._samples:
             self._samples[key] = load_samples(config).samples
         return self._samples[key]
-
-
-def _single(config: Config, correctness: CorrectnessConfig) -> Config:
-    """The point with single responses, whatever its objective makes units of."""
-    return replace(config, objective=dict(DEFAULT_OBJECTIVE), correctness=correctness)
 
 
 def _words(response: str) -> int:
