@@ -39,16 +39,6 @@ MENTION = {
 """Kind -> how code names the example {0}, where its bare name also means something else."""
 
 
-DEFAULTS = {
-    "objective": {
-        "conf/config.yaml",
-        "gradsweep/config/point.py",
-        "gradsweep/engine/objectives/__init__.py",
-    }
-}
-"""Files that name the example because it is what a run does unless told otherwise."""
-
-
 @dataclass(frozen=True)
 class Addition:
     """A line of the table in CONTRIBUTING.md."""
@@ -137,7 +127,7 @@ def test_an_addition_takes_the_files_that_the_table_says(addition: Addition) -> 
         assert (ROOT / path).is_file(), path
     known = {path for path, code in program().items() if _knows(path, code, addition)}
     used = {path for path in known if path.startswith(GRIDS)} - addition.program
-    assert known - used - DEFAULTS.get(addition.kind, set()) == addition.program
+    assert known - used == addition.program
 
 
 def _knows(path: str, code: str, addition: Addition) -> bool:

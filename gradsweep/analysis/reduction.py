@@ -1,8 +1,8 @@
 """What the sum of the token losses would have given instead of their mean.
 
-The loss of a point is the mean cross-entropy over the T response tokens. A gradient is linear in
-its loss, so the gradient of the sum is T times that of the mean, and so is every singular value:
-the sum-reduced series needs no further run.
+The loss of the study's objective is the mean cross-entropy over the T response tokens. A gradient
+is linear in its loss, so the gradient of the sum is T times that of the mean, and so is every
+singular value: the sum-reduced series needs no further run.
 
     ‖∇ Σ_t ℓ_t‖ = T · ‖∇ (1/T) Σ_t ℓ_t‖
 """
@@ -12,9 +12,17 @@ from __future__ import annotations
 import polars as pl
 
 from gradsweep.errors import DataError
+from gradsweep.records import STUDY_OBJECTIVE
+from gradsweep.store.series import series_parts
 
 SCALED = ("nuclear_norm", "sigma_max", "frobenius_norm")
 """Metrics that grow with the gradient; the others (ratios, ranks, cosines) do not change."""
+
+
+def of_mean_loss(objective: str, series: str) -> bool:
+    """Tell whether the loss of points is the mean cross-entropy, which a sum follows from."""
+    reduced = any(part.startswith("reduction=") for part in series_parts(series))
+    return objective == STUDY_OBJECTIVE and not reduced
 
 
 def sum_reduced(rows: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
 
 from gradsweep.config import CorrectnessKind, cot_reading_key
@@ -31,6 +33,12 @@ _ORDER = {
     "projection": ALL_PROJECTIONS,
     "part": ("all", "early", "middle", "late"),
 }
+
+
+def main_responses(kinds: Collection[str]) -> str:
+    """Choose the value of correctness that levels are compared at: of pairs and groups their own,
+    else `correct`."""
+    return next((kind for kind in UNITS_OF_BOTH if kind in kinds), CORRECT)
 
 
 def in_reading_order(frame: pl.DataFrame) -> pl.DataFrame:

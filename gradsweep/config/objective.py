@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -96,11 +97,20 @@ def unknown_option(node: Mapping[str, Any], name: str) -> str:
 @lru_cache(maxsize=32)
 def _options_of(target: str) -> frozenset[str]:
     """Every key that an option of conf/objective/ gives to this class; none of another's class."""
-    nodes = (
-        yaml.safe_load(path.read_text(encoding="utf-8"))
-        for path in (config_dir() / "objective").glob("*.yaml")
-    )
+    nodes = map(_node, (config_dir() / "objective").glob("*.yaml"))
     return frozenset(key for node in nodes if node.get(TARGET) == target for key in node)
+
+
+def objective_option_names() -> frozenset[str]:
+    """Name every option that some built-in objective has."""
+    files = (config_dir() / "objective").glob("*.yaml")
+    return frozenset(key for path in files for key in _node(path)) - frozenset(_NO_OPTIONS)
+
+
+@lru_cache(maxsize=64)
+def _node(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content if isinstance(content, dict) else {}
 
 
 def other_model(node: Mapping[str, Any], option: str) -> ModelConfig | None:

@@ -19,7 +19,7 @@ from gradsweep.doctor.texts import Texts
 from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
-from gradsweep.records import AXES
+from gradsweep.records import AXES, axis_words
 from gradsweep.store import PointPaths
 from gradsweep.store.place import is_results_folder
 from gradsweep.store.points import find_point, point_table
@@ -121,9 +121,9 @@ def _stored(words: Sequence[str], load: bool, sweep: str | None) -> list[Examina
 def _titles(chosen: Selection, asked: str | None) -> Iterator[tuple[str, str]]:
     """Points in the order in which they are read, by id."""
     points = chosen.of(point_table(chosen.results))
-    for line in with_model_labels(in_reading_order(points)).to_dicts():
+    for line in with_model_labels(in_reading_order(points), objective=False).to_dicts():
         if asked in (None, line["point_id"]):
-            name = " · ".join(line[axis] for axis in AXES)
+            name = " · ".join(axis_words({axis: line[axis] for axis in AXES}))
             yield line["point_id"], f"{name}  ({line['point_id']})"
 
 

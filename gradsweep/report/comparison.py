@@ -7,7 +7,11 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.analysis.rows import CORRECT, in_reading_order, values_in_reading_order
+from gradsweep.analysis.rows import (
+    in_reading_order,
+    main_responses,
+    values_in_reading_order,
+)
 from gradsweep.config import is_reasoning_level
 from gradsweep.records import SAMPLE_METRICS
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
@@ -50,7 +54,7 @@ class Comparison:
     """What the table, and the sentences under it, say about one model and dataset."""
 
     model: str
-    """As a reader sees it, with its series."""
+    """As a reader sees it, with its objective and series."""
     dataset: str
     metric: str
     projections: tuple[str, ...]
@@ -80,9 +84,14 @@ class Comparison:
         return tuple(dict.fromkeys(condition.cot for condition in self.conditions))
 
     @property
-    def correct_levels(self) -> tuple[str, ...]:
-        """Levels with correct responses; no controls of length and no levels of the user's."""
-        levels = (c.cot for c in self.conditions if c.correctness == CORRECT)
+    def responses(self) -> str:
+        """The value of correctness that levels are compared at: `correct`, `pair` or `group`."""
+        return main_responses({condition.correctness for condition in self.conditions})
+
+    @property
+    def main_levels(self) -> tuple[str, ...]:
+        """Levels with these responses; no controls of length and no levels of the user's."""
+        levels = (c.cot for c in self.conditions if c.correctness == self.responses)
         return tuple(level for level in levels if is_reasoning_level(level))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from gradsweep.records import POINT_LABELS, SampleStatus
+from gradsweep.records import POINT_LABELS, SampleStatus, axis_words
 
 
 def cut_responses(samples: pl.DataFrame) -> pl.DataFrame:
@@ -38,6 +38,7 @@ def cut_sentences(samples: pl.DataFrame) -> list[str]:
     """Return a sentence for each point with such responses."""
     sentences = []
     for line in cut_responses(samples).iter_rows(named=True):
-        name = " · ".join(str(line[label]) for label in POINT_LABELS if line.get(label))
+        told = {label: str(line[label]) for label in POINT_LABELS if line.get(label)}
+        name = " · ".join(axis_words(told))
         sentences.append(f"{name}: {cut_sentence(line['n_cut'], line['n_measured'])}")
     return sentences

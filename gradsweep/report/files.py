@@ -10,11 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from gradsweep.analysis import evaluate_claims
+from gradsweep.analysis.members import member_metrics
 from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import drawings, save_all_figures
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
+from gradsweep.report.objectives import objectives_markdown
 from gradsweep.report.page import ReportPoints, write_page
 from gradsweep.report.tables import save_tables
 from gradsweep.store.atomic import write_text
@@ -46,7 +48,8 @@ def write_report(
     """Write `findings.md`, `tables/` and `figures/` into `folder`, and give their paths.
 
     With `stored`, what the files say of these points beyond their rows, also `index.html`. Figures
-    are of `metrics`, tables of these, σ₁/Σσ and the loss, findings of the first one. `samples`
+    are of `metrics` and of what units' members are to each other, where that was measured, tables
+    of these, σ₁/Σσ and the loss, findings of the first one. `samples`
     (`load_samples_table`), by default those of `stored`, are what the loss comes from, as a metric
     and in the findings' controls. `loss` is what the rows are of, the mean over response tokens or
     the sum. `computed` spares computing the measures of its metrics again. Older files of the same
@@ -61,7 +64,8 @@ def write_report(
     """
     samples = stored.samples if samples is None and stored else samples
     track = track or (lambda words, size: nullcontext(lambda: None))
-    in_tables = [*metrics, *({TABLE_METRIC} & set(rows.columns) - set(metrics))]
+    drawn = [*metrics, *(name for name in member_metrics(rows) if name not in metrics)]
+    in_tables = [*drawn, *({TABLE_METRIC} & set(rows.columns) - set(drawn))]
     ready = {measures.metric: measures for measures in computed}
     every = []
     with track("numbers", len(in_tables) + 1) as advance:
@@ -74,17 +78,20 @@ def write_report(
         found = evaluate_claims(
             rows_of_metric(metrics[0], rows, samples), metrics[0], samples=samples, loss=loss
         )
+        first = next(one for one in every if one.metric == metrics[0])
+        objectives = objectives_markdown(rows, first, found)
         findings = findings_markdown(found, caveats)
         advance()
     written = [folder / "findings.md"]
-    write_text(written[0], findings)
+    write_text(written[0], findings_markdown(found, caveats, objectives))
     with track("tables", len(every)) as advance:
         written += save_tables(every, folder / "tables", advance)
     if stored is not None:
         with track("page", 1) as advance:
-            written.append(write_page(folder, rows, every, findings, stored))
+            page = write_page(folder, rows, every, findings, stored, objectives=objectives)
+            written.append(page)
             advance()
-    curved = [one for one in every[: len(metrics)] if not one.per_sample]
+    curved = [one for one in every[: len(drawn)] if not one.per_sample]
     figures = drawings(curved, most_figures)
     processes = processes or _processes(len(figures))
     with track("figures", len(figures)) as advance:

@@ -19,6 +19,7 @@ from gradsweep.analysis.claims import (
     claim_verdicts,
 )
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
+from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.report.numerals import MISSING
 from gradsweep.store.series import model_label
 
@@ -65,10 +66,18 @@ the projections that were measured, ratios as geometric means. *all* averages th
 datasets that could be tested, and speaks of these only."""
 
 
-def findings_markdown(findings: Sequence[Finding], caveats: Sequence[str] = ()) -> str:
+_OF_OTHERS = """\
+Claims are about the study's objective, `sft`. The first one is asked of every other objective, too,
+in lines of its own (`objective=dpo`) that *all* does not average."""
+
+
+def findings_markdown(
+    findings: Sequence[Finding], caveats: Sequence[str] = (), by_objective: str = ""
+) -> str:
     """Write a Markdown page (UTF-8, ends with a newline) of the result of `evaluate_claims`.
 
-    `caveats` are sentences about the samples that every number rests on.
+    `caveats` are sentences about the samples that every number rests on, `by_objective` a section
+    of its own (`report.objectives`).
     An overview, then a section for each claim: what it says, its verdict, its statistics over
     all models and datasets, the same by model and dataset, what is missing, and the points used.
     """
@@ -78,7 +87,10 @@ def findings_markdown(findings: Sequence[Finding], caveats: Sequence[str] = ()) 
     parts = ["# Findings", *_overview(claims, verdicts)]
     if caveats:
         parts += ["## The samples", "\n".join(f"- {caveat}." for caveat in caveats)]
+    parts += [by_objective] if by_objective else []
     parts += ["## How to read this page", _HOW_TO_READ]
+    if any(finding.objective != STUDY_OBJECTIVE for finding in findings):
+        parts.append(_OF_OTHERS)
     for claim in claims:
         of_claim = [finding for finding in findings if finding.claim == claim.number]
         parts += _section(claim, of_claim, [v for v in verdicts if v.claim == claim.number])
@@ -92,9 +104,12 @@ def _overview(claims: Sequence[Claim], verdicts: Sequence[ClaimVerdict]) -> Iter
     lines = []
     for claim in claims:
         overall, scopes = _split([v for v in verdicts if v.claim == claim.number])
+        scopes = [scope for scope in scopes if scope.objective == STUDY_OBJECTIVE]
         title, verdict = f"{claim.number}. {claim.title}", _marked(overall.verdict)
         lines.append([title, verdict, _counts(scopes), _would_reverse(overall)])
-    yield _table(["claim", "verdict", "by model and dataset", "what would reverse it"], lines)
+    yield markdown_table(
+        ["claim", "verdict", "by model and dataset", "what would reverse it"], lines
+    )
 
 
 def _section(
@@ -138,7 +153,7 @@ def _statistics(claim: Claim, findings: Sequence[Finding]) -> str:
              str(finding.n_questions), _marked(finding.verdict)]
         )  # fmt: skip
     heading = ["", "the claim says", "statistic", "expected", "all", "questions", "verdict"]
-    return _table(heading, lines)
+    return markdown_table(heading, lines)
 
 
 def _by_scope(claim: Claim, findings: Sequence[Finding], verdicts: Sequence[ClaimVerdict]) -> str:
@@ -154,7 +169,7 @@ def _by_scope(claim: Claim, findings: Sequence[Finding], verdicts: Sequence[Clai
         n_questions = min(finding.n_questions for finding in cells.values())
         lines.append([*scope, verdict_of[scope], *shown, str(n_questions)])
     columns = [f"({letter})" for letter in letters.values()]
-    table = _table(["model", "dataset", "claim", *columns, "questions"], lines)
+    table = markdown_table(["model", "dataset", "claim", *columns, "questions"], lines)
     left_out = max(finding.n_left_out for finding in findings)
     if left_out:
         table += f"\n\nUp to {left_out} questions were left out: a value that is not finite."
@@ -189,7 +204,7 @@ def _controls(claim: Claim, findings: Sequence[Finding]) -> str:
         for control in finding.controls
     ]  # fmt: skip
     heading = ["model", "dataset", "statistic", "under", "verdict", "value"]
-    return _table(heading, lines) if lines else ""
+    return markdown_table(heading, lines) if lines else ""
 
 
 def _missing(claim: Claim, findings: Sequence[Finding]) -> list[str]:
@@ -215,12 +230,12 @@ def _points(findings: Sequence[Finding]) -> str:
     for finding in findings:
         used.setdefault(_scope(finding), {}).update(dict.fromkeys(finding.point_ids))
     lines = [[*scope, " ".join(f"`{name}`" for name in ids)] for scope, ids in used.items()]
-    return _table(["model", "dataset", "points"], lines)
+    return markdown_table(["model", "dataset", "points"], lines)
 
 
 def _scope(found: Finding | ClaimVerdict) -> tuple[str, str]:
     """Model and dataset as a reader sees them."""
-    return model_label(found.model, found.series), found.dataset
+    return model_label(found.model, found.series, found.objective), found.dataset
 
 
 def _letters(claim: Claim) -> dict[tuple[str, str], str]:
@@ -260,7 +275,7 @@ def _interval(found: Finding | Control) -> str:
     return MISSING if value == MISSING else f"{value} [{low}, {high}]"
 
 
-def _table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def markdown_table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     rows = [heading, ["---"] * len(heading), *lines]
     return "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows

@@ -52,10 +52,21 @@ def level_phrase(cot: str) -> str:
     return "without CoT" if cot == "none" else f"with {cot} CoT"
 
 
+def responses_words(correctness: str) -> str:
+    """Name the responses that gradients are of: `correct responses`, or those of a unit."""
+    words = {
+        "pair": "pairs of a correct and an irrelevant response",
+        "group": "groups of responses",
+    }
+    return words.get(correctness, f"{correctness} responses")
+
+
 def model_of(frame: pl.DataFrame) -> str:
     """Name the one model of a frame for a title: `Qwen2 1.5B, n_samples=2`."""
     first = frame.row(0, named=True)
-    return model_title(model_label(first["model"], first.get("series", "")))
+    if "series" not in frame.columns:  # which the model's label tells
+        return model_title(first["model"])
+    return model_title(model_label(first["model"], first["series"], first["objective"]))
 
 
 def figure_title(frame: pl.DataFrame) -> str:

@@ -9,9 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gradsweep.analysis.rows import CORRECT
 from gradsweep.report.comparison import Comparison
-from gradsweep.report.labels import level_label, metric_label
+from gradsweep.report.labels import level_label, metric_label, responses_words
 from gradsweep.report.numerals import MISSING, distinct
 from gradsweep.report.plain_text import plain_text
 from gradsweep.report.table import ComparisonView
@@ -22,11 +21,11 @@ MOST_LINES = 30
 
 
 def comparison_overview(comparisons: Sequence[Comparison]) -> list[Table | Text]:
-    """Draw a line for each model and dataset: the mean of correct responses by level, and RD.
+    """Draw a line for each model and dataset: the mean of its main responses by level, and RD.
 
     Numbers are averages over the projections that all conditions have. At most `MOST_LINES`.
     """
-    levels = list(dict.fromkeys(level for one in comparisons for level in one.correct_levels))
+    levels = list(dict.fromkeys(level for one in comparisons for level in one.main_levels))
     paired = list(dict.fromkeys(level for one in comparisons for level in one.paired_levels))
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     table.add_column("model · dataset", overflow="fold", min_width=24)
@@ -38,7 +37,8 @@ def comparison_overview(comparisons: Sequence[Comparison]) -> list[Table | Text]
         means = [_mean(one, level) for level in levels]
         rds = [_difference(one, level) for level in paired]
         table.add_row(f"{one.model} · {one.dataset}", *map(_text, means), *map(_text, rds))
-    title = f"{metric_label(comparisons[0].metric)}, correct responses: mean over layers"
+    kinds = dict.fromkeys(responses_words(one.responses) for one in comparisons)
+    title = f"{metric_label(comparisons[0].metric)}, {' or '.join(kinds)}: mean over layers"
     hidden = len(comparisons) - MOST_LINES
     more = [Text(f"and {hidden} more", style="dim")] if hidden > 0 else []
     return [Text(), Text(title, style="bold"), table, *more]
@@ -51,7 +51,7 @@ def comparison_texts(comparisons: Sequence[Comparison]) -> str:
 
 def _mean(comparison: Comparison, level: str) -> float:
     names = comparison.common_projections
-    return _average([comparison.means.get((level, CORRECT, name)) for name in names])
+    return _average([comparison.means.get((level, comparison.responses, name)) for name in names])
 
 
 def _difference(comparison: Comparison, level: str) -> float:

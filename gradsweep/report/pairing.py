@@ -11,9 +11,10 @@ import polars as pl
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.contrast import pair_of
 from gradsweep.analysis.pairs import paired_points
-from gradsweep.analysis.rows import in_reading_order
+from gradsweep.analysis.rows import CORRECT, UNITS_OF_BOTH, in_reading_order
+from gradsweep.config.objective import objective_option_names
 from gradsweep.errors import ConfigError, DataError
-from gradsweep.records import AXES, POINT_LABELS
+from gradsweep.records import AXES, POINT_LABELS, STUDY_OBJECTIVE, axis_words
 from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
 from gradsweep.store.points import point_table
 from gradsweep.store.selection import Selection
@@ -109,6 +110,10 @@ def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
     named on both sides: the same model, dataset and correctness for `cot=none` and
     `cot=detailed`. They are of the same series, too, unless series are named on both sides.
 
+    Of two objectives (`objective=sft` and `objective=dpo`) a pair or a group of responses pairs
+    with the correct ones, which it has, unless correctness is named; and where no series has
+    both, that of an objective's own options counts for nothing.
+
     Raises:
         ConfigError: an id on one side and filters on the other; an unknown id, axis or value;
             several points on one side of a pair.
@@ -122,13 +127,16 @@ def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
             raise ConfigError(f"{first} and {second} are the same point, {one_id}")
         return Pairs(pair_of(points, one_id, other_id), (), ())
     filters = [read_filters(word) for word in (first, second)]
-    sides = [filtered(points, of_side) for of_side in filters]
+    sides = [filtered(_with_comparable(points), of_side) for of_side in filters]
     same = _same(*filters)
+    if "series" in same and "objective" not in same and not _agree(sides, same):
+        same = [_SERIES_ELSEWHERE if name == "series" else name for name in same]
     for word, side in zip((first, second), sides, strict=True):
         _require_one_point_per_key(word, side, same)
     pairs = paired_points(sides[0], sides[1], same)
     pairs = pairs.filter(pl.col("first_point_id") != pl.col("second_point_id"))
-    matched = tuple(axis for axis in AXES if axis in same)
+    plain = (points["objective"] == STUDY_OBJECTIVE).all()
+    matched = tuple(axis for axis in AXES if axis in same and not (plain and axis == "objective"))
     if pairs.is_empty():
         there = " and ".join("; ".join(list(_keys(side, same))[:4]) for side in sides)
         raise DataError(
@@ -145,13 +153,41 @@ def _same(first: Filters, second: Filters) -> list[str]:
     # A name that is no axis is of a series, and a model's label may say its series.
     if not named <= {*AXES, "seed"} or any(len(series_parts(label)) > 1 for label in labels):
         named.add("series")
-    return [name for name in POINT_LABELS if name not in named]
+    same = [name for name in POINT_LABELS if name not in named]
+    if "objective" in named and "correctness" in same:
+        same.remove("correctness")
+        if "correctness" not in {*first, *second}:
+            same.append(_RESPONSES)
+    return same
+
+
+_RESPONSES, _SERIES_ELSEWHERE = "responses", "series_elsewhere"
+"""Columns in the place of correctness and series, where objectives are compared."""
+
+
+def _with_comparable(points: pl.DataFrame) -> pl.DataFrame:
+    """Points with what points of several objectives can agree on."""
+    has_both = pl.col("correctness").is_in(UNITS_OF_BOTH)
+    elsewhere = [_without_options_of_objectives(series) for series in points["series"]]
+    return points.with_columns(
+        pl.when(has_both).then(pl.lit(CORRECT)).otherwise("correctness").alias(_RESPONSES),
+        pl.Series(_SERIES_ELSEWHERE, elsewhere, pl.String()),
+    )
+
+
+def _without_options_of_objectives(series: str) -> str:
+    names = objective_option_names()
+    return " ".join(p for p in series_parts(series) if p.partition("=")[0] not in names)
+
+
+def _agree(sides: Sequence[pl.DataFrame], same: Sequence[str]) -> bool:
+    return not paired_points(sides[0], sides[1], same).is_empty()
 
 
 def _require_one_point_per_key(word: str, side: pl.DataFrame, same: Sequence[str]) -> None:
     if not side.select(pl.struct(*same).is_duplicated().any() if same else pl.len() > 1).item():
         return
-    shown = with_model_labels(side)
+    shown = with_model_labels(side, objective=False)
     open_names = [n for n in (*AXES, "seed") if n not in same and shown[n].n_unique() > 1]
     values = "; ".join(
         f"{name}: {', '.join(map(str, shown[name].unique().sort()))}" for name in open_names
@@ -164,7 +200,10 @@ def _require_one_point_per_key(word: str, side: pl.DataFrame, same: Sequence[str
 def _keys(side: pl.DataFrame, same: Sequence[str]) -> dict[str, None]:
     """What the points of a side must have in common with their counterparts, in words."""
     ordered = in_reading_order(side).iter_rows(named=True)
-    return dict.fromkeys(" · ".join(line[name] for name in same if line[name]) for line in ordered)
+    return dict.fromkeys(
+        " · ".join(axis_words({name: line[name] for name in same if line[name]}))
+        for line in ordered
+    )
 
 
 def _alone(sides: Sequence[pl.DataFrame], same: Sequence[str]) -> Iterator[str]:

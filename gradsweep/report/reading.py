@@ -8,7 +8,6 @@ from itertools import pairwise
 
 from gradsweep.analysis.curves import ROUNDING
 from gradsweep.analysis.layers import PARTS
-from gradsweep.analysis.rows import CORRECT
 from gradsweep.records import WHOLE_SAMPLE
 from gradsweep.report.comparison import Comparison
 from gradsweep.report.labels import (
@@ -16,6 +15,7 @@ from gradsweep.report.labels import (
     metric_words,
     projection_label,
     projection_list,
+    responses_words,
 )
 from gradsweep.report.numerals import aligned, distinct
 
@@ -61,22 +61,23 @@ def level_sentence(
 ) -> str | None:
     """Say whether `values` fall or rise from fast to slow thinking, and in which projections.
 
-    Looks at correct responses only; None with fewer than two levels of them.
+    Looks at correct responses only, or at the pairs or groups that an objective takes; None with
+    fewer than two levels of them.
     """
-    levels = comparison.correct_levels
+    levels = comparison.main_levels
     if len(levels) < 2:
         return None
     start = "Fast vs slow thinking" if levels[0] == "none" else "CoT levels"
     clause = _level_clause(comparison, _by_projection(comparison, values))
-    return f"{start}, correct responses: {quantity} {clause}."
+    return f"{start}, {responses_words(comparison.responses)}: {quantity} {clause}."
 
 
 def _by_projection(
     comparison: Comparison, values: Mapping[tuple[str, str, str], float]
 ) -> dict[str, list[float]]:
-    """Values of the correct responses, by projection and level."""
+    """Values of the main responses, by projection and level."""
     return {
-        name: [values[level, CORRECT, name] for level in comparison.correct_levels]
+        name: [values[level, comparison.responses, name] for level in comparison.main_levels]
         for name in comparison.common_projections
     }
 
@@ -89,7 +90,7 @@ def _level_clause(comparison: Comparison, by_projection: Mapping[str, Sequence[f
     sign = {"falls": " > ", "rises": " < "}.get(kinds.pop() if len(kinds) == 1 else "", ", ")
     numbers = sign.join(
         f"{level} {text}"
-        for level, text in zip(comparison.correct_levels, distinct(averages), strict=True)
+        for level, text in zip(comparison.main_levels, distinct(averages), strict=True)
     )
     return f"{_where(trends)}: {numbers}"
 
@@ -99,7 +100,7 @@ def relative_unevenness_sentence(comparison: Comparison) -> str | None:
 
     None with fewer than two levels of correct responses, or where no curve has a positive mean.
     """
-    if len(comparison.correct_levels) < 2:
+    if len(comparison.main_levels) < 2:
         return None
     relative, absolute = (
         _by_projection(comparison, values) for values in (comparison.relative_mads, comparison.mads)

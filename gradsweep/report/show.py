@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 
 from gradsweep.analysis.rows import rows_with_values
 from gradsweep.analysis.sample_metrics import summed_over_tokens
+from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.report import save_figures, write_report
@@ -104,7 +105,10 @@ def show_report(
 
 
 def report_rows(selection: Selection, loss: str = "mean") -> pl.DataFrame:
-    """Read the stored rows that a report is about; arguments and errors as `show_report`."""
+    """Read the stored rows that a report is about; arguments and errors as `show_report`.
+
+    Of the summed loss only points of the study's objective have any: others are left out.
+    """
     rows = selection.of(load_rows(selection.results, selection.point_ids))
     return _of_summed_loss(selection, rows) if loss == "sum" else rows
 
@@ -124,10 +128,18 @@ def report_folder(selection: Selection, loss: str = "mean") -> Path:
 
 def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
     """Scale rows as if the loss were the sum over response tokens; their series says so."""
-    from gradsweep.analysis.reduction import sum_reduced
+    from gradsweep.analysis.reduction import of_mean_loss, sum_reduced
 
+    names = rows.select("objective", "series").unique()
+    kept = names.filter([of_mean_loss(*name) for name in names.rows()])
+    summed = rows.join(kept, on=["objective", "series"], how="semi", maintain_order="left")
+    if summed.is_empty():
+        raise ConfigError(
+            "--loss sum: a sum over tokens follows from the mean cross-entropy alone, and no point "
+            "here is of objective=sft with objective.reduction=mean; leave --loss out"
+        )
     samples = selection.of(load_samples_table(selection.results, selection.point_ids))
-    return _named_summed(sum_reduced(rows, samples))
+    return _named_summed(sum_reduced(summed, samples))
 
 
 def _named_summed(frame: pl.DataFrame) -> pl.DataFrame:

@@ -28,7 +28,7 @@ _STATISTICS = {"mean": "mean", "mad": "MAD", "relative_mad": "MAD/mean"}
 
 
 Named = tuple[str, str]
-"""A model and its series."""
+"""A model, and its objective and series in words: what its points are compared within."""
 
 
 def side_by_side(models: Collection[Named]) -> list[tuple[Named, ...]]:
@@ -59,7 +59,9 @@ def tables(measures: Measures) -> Iterator[TableFile]:
 
     A condition, projection or whole model that is missing in the dataset leaves a gap.
     """
-    named = measures.curves.select("model", "series").unique().rows()
+    studies = measures.curves.select("model", "objective", "series").unique().rows()
+    named = [(model, model_label("", series, objective).strip()) for model, objective, series
+             in studies]  # fmt: skip
     shown = measures.labelled()
     for names in side_by_side(named):
         models = {model_label(*name): name[0] for name in names}

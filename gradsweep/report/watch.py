@@ -15,6 +15,7 @@ from gradsweep.progress import console
 from gradsweep.records import POINT_LABELS
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import compute_measures, loss_measures
+from gradsweep.report.objectives import objectives_markdown
 from gradsweep.report.page import ReportPoints, write_page
 from gradsweep.report.show import report_folder, report_rows, show_report, stored_points
 from gradsweep.store import PointPaths, PointState
@@ -96,7 +97,7 @@ def _write(
     loss: str,
     seconds: float,
 ) -> None:
-    computed, found = [], []
+    computed, found, objectives = [], [], ""
     if not rows.is_empty():
         samples = stored.samples
         computed = [compute_measures(rows, metric, samples=samples) for metric in metrics]
@@ -104,4 +105,6 @@ def _write(
             computed.append(of_loss)
         of_metric = rows_of_metric(metrics[0], rows, samples)
         found = evaluate_claims(of_metric, metrics[0], samples=samples, loss=loss)
-    write_page(folder, rows, computed, findings_markdown(found), stored, refresh=seconds)
+        objectives = objectives_markdown(rows, computed[0], found)
+    findings = findings_markdown(found)
+    write_page(folder, rows, computed, findings, stored, refresh=seconds, objectives=objectives)

@@ -10,8 +10,9 @@ import pytest
 from gradsweep import compose
 from gradsweep.config import CorrectnessConfig, IrrelevantSource
 from gradsweep.config.composition import ConfigSource, checked
+from gradsweep.config.conditional_fields import UNREAD
 from gradsweep.config.fields import point_fields
-from gradsweep.config.unread import UNREAD
+from gradsweep.config.objective import objective_option_names
 from gradsweep.errors import ConfigError
 from gradsweep.identity import point_id
 from gradsweep.plan import make_plan
@@ -81,7 +82,8 @@ def test_a_stored_config_keeps_what_nothing_reads() -> None:
 
 
 def test_every_rule_is_about_a_field_that_is_there() -> None:
-    assert set(UNREAD) <= set(point_fields())
+    options = {f"objective.{name}" for name in objective_option_names()}
+    assert set(UNREAD) <= set(point_fields()) | options
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def condition_rows(
     Projections are 1, 2, 3, … times the level; half of the samples lie 20 % above it and half
     below, so with an even `n_samples` the mean is exact.
     """
+    told = objective.removeprefix("sft") + series
     zigzag = np.where(np.arange(n_layers) % 2, 1.5, 0.5)
     spread = np.where(np.arange(n_samples) % 2, 1.2, 0.8)
     frames = []
@@ -50,7 +51,7 @@ def condition_rows(
                         "correctness": correctness,
                         "objective": objective,
                         "series": series,
-                        "point_id": f"{model}-{dataset}-{cot}-{correctness}{objective.removeprefix('sft')}{series}",
+                        "point_id": f"{model}-{dataset}-{cot}-{correctness}{told}",
                         "sample_id": [f"{cot}-{correctness}-{sample}" for sample in samples],
                         "question_id": [f"question{sample}" for sample in samples],
                         "projection": projection,

@@ -14,15 +14,14 @@ from numpy.typing import NDArray
 from gradsweep.analysis.bootstrap import question_weights
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.questions import QuestionValues, question_values
+from gradsweep.analysis.reduction import of_mean_loss
 from gradsweep.analysis.rows import (
-    CORRECT,
-    UNITS_OF_BOTH,
+    main_responses,
     require_metric,
     whole_matrices,
     with_every_axis,
 )
 from gradsweep.records import AXES, STUDY_OBJECTIVE, Axes
-from gradsweep.store.series import series_parts
 
 Floats = NDArray[np.float64]
 _Member = TypeVar("_Member", int, str)
@@ -109,15 +108,13 @@ class Study:
     @property
     def of_mean_loss(self) -> bool:
         """Whether its loss is the mean cross-entropy over a response's tokens."""
-        reduced = any(part.startswith("reduction=") for part in series_parts(self.series))
-        return self.objective == STUDY_OBJECTIVE and not reduced
+        return of_mean_loss(self.objective, self.series)
 
     @property
     def responses(self) -> str:
         """The value of correctness that its correct responses have: `pair` and `group`, where a
         unit has both kinds."""
-        kinds = {axes.correctness for axes in self.points}
-        return next((kind for kind in UNITS_OF_BOTH if kind in kinds), CORRECT)
+        return main_responses({axes.correctness for axes in self.points})
 
     @cached_property
     def models(self) -> tuple[str, ...]:

@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 
 from gradsweep.analysis import conditions, curves
 from gradsweep.analysis.rows import (
-    CORRECT,
     IRRELEVANT,
     in_reading_order,
+    main_responses,
     values_in_reading_order,
+    with_every_axis,
 )
 from gradsweep.errors import DataError
 from gradsweep.report.figures import style
@@ -57,9 +58,11 @@ def layer_curves_figure(
         DataError: `rows` is empty or has more than one model and dataset.
         ConfigError: an unknown metric.
     """
-    shown = with_model_labels(rows.select(*_GROUP, "series").unique()).sort(_GROUP)
+    rows = with_every_axis(rows)
+    shown = with_model_labels(rows.select(*_GROUP, "objective", "series").unique()).sort(_GROUP)
     if len(shown) != 1:
-        names = ", ".join(" · ".join(pair) for pair in shown.iter_rows()) or "no rows"
+        pairs = shown.select(_GROUP).iter_rows()
+        names = ", ".join(" · ".join(pair) for pair in pairs) or "no rows"
         raise DataError(f"rows: a figure shows exactly one model and dataset, got {names}")
     return draw_layer_curves(curves(conditions(rows), metric), metric, title=title)
 
@@ -75,10 +78,11 @@ def save_figures(
         StoreError: a file cannot be written; and what `layer_curves_figure` raises.
     """
     written = []
-    groups = in_reading_order(rows).group_by("model", "series", "dataset", maintain_order=True)
-    for (model, series, dataset), group in groups:
+    labels = ("model", "series", "objective", "dataset")
+    groups = in_reading_order(with_every_axis(rows)).group_by(labels, maintain_order=True)
+    for (model, series, objective, dataset), group in groups:
         figure = layer_curves_figure(group, metric)
-        label = model_label(str(model), str(series))
+        label = model_label(str(model), str(series), str(objective))
         written += style.save(figure, Path(folder), label, str(dataset), metric)
     return written
 
@@ -190,11 +194,12 @@ def _is_among(conditions: Sequence[tuple[str, str]]) -> pl.Expr:
 
 def _panel_rows(by_layer: pl.DataFrame) -> list[_PanelRow]:
     conditions = by_layer.select("cot", "correctness").unique(maintain_order=True).rows()
-    correct = tuple(condition for condition in conditions if condition[1] == CORRECT)
-    overlay = [_PanelRow("correct,\nall levels", correct)] if len(correct) > 1 else []
+    main = main_responses([correctness for _, correctness in conditions])
+    of_main = tuple(condition for condition in conditions if condition[1] == main)
+    overlay = [_PanelRow(f"{main},\nall levels", of_main)] if len(of_main) > 1 else []
     rows = []
     for level in dict.fromkeys(cot for cot, _ in conditions):
         of_level = tuple(condition for condition in conditions if condition[0] == level)
-        if not overlay or of_level != ((level, CORRECT),):
+        if not overlay or of_level != ((level, main),):
             rows.append(_PanelRow(level_label(level), of_level))
     return overlay + rows

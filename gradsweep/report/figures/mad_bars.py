@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from gradsweep.analysis.layers import PARTS
-from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
+from gradsweep.analysis.rows import IRRELEVANT, main_responses, values_in_reading_order
 from gradsweep.report.figures import style
 from gradsweep.report.figures.colours import darker, level_colours
 from gradsweep.report.labels import figure_title, level_label, metric_words, projection_label
@@ -97,8 +97,9 @@ def _look(colour: str, correctness: str) -> dict[str, Any]:
 
 
 def _handles(conditions: list[tuple[str, str]], colours: dict[str, str]) -> list[Patch]:
-    levels = dict.fromkeys(cot for cot, correctness in conditions if correctness == CORRECT)
-    handles = [Patch(label=f"{level_label(cot)}, correct", color=colours[cot]) for cot in levels]
+    main = main_responses([correctness for _, correctness in conditions])
+    levels = dict.fromkeys(cot for cot, correctness in conditions if correctness == main)
+    handles = [Patch(label=f"{level_label(cot)}, {main}", color=colours[cot]) for cot in levels]
     if any(correctness == IRRELEVANT for _, correctness in conditions):
         handles.append(Patch(label="irrelevant", **_look(style.INK, IRRELEVANT)))
     return handles

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gradsweep.analysis.rows import CORRECT, IRRELEVANT
+from gradsweep.analysis.rows import IRRELEVANT, main_responses
 from gradsweep.report.labels import file_stem, level_label
 from gradsweep.store.atomic import write_bytes
 
@@ -96,12 +96,13 @@ def line_handles(
     conditions: Sequence[tuple[str, str]], colours: dict[str, str]
 ) -> list[Line2D | Patch]:
     """Make legend entries of (cot, correctness) curves: levels by colour, irrelevant by dashes."""
+    main = main_responses([correctness for _, correctness in conditions])
     handles: list[Line2D | Patch] = [
         Line2D(
-            [], [], color=colours[cot], linewidth=LINE_POINTS, label=f"{level_label(cot)}, correct"
+            [], [], color=colours[cot], linewidth=LINE_POINTS, label=f"{level_label(cot)}, {main}"
         )
         for cot, correctness in dict.fromkeys(conditions)
-        if correctness == CORRECT
+        if correctness == main
     ]
     with_irrelevant = [cot for cot, correctness in conditions if correctness == IRRELEVANT]
     if with_irrelevant:

@@ -28,7 +28,7 @@ from gradsweep.report.page.curves import (
     point_values,
     with_other_metrics,
 )
-from gradsweep.report.page.findings import findings_html
+from gradsweep.report.page.findings import findings_html, section_html
 from gradsweep.report.page.found import found_in
 from gradsweep.report.page.grid import point_grid, short
 from gradsweep.report.page.models import compared_models
@@ -66,6 +66,7 @@ def write_page(
     findings: str,
     stored: ReportPoints,
     refresh: float | None = None,
+    objectives: str = "",
 ) -> Path:
     """Write `folder/index.html`, whole or not at all, and give its path.
 
@@ -76,6 +77,7 @@ def write_page(
         findings: Markdown of `findings_markdown`.
         stored: states, settings and samples of the points.
         refresh: seconds after which the page loads itself again; None: never.
+        objectives: Markdown of `objectives_markdown`, for a section of its own.
 
     Raises:
         StoreError: the file cannot be written.
@@ -92,6 +94,7 @@ def write_page(
         terms=TERMS,
         has_curves=bool(data["metrics"]),
         findings=Markup(findings_html(findings)),
+        objectives=Markup(section_html(objectives)),
         versions=versions_of(stored.points),
         commands=commands_of(stored),
         settings=data["settings"],

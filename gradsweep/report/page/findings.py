@@ -17,15 +17,27 @@ def findings_html(markdown: str) -> str:
 
     HTML in the text (the name of a model, say) stays text.
     """
+    parser, tokens = _parsed(markdown)
+    for token in tokens:
+        token.tag = _DEEPER.get(token.tag, token.tag)
+    _explain(tokens)
+    return str(parser.renderer.render(_folded(tokens), parser.options, {}))
+
+
+def section_html(markdown: str) -> str:
+    """Render one second-level section as HTML, open and without its heading."""
+    parser, tokens = _parsed(markdown.partition("\n")[2])
+    _explain(tokens)
+    return str(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _parsed(markdown: str) -> tuple[MarkdownIt, list[Token]]:
     parser = MarkdownIt("js-default", {"linkify": False})
     tokens = parser.parse(markdown)
     for token in tokens:
-        token.tag = _DEEPER.get(token.tag, token.tag)
         if token.type == "table_open":
             token.attrSet("class", "wide")
-    _explain(tokens)
-    html = parser.renderer.render(_folded(tokens), parser.options, {})
-    return str(html)
+    return parser, tokens
 
 
 def _explain(tokens: list[Token]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
+from gradsweep.analysis.rows import IRRELEVANT, main_responses, values_in_reading_order
 from gradsweep.report.comparison import comparisons_of
 from gradsweep.report.figures.colours import level_colours, on_dark
 from gradsweep.report.labels import dataset_title, metric_label, model_title
@@ -111,7 +111,8 @@ def _level_lines(summaries: pl.DataFrame, scale: Scale | None) -> Iterator[Level
     colours = level_colours(levels)
     for level in levels:
         of_level = {line["correctness"]: line for line in summaries.filter(cot=level).to_dicts()}
-        correct, irrelevant = of_level.get(CORRECT), of_level.get(IRRELEVANT)
+        correct = of_level.get(main_responses(of_level))
+        irrelevant = of_level.get(IRRELEVANT)
         counts = [str(line["n_questions"]) for line in (correct, irrelevant) if line]
         yield LevelLine(
             name=level,

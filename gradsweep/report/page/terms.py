@@ -53,11 +53,19 @@ TERMS = {
         "Chain of thought: reasoning before the answer. none has the answer alone, simplified a "
         "short reasoning, detailed a long one, partial_k the first k steps of it."
     ),
+    "objective": (
+        "The loss that a gradient belongs to: sft is the study's cross-entropy of one response; "
+        "others take a pair of responses, correct and irrelevant, or a group with rewards."
+    ),
     "series": (
-        "Points that agree on every setting but model, dataset, CoT level, correctness and seed. "
+        "Points that agree on every setting but model, dataset, CoT level, correctness, objective "
+        "and seed. "
         "Only points of one series are compared; a series is named by what sets it apart."
     ),
-    "point": "One model on one dataset at one CoT level, with correct or irrelevant responses.",
+    "point": (
+        "One model on one dataset at one CoT level, with correct or irrelevant responses, under "
+        "one objective."
+    ),
     "early, middle, late": (
         "Thirds of the layers; for the paper's models, its own cuts. Layer 0 is nearest to the "
         "input."
