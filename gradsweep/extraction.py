@@ -17,7 +17,7 @@ from gradsweep.analysis.mad import summary_scalars
 from gradsweep.analysis.sample_metrics import sample_scalars
 from gradsweep.config import Config, ModelConfig
 from gradsweep.data import LoadedSamples, load_samples
-from gradsweep.engine.objectives import Objective, make_objective
+from gradsweep.engine.objectives import make_objective
 from gradsweep.engine.other_models import others_of
 from gradsweep.engine.run import Run
 from gradsweep.errors import DataError, ModelError, PointBusyError, StopRequested
@@ -115,8 +115,8 @@ def _take_measured(
     config: Config, loaded: LoadedSamples, store: PointStore, record: Mapping[str, Any], shown: bool
 ) -> None:
     """Of a point that asks for more samples, measure only those that no other point has."""
-    units = make_objective(config.objective).units(loaded.samples)
-    copied = take_measured(store, record, {unit.unit_id: unit.index for unit in units})
+    units = _units(config, loaded)
+    copied = take_measured(store, record, units)
     if copied and shown:
         _say(
             [f"{copied} of {len(units)} samples are those of the same point with another n_samples"]
@@ -128,11 +128,13 @@ def _all_stored(config: Config, paths: PointPaths, loaded: LoadedSamples) -> boo
         stored = set(read_parts(paths, "samples")["sample_id"])
     except FileNotFoundError:
         return False  # another process has just finished the point, and joined its parts
-    return stored >= _unit_ids(make_objective(config.objective), loaded)
+    return stored >= _units(config, loaded).keys()
 
 
-def _unit_ids(objective: Objective, loaded: LoadedSamples) -> set[str]:
-    return {unit.unit_id for unit in objective.units(loaded.samples)}
+def _units(config: Config, loaded: LoadedSamples) -> dict[str, int]:
+    """Unit id -> its place among the point's units."""
+    units = make_objective(config.objective).units(loaded.samples)
+    return {unit.unit_id: unit.index for unit in units}
 
 
 def _prepared(
@@ -142,8 +144,7 @@ def _prepared(
 
     Comes before the tracker is opened: a model that is not there makes no run of W&B.
     """
-    objective = make_objective(config.objective)
-    if store.stored_ids >= _unit_ids(objective, loaded):
+    if store.stored_ids >= _units(config, loaded).keys():
         return None
     model = _model(config, store.paths, show_progress)
     if show_progress:
@@ -152,6 +153,7 @@ def _prepared(
         say_once(str(coverage(model.model, sites, named)))
     known = read_reference(store.paths)
     others = others_of(config, model, partial(_other_model, config, show_progress), known)
+    objective = make_objective(config.objective)
     run = Run(model, config.model, config.gradients, objective, loaded.samples, shard, others)
     if run.references:
         write_reference(store.paths, run.references)
