@@ -30,7 +30,7 @@ from gradsweep.plan.estimate.hardware import hardware_under
 from gradsweep.plan.fit import require_memory_here
 from gradsweep.progress import console, sample_progress, say_once
 from gradsweep.records import WHOLE, SampleStatus, Shard
-from gradsweep.report.cut import cut_sentence
+from gradsweep.report.cut import cut_note
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.point import PointStore, open_point, read_parts
@@ -159,7 +159,9 @@ def _prepared(
         write_reference(store.paths, run.references)
     if run.teacher is None:
         _other_models.clear()  # a reference has been run
-    _say_cut(run, config.model.max_length, show_progress)
+    cut = cut_note(run.cut_lengths, run.n_responses, config.model.max_length)
+    if cut and show_progress:
+        _say([cut])
     return run
 
 
@@ -193,25 +195,6 @@ def _measured(
 
 def _other_model(config: Config, show_progress: bool, model: ModelConfig) -> LoadedModel:
     return _other_models.get(replace(config, model=model), show_progress)
-
-
-def _say_cut(run: Run, max_length: int, shown: bool) -> None:
-    """Say how many responses lose their end.
-
-    Raises:
-        DataError: all of them do, so that nothing of the data would be measured as it is.
-    """
-    lengths = run.cut_lengths
-    if not lengths:
-        return
-    what = cut_sentence(len(lengths), run.n_responses, max_length)
-    if len(lengths) == run.n_responses and len(lengths) > 1:
-        raise DataError(
-            f"{what}: model.max_length={min(lengths)} holds the shortest of them, and "
-            f"model.max_length={max(lengths)} all"
-        )
-    if shown:
-        _say([f"{what} (model.max_length={max(lengths)} holds all)"])
 
 
 def _model(config: Config, paths: PointPaths, show_progress: bool) -> LoadedModel:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
+from gradsweep.errors import DataError
 from gradsweep.records import POINT_LABELS, SampleStatus, axis_words
 
 
@@ -32,6 +35,28 @@ def cut_sentence(n_cut: int, n_measured: int, max_length: int | None = None) -> 
         f"{n_cut} of {n_measured} responses are cut at {limit} and lose their end, where the "
         "answer stands"
     )
+
+
+def cut_note(lengths: Sequence[int], n_responses: int, max_length: int) -> str:
+    """Say at the start of a point how many responses lose their end; empty where none does.
+
+    Args:
+        lengths: tokens that each response that is cut would need.
+        n_responses: those of the point that can run.
+        max_length: where they are cut.
+
+    Raises:
+        DataError: all of them are, so that nothing of the data would be measured as it is.
+    """
+    if not lengths:
+        return ""
+    what = cut_sentence(len(lengths), n_responses, max_length)
+    if len(lengths) == n_responses and len(lengths) > 1:
+        raise DataError(
+            f"{what}: model.max_length={min(lengths)} holds the shortest of them, and "
+            f"model.max_length={max(lengths)} all"
+        )
+    return f"{what} (model.max_length={max(lengths)} holds all)"
 
 
 def cut_sentences(samples: pl.DataFrame) -> list[str]:
