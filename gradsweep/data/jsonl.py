@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,8 +22,11 @@ from gradsweep.data.selection import (
     records_groups,
 )
 from gradsweep.errors import ExcludedPointError
+from gradsweep.records import STUDY_OBJECTIVE
 
 FIELD = "dataset.path"
+_SCORES = {"label": "neither true nor false", "reward": "no finite number"}
+"""What a response is worth -> what it is where it cannot be that."""
 
 
 def read_jsonl(config: Config) -> Dataset:
@@ -39,8 +43,12 @@ def read_jsonl(config: Config) -> Dataset:
     names = tuple(config.dataset.fields.given.items())
     choices = (config.correctness.kind, config.correctness.source, config.cot.level)
     # Read before its version is asked for, so that the name of the file is checked first.
-    read_records(path, FIELD, config.dataset.fields.given)
-    return _read(path, names, version_of(path, FIELD), *choices)
+    records = read_records(path, FIELD, config.dataset.fields.given)
+    dataset = _read(path, names, version_of(path, FIELD), *choices)
+    if config.objective_name == STUDY_OBJECTIVE:
+        return dataset  # which reads no rewards
+    unread = [told for name in _SCORES for told in _unread(records, name, path)]
+    return replace(dataset, messages=(*dataset.messages, *unread))
 
 
 def jsonl_fingerprint(config: Config) -> str:
@@ -90,7 +98,6 @@ def _read(
     messages = (
         *_left_out(len(found) - len(questions), len(found), f"no {needed}", level, path),
         *_unnamed([side for side in sides if side], level, path),
-        *_unread(records, "label", path),
     )
     return Dataset(questions, questions, messages)
 
@@ -107,7 +114,6 @@ def _groups(records: Sequence[Record], level: CotLevel, path: Path) -> Dataset:
         *_left_out(len(found) - len(questions), len(found), f"no {needed}", level, path),
         *_unscored(rewards, path),
         *_unnamed([one.group for one in found if one.group], level, path),
-        *_unread(records, "reward", path),
     )
     return Dataset(questions, questions, messages)
 
@@ -191,9 +197,8 @@ def _unnamed(
 
 def _unread(records: Sequence[Record], name: str, path: Path) -> Iterator[str]:
     """Says so where a field that would count holds what cannot."""
-    allowed = {"label": "neither true nor false", "reward": "no finite number"}
     if unread := sum(name in record.unread for record in records):
         yield (
-            f"field {name!r} is {allowed[name]} in {unread} of {len(records)} records of "
+            f"field {name!r} is {_SCORES[name]} in {unread} of {len(records)} records of "
             f"{path.name}: not read"
         )

@@ -16,7 +16,6 @@ from helpers.places import CONF, RELEASE
 from omegaconf import OmegaConf
 
 from gradsweep.config import (
-    DEFAULT_OBJECTIVE,
     Config,
     CorrectnessConfig,
     CorrectnessKind,
@@ -30,6 +29,14 @@ MakeConfig = Callable[..., Config]
 
 
 COT_FIELDS = {"kind", "steps_kept", "match_length", "cot_path", "name"}
+
+
+OBJECTIVES = {"pair": "dpo", "group": "grpo"}
+
+
+@cache
+def _objective(name: str) -> dict[str, Any]:
+    return dict(OmegaConf.load(CONF / "objective" / f"{name}.yaml"))
 
 
 def _cot(level: str, fields: dict[str, object]) -> CotConfig:
@@ -46,7 +53,7 @@ def make_config() -> MakeConfig:
 
     `source` is that of the irrelevant responses, `files_from` that of the paper's files. Fields
     of the CoT axis (kind, steps_kept, match_length, name; cot_path) go to it, others to the data.
-    With `pair` or `group` for a correctness, the objective takes these.
+    With `pair` or `group` for a correctness, the objective is one that takes these.
     """
 
     def make(
@@ -54,6 +61,7 @@ def make_config() -> MakeConfig:
         cot: str = "none",
         correctness: str = "correct",
         *,
+        objective: str | None = None,
         source: str = "auto",
         n_samples: int | None = None,
         seed: int = 0,
@@ -70,11 +78,10 @@ def make_config() -> MakeConfig:
         )
         made = OmegaConf.to_object(merged)
         assert isinstance(made, DatasetConfig)
-        several = {"responses": correctness, "reference": None}
         return Config(
             dataset=made,
             cot=_cot(cot, cot_fields),
-            objective=DEFAULT_OBJECTIVE | (several if correctness in ("pair", "group") else {}),
+            objective=dict(_objective(objective or OBJECTIVES.get(correctness, "sft"))),
             correctness=CorrectnessConfig(CorrectnessKind[correctness], IrrelevantSource[source]),
             n_samples=n_samples,
             seed=seed,

@@ -153,8 +153,10 @@ def test_a_file_reads_as_ever_where_no_label_is_false(own: OwnConfig) -> None:
         records = [record | {"label": label} for record in plain]
         for correctness in ("correct", "irrelevant"):
             assert members(own(records, correctness)) == members(own(plain, correctness))
-    messages = load_samples(own([plain[0] | {"label": 1}])).messages
-    assert messages[1] == (
+    config = own([plain[0] | {"label": 1}])
+    assert not any("label" in told for told in load_samples(config).messages)
+    weighing = own([plain[0] | {"label": 1}], objective="kto")
+    assert load_samples(weighing).messages[1] == (
         "field 'label' is neither true nor false in 1 of 1 records of mine.jsonl: not read"
     )
     with pytest.raises(DataError, match="'label' must be true or false, got the number 1"):
