@@ -184,7 +184,7 @@ def test_a_bare_answer_may_be_a_number(number: float, text: str, read: Read) -> 
         (chat(("user", [{"type": "image"}])), r"part of type 'image'; allowed are .* 'text'"),
         ({"prompt": "Q", "level": "long", "response": "A"}, r"'level' must be one of none.*'long'"),
         ({"prompt": "Q", "completion": {"a": 1}}, r"'completion' must be .* got an object"),
-        ({"prompt": "Q", "chosen": "A", "rejected": "B"}, r"'responses' is missing; .*completion"),
+        ({"prompt": "Q", "reply": "A"}, r"'responses' is missing; .*completion"),
         ({"text": "Q A"}, r"'prompt' is missing; given are text\. Allowed are .*messages"),
     ],
     ids=str,
