@@ -68,7 +68,8 @@ datasets that could be tested, and speaks of these only."""
 
 _OF_OTHERS = """\
 Claims are about the study's objective, `sft`. The first one is asked of every other objective, too,
-in lines of its own (`objective=dpo`) that *all* does not average."""
+in lines of its own (`objective=dpo`) that *all* does not average. Where its loss sums over tokens,
+longer responses have larger gradients by that alone, and no control takes it out."""
 
 
 def findings_markdown(

@@ -45,9 +45,11 @@ _UNIT = {
 """By what a unit is made of: what one gradient is."""
 
 _SCALES = (
-    "Every loss has a scale of its own (β, sums or means over tokens), so the mean {words} of two "
-    "objectives says nothing; ratios between levels, MAD over the mean, ranks and cosines can be "
-    "compared. Losses of other objectives are no cross-entropy either."
+    "Every loss has a scale of its own (β above all), so the mean {words} of two objectives says "
+    "nothing. Many sum over a response's tokens where `sft` takes the mean: then a longer response "
+    "has the larger gradient by that alone, and levels of CoT differ in length. MAD over the mean, "
+    "ranks and cosines know neither scale nor length as such. Losses of other objectives are no "
+    "cross-entropy."
 )
 
 _RANK = 2.0

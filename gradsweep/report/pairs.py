@@ -93,6 +93,8 @@ def _losses(chosen: Selection, first: str, second: str) -> dict[Names, Contrast]
     pairs, rows = pairs_and_rows(chosen, first, second, _load_sample_rows)
     known = set(rows.filter(pl.col("loss").is_finite())["point_id"])
     lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
+    # Losses of two objectives are two quantities.
+    lines = [line for line in lines if (line["objective"] == line["second_objective"]).all()]
     contrasts = [contrast(rows, line, "loss") for line in _with_rows(lines, known)[0]]
     return {names(each): each for each in contrasts if each.n_questions}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -47,12 +48,14 @@ def store_point(
     seed: int = 0,
     own_metrics: Mapping[str, float] | None = None,
     heads: int = 0,
+    members: Sequence[str] = (),
     loss: float = 1.0,
 ) -> PointPaths:
     """Norms of about `level` (5 % noise of the point's own), `first_layer` times that in layer 0.
 
     `seed` is part of what tells points with the same axes apart. Rows have `own_metrics`, and as
-    many rows of single heads, ten times as large, as `heads` says.
+    many rows of single heads, ten times as large, as `heads` says; `members` of the unit have rows
+    a hundred times as large, and a cosine of ½.
     """
     paths = PointPaths(results, point_id)
     record = _record(point_id, axes, len(questions), projections, seed)
@@ -73,12 +76,16 @@ def store_point(
                     level
                     * (first_layer if layer == 0 else 1.0)
                     * factor
-                    * (1 if head is None else 10),
+                    * (1 if head is None else 10)
+                    * (1 if member is None else 100),
                     head=head,
+                    member=member,
+                    member_cosine=0.5 if members and member is None else math.nan,
                     own_metrics=own_metrics or {},
                 )
                 for layer in range(N_LAYERS)
                 for head in (None, *range(heads))
+                for member in (None, *members)
                 for name, factor in zip(
                     projections, noise.normal(1, 0.05, len(projections)), strict=True
                 )

@@ -73,3 +73,52 @@ def test_own_yaml_gives_every_cell_what_composing_it_alone_gives(tmp_path: Path)
     assert made.source == source
     with pytest.raises(ConfigError, match="mine"):
         checked(lambda: make_plan(["model=mine"], False))
+
+
+def test_a_pair_or_a_group_is_one_point_whatever_correctness_is_typed() -> None:
+    made = plan("objective=sft,dpo,grpo", "cot=none,simplified,detailed")
+    assert (len(made.points), made.duplicates, made.excluded) == (9, 0, ())
+    made = plan("objective=sft,dpo,grpo", "correctness=correct,irrelevant")
+    assert [str(point.axes).split(" · ")[3:] for point in made.points] == [
+        ["correct"],
+        ["irrelevant"],
+        ["pair", "dpo"],
+        ["group", "grpo"],
+    ]
+    assert made.duplicates == 2
+    assert made.notes == (
+        "objective=dpo has both responses in its loss: correctness is pair",
+        "objective=grpo has all responses to a question in its loss: correctness is group",
+    )
+
+
+def test_names_of_points_say_the_objective_only_where_it_is_not_the_studys() -> None:
+    alone = plan("cot=none,detailed")
+    assert "objective" not in alone.name
+    assert {alone.label(point) for point in alone.points} == {"none", "detailed"}
+    (other,) = plan("objective=dpo").points
+    assert str(other.axes).endswith(" · pair · dpo")
+    assert "objective" in plan("objective=sft,dft").name
+
+
+@pytest.mark.parametrize("objectives", ["dpo", "dpo,grpo"])
+def test_a_typed_correctness_that_no_objective_reads_is_an_error(objectives: str) -> None:
+    with pytest.raises(
+        ConfigError, match="correctness=irrelevant would not be read.*objective=sft"
+    ):
+        plan(f"objective={objectives}", "correctness=correct,irrelevant")
+    assert plan("objective=dpo", "correctness=pair").notes == ()
+
+
+def test_pairs_of_the_studys_objective_are_left_out_with_the_reason() -> None:
+    made = plan("objective=sft,dpo", "correctness=correct,pair")
+    assert len(made.points) == 2
+    assert "correctness=pair: objective=sft has one response in its loss" in made.excluded[0]
+
+
+def test_members_of_a_lone_sample_are_read_by_nobody_and_change_no_point() -> None:
+    with pytest.raises(ConfigError, match=r"members=true would not be read.*reduction=step"):
+        plan("objective.members=true")
+    with_pairs = plan("objective=sft,dpo", "objective.members=true").points
+    assert with_pairs[0].point_id == plan().points[0].point_id
+    assert with_pairs[1].point_id != plan("objective=dpo").points[0].point_id

@@ -250,3 +250,19 @@ def test_a_named_seed_says_the_same_whatever_other_seeds_there_are(stored: Path,
     store_point(stored, "seed", Axes("small", "sums", "none", "correct"), 9.0, seed=1)
     assert main(["compare", *sides]) == 0
     assert capsys.readouterr().out == before
+
+
+def test_objectives_pair_although_a_pair_has_both_responses(stored: Path, capsys: Captured):
+    for cot, level in (("none", 8.0), ("detailed", 2.0)):
+        store_point(stored, f"p{cot[0]}00", Axes("small", "sums", cot, "pair", "dpo"), level)
+        store_point(stored, f"i{cot[0]}00", Axes("small", "sums", cot, "irrelevant"), level)
+    assert main(["compare", "objective=sft", "objective=dpo"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 pairs, each with the same model, dataset, cot" in shown
+    assert "correct · sft → pair · dpo" in shown
+    assert "the mean loss" not in shown, "losses of two objectives are two quantities"
+    assert main(["compare", "objective=sft,correctness=irrelevant", "objective=dpo"]) == 0
+    assert "irrelevant · sft → pair · dpo" in capsys.readouterr().out
+    assert main(["compare", "cot=none", "cot=detailed"]) == 0
+    shown = capsys.readouterr().out
+    assert "pair · dpo · nuclear norm" in shown, "conditions are compared at equal objective"

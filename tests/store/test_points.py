@@ -13,6 +13,7 @@ from gradsweep.records import Axes
 from gradsweep.store import PointPaths, load_rows
 from gradsweep.store.metadata import read_config
 from gradsweep.store.points import find_point, other_conditions
+from gradsweep.store.state import point_statuses
 
 QUESTIONS = [f"question{i}" for i in range(4)]
 
@@ -70,3 +71,26 @@ def test_a_column_that_would_split_rows_names_itself_on_reading(tmp_path: Path):
     paths.done.write_text("{}")  # its checksums are of another file
     with pytest.raises(DataError, match=r"step \(0, 1\) tells rows .* layer, projection, head"):
         load_rows(tmp_path)
+
+
+def test_results_from_before_the_axis_objective_load_as_the_studys(tmp_path: Path):
+    store(tmp_path, "old", "none", "correct")
+    store(tmp_path, "new", "detailed", "correct")
+    now = load_rows(tmp_path)
+    config = PointPaths(tmp_path, "old").config
+    config.write_text(config.read_text().replace("  objective: sft\n", ""))
+    assert "objective" not in config.read_text()
+    assert load_rows(tmp_path).equals(now)
+    assert [status.axes for status in point_statuses(tmp_path)] == [
+        f"tiny · sums · {cot} · correct" for cot in ("detailed", "none")
+    ]
+    assert found(tmp_path, "old") == {("none", "correct"): "old", ("detailed", "correct"): "new"}
+
+
+def test_another_objective_is_no_counterpart_and_found_by_its_name(tmp_path: Path):
+    store(tmp_path, "a", "none", "correct")
+    axes = Axes("tiny", "sums", "none", "irrelevant", "kto")
+    store_point(tmp_path, "k", axes, 1.0, questions=QUESTIONS)
+    assert found(tmp_path, "a") == {("none", "correct"): "a"}
+    assert find_point(tmp_path, "objective=kto").point_id == "k"
+    assert find_point(tmp_path, "objective=sft").point_id == "a"

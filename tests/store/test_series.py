@@ -176,3 +176,51 @@ def test_a_manifest_that_does_not_tell_renames_nobody():
     planned = read_description({"axes": dict(describe(record()).axes), "overrides": []})
     named = point_labels({"planned": planned, "stored": describe(record())})
     assert {line["model"] for line in named.values()} == {MODELS[0]}
+
+
+def under(objective: str, **options: Any) -> dict[str, Any]:
+    """A point of another objective, as it is recorded; with no name, from before the axis."""
+    made = record(correctness="correct")
+    target = {"dpo": "gradsweep.engine.objectives.dpo.Dpo"}.get(objective, "my_lab.losses.Margin")
+    made["science"]["objective"] = {"_target_": target, **options}
+    made["axes"] |= {"objective": objective} if objective else {}
+    return made
+
+
+def test_a_point_from_before_the_axis_is_of_the_studys_objective():
+    before, now = record(), record()
+    now["axes"]["objective"] = "sft"
+    assert labels(before) == labels(now)
+    assert labels(before)[0]["objective"] == "sft"
+    written = describe(now).record()
+    for part in ("axes", "identity"):
+        del written[part]["objective"]
+    assert read_description({"description": written}) == describe(now)
+
+
+def test_options_of_an_objective_make_a_series_and_are_always_told():
+    plain = under("dpo", loss_type="sigmoid", beta=0.1)
+    ipo = under("dpo", loss_type="ipo", beta=0.1)
+    assert [line["series"] for line in labels(plain, ipo, record())] == ["", "loss_type=ipo", ""]
+    assert labels(ipo)[0]["series"] == "loss_type=ipo", "a reader must know which loss it is"
+    assert {line["series"] for line in labels(plain, plain | {"point_id": "1"})} == {""}
+
+
+def test_members_and_names_are_no_series():
+    plain, members = under("dpo", beta=0.1), under("dpo", beta=0.1, members=True)
+    assert {line["series"] for line in labels(plain, members, *GRID)} == {""}
+
+
+def test_an_objective_of_ones_own_has_its_class_and_pairs_with_the_study():
+    own, before = under("Margin", margin=0.5), under("", margin=0.5)
+    told = labels(own, before, *GRID)
+    assert {line["objective"] for line in told[:2]} == {"Margin"}
+    assert {line["series"] for line in told} == {""}
+    two = labels(own, under("Margin", margin=1), record())
+    assert [line["series"] for line in two] == ["margin=0.5", "margin=1", ""]
+
+
+def test_a_second_model_is_named_by_its_option():
+    made = under("dpo", reference={"kind": "hub", "hub_id": "a/b", "dtype": "float32"})
+    made["config"]["objective"] = {"reference": {"name": "qwen2_1.5b"}}
+    assert labels(made)[0]["series"] == "reference=qwen2_1.5b"

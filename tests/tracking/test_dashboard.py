@@ -293,3 +293,11 @@ def test_metrics_that_were_not_measured_are_refused(stored: Path) -> None:
 def test_nothing_stored_is_said(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no results"):
         contents(selection([str(tmp_path)]), METRICS)
+
+
+def test_objectives_are_told_where_there_are_several_and_else_not():
+    several = replace(GRID, objective=("sft", "dpo"), correctness=("correct", "irrelevant", "pair"))
+    assert "Objectives, each averaged over its conditions" in sections(several)
+    assert "config:objective.value" in json.dumps(run_set(several))
+    assert "objective" not in json.dumps(run_set(GRID))
+    assert any(name.startswith("objective dpo") for name in grids(several))

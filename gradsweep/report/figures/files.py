@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 from matplotlib.figure import Figure
 
+from gradsweep.analysis.members import MEMBER_METRICS
 from gradsweep.report.figures.layer_curves import draw_layer_curves, draw_overview
 from gradsweep.report.figures.mad_bars import draw_mad_bars
 from gradsweep.report.figures.relative_difference import draw_relative_differences
@@ -40,8 +41,9 @@ class Drawing:
 def drawings(measures: Sequence[Measures], most: int | None = None) -> list[Drawing]:
     """List the figures of a report; none where there are more than `most`.
 
-    Every metric, model and dataset has layer curves, MAD bars and RD by layer; every model with
-    several datasets an overview of its curves and one of its RD.
+    Every metric, model and dataset has layer curves, MAD bars and RD by layer, but layer curves
+    alone of what members of a unit are to each other; every model with several datasets an
+    overview of its curves and one of its RD.
 
     They are named model__dataset__metric (and __mad, __rd), or model__overview__metric.
     """
@@ -98,12 +100,15 @@ def _mapped(processes: int) -> Iterator[_Map]:
 def _of_dataset(one: Measures, model: str, dataset: str) -> list[Drawing]:
     chosen = (pl.col("model") == model) & (pl.col("dataset") == dataset)
     names = (model, dataset, one.metric)
+    by_layer = Drawing(names, draw_layer_curves, one.curves.filter(chosen), one.metric)
+    if one.metric in MEMBER_METRICS:
+        return [by_layer]
     differences = one.differences.filter(chosen)
     mads = one.mads.filter(chosen).join(
         one.intervals, on=("point_id", "projection", "part"), how="left", maintain_order="left"
     )
     return [
-        Drawing(names, draw_layer_curves, one.curves.filter(chosen), one.metric),
+        by_layer,
         Drawing((*names, "mad"), draw_mad_bars, mads, one.metric),
         Drawing((*names, "rd"), draw_relative_differences, differences, one.metric),
     ]
