@@ -74,7 +74,8 @@ class Run:
         self._model = model
         self._gradients = gradients
         self._objective = objective
-        outcomes = [_encoded(unit, loaded, model) for unit in objective.units(samples)]
+        refers = "reference" in objective.other_models and others is None
+        outcomes = [_encoded(unit, loaded, model, refers) for unit in objective.units(samples)]
         rejected = [outcome for outcome in outcomes if isinstance(outcome, SampleResult)]
         encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedUnit)]
         self._others = others(encoded) if others and encoded else OtherModels()
@@ -198,14 +199,21 @@ class Run:
         )
 
 
-def _encoded(unit: Unit, loaded: LoadedModel, model: ModelConfig) -> EncodedUnit | SampleResult:
-    """The unit as the model reads it, or the outcome of the first member that it cannot read."""
+def _encoded(
+    unit: Unit, loaded: LoadedModel, model: ModelConfig, refers: bool
+) -> EncodedUnit | SampleResult:
+    """The unit as the model reads it, or the outcome of the first member that it cannot read.
+
+    `refers`: the objective compares with a reference, which the data may have recorded.
+    """
     rows: list[EncodedSample] = []
     for sample in unit.samples:
         outcome = _with_embeddings(
             encode(sample, loaded.tokenizer, model.prompt, model.max_length, model.template_date),
             loaded,
         )
+        if refers:
+            outcome = _with_whole_reference(outcome)
         if isinstance(outcome, SampleResult):
             return replace(
                 outcome,
@@ -236,6 +244,20 @@ def _with_embeddings(
     )
     status, start = SampleStatus.TOKEN_WITHOUT_EMBEDDING, outcome.response_start
     return rejected(outcome.sample, status, reason, start, outcome.truncated)
+
+
+def _with_whole_reference(outcome: EncodedSample | SampleResult) -> EncodedSample | SampleResult:
+    """The outcome, unless the data record the log-probability of more than is measured."""
+    if isinstance(outcome, SampleResult) or not outcome.truncated:
+        return outcome
+    if outcome.sample.reference_log_prob is None:
+        return outcome
+    reason = (
+        "the data record the reference's log-probability of the whole response, which is cut at "
+        f"model.max_length: {outcome.n_tokens_uncut} would hold it"
+    )
+    status = SampleStatus.REFERENCE_OF_WHOLE_RESPONSE
+    return rejected(outcome.sample, status, reason, outcome.response_start, outcome.truncated)
 
 
 def _of_member(reason: str, sample: Sample, unit: Unit) -> str:

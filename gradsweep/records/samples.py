@@ -111,5 +111,6 @@ class SampleStatus(str, Enum):
     PROMPT_FILLS_MAX_LENGTH = "prompt_fills_max_length"
     ALTERED_BY_TEMPLATE = "altered_by_template"
     TOKEN_WITHOUT_EMBEDDING = "token_without_embedding"
+    REFERENCE_OF_WHOLE_RESPONSE = "reference_of_whole_response"
     NON_FINITE_LOSS = "non_finite_loss"
     OUT_OF_MEMORY = "out_of_memory"
