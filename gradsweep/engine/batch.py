@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, takewhile
 
 import torch
 from jaxtyping import Bool, Int
@@ -37,6 +37,14 @@ class Layout:
     """(first, past the last) real token of each row."""
     rows_of_unit: tuple[int, ...]
     """Number of rows of each unit; a unit's rows lie together, in the order of the batch."""
+    shared: tuple[int, ...] = ()
+    """Number of tokens that all rows of a unit begin with, 0 of a unit of one row; empty where
+    nobody has looked."""
+
+    @property
+    def by_row(self) -> Layout:
+        """The same rows as units of their own."""
+        return Layout(self.length, self.spans, (1,) * len(self.spans))
 
     @property
     def unit_rows(self) -> list[range]:
@@ -68,7 +76,13 @@ class Batch:
         starts = self.attention_mask.int().argmax(dim=1).tolist()
         counts = self.attention_mask.sum(dim=1).tolist()
         spans = tuple((start, start + n) for start, n in zip(starts, counts, strict=True))
-        return Layout(self.input_ids.shape[1], spans, self.rows_of_unit)
+        layout = Layout(self.input_ids.shape[1], spans, self.rows_of_unit)
+        if max(self.rows_of_unit) == 1:
+            return layout
+        ids = self.input_ids.tolist()
+        rows = [of_row[slice(*span)] for of_row, span in zip(ids, spans, strict=True)]
+        shared = tuple(_n_shared([rows[row] for row in unit]) for unit in layout.unit_rows)
+        return replace(layout, shared=shared)
 
     @property
     def n_units(self) -> int:
@@ -101,6 +115,14 @@ class Batch:
             tuple(self.rewards[row] for row in rows) if self.rewards else (),
             tuple(self.references[row] for row in rows) if self.references else (),
         )
+
+
+def _n_shared(rows: Sequence[Sequence[int]]) -> int:
+    """How many tokens several rows begin with alike; 0 of one row."""
+    if len(rows) == 1:
+        return 0
+    alike = (len(set(tokens)) == 1 for tokens in zip(*rows, strict=False))
+    return sum(1 for _ in takewhile(bool, alike))
 
 
 def make_batch(

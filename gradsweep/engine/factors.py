@@ -6,7 +6,7 @@ that gradsweep reports follows from the factors; G itself need not be built.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,18 +35,50 @@ def split_units(factors: Factors, layout: Layout) -> Iterator[Factors]:
 
     A batch sums its units' losses and attention never crosses rows, so that the tokens of a
     row are exactly the factors it would have alone; a unit's rows are stacked along tokens:
-    G = Σ_r dY_rᵀX_r = [dY₁;…]ᵀ[X₁;…].
+    G = Σ_r dY_rᵀX_r = [dY₁;…]ᵀ[X₁;…]. Tokens that a unit's rows begin with, as a prompt, have
+    the same x in each of them: they are there once, with the sum of their dy.
     """
     # Some modules see their tokens as one long list (OPT's feed-forward).
     shape = (len(layout.spans), layout.length, -1)
     x = factors.x.reshape(shape)
     dys = {name: dy.reshape(shape) for name, dy in factors.dy.items()}
-    for rows in layout.unit_rows:
-        dy = {name: _stacked(values, rows, layout) for name, values in dys.items()}
-        yield Factors(factors.layer, _stacked(x, rows, layout), dy)
+    for unit, rows in enumerate(layout.unit_rows):
+        own_x = _tokens(x, rows, layout)
+        shared = _shared_inputs(own_x, layout.shared[unit] if layout.shared else 0)
+        dy = {
+            name: _stacked(_summed(_tokens(values, rows, layout), shared), shared)
+            for name, values in dys.items()
+        }
+        yield Factors(factors.layer, _stacked(own_x, shared), dy)
 
 
-def _stacked(values: Tensor, rows: range, layout: Layout) -> Tensor:
-    """The real tokens of these rows; a view where there is one row."""
-    parts = [values[row, slice(*layout.spans[row])] for row in rows]
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def _tokens(values: Tensor, rows: range, layout: Layout) -> list[Tensor]:
+    """The real tokens of each of these rows; views."""
+    return [values[row, slice(*layout.spans[row])] for row in rows]
+
+
+def _shared_inputs(x: Sequence[Tensor], n_tokens: int) -> int:
+    """How many of the first tokens may be there once: all of them, or none.
+
+    A model whose attention is not causal, or whose products round a row by its place in the batch,
+    gives equal tokens different inputs. A device would have to be waited for to know.
+    """
+    if n_tokens == 0 or x[0].device.type != "cpu":
+        return 0
+    first = x[0][:n_tokens]
+    return n_tokens if all(torch.equal(first, other[:n_tokens]) for other in x[1:]) else 0
+
+
+def _summed(dy: list[Tensor], shared: int) -> list[Tensor]:
+    """The first row's shared tokens get what the others' get."""
+    if not shared:
+        return dy
+    total = torch.stack([of_row[:shared] for of_row in dy]).sum(dim=0)
+    return [torch.cat([total, dy[0][shared:]]), *dy[1:]]
+
+
+def _stacked(parts: Sequence[Tensor], shared: int) -> Tensor:
+    """One row's tokens after the other's, shared ones once; a view where there is one row."""
+    if len(parts) == 1:
+        return parts[0]
+    return torch.cat([parts[0], *(part[shared:] for part in parts[1:])])

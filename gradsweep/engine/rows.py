@@ -50,7 +50,7 @@ class RowSink:
         self._make_rows = make_rows
         self._solvers = solvers
         self._members = members
-        self._row_layout = replace(layout, rows_of_unit=(1,) * len(layout.spans))
+        self._row_layout = layout.by_row
         self.by_unit: list[list[SpectrumRow]] = [[] for _ in layout.rows_of_unit]
         self._cosines = unit_cosines(options, len(self.by_unit))
 

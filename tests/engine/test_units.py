@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from torch.nn import functional as F
 
 from gradsweep import SpectraOptions, gradient_spectra
 from gradsweep.config import Solver
-from gradsweep.engine import make_batch
+from gradsweep.engine import make_batch, split_units
+from gradsweep.engine.objectives import objective_named
 from gradsweep.engine.passes import Engine
 from gradsweep.models.projections import find_projections
 
@@ -37,12 +39,19 @@ def pair_gradients(model: Model, first: int) -> dict[tuple[int, str], torch.Tens
         log_probs = -F.cross_entropy(logits[start - 1 : -1], ids[start:], reduction="none")
         sums.append(log_probs.sum())
     (-F.logsigmoid(PAIRS.beta * (sums[0] - sums[1]))).backward()
+    gradients = gradients_at(sites)
+    model.zero_grad()
+    return gradients
+
+
+def gradients_at(sites: Sequence[Any]) -> dict[tuple[int, str], torch.Tensor]:
+    """The weight gradients that autograd left, output features first, cut into projections."""
     gradients = {}
     for site in sites:
+        grad = site.module.weight.grad
+        grad = grad.T if type(site.module).__name__ == "Conv1D" else grad
         for name, columns in site.columns.items():
-            grad = site.module.weight.grad
             gradients[site.layer, name] = grad if columns is None else grad[columns]
-    model.zero_grad()
     return gradients
 
 
@@ -133,3 +142,46 @@ def test_a_pair_in_float16_is_scaled_as_one(tiny_model: Callable[[str], Model]) 
     for unit, other in zip(units, expected, strict=True):
         for row, reference in zip(unit.rows, other.rows, strict=True):
             assert row.nuclear_norm == pytest.approx(reference.nuclear_norm, rel=0.05)
+
+
+@pytest.mark.parametrize("on_the_left", [False, True])
+@pytest.mark.parametrize("family", ["llama_gqa", "gpt2_conv1d"])
+def test_a_prompt_that_rows_share_is_there_once(
+    family: str, on_the_left: bool, tiny_model: Callable[[str], Model]
+) -> None:
+    """The gradient is that of the rows, and the factors have a token less for each shared one."""
+    model = tiny_model(family)
+    prompt, lengths = tokens(9, seed=1), (15, 12, 20)
+    rows = [torch.cat([prompt, tokens(n - 9, seed=n)]) for n in lengths]
+    longest = max(lengths)
+    padded = torch.zeros(3, 3, longest, dtype=torch.long)
+    for place, ids in enumerate(rows):
+        first = longest - len(ids) if on_the_left else 0
+        padded[0, place, first : first + len(ids)] = ids
+        padded[1, place, first + 9 : first + len(ids)] = 1
+        padded[2, place, first : first + len(ids)] = 1
+    ids, response, attention = padded
+    batch = replace(make_batch(ids, response, attention, (3,)), rewards=(1.0, 0.0, 0.3))
+    assert batch.layout.shared == (9,)
+    seen: list[int] = []
+
+    def look(part: Any, layer: list[Any]) -> None:
+        seen.extend(len(unit.x) for factors in layer for unit in split_units(factors, part.layout))
+
+    sites = find_projections(model, "qkvo")
+    objective = objective_named("rloo")
+    with Engine(model, sites, workers=1, objective=objective, on_factors=look) as engine:
+        (unit,) = engine.measure(batch)
+    assert set(seen) <= {sum(lengths), sum(lengths) - 2 * 9}
+    if not on_the_left:
+        assert set(seen) == {sum(lengths) - 2 * 9}
+    rewards = torch.tensor(batch.rewards)
+    advantages = rewards - (rewards.sum() - rewards) / 2
+    for site in sites:
+        site.module.weight.requires_grad_(True)
+    loss = torch.zeros(())
+    for of_row, advantage in zip(rows, advantages, strict=True):
+        logits = model(input_ids=of_row[None]).logits[0]
+        loss = loss + advantage * F.cross_entropy(logits[8:-1], of_row[9:], reduction="sum") / 3
+    loss.backward()
+    assert_close(unit, gradients_at(sites))
