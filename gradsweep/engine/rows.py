@@ -1,4 +1,4 @@
-"""From a layer's factors to rows of metrics, while the backward pass waits."""
+"""From the factors of layers to rows of metrics, while the backward pass waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from gradsweep.records import ALL_PROJECTIONS, SpectrumRow
 
 
 class RowSink:
-    """Turns the layers of one pass into rows, so that factors are freed layer by layer."""
+    """Turns the layers of one pass into rows, so that factors are freed as the pass goes on.
+
+    On a GPU, some layers wait for each other and are solved together.
+    """
 
     def __init__(
         self,
@@ -23,7 +26,7 @@ class RowSink:
         make_rows: RowMaker,
         solvers: ThreadPoolExecutor | None = None,
     ) -> None:
-        """`finite` says of each unit whether it has rows; it is read when a layer comes."""
+        """`finite` says of each unit whether it has rows; it is read when layers are solved."""
         self._layout = layout
         self._finite = finite
         self._options = options
@@ -31,19 +34,31 @@ class RowSink:
         self._solvers = solvers
         self.by_unit: list[list[SpectrumRow]] = [[] for _ in layout.rows_of_unit]
         self._cosines = unit_cosines(options, len(self.by_unit))
+        self._waiting: list[list[Factors]] = []
 
     def add_layer(self, layer: list[Factors]) -> None:
-        """Solve a layer's spectra before the backward pass goes on."""
+        """Solve a layer's spectra before the backward pass goes on, or keep it for the next."""
+        device = layer[0].x.device
+        if self._waiting and self._waiting[0][0].x.device != device:
+            self._solve()
+        self._waiting.append(layer)
+        backend = backend_for(device, self._solvers)
+        if not backend.awaits_more(self._waiting, self._layout, self._options.solver):
+            self._solve()
+
+    def _solve(self) -> None:
+        layers, self._waiting = self._waiting, []
         units = [unit for unit, finite in enumerate(self._finite) if finite]
-        if not units:
+        if not units or not layers:
             return
-        backend = backend_for(layer[0].x.device, self._solvers)
-        spectra = backend.layer_spectra(layer, self._layout, units, self._options.solver)
-        rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
-        if self._cosines:
-            rows = self._with_cosines(backend, layer, units, rows)
-        for unit, of_unit in zip(units, rows, strict=True):
-            self.by_unit[unit] += of_unit
+        backend = backend_for(layers[0][0].x.device, self._solvers)
+        found = backend.spectra_of_layers(layers, self._layout, units, self._options.solver)
+        for layer, spectra in zip(layers, found, strict=True):
+            rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
+            if self._cosines:
+                rows = self._with_cosines(backend, layer, units, rows)
+            for unit, of_unit in zip(units, rows, strict=True):
+                self.by_unit[unit] += of_unit
 
     def _with_cosines(
         self,
@@ -64,7 +79,8 @@ class RowSink:
         )
 
     def rows(self, unit: int) -> tuple[SpectrumRow, ...]:
-        """Return a unit's rows, by layer, then as in `ALL_PROJECTIONS`."""
+        """Return a unit's rows, by layer, then as in `ALL_PROJECTIONS`; after the pass."""
+        self._solve()
         return tuple(sorted(self.by_unit[unit], key=_reading_order))
 
 

@@ -18,7 +18,7 @@ from gradsweep.engine.spectra import CudaBackend, factor_spectra, many_spectra
 from gradsweep.engine.spectra.backends import cuda as eigenvalues
 from gradsweep.models.projections import find_projections, projection_shapes
 
-WAYS = [eigenvalues.batched, eigenvalues.one_by_one, eigenvalues.on_host]
+WAYS = [eigenvalues.by_torch, eigenvalues.on_host]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device"))]  # fmt: skip
 
@@ -62,7 +62,7 @@ def test_a_batch_is_cut_where_it_would_not_fit(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(torch.linalg, "eigvalsh", counted)
     monkeypatch.setattr(eigenvalues, "BATCH_ELEMENTS", 2 * 20 * 20)
-    assert len(eigenvalues.batched(grams([20] * 5))) == 5
+    assert len(eigenvalues.by_torch(grams([20] * 5))) == 5
     assert stacked == [2, 2, 1]
 
 
@@ -72,7 +72,7 @@ def test_one_bad_matrix_does_not_spoil_its_batch(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(torch.linalg, "eigvalsh", refuses)
     matrices = grams([12] * 3)
-    for matrix, found in zip(matrices, eigenvalues.batched(matrices), strict=True):
+    for matrix, found in zip(matrices, eigenvalues.by_torch(matrices), strict=True):
         assert found is not None
         assert_eigenvalues(found, matrix)
 
