@@ -60,7 +60,8 @@ class _Inputs:
     def __init__(self, x: Float64[Tensor, "problems tokens n"], counts: Sequence[int]) -> None:
         """`counts` has the tokens of each unit; the units of a layer lie together."""
         self.x = x
-        self._counts = x.new_tensor(counts).repeat(len(x) // len(counts))
+        of_layer = torch.tensor(counts, dtype=torch.float64).to(x.device)
+        self._counts = of_layer.repeat(len(x) // len(counts))
 
     @cached_property
     def gram(self) -> Float64[Tensor, "problems tokens tokens"]:
