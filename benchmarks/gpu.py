@@ -127,7 +127,7 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def counted(run: Callable[[], object]) -> tuple[int, int]:
+def counted(run: Callable[[], object]) -> tuple[int, ...]:
     """Kernels that are launched, and times that the host waits for the device."""
     cuda = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
     with profile(activities=[ProfilerActivity.CPU, *cuda]) as profiled:
@@ -137,20 +137,25 @@ def counted(run: Callable[[], object]) -> tuple[int, int]:
     return launches, sum(event.count for event in events if event.key in WAITS)
 
 
-def measure(model: LlamaForCausalLM, case: tuple[int, int, bool], rounds: int) -> list[str]:
-    """The cells of a case's line."""
+def measure(
+    model: LlamaForCausalLM, case: tuple[int, int, bool], rounds: int, calls: bool
+) -> list[float]:
+    """Milliseconds of a bare pass, of the engine's without spectra and of all of it; then, if
+    asked for, launches and waits for spectra, by layer."""
     one, layers = batch(model, *case), model.config.num_hidden_layers
     sites = find_projections(model, PROJECTIONS)
     bare = median_ms(lambda: frozen_pass(model, [one]), rounds)
     with Engine(model, sites, workers=1) as engine:
-        ours = median_ms(lambda: engine.measure(one), rounds)
-        all_calls = counted(lambda: engine.measure(one))
+
+        def ours() -> object:
+            return engine.measure(one)
+
+        times = [bare, median_ms(ours, rounds)]
+        counts = counted(ours) if calls else ()
         with without_spectra():
-            alone = median_ms(lambda: engine.measure(one), rounds)
-            own_calls = counted(lambda: engine.measure(one))
-    calls = [(all_calls[i] - own_calls[i]) / layers for i in (0, 1)]
-    times = [f"{ms:.0f}" for ms in (bare, alone, ours)]
-    return [*times, f"{ours / bare:.2f}", *(f"{n:.1f}" for n in calls)]
+            times.insert(1, median_ms(ours, rounds))
+            own = counted(ours) if calls else ()
+    return [*times, *((all_ - of_pass) / layers for all_, of_pass in zip(counts, own, strict=True))]
 
 
 def plain_seconds(model: LlamaForCausalLM) -> float:
@@ -171,38 +176,63 @@ def plain_seconds(model: LlamaForCausalLM) -> float:
     return layers * (time.perf_counter() - start)
 
 
-HEAD = ("samples × tokens", "bare", "no spectra", "gradsweep", "over bare", "launches", "waits")
+HEAD = ["samples × tokens", "bare", "no spectra", "gradsweep", "over bare"]
+CALLS = ["launches", "waits"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table of each model; return the exit status."""
     parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument("--models", type=lambda text: text.split(","), default=[*MODELS])
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--plain", action="store_true", help="also time SVDs of one layer")
+    parser.add_argument(
+        "--models",
+        type=lambda text: text.split(","),
+        default=[*MODELS],
+        help=f"comma-separated, of: {', '.join(MODELS)} (default: all)",
+    )
+    parser.add_argument("--rounds", type=int, default=3, help="timed, after a warm-up (default: 3)")
+    parser.add_argument(
+        "--calls", action="store_true", help="count launches and waits; takes longer"
+    )
+    parser.add_argument("--plain", action="store_true", help="also SVDs of one layer's weight.grad")
     parser.add_argument("--quick", action="store_true", help="a tiny model, on any device")
     given = parser.parse_args(argv)
+    unknown = set(given.models) - MODELS.keys()
+    if unknown:
+        parser.error(
+            f"--models: {', '.join(sorted(unknown))} unknown; there are {', '.join(MODELS)}"
+        )
+    if given.rounds < 1:
+        parser.error("--rounds must be at least 1")
     device = resolve_device("auto")
     if device.type == "cpu" and not given.quick:
         parser.error("torch sees no CUDA device here; --quick runs a tiny model on the CPU")
     for label, value in environment().items():
         print(f"- {label}: {value}")
-    models = [QUICK] if given.quick else [MODELS[name] for name in given.models]
-    for shape in models:
-        report(shape, device, given.rounds, given.plain)
+    for shape in [QUICK] if given.quick else [MODELS[name] for name in given.models]:
+        report(shape, device, given)
     return 0
 
 
-def report(shape: Model, device: torch.device, rounds: int, plain: bool) -> None:
+def report(shape: Model, device: torch.device, given: argparse.Namespace) -> None:
     model = shape.build(device)
+    head = HEAD + CALLS * given.calls
     print(f"\n{shape.title}: milliseconds of a batch; launches and waits for spectra, a layer\n")
-    for cells in (HEAD, ["---"] * len(HEAD)):
-        print(f"| {' | '.join(cells)} |", flush=True)
+    print(line(head) + line(["---"] * len(head)), end="", flush=True)
     for case in shape.cases:
         tokens, samples, unequal = case
-        name = f"{samples} × {f'{SHORTEST * tokens:.0f}–' * unequal}{tokens}"
-        print(f"| {' | '.join([name, *measure(model, case, rounds)])} |", flush=True)
-    if plain:
-        print(f"\nSVDs of every gradient of one sample, extrapolated: {plain_seconds(model):.1f} s")
+        lengths = f"{SHORTEST * tokens:.0f}–{tokens}" if unequal else f"{tokens}"
+        bare, alone, ours, *calls = measure(model, case, given.rounds, given.calls)
+        times = [f"{ms:.0f}" for ms in (bare, alone, ours)]
+        counts = [f"{count:.1f}" for count in calls]
+        cells = [f"{samples} × {lengths}", *times, f"{ours / bare:.2f}", *counts]
+        print(line(cells), end="", flush=True)
+    if given.plain:
+        seconds = plain_seconds(model)
+        print(f"\nSVDs of every gradient of one sample, extrapolated: {seconds:.1f} s", flush=True)
+
+
+def line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
 
 
 if __name__ == "__main__":
