@@ -117,6 +117,21 @@ def test_where_cusolver_refuses_torch_solves(
     assert_eigenvalues_by(eigenvalues.by_cusolver, grams([12] * 3))
 
 
+def test_fewer_at_a_time_where_the_workspace_does_not_fit(
+    pretended: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solver = cusolver.eigvalsh
+
+    def small(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if len(matrices) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return solver(matrices)
+
+    monkeypatch.setattr(cusolver, "eigvalsh", small)
+    assert_eigenvalues_by(eigenvalues.by_cusolver, grams([12] * 7))
+    assert pretended == [1, 2, 2, 2]
+
+
 def test_cusolver_takes_part_where_it_is(pretended: list[int]) -> None:
     assert eigenvalues.by_cusolver in eigenvalues.ways(torch.device("cpu"))
     eigenvalues.eigvalsh(grams([17, 20, 32]))

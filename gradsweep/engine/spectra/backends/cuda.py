@@ -28,8 +28,11 @@ from gradsweep.engine.spectra.routes import gram_size, many_spectra
 from gradsweep.engine.spectra.spectrum import Spectrum
 
 BATCH_ELEMENTS = 2**26
-"""Most elements (of 8 bytes) of a batch: cuSOLVER's workspace is up to nine times as large, and 64
+"""Most elements (of 8 bytes) of a batch: cuSOLVER's workspace is four times as large, and 64
 matrices of 2048×2048 at a time ran out of memory."""
+
+BATCH_MATRICES = 1024
+"""Most matrices of a batch: the workspace of each has another megabyte, however small it is."""
 
 BYTES_OF_DEVICE = 256
 """Of a device's memory for each element of a batch, where that makes fewer."""
@@ -186,27 +189,43 @@ def _seconds(way: Way, trial: Sequence[Tensor]) -> float:
 
 def by_cusolver(matrices: Sequence[Tensor]) -> Eigenvalues:
     """One call of cuSOLVER's batched solver for as many as fit."""
-    found: Eigenvalues = []
-    for part in _parts(matrices):
-        try:
-            eigenvalues, failed = cusolver.eigvalsh(torch.stack(list(part)))
-        except cusolver.CusolverError:
-            found += by_torch(part)
-            continue
-        both = torch.cat([eigenvalues, failed[:, None].double()], dim=1).cpu().numpy()
-        found += [None if own[-1] else own[:-1] for own in both]
-    return found
+    return _in_parts(_cusolver, matrices)
 
 
 def by_torch(matrices: Sequence[Tensor]) -> Eigenvalues:
     """One call of torch's batched solver for as many as fit."""
-    found: Eigenvalues = []
-    for part in _parts(matrices):
-        try:
-            found += list(torch.linalg.eigvalsh(torch.stack(list(part))).cpu().numpy())
-        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-            found += on_host(part)  # one bad matrix fails the whole batch
-    return found
+    return _in_parts(_torch, matrices)
+
+
+def _cusolver(matrices: Sequence[Tensor]) -> Eigenvalues:
+    try:
+        eigenvalues, failed = cusolver.eigvalsh(torch.stack(list(matrices)))
+    except cusolver.CusolverError:
+        return _torch(matrices)
+    both = torch.cat([eigenvalues, failed[:, None].double()], dim=1).cpu().numpy()
+    return [None if own[-1] else own[:-1] for own in both]
+
+
+def _torch(matrices: Sequence[Tensor]) -> Eigenvalues:
+    try:
+        return list(torch.linalg.eigvalsh(torch.stack(list(matrices))).cpu().numpy())
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        return on_host(matrices)  # one bad matrix fails the whole batch
+
+
+def _in_parts(solve: Way, matrices: Sequence[Tensor]) -> Eigenvalues:
+    return [found for part in _parts(matrices) for found in _halved(solve, part)]
+
+
+def _halved(solve: Way, matrices: Sequence[Tensor]) -> Eigenvalues:
+    """Fewer at a time where the workspace does not fit beside a model and its activations."""
+    try:
+        return solve(matrices)
+    except torch.OutOfMemoryError:
+        if len(matrices) == 1:
+            raise
+    middle = len(matrices) // 2
+    return [*_halved(solve, matrices[:middle]), *_halved(solve, matrices[middle:])]
 
 
 def on_host(matrices: Sequence[Tensor]) -> Eigenvalues:
@@ -216,7 +235,8 @@ def on_host(matrices: Sequence[Tensor]) -> Eigenvalues:
 
 
 def _parts(matrices: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
-    at_a_time = max(1, batch_elements(matrices[0].device) // len(matrices[0]) ** 2)
+    fit = batch_elements(matrices[0].device) // len(matrices[0]) ** 2
+    at_a_time = max(1, min(fit, BATCH_MATRICES))
     return (matrices[i : i + at_a_time] for i in range(0, len(matrices), at_a_time))
 
 
