@@ -8,7 +8,7 @@ CLUSTER := launchers/dev_cluster/cluster.sh
 WORKERS ?= 2
 SLURM_TESTS ?= tests/integration
 
-.PHONY: demo test test-long test-numerics test-slurm test-browser bench check format clean help
+.PHONY: demo test test-long test-numerics test-slurm test-browser bench bench-gpu check format clean help
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -37,6 +37,9 @@ test-browser: $(VENV)/browser.stamp ## the report's page in a real browser (chro
 
 bench: $(VENV)/run.stamp ## gradsweep's price beside the plain method and a training step; BENCH=--quick
 	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-gpu: $(VENV)/run.stamp ## what spectra cost beside a bare pass on a GPU; BENCH=--calls
+	$(BIN)/python -m benchmarks.gpu $(BENCH)
 
 check: $(VENV)/dev.stamp ## lint, format and types
 	$(BIN)/ruff check .

@@ -67,11 +67,15 @@ class Probe:
         _check_can_be_watched(model)
         self._options = options or SpectraOptions()
         self._make_rows = RowMaker(self._options)
+        self._model = model
         self._sites = find_projections(unwrapped(model), projections)
         self._taps: Taps | None = None
 
     def __enter__(self) -> Probe:
-        self._installed = install_taps(self._sites, anchored=False)
+        # With LoRA on q alone, k of the lowest layer has nothing below it that trains, and would
+        # have no gradient. A model that trains nothing gets no graph from its probe either.
+        trains = any(parameter.requires_grad for parameter in self._model.parameters())
+        self._installed = install_taps(self._sites, anchored=trains)
         self._taps = self._installed.__enter__()
         return self
 

@@ -1,4 +1,4 @@
-"""From a layer's factors to rows of metrics, while the backward pass waits."""
+"""From the factors of layers to rows of metrics, while the backward pass waits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class Members:
 
 
 class RowSink:
-    """Turns the layers of one pass into rows, so that factors are freed layer by layer."""
+    """Turns the layers of one pass into rows, so that factors are freed as the pass goes on.
+
+    On a GPU, some layers wait for each other and are solved together.
+    """
 
     def __init__(
         self,
@@ -41,8 +44,8 @@ class RowSink:
         solvers: ThreadPoolExecutor | None = None,
         members: Members | None = None,
     ) -> None:
-        """`finite` says of each unit whether it has rows; it is read when a layer comes, and so is
-        what `members` knows.
+        """`finite` says of each unit whether it has rows; it is read when layers are solved, and so
+        is what `members` knows.
         """
         self._layout = layout
         self._finite = finite
@@ -53,21 +56,33 @@ class RowSink:
         self._row_layout = layout.by_row
         self.by_unit: list[list[SpectrumRow]] = [[] for _ in layout.rows_of_unit]
         self._cosines = unit_cosines(options, len(self.by_unit))
+        self._waiting: list[list[Factors]] = []
 
     def add_layer(self, layer: list[Factors]) -> None:
-        """Solve a layer's spectra before the backward pass goes on."""
+        """Solve a layer's spectra before the backward pass goes on, or keep it for the next."""
+        device = layer[0].x.device
+        if self._waiting and self._waiting[0][0].x.device != device:
+            self._solve()
+        self._waiting.append(layer)
+        backend = backend_for(device, self._solvers)
+        if not backend.awaits_more(self._waiting, self._layout, self._options.solver):
+            self._solve()
+
+    def _solve(self) -> None:
+        layers, self._waiting = self._waiting, []
         units = [unit for unit, finite in enumerate(self._finite) if finite]
-        if not units:
+        if not units or not layers:
             return
-        backend = backend_for(layer[0].x.device, self._solvers)
-        spectra = backend.layer_spectra(layer, self._layout, units, self._options.solver)
-        rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
-        if self._cosines:
-            rows = self._with_cosines(backend, layer, units, rows)
-        if self._members:
-            rows = self._with_members(backend, layer, units, rows, self._members)
-        for unit, of_unit in zip(units, rows, strict=True):
-            self.by_unit[unit] += of_unit
+        backend = backend_for(layers[0][0].x.device, self._solvers)
+        found = backend.spectra_of_layers(layers, self._layout, units, self._options.solver)
+        for layer, spectra in zip(layers, found, strict=True):
+            rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
+            if self._cosines:
+                rows = self._with_cosines(backend, layer, units, rows)
+            if self._members:
+                rows = self._with_members(backend, layer, units, rows, self._members)
+            for unit, of_unit in zip(units, rows, strict=True):
+                self.by_unit[unit] += of_unit
 
     def _with_cosines(
         self,
@@ -99,7 +114,7 @@ class RowSink:
         rows_of = {unit: self._layout.unit_rows[unit] for unit in units}
         wanted = [row for unit in units for row in rows_of[unit]]
         solver, layout = self._options.solver, self._row_layout
-        spectra = backend.layer_spectra(layer, layout, wanted, solver)
+        (spectra,) = backend.spectra_of_layers([layer], layout, wanted, solver)
         made = dict(
             zip(wanted, (self._make_rows.layer_rows(s, layer) for s in spectra), strict=True)
         )
@@ -116,7 +131,8 @@ class RowSink:
         return completed
 
     def rows(self, unit: int) -> tuple[SpectrumRow, ...]:
-        """Return a unit's rows, by layer, then as in `ALL_PROJECTIONS`."""
+        """Return a unit's rows, by layer, then as in `ALL_PROJECTIONS`; after the pass."""
+        self._solve()
         return tuple(sorted(self.by_unit[unit], key=_reading_order))
 
 

@@ -183,6 +183,26 @@ def test_what_cannot_be_watched_is_refused(tiny_model: Callable[[str], Model]) -
         pass
 
 
+def test_what_trains_need_not_be_what_is_watched(tiny_model: Callable[[str], Model]) -> None:
+    """k of the lowest layer has nothing below it that trains, as with LoRA on q and v."""
+    model = tiny_model("llama")
+    expected = gradient_spectra(model, *_one()).samples[0]
+    model.requires_grad_(False)
+    for layer in model.model.layers:
+        layer.self_attn.q_proj.requires_grad_(True)
+    ids, response = _one()
+    with Probe(model) as probe, probe.collect() as gradients:
+        summed_loss(model, ids, torch.where(response, ids, -100)).backward()
+    assert_same(result(gradients.rows[0]), SampleResult(rows=expected.rows, loss=0.0))
+
+
+def test_a_model_that_trains_nothing_gets_no_graph(tiny_model: Callable[[str], Model]) -> None:
+    model = tiny_model("llama").requires_grad_(False)
+    with Probe(model) as probe, probe.collect() as gradients:
+        assert not model(input_ids=_one()[0]).logits.requires_grad
+    assert gradients.rows == []
+
+
 def test_lora_weights_train_while_their_effective_weight_is_measured(
     tiny_model: Callable[[str], Model],
 ) -> None:

@@ -79,8 +79,10 @@ def test_autocast_is_refused_since_it_would_change_the_numbers(model: Any) -> No
 
 @pytest.mark.parametrize("wrap", [torch.compile, nn.DataParallel])
 def test_wrappers_are_seen_through(wrap: Callable[[nn.Module], nn.Module], model: Any) -> None:
-    (ours,) = gradient_spectra(wrap(model), IDS[None], MASK).samples
-    (theirs,) = gradient_spectra(model, IDS[None], MASK).samples
+    wrapped = wrap(model)  # on a machine with GPUs, DataParallel moves the model to the first
+    ids, response = IDS[None].to(model.device), MASK.to(model.device)
+    (ours,) = gradient_spectra(wrapped, ids, response).samples
+    (theirs,) = gradient_spectra(model, ids, response).samples
     assert_same(ours, theirs)
 
 

@@ -104,7 +104,7 @@ def test_names_of_points_say_the_objective_only_where_it_is_not_the_studys() -> 
 @pytest.mark.parametrize("objectives", ["dpo", "dpo,grpo"])
 def test_a_typed_correctness_that_no_objective_reads_is_an_error(objectives: str) -> None:
     with pytest.raises(
-        ConfigError, match="correctness=irrelevant would not be read.*objective=sft"
+        ConfigError, match=r"correctness=irrelevant would not be read.*objective=sft"
     ):
         plan(f"objective={objectives}", "correctness=correct,irrelevant")
     assert plan("objective=dpo", "correctness=pair").notes == ()

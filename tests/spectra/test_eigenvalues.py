@@ -1,4 +1,4 @@
-"""Three ways to the eigenvalues of matrices on a device: on the CPU, and on CUDA if there is one.
+"""Ways to the eigenvalues of matrices on a device: on the CPU, and on CUDA if there is one.
 
 Torch's calls are the same on both, so that all but the trial's outcome can be tested anywhere.
 """
@@ -16,9 +16,9 @@ from gradsweep.engine import Batch, make_batch
 from gradsweep.engine.passes import Engine
 from gradsweep.engine.spectra import CudaBackend, factor_spectra, many_spectra
 from gradsweep.engine.spectra.backends import cuda as eigenvalues
+from gradsweep.engine.spectra.backends import cusolver
 from gradsweep.models.projections import find_projections, projection_shapes
 
-WAYS = [eigenvalues.batched, eigenvalues.one_by_one, eigenvalues.on_host]
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device"))]  # fmt: skip
 
@@ -35,9 +35,14 @@ def assert_eigenvalues(found: np.ndarray, matrix: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("way", WAYS)
-def test_every_way_gives_the_eigenvalues(way: eigenvalues.Way, device: str) -> None:
-    matrices = grams([33] * 5, device)
+@pytest.mark.parametrize("n", [1, 33, 130])
+def test_every_way_gives_the_eigenvalues(n: int, device: str) -> None:
+    matrices = grams([n] * 5, device)
+    for way in eigenvalues.ways(matrices[0].device):
+        assert_eigenvalues_by(way, matrices)
+
+
+def assert_eigenvalues_by(way: eigenvalues.Way, matrices: list[torch.Tensor]) -> None:
     for matrix, found in zip(matrices, way(matrices), strict=True):
         assert found is not None
         assert_eigenvalues(found, matrix)
@@ -62,7 +67,7 @@ def test_a_batch_is_cut_where_it_would_not_fit(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(torch.linalg, "eigvalsh", counted)
     monkeypatch.setattr(eigenvalues, "BATCH_ELEMENTS", 2 * 20 * 20)
-    assert len(eigenvalues.batched(grams([20] * 5))) == 5
+    assert len(eigenvalues.by_torch(grams([20] * 5))) == 5
     assert stacked == [2, 2, 1]
 
 
@@ -72,9 +77,78 @@ def test_one_bad_matrix_does_not_spoil_its_batch(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(torch.linalg, "eigvalsh", refuses)
     matrices = grams([12] * 3)
-    for matrix, found in zip(matrices, eigenvalues.batched(matrices), strict=True):
+    for matrix, found in zip(matrices, eigenvalues.by_torch(matrices), strict=True):
         assert found is not None
         assert_eigenvalues(found, matrix)
+
+
+@pytest.fixture
+def pretended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A cuSOLVER on the CPU, which finds nothing for matrices of NaN; the sizes of its batches."""
+    batches: list[int] = []
+
+    def solve(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        batches.append(len(matrices))
+        bad = matrices.isnan().flatten(1).any(1)
+        return torch.linalg.eigvalsh(matrices.nan_to_num()), 3 * bad.int()
+
+    monkeypatch.setattr(cusolver, "eigvalsh", solve)
+    monkeypatch.setattr(cusolver, "is_available", lambda device: True)
+    return batches
+
+
+def test_what_cusolver_does_not_solve_is_left_out_alone(pretended: list[int]) -> None:
+    matrices = grams([12] * 4)
+    matrices[2].fill_(torch.nan)
+    found = eigenvalues.by_cusolver(matrices)
+    assert [eigenvalues is None for eigenvalues in found] == [False, False, True, False]
+    for place in (0, 1, 3):
+        assert_eigenvalues(found[place], matrices[place])  # type: ignore[arg-type]
+    assert pretended == [4]
+
+
+def test_where_cusolver_refuses_torch_solves(
+    pretended: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(matrices: torch.Tensor) -> None:
+        raise cusolver.CusolverError("cuSOLVER status 7")
+
+    monkeypatch.setattr(cusolver, "eigvalsh", refuses)
+    assert_eigenvalues_by(eigenvalues.by_cusolver, grams([12] * 3))
+
+
+def test_fewer_at_a_time_where_the_workspace_does_not_fit(
+    pretended: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solver = cusolver.eigvalsh
+
+    def small(matrices: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if len(matrices) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return solver(matrices)
+
+    monkeypatch.setattr(cusolver, "eigvalsh", small)
+    assert_eigenvalues_by(eigenvalues.by_cusolver, grams([12] * 7))
+    assert pretended == [1, 2, 2, 2]
+
+
+def test_cusolver_takes_part_where_it_is(pretended: list[int]) -> None:
+    assert eigenvalues.by_cusolver in eigenvalues.ways(torch.device("cpu"))
+    eigenvalues.eigvalsh(grams([17, 20, 32]))
+    assert pretended[0] == 2
+    assert pretended[1] == eigenvalues.TRIAL_MATRICES
+
+
+def test_there_is_no_cusolver_on_a_cpu() -> None:
+    assert not cusolver.is_available(torch.device("cpu"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_cusolver_says_which_matrix_has_no_eigenvalues() -> None:
+    matrices = torch.stack(grams([40] * 3, "cuda"))
+    matrices[1] = torch.nan
+    _, failed = cusolver.eigvalsh(matrices)
+    assert [bool(code) for code in failed.tolist()] == [False, True, False]
 
 
 def test_a_class_of_sizes_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +162,8 @@ def test_a_class_of_sizes_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(eigenvalues, "_seconds", counted)
     eigenvalues.eigvalsh(grams([17, 20, 32]))
     eigenvalues.eigvalsh(grams([31, 33]))
-    assert timed == [32] * len(WAYS) + [64] * len(WAYS)
+    n_ways = len(eigenvalues.ways(torch.device("cpu")))
+    assert timed == [32] * n_ways + [64] * n_ways
 
 
 @pytest.mark.parametrize("device", DEVICES)

@@ -1,5 +1,5 @@
-"""The contract of a backend: float64 linear algebra where the factors lie, and how a layer's
-spectra are laid out over what computes there.
+"""The contract of a backend: float64 linear algebra where the factors lie, and how the spectra of
+layers are laid out over what computes there.
 """
 
 from __future__ import annotations
@@ -36,16 +36,28 @@ LinAlgError: tuple[type[Exception], ...] = (
 class Backend(Protocol):
     """One kind of device. Arrays support `@`, `*`, `.sum`, `.T` and `.ravel`."""
 
-    def layer_spectra(
-        self, layer: Sequence[Factors], layout: Layout, units: Sequence[int], solver: Solver
-    ) -> list[dict[str, Spectrum]]:
-        """Return the spectra of a layer's projections, for each of `units` in that order.
+    def spectra_of_layers(
+        self,
+        layers: Sequence[Sequence[Factors]],
+        layout: Layout,
+        units: Sequence[int],
+        solver: Solver,
+    ) -> list[list[dict[str, Spectrum]]]:
+        """Return the spectra of each layer's projections, for each of `units` in that order.
 
         Args:
-            layer: the factors of a whole batch, one for each distinct input of the layer.
+            layers: the factors of a whole batch, one for each distinct input of a layer.
             layout: which tokens are whose.
             units: the places of the units that are wanted.
             solver: the route, or `auto`.
+        """
+        ...
+
+    def awaits_more(
+        self, layers: Sequence[Sequence[Factors]], layout: Layout, solver: Solver
+    ) -> bool:
+        """Return whether these layers take less time together with the next one, and there is
+        memory for that.
         """
         ...
 

@@ -162,16 +162,37 @@ def _attempt(problem: _Problem, solver: Solver) -> _Attempt:
 
 
 def _finished(attempt: _Attempt, eigenvalues: np.ndarray | None) -> Spectrum:
-    problem, frobenius = attempt.problem, attempt.frobenius_norm
+    norms = attempt.frobenius_norm, attempt.token_norm
+    found = solved_spectrum(attempt.solver, attempt.problem.rank, norms, eigenvalues)
+    return _safe_spectrum(attempt.problem) if found is None else found
+
+
+def solved_spectrum(
+    solver: Solver, rank: int, norms: tuple[float, float], eigenvalues: np.ndarray | None
+) -> Spectrum | None:
+    """Return the spectrum whose squares a route has found; None where only the safe path is left.
+
+    Args:
+        solver: the route.
+        rank: min(T, m, n).
+        norms: ‖G‖_F and `Spectrum.token_norm`.
+        eigenvalues: ascending, `rank` of them and maybe zeros; None where there are none.
+    """
+    frobenius, token_norm = norms
     if not math.isfinite(frobenius):
-        return Spectrum(np.full(problem.rank, math.nan), frobenius, "none", attempt.token_norm)
+        return Spectrum(np.full(rank, math.nan), frobenius, "none", token_norm)
     if eigenvalues is None:
-        return _safe_spectrum(problem)
+        return None
     # Descending, and no more than the rank: a wider Gram matrix only adds zeros. Rounding may
     # leave a zero eigenvalue slightly negative.
-    sigma = np.sqrt(eigenvalues[::-1][: problem.rank].clip(min=0))
-    spectrum = Spectrum(sigma, frobenius, attempt.solver.name, attempt.token_norm)
-    return spectrum if spectrum.holds else _safe_spectrum(problem)
+    sigma = np.sqrt(eigenvalues[::-1][:rank].clip(min=0))
+    spectrum = Spectrum(sigma, frobenius, solver.name, token_norm)
+    return spectrum if spectrum.holds else None
+
+
+def safe_spectrum(x: Tensor, dy: Tensor, backend: Backend) -> Spectrum:
+    """Return the spectrum of G = dYᵀX by the safe path, for X (T×n) and dY (T×m)."""
+    return _safe_spectrum(_Problem(_SharedInput(x, backend), dy))
 
 
 def _safe_spectrum(problem: _Problem) -> Spectrum:

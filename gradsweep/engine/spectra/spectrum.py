@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float64
@@ -26,7 +27,7 @@ class Spectrum:
     """(Σ_t ‖x_t‖²‖dy_t‖²)^½: the norm that G would have if its tokens did not cancel. Its rounding
     errors are of this size times the precision of the factors (docs/numerics.md)."""
 
-    @property
+    @cached_property
     def checksum_error(self) -> float:
         """|Σσ² − ‖G‖²_F| / ‖G‖²_F; 0 for a zero gradient, NaN when something is not finite."""
         squares = float(self.sigma @ self.sigma)

@@ -22,7 +22,7 @@ from gradsweep.plan.estimate.memory import shape_of
 
 SPECTRUM_SECONDS = 0.0075
 """Of one projection of one sample of `SPECTRUM_TOKENS` on one core (docs/benchmarks.md). The same
-is taken on a GPU, which leaves eigenvalues to the host where that is faster."""
+is taken on a GPU beside eight cores and more: 0.5 to 0.7 ms each on an H100 at 500 tokens."""
 SPECTRUM_TOKENS = 450
 SAMPLE_SECONDS = 0.02
 """Of what does not depend on size: launching operations, making rows, storing them."""

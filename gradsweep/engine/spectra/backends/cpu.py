@@ -33,10 +33,24 @@ class CpuBackend:
     solvers: ThreadPoolExecutor | None = None
     """Threads for large layers; None solves everything in the calling thread."""
 
-    def layer_spectra(
+    def spectra_of_layers(
+        self,
+        layers: Sequence[Sequence[Factors]],
+        layout: Layout,
+        units: Sequence[int],
+        solver: Solver,
+    ) -> list[list[dict[str, Spectrum]]]:
+        """One matrix a core, as `Backend` says."""
+        return [self._layer_spectra(layer, layout, units, solver) for layer in layers]
+
+    def awaits_more(
+        self, layers: Sequence[Sequence[Factors]], layout: Layout, solver: Solver
+    ) -> bool:
+        return False  # a core solves one matrix at a time, whatever else there is
+
+    def _layer_spectra(
         self, layer: Sequence[Factors], layout: Layout, units: Sequence[int], solver: Solver
     ) -> list[dict[str, Spectrum]]:
-        """One matrix a core, as `Backend` says."""
         spectra: list[dict[str, Spectrum]] = [{} for _ in units]
         tokens, n = layout.length, layer[0].x.shape[-1]
         split = [list(split_units(factors, layout)) for factors in layer]
