@@ -41,8 +41,12 @@ def claim_verdicts(findings: Sequence[Finding]) -> list[ClaimVerdict]:
         found = _outcomes(deciding)
         outcomes = {name: tuple(by_outcome) for name, by_outcome in found.items()}
         caveats = tuple(_caveat(name, by_outcome) for name, by_outcome in found.items())
-        *place, objective = scope
-        verdicts.append(ClaimVerdict(*place, verdict, reason, outcomes, caveats, objective))
+        number, model, series, dataset, objective = scope
+        verdicts.append(
+            ClaimVerdict(
+                number, model, series, dataset, verdict, reason, outcomes, caveats, objective
+            )
+        )
     return verdicts
 
 
