@@ -112,7 +112,7 @@ class RowSink:
     ) -> list[list[SpectrumRow]]:
         """Each unit's rows with what its members are to each other, then those of the members."""
         rows_of = {unit: self._layout.unit_rows[unit] for unit in units}
-        wanted = [row for unit in units for row in rows_of[unit]]
+        wanted = [row for unit in units for row in rows_of[unit] if len(rows_of[unit]) > 1]
         solver, layout = self._options.solver, self._row_layout
         (spectra,) = backend.spectra_of_layers([layer], layout, wanted, solver)
         made = dict(
@@ -122,6 +122,9 @@ class RowSink:
         completed = []
         for unit, of_unit in zip(units, rows, strict=True):
             places = rows_of[unit]
+            if len(places) == 1:  # it is its own member
+                completed.append(of_unit)
+                continue
             of_members = [made[row] for row in places]
             signs = [members.signs[row] for row in places]
             known = member_metrics(of_members, [own[row] for row in places], signs)

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from gradsweep.config import Config, GradientsConfig, Responses
-from gradsweep.config.objective import responses_of
+from gradsweep.config import Config, Responses
+from gradsweep.config.objective import MEMBERS, objective_options, responses_of
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.models.parameters import parameters_of
@@ -77,7 +77,7 @@ class Meter:
         found = Cost(
             model=config.model.name,
             weights=weight_kind(config.model),
-            work=work(config.gradients),
+            work=work(config),
             dataset=config.dataset.name,
             cot=config.cot.label,
             kind=hardware.kind,
@@ -92,14 +92,15 @@ class Meter:
         return {name: value for name, value in asdict(found).items() if name not in of_reader}
 
 
-def work(gradients: GradientsConfig) -> tuple[str, ...]:
+def work(config: Config) -> tuple[str, ...]:
     """Settings that decide what a token takes, in time and on disk: others' costs say nothing."""
     settings = [
         name if value is True else f"{name}={value}"
-        for name, value, effect in effects_set(gradients)
+        for name, value, effect in effects_set(config.gradients)
         if effect.is_work
     ]
-    return (*sorted(gradients.projections), *sorted(settings))
+    settings += [MEMBERS] if objective_options(config.objective).get(MEMBERS) else []
+    return (*sorted(config.gradients.projections), *sorted(settings))
 
 
 def read_costs(results: Path) -> list[Cost]:
@@ -129,7 +130,7 @@ def point_bytes(config: Config, tokens: float, costs: Sequence[Cost]) -> float |
     None where the model's number of parameters, hence of layers, is unknown.
     """
     samples, wanted = config.requested_samples, config.gradients
-    key = (config.model.name, work(wanted))
+    key = (config.model.name, work(config))
     same = [cost for cost in costs if (cost.model, cost.work) == key and cost.stored_samples]
     if same:
         stored = sum(cost.stored_samples for cost in same)
@@ -139,5 +140,6 @@ def point_bytes(config: Config, tokens: float, costs: Sequence[Cost]) -> float |
         return None
     shape = shape_of(parameters)
     values = min(tokens, shape.width) if wanted.save_spectra else wanted.top_k or 0
-    rows = len(wanted.projections) * shape.layers
+    members = 2 if MEMBERS in work(config) else 0  # chosen and rejected; of most units
+    rows = len(wanted.projections) * shape.layers * (1 + members)
     return POINT_BYTES + samples * (SAMPLE_BYTES + rows * (ROW_BYTES + 8 * values))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from gradsweep.config import Config
+from gradsweep.config.objective import responses_of
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.models.parameters import parameters_of
@@ -61,8 +62,8 @@ def seconds_per_sample(
         costs: of earlier points; those of other models and other hardware are passed over.
     """
     same = _comparable(costs, config, hardware)
-    condition = (config.dataset.name, config.cot.label)
-    of_condition = [cost for cost in same if (cost.dataset, cost.cot) == condition]
+    condition = (config.dataset.name, config.cot.label, responses_of(config.objective).name)
+    of_condition = [cost for cost in same if (cost.dataset, cost.cot, cost.responses) == condition]
     if of_condition:
         seconds = _seconds(of_condition, hardware) / sum(cost.samples for cost in of_condition)
         return Duration(seconds, Basis.CONDITION, of_condition[0].device)
@@ -103,7 +104,7 @@ def makespan(seconds: Sequence[float], at_once: int) -> float:
 def _comparable(costs: Sequence[Cost], config: Config, hardware: Hardware) -> list[Cost]:
     """Of the same weights, work and kind of device; of the same device where it is known."""
     name = (hardware.name or "").lower()
-    key = (config.model.name, weight_kind(config.model), work(config.gradients), hardware.kind)
+    key = (config.model.name, weight_kind(config.model), work(config), hardware.kind)
     return [
         cost
         for cost in costs

@@ -71,12 +71,12 @@ def _points(
     costs: Sequence[Cost],
     in_jobs: Mapping[str, str],
 ) -> tuple[PointForecast, ...]:
-    """Forecast each point; those that differ in their responses only are looked at once."""
+    """Forecast each point; those that differ in correctness only are looked at once."""
     known: dict[str, tuple[Hardware, Tokens, Duration]] = {}
     points = []
     for point in plan.points:
         config, state = point.config, _state(point, in_jobs)
-        key = repr((config.model, config.dataset, config.cot, config.gradients))
+        key = repr((config.model, config.dataset, config.cot, config.objective, config.gradients))
         if key not in known:
             hardware = _hardware(scheduler, config)
             tokens = tokens_per_sample(config, costs)
