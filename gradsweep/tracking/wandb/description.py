@@ -9,7 +9,7 @@ from typing import Any
 
 from gradsweep.config import Config
 from gradsweep.identity import science
-from gradsweep.records import Axes
+from gradsweep.records import Axes, axis_words
 from gradsweep.store.description import stored_axes
 
 MAX_TAG_LENGTH = 64
@@ -72,4 +72,8 @@ class RunDescription:
 
     def _tags(self) -> dict[str, str]:
         versions = {name: self.versions[name] for name in TAGGED_VERSIONS if name in self.versions}
-        return {**self.axes, **versions}
+        # The study's objective needs no tag: runs of before the axis have none.
+        axes = {
+            axis: value for axis, value in self.axes.items() if value in axis_words({axis: value})
+        }
+        return {**axes, **versions}
