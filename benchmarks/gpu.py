@@ -221,18 +221,27 @@ def report(shape: Model, device: torch.device, given: argparse.Namespace) -> Non
     for case in shape.cases:
         tokens, samples, unequal = case
         lengths = f"{SHORTEST * tokens:.0f}–{tokens}" if unequal else f"{tokens}"
-        bare, alone, ours, *calls = measure(model, case, given.rounds, given.calls)
-        times = [f"{ms:.0f}" for ms in (bare, alone, ours)]
-        counts = [f"{count:.1f}" for count in calls]
-        cells = [f"{samples} × {lengths}", *times, f"{ours / bare:.2f}", *counts]
-        print(line(cells), end="", flush=True)
+        print(line([f"{samples} × {lengths}", *cells(model, case, given)]), end="", flush=True)
     if given.plain:
         seconds = plain_seconds(model)
         print(f"\nSVDs of every gradient of one sample, extrapolated: {seconds:.1f} s", flush=True)
 
 
-def line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |\n"
+def cells(
+    model: LlamaForCausalLM, case: tuple[int, int, bool], given: argparse.Namespace
+) -> list[str]:
+    """Of one case; a batch that does not fit is that, and the next case goes on."""
+    try:
+        bare, alone, ours, *calls = measure(model, case, given.rounds, given.calls)
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        return ["does not fit"] + ["–"] * (len(HEAD) - 2 + len(CALLS) * given.calls)
+    times = [f"{ms:.0f}" for ms in (bare, alone, ours)]
+    return [*times, f"{ours / bare:.2f}", *(f"{count:.1f}" for count in calls)]
+
+
+def line(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |\n"
 
 
 if __name__ == "__main__":

@@ -99,7 +99,8 @@ def plant(results: Path, n_models: int, n_layers: int, n_samples: int) -> None:
     noise = np.random.default_rng(0)
     for number, (model, condition) in enumerate(product(range(n_models), CONDITIONS)):
         axes = Axes(f"model_{model}", *condition)
-        science = {**vars(axes), "model": {"kind": "folder"}, "dataset": {"name": axes.dataset}}
+        named = {axis: value for axis, value in vars(axes).items() if axis != "objective"}
+        science = {**named, "model": {"kind": "folder"}, "dataset": {"name": axes.dataset}}
         config = {"seed": 0, "n_samples": n_samples, "cot": {"level": axes.cot}}
         record = {"axes": vars(axes), "science": science, "config": config, "versions": {}}
         paths = PointPaths(results, f"{number:016x}")

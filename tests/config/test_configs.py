@@ -18,6 +18,9 @@ NEEDED = {
     "folder": ["model.source.path=/models/mine"],
     "gguf": ["model.source.path=/models/mine.gguf"],
     "jsonl": ["dataset.path=mine.jsonl"],
+    "pair": ["objective=dpo"],
+    "group": ["objective=grpo"],
+    "distill": ["objective.teacher=qwen2_1.5b"],
 }
 """What an option cannot do without."""
 

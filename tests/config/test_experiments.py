@@ -52,7 +52,9 @@ def paper_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @functools.cache
 def plan(experiment: str, root: Path) -> Plan:
-    return make_plan([f"+experiment={experiment}", f"dataset.root={root}"], multirun=True)
+    text = (config_dir() / "experiment" / f"{experiment}.yaml").read_text()
+    data = [f"dataset.root={root}"] if "dataset:" in text else []  # else the bundled data
+    return make_plan([f"+experiment={experiment}", *data], multirun=True)
 
 
 @pytest.mark.parametrize("experiment", options("experiment"))
