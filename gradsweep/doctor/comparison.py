@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from gradsweep.config import Config, Dtype
@@ -27,7 +26,7 @@ from gradsweep.doctor.agreement import (
 )
 from gradsweep.doctor.precision import in_dtype, shortage
 from gradsweep.doctor.reference import Gradients, Reference
-from gradsweep.engine import Batch, Factors
+from gradsweep.engine import Batch, Factors, split_units
 from gradsweep.engine.objectives import make_objective
 from gradsweep.engine.other_models import others_of
 from gradsweep.engine.run import Run
@@ -159,27 +158,19 @@ class _KeptFactors:
         """Copy a layer's factors; those of a unit's last pass stay. Any thread may call it."""
         if layer[0].layer not in self._layers:
             return
-        for unit, rows in zip(batch.units, batch.layout.unit_rows, strict=True):
-            spans = [batch.layout.spans[row] for row in rows]
-            self._of[unit.index, layer[0].layer] = [
-                Factors(
-                    factors.layer,
-                    _tokens(factors.x, batch, rows, spans),
-                    {name: _tokens(dy, batch, rows, spans) for name, dy in factors.dy.items()},
-                )
-                for factors in layer
-            ]
+        split = [[_copy(unit) for unit in split_units(factors, batch.layout)] for factors in layer]
+        for place, unit in enumerate(batch.units):
+            self._of[unit.index, layer[0].layer] = [factors[place] for factors in split]
 
     def of_unit(self, index: int) -> dict[int, OwnFactors]:
         """Return a unit's factors by layer."""
         return {layer: OwnFactors(own) for (unit, layer), own in self._of.items() if unit == index}
 
 
-def _tokens(values: Tensor, batch: Batch, rows: range, spans: Sequence[tuple[int, int]]) -> Tensor:
-    """The real tokens of these rows, one row's after the other's."""
-    by_row = values.detach().reshape(*batch.input_ids.shape, -1)
-    parts = [by_row[row, first:end] for row, (first, end) in zip(rows, spans, strict=True)]
-    return torch.cat(parts)
+def _copy(factors: Factors) -> Factors:
+    """The factors may be views of tensors that the pass goes on to free."""
+    dy = {name: values.detach().clone() for name, values in factors.dy.items()}
+    return replace(factors, x=factors.x.detach().clone(), dy=dy)
 
 
 class _Truth:

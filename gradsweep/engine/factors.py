@@ -15,6 +15,10 @@ from torch import Tensor
 
 from gradsweep.engine.batch import Layout
 
+ROUNDING = 16 * torch.finfo(torch.float32).eps
+"""Of the largest input: how far a library may round a row by its place in the batch. Folding moves
+a gradient by no more than that. In 16 bits, where it would be much, inputs have to be equal."""
+
 
 @dataclass(frozen=True)
 class Factors:
@@ -60,21 +64,24 @@ def _tokens(values: Tensor, rows: range, layout: Layout) -> list[Tensor]:
 def _shared_inputs(x: Sequence[Tensor], n_tokens: int) -> int:
     """How many of the first tokens may be there once: all of them, or none.
 
-    A model whose attention is not causal, or whose products round a row by its place in the batch,
-    gives equal tokens different inputs. A device would have to be waited for to know.
+    In a model whose attention is not causal, equal tokens have different inputs in different rows.
+    A device would have to be waited for to know.
     """
     if n_tokens == 0 or x[0].device.type != "cpu":
         return 0
     first = x[0][:n_tokens]
-    return n_tokens if all(torch.equal(first, other[:n_tokens]) for other in x[1:]) else 0
+    farthest = ROUNDING * float(first.abs().max()) if first.dtype is torch.float32 else 0.0
+    alike = (float((first - other[:n_tokens]).abs().max()) <= farthest for other in x[1:])
+    return n_tokens if all(alike) else 0
 
 
 def _summed(dy: list[Tensor], shared: int) -> list[Tensor]:
-    """The first row's shared tokens get what the others' get."""
+    """The first row's shared tokens get what the others' get, in float64: 16 bits would lose it."""
     if not shared:
         return dy
-    total = torch.stack([of_row[:shared] for of_row in dy]).sum(dim=0)
-    return [torch.cat([total, dy[0][shared:]]), *dy[1:]]
+    first, *others = (of_row.double() for of_row in dy)
+    total = sum((other[:shared] for other in others), first[:shared])
+    return [torch.cat([total, first[shared:]]), *others]
 
 
 def _stacked(parts: Sequence[Tensor], shared: int) -> Tensor:
