@@ -224,7 +224,9 @@ def _sentences(one: _Study, metric: str) -> Iterator[str]:
         yield (
             f"{one.name}: a group's gradient has an effective rank of {numbers}, averaged over "
             f"layers. That of GRPO is about {_RANK:g} according to arXiv 2606.29238, which "
-            f"{'holds' if holds else 'does not hold'} here (within ½)."
+            f"{'holds' if holds else 'does not hold'} here (within ½). Rollouts are sampled from "
+            "the model there, and the data's own responses stand in their place here: recorded "
+            "rollouts (docs/data.md) would tell."
         )
 
 
