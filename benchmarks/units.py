@@ -1,7 +1,8 @@
 """Units of several rows beside their samples one by one: the same rows, the same batch.
 
 A pair or a group runs each of its rows once, so it should cost what its samples cost. What differs
-is the spectra: of one gradient of all the tokens, in the place of one for each row.
+is the spectra: of one gradient of all the tokens, the shared prompt's once, in the place of one for
+each row.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def measure_units(cases: Sequence[UnitCase], rounds: int, tick: Tick) -> list[Un
 def _measured(case: UnitCase, rounds: int, tick: Tick) -> UnitTimes:
     tick(f"{case.title}: loading")
     workload = case.build()
-    (batch,) = workload.batches
+    batch = _with_one_prompt(workload.batches[0])
     rewards = tuple(float(place % 2) for place in range(case.rows))
     unit = replace(batch, rows_of_unit=(case.rows,), rewards=rewards)
     ways: list[tuple[Objective, Batch]] = [
@@ -92,6 +93,14 @@ def _measured(case: UnitCase, rounds: int, tick: Tick) -> UnitTimes:
         [a / b for a, b in zip(units, samples, strict=True)],
         [a / b for a, b in zip(members, samples, strict=True)],
     )
+
+
+def _with_one_prompt(batch: Batch) -> Batch:
+    """The rows answer one prompt, as those of a pair or group do."""
+    start = int(batch.response_mask.any(dim=0).nonzero()[0])
+    ids = batch.input_ids.clone()
+    ids[:, :start] = ids[0, :start]
+    return replace(batch, input_ids=ids)
 
 
 def _run(model: nn.Module, objective: Objective, batch: Batch) -> None:
