@@ -101,6 +101,7 @@ class OwnFactors:
 
     def __init__(self, layer: Sequence[Factors]) -> None:
         self._eps = torch.finfo(layer[0].x.dtype).eps
+        self._token_norms = {name: v for of in layer for name, v in of.token_norms.items()}
         self._of = {
             name: (dy.cpu().double(), factors.x.cpu().double())
             for factors in layer
@@ -110,7 +111,10 @@ class OwnFactors:
     @property
     def noise(self) -> float:
         """The norm up to which a gradient of this layer is rounding noise (docs/numerics.md)."""
-        sizes = [float((dy.norm(dim=1) * x.norm(dim=1)).norm()) for dy, x in self._of.values()]
+        sizes = [
+            self._token_norms.get(name, float((dy.norm(dim=1) * x.norm(dim=1)).norm()))
+            for name, (dy, x) in self._of.items()
+        ]
         return NOISE * min(self._eps / torch.finfo(torch.float32).eps, 1.0) * max(sizes)
 
     def gradient(self, projection: str) -> Tensor:

@@ -6,8 +6,8 @@ that gradsweep reports follows from the factors; G itself need not be built.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -32,6 +32,9 @@ class Factors:
     """Inputs, in the model's dtype; at padding, whatever the model computed there."""
     dy: dict[str, Float[Tensor, "*batch tokens m"]]
     """Projection -> gradient of the summed losses by that projection's output."""
+    token_norms: Mapping[str, float] = field(default_factory=dict)
+    """Projection -> `Spectrum.token_norm` before tokens were put together; empty where none were.
+    Their dy may cancel, and what is left is then known no better than what went in."""
 
 
 def split_units(factors: Factors, layout: Layout) -> Iterator[Factors]:
@@ -49,11 +52,10 @@ def split_units(factors: Factors, layout: Layout) -> Iterator[Factors]:
     for unit, rows in enumerate(layout.unit_rows):
         own_x = _tokens(x, rows, layout)
         shared = _shared_inputs(own_x, layout.shared[unit] if layout.shared else 0)
-        dy = {
-            name: _stacked(_summed(_tokens(values, rows, layout), shared), shared)
-            for name, values in dys.items()
-        }
-        yield Factors(factors.layer, _stacked(own_x, shared), dy)
+        own_dy = {name: _tokens(values, rows, layout) for name, values in dys.items()}
+        dy = {name: _stacked(_summed(parts, shared), shared) for name, parts in own_dy.items()}
+        norms = {name: _token_norm(own_x, parts) for name, parts in own_dy.items() if shared}
+        yield Factors(factors.layer, _stacked(own_x, shared), dy, norms)
 
 
 def _tokens(values: Tensor, rows: range, layout: Layout) -> list[Tensor]:
@@ -82,6 +84,13 @@ def _summed(dy: list[Tensor], shared: int) -> list[Tensor]:
     first, *others = (of_row.double() for of_row in dy)
     total = sum((other[:shared] for other in others), first[:shared])
     return [torch.cat([total, first[shared:]]), *others]
+
+
+def _token_norm(x: Sequence[Tensor], dy: Sequence[Tensor]) -> float:
+    """(Σ_t ‖x_t‖²‖dy_t‖²)^½ over the tokens of all rows."""
+    pairs = zip(x, dy, strict=True)
+    squares = [(a.double().norm(dim=1) * b.double().norm(dim=1)).square().sum() for a, b in pairs]
+    return float(torch.stack(squares).sum().sqrt())
 
 
 def _stacked(parts: Sequence[Tensor], shared: int) -> Tensor:

@@ -44,7 +44,8 @@ DPO_TYPES = {
     "sppo_hard": {},
     "sigmoid_norm": {},
 }
-FAMILIES = ["llama_gqa", "qwen2_biases", "gemma3", "gpt2_conv1d"]
+OTHERS = ("qwen2_biases", "gemma3", "gpt2_conv1d")
+FAMILIES = ["llama_gqa", *(pytest.param(name, marks=pytest.mark.wide) for name in OTHERS)]
 
 
 @pytest.fixture(params=FAMILIES)
@@ -225,13 +226,17 @@ def test_rloo(trl: TrlLosses) -> None:
 def test_distill(divergence: str, beta: float, trl: TrlLosses) -> None:
     from trl.experimental.gkd import GKDTrainer
 
-    student = copy.deepcopy(trl.policy)
+    student, teacher_model = copy.deepcopy(trl.policy).double(), copy.deepcopy(trl.reference)
+    with torch.no_grad():  # of two nearly equal distributions, the difference is mostly rounding
+        for weight in teacher_model.parameters():
+            weight += 0.3 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(3))
+    true_teacher = copy.deepcopy(teacher_model).double()
     options = {"beta": beta} if divergence == "jsd" else {}
 
     def loss(unit: Sequence[Row]) -> Tensor:
         ((ids, start),) = unit
         with torch.no_grad():
-            teacher = trl.reference(input_ids=ids[None]).logits[:, start - 1 : -1]
+            teacher = true_teacher(input_ids=ids[None]).logits[:, start - 1 : -1]
         logits = student(input_ids=ids[None]).logits[:, start - 1 : -1]
         return GKDTrainer.generalized_jsd_loss(
             logits, teacher, labels=ids[None, start:], beta=beta, temperature=1.5
@@ -242,7 +247,8 @@ def test_distill(divergence: str, beta: float, trl: TrlLosses) -> None:
         trl.policy,
         **batch_of(SINGLES),
         objective=objective_named("distill", divergence=divergence, temperature=1.5, **options),
-        teacher=trl.reference,
+        teacher=teacher_model,
     ).samples
     for unit, reference in zip(measured, expected, strict=True):
-        assert_close(unit, reference)
+        # Over the whole vocabulary the two distributions mostly cancel.
+        assert_close(unit, reference, rel=3e-5)

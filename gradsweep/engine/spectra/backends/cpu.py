@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -60,8 +60,11 @@ class CpuBackend:
             [factors for _, factors in problems],
             float(tokens * tokens * n),
         )
-        for (place, _), of_input in zip(problems, solve, strict=True):
-            spectra[place] |= of_input
+        for (place, own), of_input in zip(problems, solve, strict=True):
+            spectra[place] |= of_input | {
+                name: replace(of_input[name], token_norm=norm)
+                for name, norm in own.token_norms.items()
+            }
         return spectra
 
     def spread(
