@@ -10,7 +10,7 @@ import pytest
 from wandb_receiver import ReceivedRun
 
 from gradsweep.analysis import curves
-from gradsweep.records import AXES, METRICS
+from gradsweep.records import AXES, METRICS, axis_words
 from gradsweep.store import PointPaths, load_rows, load_samples_table
 from gradsweep.store.metadata import read_config
 from gradsweep.tracking.tracker import THREAD_PREFIX
@@ -62,7 +62,8 @@ def _assert_described(run: ReceivedRun, paths: PointPaths) -> None:
     assert {axis: run.values[axis] for axis in AXES} == record["axes"]
     assert run.values["science"] == record["science"]
     assert run.values["versions"] == record["versions"]
-    named = record["axes"] | {name: record["versions"][name] for name in TAGGED_VERSIONS}
+    told = {axis: value for axis, value in record["axes"].items() if axis_words({axis: value})}
+    named = told | {name: record["versions"][name] for name in TAGGED_VERSIONS}
     assert sorted(run.tags) == sorted(f"{name}={value}" for name, value in named.items())
     assert run.group == record["config"]["sweep"]
 
