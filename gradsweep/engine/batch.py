@@ -157,7 +157,7 @@ def make_batch(
     edges = (attention[:, 1:] != attention[:, :-1]).sum(dim=1) + attention[:, 0] + attention[:, -1]
     if not bool((attention.any(dim=1) & (edges <= 2)).all()):
         raise ValueError("attention_mask must be one run of real tokens per sample")
-    response = response & _has_real_token_before(attention)
+    response = response & has_real_token_before(attention)
     empty = (~response.any(dim=1)).nonzero().flatten().tolist()
     if empty:
         raise ValueError(
@@ -189,7 +189,8 @@ def _check_values(input_ids: Tensor, **masks: Tensor | None) -> None:
             raise ValueError(f"{name} must hold 0 and 1; got {other[0].item()}{hint}")
 
 
-def _has_real_token_before(attention: Tensor) -> Tensor:
+def has_real_token_before(attention: Tensor) -> Tensor:
+    """Return true at each token that a real one precedes: (rows, length)."""
     before = torch.zeros_like(attention)
     before[:, 1:] = attention[:, :-1]
     return before

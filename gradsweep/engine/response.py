@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gradsweep.engine.batch import Batch
+from gradsweep.engine.batch import Batch, has_real_token_before
 
 MIN_HEAD_ROWS = 8
 """Fewest rows that go through the head. Below 4, CPU BLAS sums the head's backward over the
@@ -160,9 +160,7 @@ def install_response_head(model: nn.Module, reads_prompts: bool = False) -> Iter
 
 def predicted(batch: Batch) -> Bool[Tensor, "rows length"]:
     """True at every real token that another one precedes: all that a causal LM predicts."""
-    before = torch.zeros_like(batch.attention_mask)
-    before[:, 1:] = batch.attention_mask[:, :-1]
-    return batch.attention_mask & before
+    return batch.attention_mask & has_real_token_before(batch.attention_mask)
 
 
 def _masks(batch: Batch) -> dict[str, Tensor]:

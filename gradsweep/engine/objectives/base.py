@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import ClassVar
 
@@ -104,6 +104,14 @@ def group_values(
 def all_equal(rewards: Float[Tensor, " members"]) -> bool:
     """Whether no reward stands out, by rounding neither: one, none, or the same several times."""
     return len(rewards) < 2 or bool((rewards == rewards[0]).all())
+
+
+def require_allowed(allowed: Iterable[str], **options: str) -> None:
+    """Raise ConfigError where one of these options of an objective is not among `allowed`."""
+    names = tuple(allowed)
+    for option, value in options.items():
+        if value not in names:
+            raise ConfigError(f"objective.{option}={value}: allowed are {', '.join(names)}")
 
 
 def require_positive(**options: float) -> None:

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gradsweep.engine.objectives.base import Objective, require_positive
+from gradsweep.engine.objectives.base import Objective, require_allowed, require_positive
 from gradsweep.engine.response import ResponseTokens
 from gradsweep.errors import ConfigError
 
@@ -33,10 +33,7 @@ class Distill(Objective):
 
     def __post_init__(self) -> None:
         require_positive(temperature=self.temperature)
-        if self.divergence not in DIVERGENCES:
-            raise ConfigError(
-                f"objective.divergence={self.divergence}: allowed are {', '.join(DIVERGENCES)}"
-            )
+        require_allowed(DIVERGENCES, divergence=self.divergence)
         if not 0 < self.beta < 1:
             raise ConfigError(
                 f"objective.beta={self.beta}: allowed are numbers between 0 and 1; the ends are "

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from gradsweep.engine.objectives.base import PairObjective, require_positive
+from gradsweep.engine.objectives.base import PairObjective, require_allowed, require_positive
 from gradsweep.engine.response import ResponseTokens
 from gradsweep.errors import ConfigError
 
@@ -44,10 +44,7 @@ class Dpo(PairObjective):
 
     def __post_init__(self) -> None:
         require_positive(beta=self.beta)
-        if self.loss_type not in _LOSSES:
-            raise ConfigError(
-                f"objective.loss_type={self.loss_type}: allowed are {', '.join(_LOSSES)}"
-            )
+        require_allowed(_LOSSES, loss_type=self.loss_type)
         self._check_smoothing()
 
     def _check_smoothing(self) -> None:

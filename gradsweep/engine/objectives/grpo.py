@@ -16,6 +16,7 @@ from gradsweep.engine.objectives.base import (
     GroupObjective,
     all_equal,
     group_values,
+    require_allowed,
     require_positive,
 )
 from gradsweep.engine.response import ResponseTokens
@@ -50,11 +51,7 @@ class Grpo(GroupObjective):
     members: bool = False
 
     def __post_init__(self) -> None:
-        if self.normalisation not in NORMALISATIONS:
-            raise ConfigError(
-                f"objective.normalisation={self.normalisation}: allowed are "
-                f"{', '.join(NORMALISATIONS)}"
-            )
+        require_allowed(NORMALISATIONS, normalisation=self.normalisation)
         if self.beta < 0:
             raise ConfigError(f"objective.beta must be at least 0, got {self.beta}")
         require_positive(max_completion_length=self.max_completion_length)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from gradsweep.engine.objectives.base import Objective
+from gradsweep.engine.objectives.base import Objective, require_allowed
 from gradsweep.engine.response import ResponseTokens
 from gradsweep.errors import ConfigError
 from gradsweep.records import Sample, Unit
@@ -32,10 +32,7 @@ class Sft(Objective):
     members: bool = False
 
     def __post_init__(self) -> None:
-        if self.reduction not in _REDUCTIONS:
-            raise ConfigError(
-                f"objective.reduction={self.reduction}: allowed are {', '.join(_REDUCTIONS)}"
-            )
+        require_allowed(_REDUCTIONS, reduction=self.reduction)
         if self.step_size < 1:
             raise ConfigError(f"objective.step_size must be at least 1, got {self.step_size}")
 
