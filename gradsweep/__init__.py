@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gradsweep.store.read import load_rows as load_rows
     from gradsweep.store.read import load_samples_table as load_samples_table
     from gradsweep.store.state import point_statuses as point_statuses
+    from gradsweep.store.training import load_training as load_training
 
 _HOME = {
     "Config": "gradsweep.config",
@@ -42,6 +43,7 @@ _HOME = {
     "gradient_spectra": "gradsweep.engine.passes",
     "load_rows": "gradsweep.store.read",
     "load_samples_table": "gradsweep.store.read",
+    "load_training": "gradsweep.store.training",
     "point_statuses": "gradsweep.store.state",
 }
 

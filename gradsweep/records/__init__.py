@@ -34,3 +34,8 @@ from gradsweep.records.samples import EncodedUnit as EncodedUnit
 from gradsweep.records.samples import Sample as Sample
 from gradsweep.records.samples import SampleStatus as SampleStatus
 from gradsweep.records.samples import Unit as Unit
+from gradsweep.records.training import MOMENT as MOMENT
+from gradsweep.records.training import UPDATE as UPDATE
+from gradsweep.records.training import Moment as Moment
+from gradsweep.records.training import Source as Source
+from gradsweep.records.training import TrainingStep as TrainingStep

@@ -47,7 +47,8 @@ def damage(paths: PointPaths) -> str:
     """What is wrong with the files of a point; empty where they are as they were written."""
     if not paths.done.exists():
         return ""
-    files = (paths.rows, paths.samples, paths.summary)
+    files = [paths.rows, paths.samples, paths.summary]
+    files += [paths.steps] if paths.steps.exists() else []
     return next(filter(None, (_damage(paths, file) for file in files)), "")
 
 

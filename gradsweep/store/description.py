@@ -34,6 +34,8 @@ class Description:
     """Path of a field -> its value, where it is not what the options on the axes say by
     themselves. Points that agree on these, whatever their seed, are a series."""
     seed: int
+    trains: bool = False
+    """Whether its model is trained while it is measured."""
 
     def record(self) -> dict[str, Any]:
         """Plain values, for a manifest; `read_description` takes them again."""
@@ -52,7 +54,8 @@ def describe(record: Mapping[str, Any]) -> Description:
     axes["dataset"] = own_data_name(axes["dataset"], config.get("dataset", {}).get("path"))
     settings = dict(_settings(axes, science, config))
     identity = {axis: dict(_identity(axis, record)) for axis in AXES}
-    return Description(axes, identity, settings, int(science.get("seed", 0)))
+    seed, trains = int(science.get("seed", 0)), bool(science.get("training"))
+    return Description(axes, identity, settings, seed, trains)
 
 
 def stored_axes(record: Mapping[str, Any]) -> dict[str, str]:
@@ -84,7 +87,7 @@ def _with_every_axis(written: Description) -> Description:
     before = {"objective": {TARGET: written.settings.get(path)}}
     axes = full_axes(_objective_of_before(before) | dict(written.axes))
     identity = {axis: written.identity.get(axis, {}) for axis in AXES}
-    return Description(axes, identity, settings, written.seed)
+    return Description(axes, identity, settings, written.seed, written.trains)
 
 
 def _objective_of_before(science: Mapping[str, Any]) -> dict[str, str]:

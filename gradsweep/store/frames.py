@@ -1,4 +1,6 @@
-"""The two tables of a point: samples (one line each) and rows (sample × `ROW_KEY`)."""
+"""The tables of a point: samples (one line each), rows (sample × `ROW_KEY`), and of a training
+point its steps.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ from dataclasses import fields
 import polars as pl
 
 from gradsweep.errors import DataError
-from gradsweep.records import METRICS, POINT_LABELS, ROW_KEY, SampleResult, SpectrumRow
+from gradsweep.records import (
+    METRICS,
+    MOMENT,
+    POINT_LABELS,
+    ROW_KEY,
+    Moment,
+    SampleResult,
+    SpectrumRow,
+    TrainingStep,
+)
 
 _POLARS_TYPES: dict[str, pl.DataType] = {
     "int": pl.Int32(),
@@ -28,6 +39,32 @@ ROW_SCHEMA = {"sample_id": pl.String(), "question_id": pl.String()} | {
     f.name: _POLARS_TYPES[str(f.type)] for f in fields(SpectrumRow) if f.name != "own_metrics"
 }
 """Columns are the fields of the records, so the records document the files."""
+
+MOMENT_SCHEMA: dict[str, pl.DataType] = {
+    f.name: pl.String() if f.name == "source" else _POLARS_TYPES[str(f.type)]
+    for f in fields(Moment)
+}
+STEP_SCHEMA = {f.name: _POLARS_TYPES[str(f.type)] for f in fields(TrainingStep)}
+
+
+def sample_key(columns: Sequence[str]) -> list[str]:
+    """Name what tells outcomes apart in a table of samples: a sample's id, and in a training point
+    the moment, too."""
+    return [*(name for name in MOMENT if name in columns), "sample_id"]
+
+
+def at_moment(frame: pl.DataFrame, moment: Moment) -> pl.DataFrame:
+    """Put the columns of `MOMENT` before those of a table of samples or rows."""
+    values = {name: getattr(moment, name) for name in MOMENT}
+    values["source"] = moment.source.value
+    placed = (pl.lit(values[name], kind).alias(name) for name, kind in MOMENT_SCHEMA.items())
+    return frame.select(*placed, pl.all())
+
+
+def steps_frame(steps: Sequence[TrainingStep]) -> pl.DataFrame:
+    """Make the table of optimizer steps."""
+    lines = [[getattr(step, name) for name in STEP_SCHEMA] for step in steps]
+    return pl.DataFrame(lines, schema=STEP_SCHEMA, orient="row")
 
 
 def metric_columns(rows: pl.DataFrame) -> tuple[str, ...]:

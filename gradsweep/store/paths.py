@@ -2,6 +2,7 @@
 
 results/points/<point_id>/   config.yaml  MODEL_COMMIT  parts/  rows.parquet  samples.parquet
                              summary.json  RUNNING[-iofk]  FAILED[-iofk].json  DONE
+                             steps.parquet  checkpoints/ (of training points)
 results/sweeps/<name>/       manifest.json
 results/reports/<name>/      findings.md  tables/  figures/
 """
@@ -57,6 +58,16 @@ class PointPaths:
     @property
     def samples(self) -> Path:
         return self.folder / "samples.parquet"
+
+    @property
+    def steps(self) -> Path:
+        """Of a training point: a line for each optimizer step."""
+        return self.folder / "steps.parquet"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Of a training point that is not DONE: where it goes on after a kill."""
+        return self.folder / "checkpoints"
 
     @property
     def summary(self) -> Path:

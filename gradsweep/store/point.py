@@ -17,10 +17,10 @@ import shutil
 import time
 import traceback
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -34,7 +34,13 @@ from gradsweep.errors import (
 from gradsweep.records import WHOLE, SampleResult, SampleStatus, Shard
 from gradsweep.store.atomic import readable_disk_errors, write_json, write_parquet
 from gradsweep.store.checksums import read_part
-from gradsweep.store.frames import ROW_SCHEMA, SAMPLE_SCHEMA, rows_frame, samples_frame
+from gradsweep.store.frames import (
+    ROW_SCHEMA,
+    SAMPLE_SCHEMA,
+    rows_frame,
+    sample_key,
+    samples_frame,
+)
 from gradsweep.store.lease import (
     ASIDE_SUFFIX,
     EXPIRY_SECONDS,
@@ -71,14 +77,10 @@ class PointStore:
         """
         twice = self.stored_ids & {result.sample_id for result in results}
         assert not twice, f"samples stored twice: {twice}"
-        self._lease.check()
-        write_parquet(self._part("rows"), rows_frame(results))
-        write_parquet(self._part("samples"), samples_frame(results))
-        self._next_part += 1
-        self.stored_ids |= {result.sample_id for result in results}
+        self.copy(samples_frame(results), rows_frame(results))
 
     def copy(self, samples: pl.DataFrame, rows: pl.DataFrame) -> None:
-        """Store what another point has measured, as the tables of one part; raises as `append`."""
+        """Store the tables of one part, as another point has them; raises as `append`."""
         self._lease.check()
         write_parquet(self._part("rows"), rows)
         write_parquet(self._part("samples"), samples)
@@ -116,14 +118,17 @@ def read_parts(paths: PointPaths, kind: str) -> pl.DataFrame:
     Only the last outcome and its rows count where a sample was measured again.
     """
     committed = sorted(paths.parts.glob("samples-*.parquet"), key=lambda p: (_part_number(p), p))
-    samples = _joined(committed, SAMPLE_SCHEMA).unique("sample_id", keep="last")
+    stored = _joined(committed, SAMPLE_SCHEMA)
+    key = sample_key(stored.columns)
+    samples = stored.unique(key, keep="last", maintain_order=True)
     if kind == "samples":
         return samples.sort(_PART, maintain_order=True).drop(_PART)
     rows = _joined([p.with_name(f"rows{p.name[7:]}") for p in committed], ROW_SCHEMA)
-    counted = samples.select("sample_id", _PART)
-    return rows.join(counted, on=["sample_id", _PART], how="semi", maintain_order="left").drop(
-        _PART
+    counted = [*key, _PART]
+    kept = rows.join(
+        samples.select(counted), on=counted, how="semi", maintain_order="left", nulls_equal=True
     )
+    return kept.drop(_PART)
 
 
 _PART = "part"
@@ -140,10 +145,17 @@ def _joined(files: Sequence[Path], schema: dict[str, pl.DataType]) -> pl.DataFra
     return pl.concat([empty, *frames], how="diagonal")
 
 
+Store = TypeVar("Store", bound=PointStore)
+
+
 @contextmanager
 def open_point(
-    paths: PointPaths, config: dict[str, Any], shard: Shard = WHOLE, keep_failure: bool = False
-) -> Iterator[PointStore]:
+    paths: PointPaths,
+    config: dict[str, Any],
+    shard: Shard = WHOLE,
+    keep_failure: bool = False,
+    store: Callable[[PointPaths, Lease], Store] = PointStore,  # type: ignore[assignment]
+) -> Iterator[Store]:
     """Take the lease of a point, or of a share of it, and write its config.
 
     A failure in the block is recorded in FAILED.json; that of a share has a file of its own. What
@@ -162,7 +174,7 @@ def open_point(
         try:
             if not paths.done.exists():  # somebody else may have finished it just now
                 _prepare(paths, config, shard)
-            yield PointStore(paths, lease)
+            yield store(paths, lease)
         except PointBusyError:
             raise  # whoever has it now goes on: nothing has failed
         except Exception as error:
@@ -228,7 +240,7 @@ def _record_failure(file: Path, error: Exception) -> None:
 
 
 def _result_files(paths: PointPaths) -> list[Path]:
-    return [paths.rows, paths.samples, paths.summary]
+    return [*(p for p in (paths.steps,) if p.exists()), paths.rows, paths.samples, paths.summary]
 
 
 def _sha256(path: Path) -> str:

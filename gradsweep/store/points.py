@@ -77,6 +77,11 @@ def stored_description(paths: PointPaths) -> Description:
     return _described(paths, stat.st_mtime_ns, stat.st_size)
 
 
+def is_training_point(paths: PointPaths) -> bool:
+    """Whether a stored point's model is trained while it is measured: its rows have a `step`."""
+    return stored_description(paths).trains
+
+
 @lru_cache(maxsize=4096)
 def _described(paths: PointPaths, changed: int, size: int) -> Description:
     record = read_config(paths)

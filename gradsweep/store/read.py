@@ -19,13 +19,14 @@ from gradsweep.store.frames import (
 from gradsweep.store.metadata import no_results
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.point import read_parts
-from gradsweep.store.points import folder_labels
+from gradsweep.store.points import folder_labels, is_training_point
 
 
 def load_rows(results: str | Path, point_ids: Collection[str] | None = None) -> pl.DataFrame:
     """Read one line per (point, sample, layer, projection, head).
 
-    Points that still run or were stopped give what they have stored so far.
+    Points that still run or were stopped give what they have stored so far. Training points, whose
+    rows have a step, are read by `load_training`.
 
     Columns: point_id; the axes; series, the settings that tell points of this folder apart
     beside the axes (`n_samples=2`; empty for the one that needs no name); seed; those of
@@ -69,13 +70,19 @@ def _row_files(paths: PointPaths) -> list[Path]:
 
 
 def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.DataFrame:
-    points = [
+    asked = [
         paths
         for paths in point_folders(results)
         if point_ids is None or paths.point_id in point_ids
     ]
-    if not points:
+    if not asked:
         raise no_results(results)
+    points = [paths for paths in asked if not is_training_point(paths)]
+    if not points:
+        raise DataError(
+            f"all of these {len(asked)} points of {results} are training points, whose rows have a "
+            "step: gradsweep.load_training(results) reads them"
+        )
     labels = {line["point_id"]: line for line in folder_labels(results).to_dicts()}
     frames = [_point_frame(paths, labels[paths.point_id], kind) for paths in points]
     # Points have other metrics of the user's own: null where a point lacks one.

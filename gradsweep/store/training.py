@@ -1,0 +1,167 @@
+"""Writing and reading training points: rows of every moment that was measured, and the steps.
+
+A moment is stored at once, in one part; after a kill the run goes on from its last checkpoint and
+comes to moments that are stored already, which it need not measure again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gradsweep.errors import DataError
+from gradsweep.records import POINT_LABELS, Moment, SampleResult, Source, TrainingStep
+from gradsweep.store.atomic import write_parquet
+from gradsweep.store.checksums import read_finished, read_part
+from gradsweep.store.frames import (
+    MOMENT_SCHEMA,
+    ROW_SCHEMA,
+    SAMPLE_SCHEMA,
+    STEP_SCHEMA,
+    at_moment,
+    own_metric_columns,
+    rows_frame,
+    samples_frame,
+    steps_frame,
+)
+from gradsweep.store.lease import Lease
+from gradsweep.store.paths import PointPaths, point_folders
+from gradsweep.store.point import PointStore, read_parts
+from gradsweep.store.points import folder_labels, is_training_point
+
+
+class TrainingStore(PointStore):
+    """The one writer of a training point; get it from `open_point(…, store=TrainingStore)`."""
+
+    def __init__(self, paths: PointPaths, lease: Lease) -> None:
+        super().__init__(paths, lease)
+        self._moments = _stored_moments(paths)
+
+    def has(self, moment: Moment) -> bool:
+        """Whether what was measured then is stored."""
+        return moment in self._moments
+
+    def append_moment(self, moment: Moment, results: Sequence[SampleResult]) -> None:
+        """Store all that was measured at a moment, unless it is stored; raises as `append`."""
+        if self.has(moment):
+            return
+        samples, rows = samples_frame(results), rows_frame(results)
+        self.copy(at_moment(samples, moment), at_moment(rows, moment))
+        self._moments.add(moment)
+
+    def append_steps(self, steps: Sequence[TrainingStep]) -> None:
+        """Store optimizer steps; those stored before are replaced. Raises as `append`."""
+        self._lease.check()
+        write_parquet(self._part("steps"), steps_frame(steps))
+        self._next_part += 1
+
+    def steps(self) -> pl.DataFrame:
+        """Read every stored step, in order."""
+        return _step_parts(self.paths)
+
+    def samples(self) -> pl.DataFrame:
+        """Read every stored sample, by step, then updates before probes, in sample order."""
+        return in_order_of_steps(read_parts(self.paths, "samples"))
+
+    def rows(self) -> pl.DataFrame:
+        """Read every stored row, in the order of `samples`, then by layer as measured."""
+        return in_order_of_steps(read_parts(self.paths, "rows"))
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Join the parts, then write the summary and, last, DONE; raises as `append`."""
+        self._lease.check()
+        write_parquet(self.paths.steps, self.steps())
+        super().finish(summary)
+
+
+@dataclass(frozen=True)
+class TrainingTables:
+    """What training points have stored; each frame begins with point_id, the axes, series, seed."""
+
+    rows: pl.DataFrame
+    """A line per (`Moment`, sample, `ROW_KEY`): columns of `MOMENT`, then those of `load_rows`."""
+    samples: pl.DataFrame
+    """A line per (`Moment`, sample), as `load_samples_table` has them; of updates one a step."""
+    steps: pl.DataFrame
+    """A line per optimizer step (`TrainingStep`)."""
+
+
+def load_training(results: str | Path, point_ids: Collection[str] | None = None) -> TrainingTables:
+    """Read what training points have stored, finished or not.
+
+    Args:
+        results: the results folder (`store.root`).
+        point_ids: only these points; all training points when None.
+
+    Raises:
+        DataError: a damaged file, or an id that is no training point here.
+    """
+    results = Path(results)
+    points = [p for p in point_folders(results) if point_ids is None or p.point_id in point_ids]
+    points = [paths for paths in points if is_training_point(paths)]
+    missing = set(point_ids or ()) - {paths.point_id for paths in points}
+    if missing:
+        raise DataError(f"{', '.join(sorted(missing))}: no training point of {results}")
+    labels = {line["point_id"]: line for line in folder_labels(results).to_dicts()}
+    schemas = {
+        "rows": MOMENT_SCHEMA | ROW_SCHEMA,
+        "samples": MOMENT_SCHEMA | SAMPLE_SCHEMA,
+        "steps": STEP_SCHEMA,
+    }
+    frames = {
+        kind: pl.concat(
+            [
+                _labelled(schema, {}),
+                *(_labelled(schema, labels[p.point_id], _table(p, kind)) for p in points),
+            ],
+            how="diagonal",
+        )
+        for kind, schema in schemas.items()
+    }
+    return TrainingTables(**frames)
+
+
+def _labelled(
+    schema: dict[str, pl.DataType], labels: dict[str, Any], frame: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """A point's table with its names before it; no lines without a table."""
+    empty = pl.DataFrame(schema=schema)
+    whole = empty if frame is None else pl.concat([empty, frame], how="diagonal")
+    names = [pl.lit(labels.get(n), pl.String()).alias(n) for n in ("point_id", *POINT_LABELS)]
+    own = own_metric_columns(whole) if "layer" in whole.columns else []
+    return whole.select(*names, pl.lit(labels.get("seed"), pl.Int64()).alias("seed"), *schema, *own)
+
+
+def _table(paths: PointPaths, kind: str) -> pl.DataFrame:
+    if paths.done.exists():
+        return read_finished(paths, getattr(paths, kind))
+    return _step_parts(paths) if kind == "steps" else in_order_of_steps(read_parts(paths, kind))
+
+
+def in_order_of_steps(frame: pl.DataFrame) -> pl.DataFrame:
+    """Sort samples or rows by step, updates before probes, and else as they were stored."""
+    if "step" not in frame.columns:
+        return frame
+    updates = pl.col("source") != Source.update.value
+    order = ["probe_cot", "probe_correctness", *(n for n in ("index",) if n in frame.columns)]
+    return frame.sort("step", updates, *order, maintain_order=True)
+
+
+def _step_parts(paths: PointPaths) -> pl.DataFrame:
+    parts = sorted(paths.parts.glob("steps-*.parquet"))
+    frames = [pl.DataFrame(schema=STEP_SCHEMA), *map(read_part, parts)]
+    # `diagonal`: a part from before a column was there has none.
+    steps = pl.concat(frames, how="diagonal")
+    return steps.unique("step", keep="last", maintain_order=True).sort("step")
+
+
+def _stored_moments(paths: PointPaths) -> set[Moment]:
+    stored = read_parts(paths, "samples")
+    if "step" not in stored.columns:
+        return set()
+    lines = stored.select(list(MOMENT_SCHEMA)).unique().iter_rows()
+    return {Moment(step, Source(source), *probe) for step, source, *probe in lines}
