@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from gradsweep.errors import DataError
 from gradsweep.records import POINT_LABELS
 from gradsweep.store.checksums import read_finished, require_whole
 from gradsweep.store.frames import (
