@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "gradsweep"
 ROOMS = (
     *("errors", "records", "versions", "progress"),
     *("config", "data", "models", "identity", "engine"),
-    *("store", "analysis", "report", "plan", "tracking"),
+    *("store", "analysis", "report", "plan", "tracking", "training"),
     *("extraction", "jobs", "doctor", "cli"),
     *("__init__", "__main__"),
 )

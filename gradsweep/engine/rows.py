@@ -136,7 +136,7 @@ class RowSink:
     def rows(self, unit: int) -> tuple[SpectrumRow, ...]:
         """Return a unit's rows, by layer, then as in `ALL_PROJECTIONS`; after the pass."""
         self._solve()
-        return tuple(sorted(self.by_unit[unit], key=_reading_order))
+        return tuple(sorted(self.by_unit[unit], key=reading_order))
 
 
 def _by_row(layer: Sequence[Sequence[Factors]]) -> list[list[Factors]]:
@@ -148,6 +148,6 @@ def _with_metrics(row: SpectrumRow, known: tuple[float, float]) -> SpectrumRow:
     return replace(row, member_cosine=known[0], member_effective_rank=known[1])
 
 
-def _reading_order(row: SpectrumRow) -> tuple[int, int]:
-    """The backward pass brings the last layer first; readers want the first."""
+def reading_order(row: SpectrumRow) -> tuple[int, int]:
+    """Sort key of rows: the backward pass brings the last layer first; readers want the first."""
     return row.layer, ALL_PROJECTIONS.index(row.projection)

@@ -53,6 +53,10 @@ class Backend(Protocol):
         """
         ...
 
+    def spectra_of_matrices(self, matrices: Sequence[Tensor], solver: Solver) -> list[Spectrum]:
+        """Return the spectra of gradients (m×n, any sizes) that exist as matrices, in order."""
+        ...
+
     def awaits_more(
         self, layers: Sequence[Sequence[Factors]], layout: Layout, solver: Solver
     ) -> bool:

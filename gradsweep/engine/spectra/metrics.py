@@ -64,19 +64,39 @@ class RowMaker:
             spectra: by projection.
             layer: the factors that they are of; only shapes and dtypes are read.
         """
-        noise = noise_norm(spectra, layer[0].x.dtype)
-        return [
-            self._row(spectra[name], factors, name, noise)
+        shapes = {
+            name: (dy.shape[-1], factors.x.shape[-1])
             for factors in layer
-            for name in factors.dy
-        ]
+            for name, dy in factors.dy.items()
+        }
+        return self.rows(layer[0].layer, spectra, shapes, layer[0].x.dtype)
 
-    def _row(self, spectrum: Spectrum, factors: Factors, name: str, noise: float) -> SpectrumRow:
-        m, n = factors.dy[name].shape[-1], factors.x.shape[-1]
-        tolerance = self._options.rank_tolerance or rank_tolerance(factors.x.dtype, m, n)
-        own = {metric: _value(function, spectrum, metric) for metric, function in self._own.items()}
-        kept = self._options.kept
-        return spectrum_row(spectrum, factors.layer, name, tolerance, kept, noise, own)
+    def rows(
+        self,
+        layer: int,
+        spectra: Mapping[str, Spectrum],
+        shapes: Mapping[str, tuple[int, int]],
+        dtype: torch.dtype,
+    ) -> list[SpectrumRow]:
+        """Return a row for each projection of a layer, in the order of `shapes`.
+
+        Args:
+            layer: from 0.
+            spectra: by projection.
+            shapes: (m, n) of each gradient.
+            dtype: of what the gradients were computed from.
+        """
+        noise = noise_norm(spectra, dtype)
+        rows = []
+        for name, (m, n) in shapes.items():
+            tolerance = self._options.rank_tolerance or rank_tolerance(dtype, m, n)
+            own = {
+                metric: _value(function, spectra[name], metric)
+                for metric, function in self._own.items()
+            }
+            kept = self._options.kept
+            rows.append(spectrum_row(spectra[name], layer, name, tolerance, kept, noise, own))
+        return rows
 
 
 def spectrum_row(

@@ -18,6 +18,7 @@ from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra.backend import JITTER, Array, Item, Value
 from gradsweep.engine.spectra.backends import lapack
+from gradsweep.engine.spectra.matrix import matrix_spectra
 from gradsweep.engine.spectra.routes import many_spectra
 from gradsweep.engine.spectra.spectrum import Spectrum
 
@@ -42,6 +43,11 @@ class CpuBackend:
     ) -> list[list[dict[str, Spectrum]]]:
         """One matrix a core, as `Backend` says."""
         return [self._layer_spectra(layer, layout, units, solver) for layer in layers]
+
+    def spectra_of_matrices(self, matrices: Sequence[Tensor], solver: Solver) -> list[Spectrum]:
+        """One matrix a core, as `Backend` says."""
+        flops = max((float(m.numel() * min(m.shape)) for m in matrices), default=0.0)
+        return list(self.spread(lambda g: matrix_spectra([g], self, solver)[0], matrices, flops))
 
     def awaits_more(
         self, layers: Sequence[Sequence[Factors]], layout: Layout, solver: Solver

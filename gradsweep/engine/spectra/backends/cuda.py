@@ -24,6 +24,7 @@ from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra.backend import JITTER, Item, Value
 from gradsweep.engine.spectra.backends import cusolver, lapack
 from gradsweep.engine.spectra.backends.stacked import stacked_spectra
+from gradsweep.engine.spectra.matrix import matrix_spectra
 from gradsweep.engine.spectra.routes import gram_size, many_spectra
 from gradsweep.engine.spectra.spectrum import Spectrum
 
@@ -68,6 +69,18 @@ class CudaBackend:
             return [self._layer_spectra(layer, layout, units) for layer in layers]
         most = batch_elements(layers[0][0].x.device)
         return stacked_spectra(layers, layout, units, solver, self, most)
+
+    def spectra_of_matrices(self, matrices: Sequence[Tensor], solver: Solver) -> list[Spectrum]:
+        """As many together as there is memory for, as `Backend` says."""
+        if not matrices:
+            return []
+        largest = max(matrix.numel() for matrix in matrices)
+        at_a_time = max(1, batch_elements(matrices[0].device) // largest)
+        return [
+            spectrum
+            for start in range(0, len(matrices), at_a_time)
+            for spectrum in matrix_spectra(matrices[start : start + at_a_time], self, solver)
+        ]
 
     def awaits_more(
         self, layers: Sequence[Sequence[Factors]], layout: Layout, solver: Solver

@@ -1,0 +1,68 @@
+"""Steps of tiny models as trainers take them, and the plain definition of their gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from gradsweep.models.projections import find_projections
+from gradsweep.models.unwrapped import unwrapped
+from gradsweep.records import SampleResult, SpectrumRow
+from helpers.agreement import TOLERANCE
+from helpers.plain_gradients import assert_close
+from helpers.tiny_models import VOCABULARY
+
+LENGTH = 12
+Gradients = Mapping[tuple[int, str], torch.Tensor]
+
+
+def batch(rows: int = 8, seed: int = 0) -> torch.Tensor:
+    """Token ids."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(1, VOCABULARY, (rows, LENGTH), generator=generator)
+
+
+def mean_loss(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    logits = model(input_ids=ids).logits
+    return F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), ids[:, 1:].flatten())
+
+
+def backward(model: Any, ids: torch.Tensor, parts: int = 1, scale: float = 1.0) -> None:
+    """Accumulate the gradient of the mean loss, as trainers do over several parts of a batch."""
+    for part in ids.chunk(parts):
+        (scale * mean_loss(model, part) / parts).backward()
+
+
+def weight_gradients(model: Any, projections: Sequence[str] = "qkvo") -> Gradients:
+    """`.grad` of the weights, output features first, cut into projections; copies."""
+    found = {}
+    for site in find_projections(unwrapped(model), projections):
+        gradient = site.module.weight.grad.clone()
+        gradient = gradient.T if type(site.module).__name__ == "Conv1D" else gradient
+        for name, columns in site.columns.items():
+            found[site.layer, name] = gradient if columns is None else gradient[columns]
+    return found
+
+
+def gradient_norm(model: Any) -> float:
+    """Over all parameters."""
+    return float(
+        torch.cat([p.grad.flatten().double() for p in model.parameters() if p.grad is not None])
+        .norm()
+        .item()
+    )
+
+
+def assert_rows_are_of(
+    rows: Sequence[SpectrumRow], gradients: Gradients, rel: float = TOLERANCE
+) -> None:
+    """Norms of every row are those of a float64 SVD of its gradient."""
+    assert_close(SampleResult(rows=tuple(rows), loss=0.0), gradients, rel)
+
+
+def largest(spectrum: Any) -> float:
+    """A metric of the user's own."""
+    return float(spectrum.sigma[0])
