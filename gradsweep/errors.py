@@ -46,6 +46,10 @@ class SchedulerError(GradsweepError, RuntimeError):
     """What the cluster refuses or does not answer: sbatch, squeue, scontrol."""
 
 
+class TrainingError(GradsweepError, RuntimeError):
+    """A training run that cannot go on: it diverged, or its checkpoint is of another run."""
+
+
 class TrackingError(GradsweepError, RuntimeError):
     """W&B cannot be used for what was asked: no key, no route, or a refusal of the server."""
 

@@ -39,6 +39,7 @@ from gradsweep.store.result import PointResult as PointResult
 from gradsweep.store.reuse import take_measured
 from gradsweep.store.state import holders
 from gradsweep.tracking import NoTracker, Tracker, make_tracker
+from gradsweep.training_point import train_point
 from gradsweep.versions import versions
 
 
@@ -69,6 +70,10 @@ def extract(
     """
     result = PointResult(config.axes, PointPaths(config.results, point_id(config)))
     if point_state(result.paths) is PointState.DONE:
+        return result
+    if config.training.trains:
+        if shard.index == 0:  # a run has one process, and other shares nothing to do
+            train_point(config, result.paths, show_progress, label, stop)
         return result
     require_memory_here([config])
     loaded = load_samples(config)

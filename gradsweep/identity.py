@@ -21,6 +21,7 @@ from gradsweep.config import (
     Quantization,
     SourceKind,
 )
+from gradsweep.config.checkpoints import checkpoints_of
 from gradsweep.config.model import LAYERS
 from gradsweep.config.named_objects import identity_of
 from gradsweep.config.objective import OTHER_MODELS, objective_options, other_model
@@ -45,29 +46,33 @@ def science(config: Config) -> dict[str, Any]:
 
 
 def _science(config: Config, model: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "model": model
-        | {
-            "prompt": config.model.prompt.name,
-            "dtype": config.model.dtype.name,
-            "max_length": config.model.max_length,
+    return (
+        {
+            "model": model
+            | {
+                "prompt": config.model.prompt.name,
+                "dtype": config.model.dtype.name,
+                "max_length": config.model.max_length,
+            }
+            | _quantization(config)
+            | _template_date(config)
+            | _named_projections(config),
+            "dataset": {
+                "name": config.dataset.name,
+                "data": fingerprint(config),
+                "answer": config.dataset.answer.name,
+                "shuffle": config.dataset.shuffle,
+            }
+            | ({"source": "hub"} if config.dataset.from_hub else {}),
+            "cot": config.cot.label,
+            "correctness": _correctness(config),
+            "n_samples": config.requested_samples,
+            "seed": config.seed,
+            "gradients": science_of(config.gradients),
         }
-        | _quantization(config)
-        | _template_date(config)
-        | _named_projections(config),
-        "dataset": {
-            "name": config.dataset.name,
-            "data": fingerprint(config),
-            "answer": config.dataset.answer.name,
-            "shuffle": config.dataset.shuffle,
-        }
-        | ({"source": "hub"} if config.dataset.from_hub else {}),
-        "cot": config.cot.label,
-        "correctness": _correctness(config),
-        "n_samples": config.requested_samples,
-        "seed": config.seed,
-        "gradients": science_of(config.gradients),
-    } | _objective(config)
+        | _objective(config)
+        | _training(config)
+    )
 
 
 def _correctness(config: Config) -> str:
@@ -95,6 +100,15 @@ def _objective(config: Config) -> dict[str, Any]:
         if model is not None
     }
     return {"objective": identity_of(node, "objective") | models}
+
+
+def _training(config: Config) -> dict[str, Any]:
+    """Nothing where the model stands still: such points keep the id they always had."""
+    training = config.training.identity()
+    if training and training["checkpoints"]:
+        sources = [checkpoint.source for checkpoint in checkpoints_of(config)]
+        training["checkpoints"] = [source_identity(source) for source in sources]
+    return {"training": training} if training else {}
 
 
 def _quantization(config: Config) -> dict[str, Any]:

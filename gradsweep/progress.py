@@ -147,3 +147,35 @@ def _log_lines(label: str, total: int, stored: int) -> Advance:
             console.print(f"{label}  {stored + done}/{total}  {rate_text(rate)}{left}")
 
     return advance
+
+
+@contextmanager
+def training_progress(
+    label: str, total: int, made: int, shown: bool
+) -> Iterator[Callable[[int, str], None]]:
+    """Yield a function to call with the number of steps made and how training stands there."""
+    if not shown:
+        yield lambda steps, words: None
+    elif console.is_terminal:
+        columns = [TextColumn("{task.description}", markup=False), BarColumn(bar_width=30)]
+        words_column = TextColumn("{task.fields[words]}", markup=False)
+        with Progress(
+            *columns, MofNCompleteColumn(), words_column, TimeElapsedColumn(), console=console
+        ) as progress:
+            task = progress.add_task(label, total=total, completed=made, words="")
+            yield lambda steps, words: progress.update(task, completed=steps, words=words)
+    else:
+        yield _step_lines(label, total)
+
+
+def _step_lines(label: str, total: int) -> Callable[[int, str], None]:
+    last = time.monotonic()
+
+    def show(steps: int, words: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if steps >= total or now - last > LOG_LINE_SECONDS:
+            last = now
+            console.print(f"{label}  step {steps}/{total}  {words}")
+
+    return show

@@ -37,3 +37,7 @@ from gradsweep.config.run import SpectraOptions as SpectraOptions
 from gradsweep.config.run import StoreConfig as StoreConfig
 from gradsweep.config.run import TrackingConfig as TrackingConfig
 from gradsweep.config.run import WandbMode as WandbMode
+from gradsweep.config.training import Optimizer as Optimizer
+from gradsweep.config.training import Schedule as Schedule
+from gradsweep.config.training import TrainingConfig as TrainingConfig
+from gradsweep.config.training import TrainingKind as TrainingKind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from operator import attrgetter
 
 from gradsweep.config.conditions import (
@@ -17,6 +18,7 @@ from gradsweep.config.named_objects import TARGET
 from gradsweep.config.objective import DEFAULT_OBJECTIVE, Responses, responses_of
 from gradsweep.config.point import Config
 from gradsweep.config.run import NO_TRACKER
+from gradsweep.config.training import TrainingConfig, TrainingKind
 from gradsweep.records import AXES
 
 Unread = Callable[[Config], tuple[str, str] | None]
@@ -108,7 +110,30 @@ _CUSTOM = _goes_with("cot=custom", lambda c: c.cot.kind is CotKind.custom, "cot"
 _TRACKED = _goes_with("tracking=wandb", lambda c: c.tracking.kind != NO_TRACKER, "tracking.kind")
 _PACKAGE = _of_source(SourceKind.package)
 
+
+def _of_training(*kinds: TrainingKind) -> Unread:
+    """A field of `training` that counts for these kinds."""
+    needed = f"training={kinds[0].name}"
+    return _goes_with(needed, lambda c: c.training.kind in kinds, "training.kind")
+
+
+_TRAINED = _of_training(TrainingKind.full, TrainingKind.lora)
+_ADAPTED = _of_training(TrainingKind.lora)
+_MEASURED = _of_training(TrainingKind.full, TrainingKind.lora, TrainingKind.series)
+_TRAINING_FIELDS: Mapping[str, Unread] = {
+    "rank": _ADAPTED,
+    "alpha": _ADAPTED,
+    "dropout": _ADAPTED,
+    "checkpoints": _of_training(TrainingKind.series),
+    **dict.fromkeys(("probe_questions", "probe_cot", "probe_correctness", "held_out"), _MEASURED),
+}
+
 UNREAD: Mapping[str, Unread] = {
+    **{
+        f"training.{f.name}": _TRAINING_FIELDS.get(f.name, _TRAINED)
+        for f in fields(TrainingConfig)
+        if f.name != "kind"
+    },
     "cot.level": _goes_with(
         "cot=partial",
         lambda c: c.cot.kind is not CotKind.custom or not c.dataset.available_levels,

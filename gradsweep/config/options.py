@@ -57,7 +57,7 @@ def option(default: Any = MISSING, effect: Effect | None = None, **field_options
 def effects_set(options: Any) -> Iterator[tuple[str, Any, Effect]]:
     """Name, value and effect of every option that differs from its default."""
     for declared, value, effect in _declared(options):
-        if value != _default(declared):
+        if value != default_of(declared):
             yield declared.name, value, effect
 
 
@@ -67,7 +67,7 @@ def science_of(options: Any) -> dict[str, Any]:
         declared.name: (effect.canonical or _plain)(value)
         for declared, value, effect in _declared(options)
         if effect.science is Science.always
-        or (effect.science is Science.when_set and value != _default(declared))
+        or (effect.science is Science.when_set and value != default_of(declared))
     }
 
 
@@ -87,7 +87,8 @@ def _declared(options: Any) -> Iterator[tuple[Field[Any], Any, Effect]]:
         yield declared, getattr(options, declared.name), effect
 
 
-def _default(declared: Field[Any]) -> Any:
+def default_of(declared: Field[Any]) -> Any:
+    """Return what a field has where nothing is said."""
     if declared.default_factory is not MISSING:
         return declared.default_factory()
     return declared.default

@@ -20,6 +20,7 @@ from gradsweep.config.objective import (
     responses_of,
 )
 from gradsweep.config.run import GradientsConfig, StoreConfig, TrackingConfig
+from gradsweep.config.training import TrainingConfig
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.records import Axes
 
@@ -37,6 +38,7 @@ class Config:
     of your own, and its options; `name` on the axis, `responses` that a unit has (single, pair or
     group) and `members`, which asks for rows of each of these."""
     gradients: GradientsConfig = field(default_factory=GradientsConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     n_samples: Optional[int] = None

@@ -24,6 +24,12 @@ _NOT_IN_A_PROJECT, _LONGEST_PROJECT = "/\\#?%:", 128
 """What W&B refuses in the name of a project."""
 
 
+def positive(field_name: str, value: int) -> None:
+    """Raise ConfigError for a number below 1."""
+    if value < 1:
+        raise ConfigError(f"{field_name} must be at least 1, got {value}")
+
+
 class Solver(Enum):
     """`auto` routes every matrix by min(T, m, n); the others force one route."""
 

@@ -99,6 +99,15 @@ class Batch:
         """What a pass over it costs: rows times the longest of them."""
         return self.input_ids.numel()
 
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on that device."""
+        return replace(
+            self,
+            input_ids=self.input_ids.to(device),
+            attention_mask=self.attention_mask.to(device),
+            response_mask=self.response_mask.to(device),
+        )
+
     def part(self, places: Sequence[int]) -> Batch:
         """The units at these places, without the columns that only others need."""
         unit_rows = self.layout.unit_rows

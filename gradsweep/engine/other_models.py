@@ -66,7 +66,7 @@ def others_of(
         get = load or (lambda model: load_model(model, config.gradients.device))
         teacher, references = None, known or {}
         if "reference" in second and not _all_known(units, references):
-            references = _log_probs(config, loaded, units, get(second["reference"]))
+            references = reference_log_probs(config, loaded, units, get(second["reference"]))
         if "teacher" in second:
             of_teacher = get(second["teacher"])
             _require_same_tokens("teacher", loaded, of_teacher)
@@ -109,9 +109,20 @@ def _all_known(units: Sequence[EncodedUnit], known: LogProbs) -> bool:
     return all(len(known.get(r.sample.sample_id, ())) == r.n_response_tokens for r in rows)
 
 
-def _log_probs(
+def reference_log_probs(
     config: Config, loaded: LoadedModel, units: Sequence[EncodedUnit], reference: LoadedModel
 ) -> LogProbs:
+    """Run a reference over the units' responses.
+
+    Args:
+        config: the point, for its batches and messages.
+        loaded: the model whose tokens the units have.
+        units: as that model reads them.
+        reference: the model to run; it may be the same.
+
+    Raises:
+        ModelError: the vocabularies differ, or a unit does not fit in memory alone.
+    """
     _require_same_tokens("reference", loaded, reference)
     batches = list(token_batches(units, config.gradients.batch_tokens))
     found: dict[str, tuple[float, ...]] = {}

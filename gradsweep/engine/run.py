@@ -86,8 +86,7 @@ class Run:
         self.rejected = rejected if shard.index == 0 else []
         """Outcomes of the share's units that cannot run."""
         self._all_batches = batches
-        self.independence = INDEPENDENT
-        """What was found when measuring began; before that, nothing."""
+        self._independence: Independence | None = None
         self.batches = dealt(batches, shard)
         """The units of the share that can, as they run together."""
 
@@ -97,9 +96,19 @@ class Run:
         return self._others.references
 
     @property
+    def units(self) -> Sequence[EncodedUnit]:
+        """The point's units that can run, over all shares, in the order of the data."""
+        return self._units
+
+    @property
     def teacher(self) -> nn.Module | None:
         """The objective's second model that runs beside the first."""
         return self._others.teacher
+
+    @property
+    def independence(self) -> Independence:
+        """What was found when measuring first began; before that, nothing."""
+        return self._independence or INDEPENDENT
 
     @property
     def device(self) -> torch.device:
@@ -153,11 +162,12 @@ class Run:
         model, gradients = self._loaded.model, self._gradients
         sites = find_projections(model, gradients.projections, self._model.named_projections)
         workers, checkpointing = gradients.workers, gradients.checkpointing
-        with suppress_out_of_memory():  # the run itself reports what does not fit
-            check_paths(self._loaded, sites, self._units)
-        check_named_projections(self._loaded, self._model, sites, self._units)
-        independence = self._independence(workers or default_workers(model))
-        self.independence = independence
+        if self._independence is None:
+            with suppress_out_of_memory():  # the run itself reports what does not fit
+                check_paths(self._loaded, sites, self._units)
+            check_named_projections(self._loaded, self._model, sites, self._units)
+            self._independence = self._tried_independence(workers or default_workers(model))
+        independence = self._independence
         if not independence.of_batch:
             batches = [[unit] for batch in batches for unit in batch]
         if not independence.of_threads:
@@ -171,7 +181,7 @@ class Run:
                     for unit, result in zip(batches[place], results, strict=True)
                 ]
 
-    def _independence(self, workers: int) -> Independence:
+    def _tried_independence(self, workers: int) -> Independence:
         """Of the point's units; where nothing runs beside anything, there is nothing to try."""
         rows = [sum(len(unit.rows) for unit in batch) for batch in self._all_batches]
         if workers == 1 and max(rows) == 1:

@@ -11,11 +11,17 @@ from typing import Any
 import yaml
 from omegaconf import MISSING
 
-from gradsweep.config import DatasetConfig, GradientsConfig, ModelConfig, own_data_name
+from gradsweep.config import (
+    DatasetConfig,
+    GradientsConfig,
+    ModelConfig,
+    TrainingConfig,
+    own_data_name,
+)
 from gradsweep.config.files import config_dir
 from gradsweep.config.named_objects import TARGET
 from gradsweep.config.objective import MEMBERS, OTHER_MODELS, objective_name
-from gradsweep.config.options import adding_fields
+from gradsweep.config.options import adding_fields, default_of
 from gradsweep.records import AXES, full_axes
 
 _TELLS_MODELS_APART = ("dtype", "max_length", "quantization", "template_date")
@@ -181,11 +187,15 @@ def _usual(axes: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, Any]
     usual: dict[str, Any] = {f"objective.{field}": value for field, value in named}
     for group, kind, name in (
         ("gradients", GradientsConfig, ""),
+        ("training", TrainingConfig, ""),
         ("model", ModelConfig, axes["model"]),
         ("dataset", DatasetConfig, dataset),
     ):
         usual |= {f"{group}.{field}": value for field, value in _defaults(kind).items()}
         usual |= {f"{group}.{field}": value for field, value in _option(group, name).items()}
+    kind_of_training = (config.get("training") or {}).get("kind", "")
+    named = _option("training", kind_of_training).items()
+    usual |= {f"training.{field}": value for field, value in named if field != "kind"}
     packaged = _option("dataset", dataset).get("n_samples")
     usual["n_samples"] = packaged or config.get("dataset", {}).get("n_samples")
     return usual
@@ -193,7 +203,7 @@ def _usual(axes: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, Any]
 
 @lru_cache(maxsize=8)
 def _defaults(kind: type[Any]) -> dict[str, Any]:
-    return {f.name: _plain(f.default) for f in fields(kind)}
+    return {f.name: _plain(default_of(f)) for f in fields(kind)}
 
 
 @lru_cache(maxsize=256)

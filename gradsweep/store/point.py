@@ -150,12 +150,8 @@ Store = TypeVar("Store", bound=PointStore)
 
 @contextmanager
 def open_point(
-    paths: PointPaths,
-    config: dict[str, Any],
-    shard: Shard = WHOLE,
-    keep_failure: bool = False,
-    store: Callable[[PointPaths, Lease], Store] = PointStore,  # type: ignore[assignment]
-) -> Iterator[Store]:
+    paths: PointPaths, config: dict[str, Any], shard: Shard = WHOLE, keep_failure: bool = False
+) -> Iterator[PointStore]:
     """Take the lease of a point, or of a share of it, and write its config.
 
     A failure in the block is recorded in FAILED.json; that of a share has a file of its own. What
@@ -166,6 +162,19 @@ def open_point(
         PointBusyError: another live process is writing this point, or this share of it.
         StoreError: the disk is full.
     """
+    with opened(PointStore, paths, config, shard, keep_failure) as store:
+        yield store
+
+
+@contextmanager
+def opened(
+    make: Callable[[PointPaths, Lease], Store],
+    paths: PointPaths,
+    config: dict[str, Any],
+    shard: Shard = WHOLE,
+    keep_failure: bool = False,
+) -> Iterator[Store]:
+    """Do what `open_point` does for a store of any kind."""
     with hold_lease(paths.lease(shard)) as lease:
         # Each takes its own lease before it looks for others: of two, at least one gives way.
         for rival in rivals(paths, shard):
@@ -174,7 +183,7 @@ def open_point(
         try:
             if not paths.done.exists():  # somebody else may have finished it just now
                 _prepare(paths, config, shard)
-            yield store(paths, lease)
+            yield make(paths, lease)
         except PointBusyError:
             raise  # whoever has it now goes on: nothing has failed
         except Exception as error:

@@ -20,7 +20,7 @@ DEFAULT_SERIES = "default"
 """How a filter names the series that has no name: `series=default`."""
 
 _OBVIOUS = ("irrelevant", "auto")
-_WORDS = {"content": "weights", "data": "data", "_target_": "target"}
+_WORDS = {"training.kind": "training", "content": "weights", "data": "data", "_target_": "target"}
 
 
 def point_labels(points: Mapping[str, Description]) -> dict[str, dict[str, Any]]:
@@ -142,7 +142,7 @@ def _name(parts: Mapping[str, str]) -> str:
 def _short(name: str) -> str:
     """The last part of a field's path, which tells a reader enough."""
     last = name.rsplit(".", 1)[-1]
-    return _WORDS.get(last, last)
+    return _WORDS.get(name, _WORDS.get(last, last))
 
 
 def _joined(name: str, more: str) -> str:

@@ -6,7 +6,9 @@ comes to moments that are stored already, which it need not measure again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.errors import DataError
-from gradsweep.records import POINT_LABELS, Moment, SampleResult, Source, TrainingStep
+from gradsweep.records import POINT_LABELS, WHOLE, Moment, SampleResult, Source, TrainingStep
 from gradsweep.store.atomic import write_parquet
 from gradsweep.store.checksums import read_finished, read_part
 from gradsweep.store.frames import (
@@ -30,12 +32,12 @@ from gradsweep.store.frames import (
 )
 from gradsweep.store.lease import Lease
 from gradsweep.store.paths import PointPaths, point_folders
-from gradsweep.store.point import PointStore, read_parts
+from gradsweep.store.point import PointStore, opened, read_parts
 from gradsweep.store.points import folder_labels, is_training_point
 
 
 class TrainingStore(PointStore):
-    """The one writer of a training point; get it from `open_point(…, store=TrainingStore)`."""
+    """The one writer of a training point; get it from `open_training_point`."""
 
     def __init__(self, paths: PointPaths, lease: Lease) -> None:
         super().__init__(paths, lease)
@@ -76,6 +78,16 @@ class TrainingStore(PointStore):
         self._lease.check()
         write_parquet(self.paths.steps, self.steps())
         super().finish(summary)
+        shutil.rmtree(self.paths.checkpoints, ignore_errors=True)
+
+
+@contextmanager
+def open_training_point(
+    paths: PointPaths, config: dict[str, Any], keep_failure: bool = False
+) -> Iterator[TrainingStore]:
+    """Take the lease of a training point and write its config, as `open_point` does."""
+    with opened(TrainingStore, paths, config, WHOLE, keep_failure) as store:
+        yield store
 
 
 @dataclass(frozen=True)

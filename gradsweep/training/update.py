@@ -134,6 +134,17 @@ class UpdateWatch:
         """Raise ModelError where it does not step a watched weight, or is DeepSpeed's."""
         check_optimizer_has(self._weights, optimizer)
 
+    @property
+    def previous(self) -> dict[str, Tensor]:
+        """The last step's gradients that the next one is compared with, by place, for a checkpoint;
+        empty where it needs none."""
+        return {str(place): gradient for place, gradient in self._previous.items()}
+
+    def go_on_after(self, step: int, previous: Mapping[str, Tensor]) -> None:
+        """Compare the next step with these gradients of `step`, which a checkpoint has kept."""
+        self._previous_step = step
+        self._previous = {int(place): gradient for place, gradient in previous.items()}
+
     def due(self, step: int) -> bool:
         """Whether this optimizer step (from 0) is measured."""
         return self._every > 0 and step % self._every == 0
