@@ -63,7 +63,7 @@ class TrainingStore(PointStore):
 
     def steps(self) -> pl.DataFrame:
         """Read every stored step, in order."""
-        return _step_parts(self.paths)
+        return read_steps(self.paths)
 
     def samples(self) -> pl.DataFrame:
         """Read every stored sample, by step, then updates before probes, in sample order."""
@@ -151,7 +151,7 @@ def _labelled(
 def _table(paths: PointPaths, kind: str) -> pl.DataFrame:
     if paths.done.exists():
         return read_finished(paths, getattr(paths, kind))
-    return _step_parts(paths) if kind == "steps" else in_order_of_steps(read_parts(paths, kind))
+    return read_steps(paths) if kind == "steps" else in_order_of_steps(read_parts(paths, kind))
 
 
 def in_order_of_steps(frame: pl.DataFrame) -> pl.DataFrame:
@@ -163,7 +163,8 @@ def in_order_of_steps(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.sort("step", updates, *order, maintain_order=True)
 
 
-def _step_parts(paths: PointPaths) -> pl.DataFrame:
+def read_steps(paths: PointPaths) -> pl.DataFrame:
+    """Read the steps that a point which is not DONE has stored so far, in order."""
     parts = sorted(paths.parts.glob("steps-*.parquet"))
     frames = [pl.DataFrame(schema=STEP_SCHEMA), *map(read_part, parts)]
     # `diagonal`: a part from before a column was there has none.

@@ -21,6 +21,7 @@ NEEDED = {
     "pair": ["objective=dpo"],
     "group": ["objective=grpo"],
     "distill": ["objective.teacher=qwen2_1.5b"],
+    "series": ["training.checkpoints=[step1,step2]"],
 }
 """What an option cannot do without."""
 

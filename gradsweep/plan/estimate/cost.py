@@ -18,6 +18,7 @@ from gradsweep.models.footprint import weight_kind
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.memory import shape_of
+from gradsweep.plan.estimate.training import samples_passed
 from gradsweep.records import ALL_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
 from gradsweep.store.checksums import read_summary
@@ -129,7 +130,7 @@ def point_bytes(config: Config, tokens: float, costs: Sequence[Cost]) -> float |
 
     None where the model's number of parameters, hence of layers, is unknown.
     """
-    samples, wanted = config.requested_samples, config.gradients
+    samples, wanted = samples_passed(config), config.gradients
     key = (config.model.name, work(config))
     same = [cost for cost in costs if (cost.model, cost.work) == key and cost.stored_samples]
     if same:

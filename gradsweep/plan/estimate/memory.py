@@ -2,6 +2,7 @@
 what was measured for activations (docs/benchmarks.md), exact for weights.
 
     weights      parameters × bytes of the dtype
+  + training     gradients and optimizer states, of points that train
   + activations  a batch's tokens × what autograd keeps of a token (weights are frozen: no weight
                  gradient, no optimizer), for every batch that is in memory at a time
   + logits       a batch's tokens × vocabulary × float32, three times: logits, softmax, gradient
@@ -29,6 +30,7 @@ from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
+from gradsweep.plan.estimate.training import training_gb
 
 KEPT_WIDTHS = 22
 """Widths d that autograd keeps of a token in a layer: 2 of the X of q k v and of o, 4 of norms, 5
@@ -114,7 +116,9 @@ def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | Non
     # Factors: X of q k v and of o, dY of q and o, smaller k and v.
     of_token += layers * 8 * 6 * shape.width
     return Memory(
-        weights_gb(parameters, weight_kind(model)) + _second_models_gb(config),
+        weights_gb(parameters, weight_kind(model))
+        + _second_models_gb(config)
+        + training_gb(config),
         tokens * _batches_at_once(config, hardware) * of_token / 1e9,
         OVERHEAD_GB[hardware.kind],
     )

@@ -21,12 +21,14 @@ from gradsweep.plan.estimate import (
     this_machine,
     tokens_per_sample,
 )
+from gradsweep.plan.estimate.training import samples_passed
 from gradsweep.plan.fit import misfit
 from gradsweep.plan.forecast.records import Forecast, ModelForecast, PointForecast
 from gradsweep.plan.grouping import Array, Foreseen, Task, group_points
 from gradsweep.plan.scheduling import JobPlanner
 from gradsweep.store import PointPaths, PointState
 from gradsweep.store.point import read_parts
+from gradsweep.store.training import read_steps
 
 
 def forecast(plan: Plan, scheduler: JobPlanner | None, in_jobs: Mapping[str, str]) -> Forecast:
@@ -76,7 +78,8 @@ def _points(
     points = []
     for point in plan.points:
         config, state = point.config, _state(point, in_jobs)
-        key = repr((config.model, config.dataset, config.cot, config.objective, config.gradients))
+        axes = (config.model, config.dataset, config.cot, config.objective)
+        key = repr((*axes, config.gradients, config.training))
         if key not in known:
             hardware = _hardware(scheduler, config)
             tokens = tokens_per_sample(config, costs)
@@ -113,10 +116,13 @@ def _state(point: PlannedPoint, in_jobs: Mapping[str, str]) -> str:
 def _samples_left(point: PlannedPoint) -> int:
     if point.state is PointState.DONE:
         return 0
-    requested = point.config.requested_samples
+    requested = samples_passed(point.config)
     if point.state is PointState.NEW:
         return requested
     paths = PointPaths(point.config.results, point.point_id)
+    if point.config.training.trains:
+        trained = int(read_steps(paths)["n_samples"].sum())
+        return max(0, requested - trained)
     return max(0, requested - len(read_parts(paths, "samples")))
 
 

@@ -1,0 +1,50 @@
+"""What a training point takes beside measuring: passes, gradients, optimizer states."""
+
+from __future__ import annotations
+
+from gradsweep.config import Config, Optimizer, TrainingKind
+from gradsweep.models.footprint import weight_kind, weights_gb
+from gradsweep.models.parameters import parameters_of
+
+_STATES = {Optimizer.adamw: 2, Optimizer.sgd: 0, Optimizer.muon: 1}
+"""Copies of the weights that an optimizer keeps: moments; of Muon, for nearly all weights, one."""
+_ATTENTION = 1 / 3
+"""Share of a model's weights in the projections that are watched by default, at most."""
+
+
+def samples_passed(config: Config) -> int:
+    """Count the samples that pass through the model: trained on, probed, or one each elsewhere.
+
+    A trained sample takes a pass more than a measured one, and no spectra: about as long.
+    """
+    training = config.training
+    if not training.trains:
+        return config.requested_samples
+    conditions = max(1, len(training.probe_cot)) * max(1, len(training.probe_correctness))
+    series = training.kind is TrainingKind.series
+    moments = len(training.checkpoints) if series else _moments(config)
+    trained = 0 if series else training.steps * training.samples_per_step
+    return trained + moments * conditions * training.probe_questions
+
+
+def _moments(config: Config) -> int:
+    """Probes of a run: before the first step, every so many, and after the last."""
+    training = config.training
+    if not training.probe_every:
+        return 0
+    return 1 + training.steps // training.probe_every + bool(training.steps % training.probe_every)
+
+
+def training_gb(config: Config) -> float:
+    """Return the memory of gradients, optimizer states and what updates are compared with, in GB.
+
+    0 for points that do not train, where adapters alone are trained, and where the model's number
+    of parameters is unknown.
+    """
+    training, parameters = config.training, parameters_of(config.model)
+    if training.kind is not TrainingKind.full or parameters is None:
+        return 0.0
+    copies = 1.0 + _STATES[training.optimizer]
+    if training.update_every:  # the weights before the step, and the last step's gradients
+        copies += 2 * _ATTENTION / training.update_layers
+    return copies * weights_gb(parameters, weight_kind(config.model))
