@@ -38,9 +38,8 @@ from gradsweep.store.reference import read_reference, write_reference
 from gradsweep.store.result import PointResult as PointResult
 from gradsweep.store.reuse import take_measured
 from gradsweep.store.state import holders
-from gradsweep.tracking import NoTracker, Tracker, make_tracker
+from gradsweep.tracking import NoTracker, Tracker, followed
 from gradsweep.training_point import train_point
-from gradsweep.versions import versions
 
 
 def extract(
@@ -260,14 +259,8 @@ def _tracking(
     if shard != WHOLE:
         yield NoTracker()
         return
-    tracker = make_tracker(config, identity, config.sweep, versions())
-    if shown:
-        say_once(tracker.description)
-    try:
+    with followed(config, identity, shown) as tracker:
         yield tracker
-    except BaseException as error:
-        tracker.fail(f"{type(error).__name__}: {error}")
-        raise
 
 
 def _say_measured_before(config: Config) -> None:

@@ -23,8 +23,10 @@ from gradsweep.plan.fit import require_memory_here
 from gradsweep.progress import console, training_progress
 from gradsweep.records import Sample, SampleStatus, Source, TrainingStep
 from gradsweep.store import PointPaths
+from gradsweep.store.frames import steps_frame
 from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.training import TrainingStore, open_training_point
+from gradsweep.tracking import Tracker, followed
 from gradsweep.training.point import TrainingRun, require_trainable, train
 from gradsweep.training.series import measure_series
 
@@ -51,10 +53,15 @@ def train_point(
             say(message)
         cache = ModelCache()  # the weights change: no other point may have them
         steps = _n_steps(config)
-        with training_progress(label or str(config.axes), steps, 0, show_progress) as show:
+        with (
+            followed(config, paths.point_id, show_progress) as tracker,
+            training_progress(label or str(config.axes), steps, 0, show_progress) as show,
+        ):
+            tracker.log_steps(store.steps())
 
             def on_step(step: TrainingStep) -> None:
                 show(step.step + 1, _words(step))
+                tracker.log_steps(steps_frame([step]))
 
             if config.training.kind is TrainingKind.series:
                 load = _loader(cache, show_progress)
@@ -63,7 +70,7 @@ def train_point(
             else:
                 model = _model(config, cache, paths, show_progress)
                 run = _trained(config, model, loaded.samples, store, on_step, stop, say)
-        _finish(store, loaded.messages, run)
+            _finish(store, tracker, loaded.messages, run)
 
 
 def _trained(
@@ -111,7 +118,9 @@ def _words(step: TrainingStep) -> str:
     return " ".join(words)
 
 
-def _finish(store: TrainingStore, messages: Sequence[str], run: TrainingRun | None) -> None:
+def _finish(
+    store: TrainingStore, tracker: Tracker, messages: Sequence[str], run: TrainingRun | None
+) -> None:
     """Join the parts and mark the point DONE.
 
     Raises:
@@ -123,18 +132,21 @@ def _finish(store: TrainingStore, messages: Sequence[str], run: TrainingRun | No
         reason = bad["reason"][0] if len(bad) else "nothing was due to be measured"
         raise DataError(f"none of the {len(samples)} gradients could be measured: {reason}")
     rejected = run.rejected if run else ()
+    steps = store.steps()
+    scalars = training_scalars(steps, rows)
     store.finish(
         {
             "samples": dict(Counter(samples["status"])),
             "reasons": dict(Counter([*bad["reason"], *(result.reason for result in rejected)])),
             "flagged_rows": len(rows) - int(rows["finite"].sum()),
             "messages": [*messages, *(run.notes if run else ())],
-            "seconds": float(store.steps()["seconds"].fill_nan(0).sum()),
+            "seconds": float(steps["seconds"].fill_nan(0).sum()),
             "cost": {},
-            "metrics": training_scalars(store.steps(), rows),
+            "metrics": scalars,
             "weights": run.weights if run else "",
         }
     )
+    tracker.finish_training(steps, rows, store.paths.rows, scalars)
 
 
 def training_scalars(steps: pl.DataFrame, rows: pl.DataFrame) -> dict[str, float]:

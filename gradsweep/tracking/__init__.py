@@ -6,13 +6,16 @@ A tracker is a folder of this one: `<name>/tracker.py` with `start_tracker`, whi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 
 from gradsweep.config import NO_TRACKER, Config
+from gradsweep.progress import say_once
 from gradsweep.tracking.tracker import NoTracker, Tracker, uploads_left
+from gradsweep.versions import versions as installed_versions
 
-__all__ = ["NoTracker", "Tracker", "make_tracker", "uploads_left"]
+__all__ = ["NoTracker", "Tracker", "followed", "make_tracker", "uploads_left"]
 
 
 def make_tracker(
@@ -33,3 +36,22 @@ def make_tracker(
     tracker = import_module(f"{__name__}.{kind}.tracker")
     started: Tracker = tracker.start_tracker(config, point_id, sweep, versions)
     return started
+
+
+@contextmanager
+def followed(config: Config, point_id: str, shown: bool) -> Iterator[Tracker]:
+    """Follow a point inside the block, which ends it; what is raised there ends it as failed.
+
+    Args:
+        config: the point.
+        point_id: its id.
+        shown: say once where it can be followed.
+    """
+    tracker = make_tracker(config, point_id, config.sweep, installed_versions())
+    if shown:
+        say_once(tracker.description)
+    try:
+        yield tracker
+    except BaseException as error:
+        tracker.fail(f"{type(error).__name__}: {error}")
+        raise

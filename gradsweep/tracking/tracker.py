@@ -51,6 +51,20 @@ class Tracker(Protocol):
         """
         ...
 
+    def log_steps(self, steps: pl.DataFrame) -> None:
+        """Show optimizer steps of a training point, as far as they are not shown yet."""
+        ...
+
+    def finish_training(
+        self,
+        steps: pl.DataFrame,
+        rows: pl.DataFrame,
+        rows_file: Path,
+        summary: Mapping[str, float],
+    ) -> None:
+        """End a training point that is complete: its steps, rows of all steps, and as `finish`."""
+        ...
+
     def fail(self, reason: str) -> None:
         """End a point that stopped early; it may be resumed later under the same id."""
         ...
@@ -70,6 +84,18 @@ class NoTracker:
     def finish(
         self,
         samples: pl.DataFrame,
+        rows: pl.DataFrame,
+        rows_file: Path,
+        summary: Mapping[str, float],
+    ) -> None:
+        pass
+
+    def log_steps(self, steps: pl.DataFrame) -> None:
+        pass
+
+    def finish_training(
+        self,
+        steps: pl.DataFrame,
         rows: pl.DataFrame,
         rows_file: Path,
         summary: Mapping[str, float],

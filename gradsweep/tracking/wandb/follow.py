@@ -13,6 +13,8 @@ from gradsweep.store import (
     load_samples_table,
     point_state,
 )
+from gradsweep.store.points import is_training_point
+from gradsweep.store.training import load_training
 from gradsweep.tracking.wandb.run import PointRun
 from gradsweep.tracking.wandb.run_log import segments
 from gradsweep.tracking.wandb.sync import Outcome, Uploader, outcome
@@ -72,10 +74,13 @@ def _new(uploader: Uploader, paths: PointPaths) -> Outcome | None:
 
 def _log_new(uploader: Uploader, paths: PointPaths, live: dict[str, PointRun]) -> Outcome | None:
     """The samples of a running point that its run does not have."""
-    samples = load_samples_table(uploader.root, [paths.point_id])
     first = paths.point_id not in live
     if first:
         live[paths.point_id] = uploader.open(paths, uploader.run_id(paths))
     run = live[paths.point_id]
-    run.log_samples(samples, load_rows(uploader.root, [paths.point_id]))
+    if is_training_point(paths):
+        run.log_steps(load_training(uploader.root, [paths.point_id]).steps)
+    else:
+        samples = load_samples_table(uploader.root, [paths.point_id])
+        run.log_samples(samples, load_rows(uploader.root, [paths.point_id]))
     return outcome(paths, "following", f"→ {run.place}") if first else None

@@ -19,8 +19,9 @@ import wandb
 from wandb.sdk.mailbox import MailboxClosedError
 
 from gradsweep.records import METRICS
-from gradsweep.store.frames import own_metric_columns
+from gradsweep.store.frames import STEP_SCHEMA, own_metric_columns
 from gradsweep.tracking.wandb import schema as wandb_schema
+from gradsweep.tracking.wandb import training_schema
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.environment import (
     client_environment,
@@ -108,6 +109,42 @@ class PointRun:
             self._mark_uploaded()
         return added
 
+    def log_steps(self, steps: pl.DataFrame) -> int:
+        """Add the optimizer steps that the run does not have; returns how many these are."""
+        self._define_steps()
+        return self._log(training_schema.STEP, training_schema.step_values(steps))
+
+    def finish_training(
+        self,
+        steps: pl.DataFrame,
+        rows: pl.DataFrame,
+        rows_file: Path,
+        summary: Mapping[str, float],
+    ) -> int:
+        """Complete a training point's run, as `finish`; returns how many steps it did not have."""
+        try:
+            added = self.log_steps(steps)
+            measured = training_schema.measured_values(rows)
+            for name in sorted({name for line in measured for name in line}):
+                if name != training_schema.MEASURED:
+                    self._run.define_metric(name, step_metric=training_schema.MEASURED)
+            self._log(training_schema.MEASURED, measured)
+            self._run.summary.update({**summary, wandb_schema.FAILURE: ""})
+            self._log_rows(rows_file)
+        finally:
+            self._run.finish()
+        if self._online:
+            self._mark_uploaded()
+        return added
+
+    def _define_steps(self) -> None:
+        if training_schema.STEP in self._has:
+            return
+        for axis in (training_schema.STEP, training_schema.MEASURED):
+            self._run.define_metric(axis, hidden=True, summary="none")
+        for name in STEP_SCHEMA:
+            self._run.define_metric(f"train_{name}", step_metric=training_schema.STEP)
+
     def fail(self, reason: str) -> None:
         """End a run that is not complete, with the reason in its summary."""
         self._run.summary[wandb_schema.FAILURE] = reason
@@ -158,6 +195,13 @@ class PointRun:
         with environment_without([*stage]), environment_defaults(stage):
             data = [list(line) for line in stats.iter_rows()]
             self._run.log({"layer_stats": wandb.Table(columns=[*stats.columns], data=data)})
+        self._log_rows(rows_file)
+
+    def _log_rows(self, rows_file: Path) -> None:
+        if self._online:
+            require_route(self._run.settings.base_url)
+        stage = {"WANDB_DATA_DIR": str(self._root / "wandb")}
+        with environment_without([*stage]), environment_defaults(stage):
             artifact = wandb.Artifact(f"rows-{self._description.run_id}", type="rows")
             # Immutable: logged in place instead of through a copy.
             artifact.add_file(str(rows_file.resolve()), name="rows.parquet", policy="immutable")

@@ -30,6 +30,8 @@ from gradsweep.store import (
 from gradsweep.store.checksums import read_summary
 from gradsweep.store.description import stored_axes
 from gradsweep.store.metadata import read_config
+from gradsweep.store.points import is_training_point
+from gradsweep.store.training import load_training
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.ledger import UPLOADED, UPLOADING, Entry, Ledger, server_name
 from gradsweep.tracking.wandb.pair_difference import difference
@@ -86,7 +88,7 @@ class Uploader:
         run_id, entry = ledger.of_point(paths.point_id)
         if entry is None and any(_is_on(ledger.server, folder) for folder in folders):
             return outcome(paths, "nothing new", "uploaded while it was measured")
-        stored = len(load_samples_table(self.root, [paths.point_id]))
+        stored = _n_stored(paths)
         if entry and entry.state == UPLOADED:
             settled = state is not PointState.DONE and entry.samples == stored
             if entry.complete or settled:
@@ -126,7 +128,8 @@ class Uploader:
         for segment in folders if done else []:
             segment.marker.touch()  # `wandb sync` by hand would append all its rows again
         more = "layer curves, summary, table, rows" if done else "the point is not complete"
-        return outcome(paths, "uploaded", f"{added} samples; {more} → {run.place}")
+        things = "steps" if is_training_point(paths) else "samples"
+        return outcome(paths, "uploaded", f"{added} {things}; {more} → {run.place}")
 
     def run_id(self, paths: PointPaths) -> str:
         """The id of the point's newest run."""
@@ -147,21 +150,44 @@ def outcome(paths: PointPaths, done: str, detail: str) -> Outcome:
     return Outcome(paths.point_id, axes, done, detail)
 
 
+def _n_stored(paths: PointPaths) -> int:
+    """Samples of a point, or steps of a training point, that are on disk."""
+    if is_training_point(paths):
+        return len(load_training(paths.results, [paths.point_id]).steps)
+    return len(load_samples_table(paths.results, [paths.point_id]))
+
+
+def _bring_training(paths: PointPaths, run: PointRun, done: bool) -> tuple[int, int]:
+    stored = load_training(paths.results, [paths.point_id])
+    if done:
+        scalars = read_summary(paths).get("metrics", {})
+        added = run.finish_training(stored.steps, stored.rows, paths.rows, scalars)
+    else:
+        added = run.log_steps(stored.steps)
+        run.fail(_why(paths))
+    return added, len(stored.steps)
+
+
 def _bring(paths: PointPaths, run: PointRun, done: bool) -> tuple[int, int]:
-    """Samples that were added to the run, and samples that it has now."""
-    samples = load_samples_table(paths.results, [paths.point_id])
-    rows = load_rows(paths.results, [paths.point_id])
+    """Bring what is stored to a run that is open, and end it; raises what the client raises."""
     try:
-        if done:
-            scalars = read_summary(paths).get("metrics", {})
-            added = run.finish(samples, rows, paths.rows, scalars, difference(paths))
-        else:
-            added = run.log_samples(samples, rows)
-            run.fail(_why(paths))
+        return (_bring_training if is_training_point(paths) else _bring_samples)(paths, run, done)
     except Exception:
         with suppress(Exception):  # the first error is the one to tell
             run.fail("its upload failed")
         raise
+
+
+def _bring_samples(paths: PointPaths, run: PointRun, done: bool) -> tuple[int, int]:
+    """Samples that were added to the run, and samples that it has now."""
+    samples = load_samples_table(paths.results, [paths.point_id])
+    rows = load_rows(paths.results, [paths.point_id])
+    if done:
+        scalars = read_summary(paths).get("metrics", {})
+        added = run.finish(samples, rows, paths.rows, scalars, difference(paths))
+    else:
+        added = run.log_samples(samples, rows)
+        run.fail(_why(paths))
     return added, len(samples)
 
 

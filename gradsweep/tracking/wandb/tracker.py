@@ -90,6 +90,20 @@ class WandbTracker:
 
         self._end("finishing", complete)
 
+    def log_steps(self, steps: pl.DataFrame) -> None:
+        """Add optimizer steps to the live curves of a training point."""
+        self._do("logging a step", lambda run: run.log_steps(steps))
+
+    def finish_training(
+        self,
+        steps: pl.DataFrame,
+        rows: pl.DataFrame,
+        rows_file: Path,
+        summary: Mapping[str, float],
+    ) -> None:
+        """Log missing steps, spectra by step, summary and rows, and upload them."""
+        self._end("finishing", lambda run: run.finish_training(steps, rows, rows_file, summary))
+
     def fail(self, reason: str) -> None:
         """Mark the run as failed, with the reason in its summary."""
         self._end("closing the run", lambda run: run.fail(reason))
