@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from gradsweep.store.read import load_samples_table as load_samples_table
     from gradsweep.store.state import point_statuses as point_statuses
     from gradsweep.store.training import load_training as load_training
+    from gradsweep.training.callback import SpectraCallback as SpectraCallback
+    from gradsweep.training.probe import ProbeSample as ProbeSample
+    from gradsweep.training.probe import ProbeSet as ProbeSet
+    from gradsweep.training.watch import watch as watch
 
 _HOME = {
     "Config": "gradsweep.config",
@@ -37,6 +41,9 @@ _HOME = {
     "Objective": "gradsweep.engine.objectives",
     "PointResult": "gradsweep.extraction",
     "Probe": "gradsweep.engine.probe",
+    "ProbeSample": "gradsweep.training.probe",
+    "ProbeSet": "gradsweep.training.probe",
+    "SpectraCallback": "gradsweep.training.callback",
     "SpectraOptions": "gradsweep.config",
     "compose": "gradsweep.config.composition",
     "extract": "gradsweep.extraction",
@@ -45,6 +52,7 @@ _HOME = {
     "load_samples_table": "gradsweep.store.read",
     "load_training": "gradsweep.store.training",
     "point_statuses": "gradsweep.store.state",
+    "watch": "gradsweep.training.watch",
 }
 
 __version__ = "0.1.0"

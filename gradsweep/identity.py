@@ -29,6 +29,7 @@ from gradsweep.config.options import science_of
 from gradsweep.data import fingerprint
 from gradsweep.data.files import content_hash
 from gradsweep.models.fingerprint import source_identity
+from gradsweep.records import Axes
 from gradsweep.versions import versions
 
 
@@ -162,6 +163,24 @@ def point_record(config: Config) -> dict[str, Any]:
         "own_files": own_files(config),
         "versions": dict(versions()),
         "config": OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True),
+    }
+
+
+def own_run_record(axes: Axes, science: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of config.yaml of a training run that somebody else's loop makes.
+
+    Args:
+        axes: names of what is trained, and on what; the loop's model and data count by them.
+        science: what decides the numbers, as far as it is known here.
+    """
+    known = {"model": {"name": axes.model}, "dataset": {"name": axes.dataset}, **science}
+    return {
+        "point_id": _id_of({"axes": asdict(axes), **known}),
+        "axes": asdict(axes),
+        "science": known,
+        "own_files": {},
+        "versions": dict(versions()),
+        "config": {},
     }
 
 

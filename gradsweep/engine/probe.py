@@ -64,7 +64,7 @@ class Probe:
             ModelError: an unknown family, a projection that the model does not have, or a model
                 whose modules do not see the whole gradient (compiled, or sharded by ZeRO-3).
         """
-        _check_can_be_watched(model)
+        check_can_be_watched(model)
         self._options = options or SpectraOptions()
         self._make_rows = RowMaker(self._options)
         self._model = model
@@ -142,7 +142,7 @@ def _layout(factors: Factors, attention_mask: Tensor | None, units: Sequence[int
     return Layout(length, spans, sizes)
 
 
-def _check_can_be_watched(model: nn.Module) -> None:
+def check_can_be_watched(model: nn.Module) -> None:
     """Raise ModelError where forward hooks of the projections would see nothing, or a part."""
     compiled = isinstance(model, torch._dynamo.eval_frame.OptimizedModule) or any(
         getattr(module, "_compiled_call_impl", None) is not None for module in model.modules()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
+from gradsweep import ProbeSample, ProbeSet
 from gradsweep.models.projections import find_projections
 from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import SampleResult, SpectrumRow
@@ -66,3 +67,27 @@ def assert_rows_are_of(
 def largest(spectrum: Any) -> float:
     """A metric of the user's own."""
     return float(spectrum.sigma[0])
+
+
+def probe_set(**options: Any) -> ProbeSet:
+    """Two questions, fast and slow."""
+    samples = [
+        ProbeSample(question, response, cot)
+        for question in ("How many apples has Tom?", "Tom eats 3. How many?")
+        for cot, response in [("none", "12"), ("detailed", "Tom has 15 and eats 3. So 12.")]
+    ]
+    return ProbeSet(samples, **options)
+
+
+def same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    """Whether they are the same to the last bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+def with_dropout(model: Any) -> Any:
+    """Train mode, with dropout of the attention, so that training draws random numbers."""
+    model.config._attn_implementation = "eager"
+    for module in model.modules():
+        if hasattr(module, "attention_dropout"):
+            module.attention_dropout = 0.3
+    return model.train()

@@ -1,0 +1,195 @@
+"""What was measured of somebody's own training run: in memory, or in a results folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from gradsweep.identity import own_run_record
+from gradsweep.records import Axes, Moment, SampleResult, SampleStatus, TrainingStep
+from gradsweep.store import PointPaths
+from gradsweep.store.frames import (
+    MOMENT_SCHEMA,
+    ROW_SCHEMA,
+    SAMPLE_SCHEMA,
+    STEP_SCHEMA,
+    at_moment,
+    rows_frame,
+    samples_frame,
+    steps_frame,
+)
+from gradsweep.store.point import open_point
+from gradsweep.store.training import TrainingStore, in_order_of_steps
+
+STEPS_AT_A_TIME = 50
+"""Optimizer steps that are stored together: each part of a point is a file."""
+
+
+class MemoryResults:
+    """Keeps what is measured in this process, for as long as it lives."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Moment, pl.DataFrame] = {}
+        self._samples: dict[Moment, pl.DataFrame] = {}
+        self._steps: dict[int, TrainingStep] = {}
+
+    def has(self, moment: Moment) -> bool:
+        """Whether what was measured then is there."""
+        return moment in self._samples
+
+    def add(self, moment: Moment, results: Sequence[SampleResult]) -> None:
+        """Keep all that was measured at a moment, unless it is there."""
+        if not self.has(moment):
+            self._rows[moment] = at_moment(rows_frame(results), moment)
+            self._samples[moment] = at_moment(samples_frame(results), moment)
+
+    def add_step(self, step: TrainingStep) -> None:
+        """Keep an optimizer step; one of the same number is replaced."""
+        self._steps[step.step] = step
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def finish(self) -> None:
+        """Nothing is left to do."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """As `TrainingStore.rows`."""
+        return in_order_of_steps(_joined(MOMENT_SCHEMA | ROW_SCHEMA, self._rows.values()))
+
+    @property
+    def samples(self) -> pl.DataFrame:
+        """As `TrainingStore.samples`."""
+        return in_order_of_steps(_joined(MOMENT_SCHEMA | SAMPLE_SCHEMA, self._samples.values()))
+
+    @property
+    def steps(self) -> pl.DataFrame:
+        """As `TrainingStore.steps`."""
+        steps = steps_frame(list(self._steps.values()))
+        return pl.concat([pl.DataFrame(schema=STEP_SCHEMA), steps]).sort("step")
+
+
+class FolderResults:
+    """Keeps what is measured as a training point of a results folder.
+
+    Its id is a hash of names, options and what is known of the loop; a run that is no resumption
+    of a stored one gets a number of its own (`training.run`).
+    """
+
+    def __init__(
+        self, folder: Path, axes: Axes, science: Mapping[str, Any], resumed: bool = False
+    ) -> None:
+        """Open the point.
+
+        Args:
+            folder: the results folder (`store.root`).
+            axes: names of what is trained, and on what.
+            science: what decides the numbers, as far as it is known; with a mapping `training`.
+            resumed: whether the run goes on from a checkpoint, and its point from what it has.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        record = _record(folder, axes, science, resumed)
+        self.paths = PointPaths(folder, str(record["point_id"]))
+        self._stack = ExitStack()
+        opened = open_point(self.paths, record, store=TrainingStore)
+        self._store: TrainingStore = self._stack.enter_context(opened)
+        self._waiting: list[TrainingStep] = []
+
+    def has(self, moment: Moment) -> bool:
+        """Whether what was measured then is stored."""
+        return self._store.has(moment)
+
+    def add(self, moment: Moment, results: Sequence[SampleResult]) -> None:
+        """Store all that was measured at a moment, unless it is stored."""
+        self._store.append_moment(moment, results)
+
+    def add_step(self, step: TrainingStep) -> None:
+        """Store an optimizer step, with some others."""
+        self._waiting.append(step)
+        if len(self._waiting) >= STEPS_AT_A_TIME:
+            self.flush()
+
+    def flush(self) -> None:
+        """Store the steps that wait."""
+        if self._waiting:
+            self._store.append_steps(self._waiting)
+            self._waiting = []
+
+    def finish(self) -> None:
+        """Join what is stored and mark the point DONE."""
+        self.flush()
+        samples, rows = self._store.samples(), self._store.rows()
+        bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
+        self._store.finish(
+            {
+                "samples": dict(Counter(samples["status"])),
+                "reasons": dict(Counter(bad["reason"])),
+                "flagged_rows": len(rows) - int(rows["finite"].sum()),
+                "messages": [],
+                "seconds": float(self._store.steps()["seconds"].fill_nan(0).sum()),
+                "cost": {},
+                "metrics": {},
+            }
+        )
+
+    def close(self) -> None:
+        """Store what waits and give the point up, finished or not."""
+        if not self.paths.done.exists():
+            self.flush()
+        self._stack.close()
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """As `TrainingStore.rows`."""
+        return self._table("rows")
+
+    @property
+    def samples(self) -> pl.DataFrame:
+        """As `TrainingStore.samples`."""
+        return self._table("samples")
+
+    @property
+    def steps(self) -> pl.DataFrame:
+        """As `TrainingStore.steps`."""
+        self.flush()
+        return self._table("steps")
+
+    def _table(self, kind: str) -> pl.DataFrame:
+        if self.paths.done.exists():
+            return pl.read_parquet(getattr(self.paths, kind))
+        return getattr(self._store, kind)()
+
+
+Results = MemoryResults | FolderResults
+
+
+def _joined(schema: Mapping[str, Any], frames: Any) -> pl.DataFrame:
+    return pl.concat([pl.DataFrame(schema=schema), *frames], how="diagonal")
+
+
+def _record(folder: Path, axes: Axes, science: Mapping[str, Any], resumed: bool) -> dict[str, Any]:
+    """The record of the first run of this kind that is not stored; if resumed, of the last that is
+    stored and not DONE.
+    """
+    stored: list[dict[str, Any]] = []
+    run = 1
+    while True:
+        training = dict(science["training"]) | {"run": run}
+        record = own_run_record(axes, {**science, "training": training})
+        paths = PointPaths(folder, str(record["point_id"]))
+        if not paths.config.exists():
+            break
+        stored += [record] if not paths.done.exists() else []
+        run += 1
+    return stored[-1] if resumed and stored else record
