@@ -50,7 +50,7 @@ in every condition; the intervals decide, not the values before them.
   room only for effects too small to count.
 - **? undecided**: the interval allows both, or models and datasets contradict each other. More
   questions or more models help.
-- **… too few questions for a verdict**: there are a value and an interval, with fewer than
+- **… too few for a verdict**: there are a value and an interval, with fewer than
   {FEWEST_QUESTIONS} questions behind them.
 - **– not testable with these points**: points or questions are missing; the page says which.
 
