@@ -161,10 +161,11 @@ def _estimate(
             problem = f"all runs have the same {_WORDS.get(name, name)}: {_vary(name)}"
             return Estimate(None, len(known), left_out, problem=problem)
     weights = question_weights(tuple(known["point_id"]), material.resamples, material.seed)
-    values = [known[name].cast(pl.Float64).to_numpy() for name in columns]
-    resampled = (
-        partial_rank_correlation(*values, weights) if given else rank_correlation(*values, weights)
-    )
+    first, second, *third = (known[name].cast(pl.Float64).to_numpy() for name in columns)
+    if third:
+        resampled = partial_rank_correlation(first, second, third[0], weights)
+    else:
+        resampled = rank_correlation(first, second, weights)
     withheld = _too_few(len(known), measure) if len(known) < FEWEST_RUNS else ""
     estimate = Estimate(resampled, len(known), left_out, withheld=withheld)
     what = f" beside {_WORDS[given]}" if given else ""

@@ -61,9 +61,9 @@ def norms_by_step(
         drawn = resamples if of_source["source"][0] == Source.probe.value else 0
         lines += _lines(of_source, metric, drawn, seed)
     numbers = [f"{name}{end}" for name in STATISTICS for end in ("", "_low", "_high")]
-    counts = dict.fromkeys(("n_questions", "n_projections"), pl.Int64())
-    schema = {name: rows.schema[name] for name in (*RUN, *MOMENT)}
-    schema |= dict.fromkeys(numbers, pl.Float64()) | counts
+    schema: dict[str, Any] = {name: rows.schema[name] for name in (*RUN, *MOMENT)}
+    schema |= dict.fromkeys(numbers, pl.Float64())
+    schema |= dict.fromkeys(("n_questions", "n_projections"), pl.Int64())
     return in_order(pl.DataFrame(lines, schema=schema))
 
 
