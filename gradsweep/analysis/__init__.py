@@ -9,6 +9,7 @@ from gradsweep.analysis.claims import Finding as Finding
 from gradsweep.analysis.claims import Verdict as Verdict
 from gradsweep.analysis.claims import claim_verdicts as claim_verdicts
 from gradsweep.analysis.claims import evaluate_claims as evaluate_claims
+from gradsweep.analysis.claims import evaluate_training_claims as evaluate_training_claims
 from gradsweep.analysis.claims import findings_frame as findings_frame
 from gradsweep.analysis.conditions import conditions as conditions
 from gradsweep.analysis.curves import curve_means as curve_means
@@ -31,3 +32,8 @@ from gradsweep.analysis.relative_difference import (
 from gradsweep.analysis.sample_metrics import sample_rows as sample_rows
 from gradsweep.analysis.seeds import between_seeds as between_seeds
 from gradsweep.analysis.summaries import condition_summaries as condition_summaries
+from gradsweep.analysis.training import gap_by_step as gap_by_step
+from gradsweep.analysis.training import gaps as gaps
+from gradsweep.analysis.training import layers_by_step as layers_by_step
+from gradsweep.analysis.training import norms_by_step as norms_by_step
+from gradsweep.analysis.training import stability as stability

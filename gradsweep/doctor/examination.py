@@ -37,6 +37,7 @@ from gradsweep.doctor.gradients import (
 from gradsweep.doctor.responses import IRRELEVANT, LEVELS
 from gradsweep.doctor.siblings import check_siblings
 from gradsweep.doctor.texts import Texts
+from gradsweep.doctor.training import check_training
 from gradsweep.errors import DataError, GradsweepError
 from gradsweep.identity import changes_since, point_record
 from gradsweep.plan.fit import require_memory_here
@@ -51,7 +52,7 @@ from gradsweep.store import (
 )
 from gradsweep.store.checksums import damage, how_to_heal
 from gradsweep.store.metadata import read_config, stored_config
-from gradsweep.store.points import other_conditions
+from gradsweep.store.points import is_training_point, other_conditions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -162,6 +163,8 @@ def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) ->
     """
     if found := damage(paths):
         return Examination(title, (Check(FILES, CheckState.PROBLEM, found, how_to_heal(paths)),))
+    if is_training_point(paths):
+        return Examination(title, tuple(check_training(paths) or _nothing_stored(paths)))
     record = read_config(paths)
     samples = load_samples_table(paths.results, [paths.point_id])
     rows = load_rows(paths.results, [paths.point_id])

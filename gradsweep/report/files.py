@@ -5,20 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from gradsweep.analysis import evaluate_claims
+from gradsweep.analysis import Finding, evaluate_claims
 from gradsweep.analysis.members import member_metrics
 from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.report.cut import cut_sentences
-from gradsweep.report.figures.files import drawings, save_all_figures
+from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
+from gradsweep.report.figures.training import training_drawings
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.objectives import objectives_markdown
 from gradsweep.report.page import ReportPoints, write_page
 from gradsweep.report.tables import save_tables
+from gradsweep.report.training import TrainingStudy
+from gradsweep.report.training.section import training_markdown
+from gradsweep.report.training.tables import save_training_tables
 from gradsweep.store.atomic import write_text
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
@@ -44,6 +49,7 @@ def write_report(
     samples: pl.DataFrame | None = None,
     loss: str = "mean",
     computed: Sequence[Measures] = (),
+    study: TrainingStudy | None = None,
 ) -> list[Path]:
     """Write `findings.md`, `tables/` and `figures/` into `folder`, and give their paths.
 
@@ -55,7 +61,8 @@ def write_report(
     the sum. `computed` spares computing the measures of its metrics again. Older files of the same
     names are replaced, others stay. Where there are more than `most_figures`, none is drawn. They
     are drawn in `processes`, by default one for each core when there are many; more than one takes
-    a main module that can be imported.
+    a main module that can be imported. `study` is of training points, which have a section, claims,
+    tables and figures of their own; there may be no `rows` beside it.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
@@ -64,6 +71,59 @@ def write_report(
     """
     samples = stored.samples if samples is None and stored else samples
     track = track or (lambda words, size: nullcontext(lambda: None))
+    content = _Content(training=training_markdown(study) if study else "")
+    if not rows.is_empty() or study is None:
+        content = _of_points(content, rows, metrics, track, samples, loss, computed)
+    found = [*content.found, *(study.findings if study else ())]
+    caveats = [] if stored is None else cut_sentences(stored.samples)
+    written = [folder / "findings.md"]
+    sections = (content.objectives, content.training)
+    write_text(written[0], findings_markdown(found, caveats, sections))
+    with track("tables", len(content.every)) as advance:
+        if content.every:
+            written += save_tables(content.every, folder / "tables", advance)
+        written += save_training_tables(study, folder / "tables") if study else []
+    if stored is not None:
+        with track("page", 1) as advance:
+            page = write_page(
+                folder, rows, content.every, findings_markdown(found, caveats), stored,
+                objectives=content.objectives, study=study,
+            )  # fmt: skip
+            written.append(page)
+            advance()
+    curved = [one for one in content.every[: content.n_drawn] if not one.per_sample]
+    figures = drawings(curved, most_figures)
+    figures += _few(training_drawings(study) if study else [], most_figures)
+    processes = processes or _processes(len(figures))
+    with track("figures", len(figures)) as advance:
+        written += save_all_figures(figures, folder / "figures", advance, processes)
+    return written
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a report is written from."""
+
+    training: str = ""
+    """The section on training points."""
+    every: Sequence[Measures] = ()
+    """Of all metrics of tables, those that are drawn first."""
+    n_drawn: int = 0
+    found: Sequence[Finding] = ()
+    objectives: str = ""
+    """The section on other objectives."""
+
+
+def _of_points(
+    content: _Content,
+    rows: pl.DataFrame,
+    metrics: Sequence[str],
+    track: Track,
+    samples: pl.DataFrame | None,
+    loss: str,
+    computed: Sequence[Measures],
+) -> _Content:
+    """Compute what is said of points that are not trained."""
     drawn = [*metrics, *(name for name in member_metrics(rows) if name not in metrics)]
     in_tables = [*drawn, *({TABLE_METRIC} & set(rows.columns) - set(drawn))]
     ready = {measures.metric: measures for measures in computed}
@@ -74,29 +134,17 @@ def write_report(
             advance()
         if "loss" not in metrics and (of_loss := loss_measures(samples)):
             every.append(of_loss)
-        caveats = [] if stored is None else cut_sentences(stored.samples)
         found = evaluate_claims(
             rows_of_metric(metrics[0], rows, samples), metrics[0], samples=samples, loss=loss
         )
         first = next(one for one in every if one.metric == metrics[0])
         objectives = objectives_markdown(rows, first, found)
-        findings = findings_markdown(found, caveats)
         advance()
-    written = [folder / "findings.md"]
-    write_text(written[0], findings_markdown(found, caveats, objectives))
-    with track("tables", len(every)) as advance:
-        written += save_tables(every, folder / "tables", advance)
-    if stored is not None:
-        with track("page", 1) as advance:
-            page = write_page(folder, rows, every, findings, stored, objectives=objectives)
-            written.append(page)
-            advance()
-    curved = [one for one in every[: len(drawn)] if not one.per_sample]
-    figures = drawings(curved, most_figures)
-    processes = processes or _processes(len(figures))
-    with track("figures", len(figures)) as advance:
-        written += save_all_figures(figures, folder / "figures", advance, processes)
-    return written
+    return replace(content, every=every, n_drawn=len(drawn), found=found, objectives=objectives)
+
+
+def _few(figures: list[Drawing], most: int | None) -> list[Drawing]:
+    return [] if most is not None and len(figures) > most else figures
 
 
 def _processes(n_figures: int) -> int:

@@ -9,6 +9,7 @@ from string import ascii_lowercase
 
 from gradsweep.analysis.claims import (
     CLAIMS,
+    TRAINING_CLAIMS,
     Claim,
     ClaimVerdict,
     Control,
@@ -18,8 +19,8 @@ from gradsweep.analysis.claims import (
     Verdict,
     claim_verdicts,
 )
-from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.records import STUDY_OBJECTIVE
+from gradsweep.report.how_to_read import HOW_TO_READ, OF_OTHERS, OF_TRAINING
 from gradsweep.report.numerals import MISSING
 from gradsweep.store.series import model_label
 
@@ -39,59 +40,30 @@ _WORST_FIRST = (
     Outcome.SAME_SIDE,
 )
 
-_HOW_TO_READ = f"""\
-Claims are those of *What Happened in LLMs Layers when Trained for Fast vs. Slow Thinking*
-(arXiv 2410.23743). Numbers in brackets are bootstrap intervals over questions, the same questions
-in every condition; the intervals decide, not the values before them.
-
-- **✓ supported**: the interval lies beyond the smallest effect that counts, on the side that the
-  claim says, or, for a claim that denies an effect, excludes every effect that counts.
-- **✗ not supported**: there is evidence against it: the interval lies on the other side, or leaves
-  room only for effects too small to count.
-- **? undecided**: the interval allows both, or models and datasets contradict each other. More
-  questions or more models help.
-- **… too few questions for a verdict**: there are a value and an interval, with fewer than
-  {FEWEST_QUESTIONS} questions behind them.
-- **– not testable with these points**: points or questions are missing; the page says which.
-
-Beside a verdict stands what would reverse it: the statistics that decide it once more, with another
-thing that could explain them taken out. *Loss summed over tokens*: the mean over a longer response
-makes its gradient smaller by itself, the sum does not. *None as long as detailed*: short responses
-repeated to the length of the long ones. *MAD over the mean*: larger curves have larger steps.
-*The loss in place of the gradient*: the same verdict says that a pass forward would have told as
-much.
-
-Statistics in **bold** decide a claim; the others are details that it mentions. All are means over
-the projections that were measured, ratios as geometric means. *all* averages the models and
-datasets that could be tested, and speaks of these only."""
-
-
-_OF_OTHERS = """\
-Claims are about the study's objective, `sft`. The first one is asked of every other objective, too,
-in lines of its own (`objective=dpo`) that *all* does not average. Where its loss sums over tokens,
-longer responses have larger gradients by that alone, and no control takes it out."""
-
 
 def findings_markdown(
-    findings: Sequence[Finding], caveats: Sequence[str] = (), by_objective: str = ""
+    findings: Sequence[Finding], caveats: Sequence[str] = (), sections: Sequence[str] = ()
 ) -> str:
-    """Write a Markdown page (UTF-8, ends with a newline) of the result of `evaluate_claims`.
+    """Write a Markdown page (UTF-8, ends with a newline) of the result of `evaluate_claims`, and of
+    `evaluate_training_claims`.
 
-    `caveats` are sentences about the samples that every number rests on, `by_objective` a section
-    of its own (`report.objectives`).
+    `caveats` are sentences about the samples that every number rests on, `sections` are of their
+    own (`report.objectives`, `report.training.section`); empty ones are left out.
     An overview, then a section for each claim: what it says, its verdict, its statistics over
     all models and datasets, the same by model and dataset, what is missing, and the points used.
     """
     verdicts = claim_verdicts(findings)
     present = {finding.claim for finding in findings}
-    claims = [claim for claim in CLAIMS if claim.number in present]
+    claims = [claim for claim in (*CLAIMS, *TRAINING_CLAIMS) if claim.number in present]
     parts = ["# Findings", *_overview(claims, verdicts)]
     if caveats:
         parts += ["## The samples", "\n".join(f"- {caveat}." for caveat in caveats)]
-    parts += [by_objective] if by_objective else []
-    parts += ["## How to read this page", _HOW_TO_READ]
+    parts += filter(None, sections)
+    parts += ["## How to read this page", HOW_TO_READ]
     if any(finding.objective != STUDY_OBJECTIVE for finding in findings):
-        parts.append(_OF_OTHERS)
+        parts.append(OF_OTHERS)
+    if present & {claim.number for claim in TRAINING_CLAIMS}:
+        parts.append(OF_TRAINING)
     for claim in claims:
         of_claim = [finding for finding in findings if finding.claim == claim.number]
         parts += _section(claim, of_claim, [v for v in verdicts if v.claim == claim.number])
@@ -153,7 +125,7 @@ def _statistics(claim: Claim, findings: Sequence[Finding]) -> str:
             [letter, statement.text, name, _expected(statement), _interval(finding),
              str(finding.n_questions), _marked(finding.verdict)]
         )  # fmt: skip
-    heading = ["", "the claim says", "statistic", "expected", "all", "questions", "verdict"]
+    heading = ["", "the claim says", "statistic", "expected", "all", _cases(claim), "verdict"]
     return markdown_table(heading, lines)
 
 
@@ -170,11 +142,17 @@ def _by_scope(claim: Claim, findings: Sequence[Finding], verdicts: Sequence[Clai
         n_questions = min(finding.n_questions for finding in cells.values())
         lines.append([*scope, verdict_of[scope], *shown, str(n_questions)])
     columns = [f"({letter})" for letter in letters.values()]
-    table = markdown_table(["model", "dataset", "claim", *columns, "questions"], lines)
+    table = markdown_table(["model", "dataset", "claim", *columns, _cases(claim)], lines)
     left_out = max(finding.n_left_out for finding in findings)
     if left_out:
-        table += f"\n\nUp to {left_out} questions were left out: a value that is not finite."
+        cases = _cases(claim)
+        table += f"\n\nUp to {left_out} {cases} were left out: a value that is not finite."
     return table
+
+
+def _cases(claim: Claim) -> str:
+    """What its intervals are over."""
+    return claim.statements[0].cases
 
 
 def _cell(finding: Finding | None) -> str:

@@ -15,6 +15,7 @@ from gradsweep.analysis.rows import CORRECT, UNITS_OF_BOTH, in_reading_order
 from gradsweep.config.objective import objective_option_names
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import AXES, POINT_LABELS, STUDY_OBJECTIVE, axis_words
+from gradsweep.report.training.stored import trained_points
 from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
 from gradsweep.store.points import point_table
 from gradsweep.store.selection import Selection
@@ -47,10 +48,15 @@ def pairs_and_rows(
     """
     points = chosen.of(point_table(chosen.results))
     filters = is_filter(first) and is_filter(second)
+    trained = trained_points(chosen.results)
     if not filters:
         pairs = pairs_of(points, first, second)
+        _refuse_training(pairs, trained)
         ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
         return _with_seeds_told(pairs, load(chosen.results, ids), points)
+    if points["point_id"].is_in(trained).all():
+        raise _trained(trained)
+    points = points.filter(~pl.col("point_id").is_in(trained))
     by_seed = any("seed" in read_filters(word) for word in (first, second))
     key = [*POINT_LABELS, *(["seed"] if by_seed else [])]
     # One point stands for its condition: others of it have another seed, or more measured.
@@ -63,6 +69,22 @@ def pairs_and_rows(
         pairs, rows = _with_seeds_told(pairs, rows, points)
     rows = conditions(rows)
     return replace(pairs, points=_under_pooled_names(pairs.points, rows)), rows
+
+
+def _refuse_training(pairs: Pairs, trained: Sequence[str]) -> None:
+    """Raise DataError where a point was trained while it was measured."""
+    ids = (pairs.points[f"{side}_point_id"][0] for side in ("first", "second"))
+    if meant := [name for name in ids if name in trained]:
+        raise _trained(meant)
+
+
+def _trained(point_ids: Sequence[str]) -> DataError:
+    names = ", ".join(name[:8] for name in point_ids)
+    several = "are training points" if len(point_ids) > 1 else "is a training point"
+    return DataError(
+        f"{names} {several}, whose numbers go by step, and compare has one number for a point: "
+        "`python -m gradsweep report` sets training points beside each other, step by step"
+    )
 
 
 def _with_seeds_told(

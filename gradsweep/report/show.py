@@ -15,6 +15,7 @@ from gradsweep.analysis.sample_metrics import summed_over_tokens
 from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
+from gradsweep.records import POINT_LABELS
 from gradsweep.report import save_figures, write_report
 from gradsweep.report.comparison import comparisons_of
 from gradsweep.report.cut import cut_sentences
@@ -26,8 +27,16 @@ from gradsweep.report.many_comparisons import (
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.page import ReportPoints, report_points
 from gradsweep.report.table import ComparisonView, measures_table
-from gradsweep.store import SweepPaths, load_rows, load_samples_table
+from gradsweep.report.training.stored import (
+    chosen_study,
+    chosen_training,
+    stored_study,
+    trained_points,
+)
+from gradsweep.report.training.terminal import training_table
+from gradsweep.store import SweepPaths, load_rows, load_samples_table, point_folders
 from gradsweep.store.atomic import write_text
+from gradsweep.store.frames import ROW_SCHEMA
 from gradsweep.store.selection import Selection
 
 MOST_FIGURES = 24
@@ -51,9 +60,16 @@ def show_results(
         DataError: nothing is stored there.
         StoreError: the figures cannot be written.
     """
-    rows = load_rows(results, point_ids)
-    samples = load_samples_table(results, rows["point_id"].unique())
     out = output_console()
+    trained = trained_points(results, point_ids)
+    if trained and (study := stored_study(results, trained, [metric])):
+        out.print(training_table(study))
+    asked = {p.point_id for p in point_folders(results)} if point_ids is None else set(point_ids)
+    if trained and asked <= set(trained):
+        _show_place(out, results, len(trained))
+        return
+    rows = load_rows(results, asked - set(trained) if trained else point_ids)
+    samples = load_samples_table(results, rows["point_id"].unique())
     losses = loss_measures(samples, intervals=False)
     for line in _comparison(rows, compute_measures(rows, metric, intervals=False), losses):
         out.print(line, soft_wrap=isinstance(line, str))
@@ -62,7 +78,7 @@ def show_results(
     drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
     for path in drawn:
         out.print(f"figure   {path}", soft_wrap=True)
-    _show_place(out, results, rows)
+    _show_place(out, results, rows["point_id"].n_unique() + len(trained))
 
 
 def show_report(
@@ -85,6 +101,29 @@ def show_report(
     out = output_console()
     folder = report_folder(selection, loss)
     stored = stored_points(selection, rows, loss)
+    computed = _show_points(out, rows, metrics, stored, folder)
+    study = None if loss == "sum" else chosen_study(selection, metrics)
+    if study is not None:
+        out.print(training_table(study))
+    _show_cut(out, stored.samples)
+    written = write_report(
+        rows, folder, metrics, track=_progress, stored=stored, loss=loss, computed=computed,
+        most_figures=None if figures else MOST_FIGURES, study=study,
+    )  # fmt: skip
+    if not any(path.suffix == ".png" for path in written):
+        out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")
+    for line in _listed(written, folder):
+        out.print(line, soft_wrap=True)
+    n_points = rows["point_id"].n_unique() + len(study.runs if study else ())
+    _show_place(out, selection.results, n_points)
+
+
+def _show_points(
+    out: Console, rows: pl.DataFrame, metrics: Sequence[str], stored: ReportPoints, folder: Path
+) -> list[Measures]:
+    """Print the comparisons of points that are not trained, and give what they are made of."""
+    if rows.is_empty():
+        return []
     measured = stored.samples.join(rows, on="point_id", how="semi")
     with _progress("numbers", len(metrics)) as advance:
         computed = [_computed(rows, metric, measured, advance) for metric in metrics]
@@ -92,25 +131,27 @@ def show_report(
     for measures in computed:
         for line in _comparison(rows, measures, losses, folder):
             out.print(line, soft_wrap=isinstance(line, str))
-    _show_cut(out, stored.samples)
-    written = write_report(
-        rows, folder, metrics, track=_progress, stored=stored, loss=loss, computed=computed,
-        most_figures=None if figures else MOST_FIGURES,
-    )  # fmt: skip
-    if not any(path.suffix == ".png" for path in written):
-        out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")
-    for line in _listed(written, folder):
-        out.print(line, soft_wrap=True)
-    _show_place(out, selection.results, rows)
+    return computed
 
 
 def report_rows(selection: Selection, loss: str = "mean") -> pl.DataFrame:
     """Read the stored rows that a report is about; arguments and errors as `show_report`.
 
-    Of the summed loss only points of the study's objective have any: others are left out.
+    Of the summed loss only points of the study's objective have any: others are left out. There
+    are no rows where all of the points are training points, which the summed loss leaves out.
     """
-    rows = selection.of(load_rows(selection.results, selection.point_ids))
-    return _of_summed_loss(selection, rows) if loss == "sum" else rows
+    if not trained_points(selection.results):
+        rows = selection.of(load_rows(selection.results, selection.point_ids))
+    else:
+        _, others = chosen_training(selection)
+        rows = load_rows(selection.results, others) if others else empty_rows()
+    return _of_summed_loss(selection.results, rows) if loss == "sum" else rows
+
+
+def empty_rows() -> pl.DataFrame:
+    """Make a frame like `load_rows` gives, of no points."""
+    names = dict.fromkeys(("point_id", *POINT_LABELS), pl.String())
+    return pl.DataFrame(schema={**names, "seed": pl.Int64(), **ROW_SCHEMA})
 
 
 def stored_points(selection: Selection, rows: pl.DataFrame, loss: str = "mean") -> ReportPoints:
@@ -126,7 +167,7 @@ def report_folder(selection: Selection, loss: str = "mean") -> Path:
     return SweepPaths(selection.results, name).report
 
 
-def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
+def _of_summed_loss(results: Path, rows: pl.DataFrame) -> pl.DataFrame:
     """Scale rows as if the loss were the sum over response tokens; their series says so."""
     from gradsweep.analysis.reduction import of_mean_loss, sum_reduced
 
@@ -136,9 +177,10 @@ def _of_summed_loss(selection: Selection, rows: pl.DataFrame) -> pl.DataFrame:
     if summed.is_empty():
         raise ConfigError(
             "--loss sum: a sum over tokens follows from the mean cross-entropy alone, and no point "
-            "here is of objective=sft with objective.reduction=mean; leave --loss out"
+            "here is of objective=sft with objective.reduction=mean and not trained; leave --loss "
+            "out"
         )
-    samples = selection.of(load_samples_table(selection.results, selection.point_ids))
+    samples = load_samples_table(results, summed["point_id"].unique())
     return _named_summed(sum_reduced(summed, samples))
 
 
@@ -181,8 +223,8 @@ def _show_cut(out: Console, samples: pl.DataFrame) -> None:
         out.print(f"note: {sentence}", soft_wrap=True)
 
 
-def _show_place(out: Console, results: Path, rows: pl.DataFrame) -> None:
-    out.print(f"results  {results}/points ({rows['point_id'].n_unique()} points)", soft_wrap=True)
+def _show_place(out: Console, results: Path, n_points: int) -> None:
+    out.print(f"results  {results}/points ({n_points} points)", soft_wrap=True)
 
 
 def _listed(written: Sequence[Path], folder: Path) -> Iterator[str]:

@@ -12,14 +12,20 @@ from gradsweep.analysis import evaluate_claims
 from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.progress import console
-from gradsweep.records import POINT_LABELS
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import compute_measures, loss_measures
 from gradsweep.report.objectives import objectives_markdown
 from gradsweep.report.page import ReportPoints, write_page
-from gradsweep.report.show import report_folder, report_rows, show_report, stored_points
+from gradsweep.report.show import (
+    empty_rows,
+    report_folder,
+    report_rows,
+    show_report,
+    stored_points,
+)
+from gradsweep.report.training import TrainingStudy
+from gradsweep.report.training.stored import chosen_study
 from gradsweep.store import PointPaths, PointState
-from gradsweep.store.frames import ROW_SCHEMA
 from gradsweep.store.selection import Selection
 
 _PENDING = (PointState.NEW, PointState.STOPPED, PointState.RUNNING)
@@ -46,7 +52,8 @@ def watch_report(
             try:
                 rows, stored = _so_far(selection, loss)
                 if seen != (seen := _marks(stored)):
-                    _write(folder, rows, stored, metrics, loss, seconds)
+                    study = _study_so_far(selection, metrics, loss)
+                    _write(folder, rows, stored, metrics, loss, seconds, study)
                 if not any(point.state in _PENDING for point in stored.points):
                     break
             except FileNotFoundError:
@@ -64,17 +71,18 @@ def _so_far(selection: Selection, loss: str) -> tuple[pl.DataFrame, ReportPoints
         rows = report_rows(selection, loss)
         return rows, stored_points(selection, rows, loss)
     except (ConfigError, DataError):
-        rows = pl.DataFrame(
-            schema={
-                **dict.fromkeys(("point_id", *POINT_LABELS), pl.String()),
-                "seed": pl.Int64(),
-                **ROW_SCHEMA,
-            }
-        )
+        rows = empty_rows()
         stored = stored_points(selection, rows, loss)
         if not any(point.state in _PENDING for point in stored.points):
             raise  # none will come
         return rows, stored
+
+
+def _study_so_far(selection: Selection, metrics: Sequence[str], loss: str) -> TrainingStudy | None:
+    try:
+        return None if loss == "sum" else chosen_study(selection, metrics)
+    except (ConfigError, DataError):
+        return None  # its points have not come yet
 
 
 def _marks(stored: ReportPoints) -> object:
@@ -96,6 +104,7 @@ def _write(
     metrics: Sequence[str],
     loss: str,
     seconds: float,
+    study: TrainingStudy | None,
 ) -> None:
     computed, found, objectives = [], [], ""
     if not rows.is_empty():
@@ -106,5 +115,8 @@ def _write(
         of_metric = rows_of_metric(metrics[0], rows, samples)
         found = evaluate_claims(of_metric, metrics[0], samples=samples, loss=loss)
         objectives = objectives_markdown(rows, computed[0], found)
-    findings = findings_markdown(found)
-    write_page(folder, rows, computed, findings, stored, refresh=seconds, objectives=objectives)
+    findings = findings_markdown([*found, *(study.findings if study else ())])
+    write_page(
+        folder, rows, computed, findings, stored, refresh=seconds, objectives=objectives,
+        study=study,
+    )  # fmt: skip

@@ -86,7 +86,7 @@ def test_a_verdict_that_is_withheld_shows_what_there_is():
     one = claims.evaluate_claims(rows, resamples=200)[0]
     part = section(page(rows), 1)
     assert f"{one.value:.3g} [{one.low:.3g}, {one.high:.3g}]" in part
-    assert "**… too few questions for a verdict**" in part
+    assert "**… too few for a verdict**" in part
 
 
 def test_nothing_found_is_a_page_too():

@@ -1,9 +1,10 @@
 """Does the paper's story hold in these points? Each claim, its statistics and its verdict.
 
-One file per claim (`fast_thinking`, `slow_thinking`, `instruct_models`, `knowledge`,
-`early_layers`): what it says, which points it needs, how the statistic is made from their
-curves. `evaluate` runs them, `estimate` makes their intervals, `verdicts` is the rule by which
-these become verdicts, `controls` has what would reverse them, `together` sums a claim up.
+One file per claim: what it says, which points it needs, how the statistic is made from their
+curves; `fast_thinking`, `slow_thinking`, `instruct_models`, `knowledge` and `early_layers` are the
+paper's, `foretells` and `gap_stays` are about training points. `evaluate` and `training` run them,
+`estimate` makes their intervals, `verdicts` is the rule by which these become verdicts, `controls`
+has what would reverse them, `together` sums a claim up.
 How to read them: docs/findings.md.
 """
 
@@ -19,3 +20,5 @@ from gradsweep.analysis.claims.finding import Statement as Statement
 from gradsweep.analysis.claims.finding import Verdict as Verdict
 from gradsweep.analysis.claims.finding import findings_frame as findings_frame
 from gradsweep.analysis.claims.together import claim_verdicts as claim_verdicts
+from gradsweep.analysis.claims.training import TRAINING_CLAIMS as TRAINING_CLAIMS
+from gradsweep.analysis.claims.training import evaluate_training_claims as evaluate_training_claims

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import polars as pl
 
 from gradsweep.analysis.claims import (
@@ -16,17 +12,10 @@ from gradsweep.analysis.claims import (
     slow_thinking,
 )
 from gradsweep.analysis.claims.controls import Material, control_estimates, controls
-from gradsweep.analysis.claims.estimate import (
-    Estimate,
-    Estimator,
-    Judgement,
-    averaged,
-    for_verdict,
-    judged,
-    points,
-)
-from gradsweep.analysis.claims.finding import OVERALL, Claim, Control, Finding, Statement, Verdict
+from gradsweep.analysis.claims.estimate import Estimator, judged, points
+from gradsweep.analysis.claims.finding import Claim, Finding
 from gradsweep.analysis.claims.matched import Study, studies
+from gradsweep.analysis.claims.overall import Result, make_finding, overall
 from gradsweep.analysis.claims.trials import Scope
 from gradsweep.errors import ConfigError
 from gradsweep.records import SAMPLE_METRICS, STUDY_OBJECTIVE
@@ -36,16 +25,6 @@ _OF_EVERY_OBJECTIVE = (fast_thinking,)
 """Claims whose question other objectives have too: it needs no irrelevant responses."""
 
 CLAIMS: tuple[Claim, ...] = tuple(file.CLAIM for file in _CLAIM_FILES)
-
-
-@dataclass(frozen=True)
-class _Result:
-    """A finding of one scope, with what the finding over all scopes is made of."""
-
-    finding: Finding
-    estimate: Estimate
-    under: dict[str, Estimate]
-    """By control."""
 
 
 def evaluate_claims(
@@ -105,7 +84,7 @@ def evaluate_claims(
             for result in _scope_results(material, estimator, file.CLAIM, scope, confidence)
         ]
         of_study = [r for r in results if r.finding.objective == STUDY_OBJECTIVE]
-        findings += [_overall(file.CLAIM, s, of_study, confidence) for s in file.CLAIM.statements]
+        findings += [overall(file.CLAIM, s, of_study, confidence) for s in file.CLAIM.statements]
         findings += [result.finding for result in results]
     return findings
 
@@ -119,77 +98,17 @@ def _is_about(file: object, study: Study, metric: str) -> bool:
 
 def _scope_results(
     material: Material, estimator: Estimator, claim: Claim, scope: Scope, confidence: float
-) -> list[_Result]:
+) -> list[Result]:
     results = []
     for trial in scope.trials:
         estimate = estimator.estimate(trial)
         under = {} if estimate.problem else control_estimates(material, estimator, trial)
-        finding = _finding(
+        finding = make_finding(
             claim, trial.statement, (scope.model, estimator.study.series, scope.dataset),
             judged(estimate, trial.statement, confidence), estimate,
             points(estimator.study, trial),
             controls([estimate], [under], trial.statement, confidence),
             estimator.study.objective,
         )  # fmt: skip
-        results.append(_Result(finding, estimate, under))
+        results.append(Result(finding, estimate, under))
     return results
-
-
-def _overall(
-    claim: Claim, statement: Statement, results: Sequence[_Result], confidence: float
-) -> Finding:
-    """The mean over the scopes that are testable; mixed scopes leave it undecided."""
-    scope = (OVERALL, "", OVERALL)
-    of_statement = [r for r in results if _is_of(r.finding, statement)]
-    tested = [of_statement[i] for i in for_verdict([r.estimate for r in of_statement])]
-    if not tested:
-        reasons = dict.fromkeys(r.finding.reason for r in of_statement)
-        problem = next(iter(reasons), "no reasoning dataset in these points at objective=sft")
-        if len(reasons) > 1:
-            problem = f"in none of {len(of_statement)} models and datasets; the first: {problem}"
-        nothing = Estimate(problem=problem)
-        return _finding(claim, statement, scope, judged(nothing, statement, confidence), nothing)
-    estimates = [r.estimate for r in tested]
-    estimate = averaged(estimates)
-    told = _with_counts(
-        judged(estimate, statement, confidence), [r.finding for r in tested], len(of_statement)
-    )
-    point_ids = tuple(dict.fromkeys(p for r in tested for p in r.finding.point_ids))
-    controlled = controls(estimates, [r.under for r in tested], statement, confidence)
-    return _finding(claim, statement, scope, told, estimate, point_ids, controlled)
-
-
-def _with_counts(judgement: Judgement, tested: Sequence[Finding], n_scopes: int) -> Judgement:
-    """Say how many scopes think so; scopes that contradict each other leave it undecided."""
-    verdict, reason = judgement.verdict, judgement.reason
-    counts = Counter(finding.verdict for finding in tested)
-    opposite = {Verdict.SUPPORTED: Verdict.NOT_SUPPORTED, Verdict.NOT_SUPPORTED: Verdict.SUPPORTED}
-    if verdict in opposite and counts[opposite[verdict]]:
-        verdict = Verdict.UNDECIDED
-        reason = f"mixed: {reason} on average, but models and datasets contradict each other"
-    told = ", ".join(f"{name.value} in {n}" for name, n in counts.items())
-    reason = f"{reason} ({told} of {n_scopes} models and datasets)"
-    return judgement._replace(verdict=verdict, reason=reason)
-
-
-def _is_of(finding: Finding, statement: Statement) -> bool:
-    return (finding.statement, finding.statistic) == (statement.text, statement.statistic)
-
-
-def _finding(
-    claim: Claim,
-    statement: Statement,
-    scope: tuple[str, str, str],
-    judgement: Judgement,
-    estimate: Estimate,
-    point_ids: tuple[str, ...] = (),
-    controlled: tuple[Control, ...] = (),
-    objective: str = STUDY_OBJECTIVE,
-) -> Finding:
-    """`scope` is model, series and dataset."""
-    value, low, high, verdict, reason = judgement
-    return Finding(
-        claim.number, statement.text, *scope, statement.statistic, value, low, high,
-        statement.null, verdict, reason, statement.decides, estimate.n_questions,
-        estimate.n_left_out, point_ids, controlled, objective,
-    )  # fmt: skip

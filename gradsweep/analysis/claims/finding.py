@@ -22,8 +22,9 @@ class Verdict(str, Enum):
     """There is evidence against it: no effect that counts, or one the other way."""
     UNDECIDED = "undecided"
     """The interval allows both, or models and datasets contradict each other."""
-    TOO_FEW = "too few questions for a verdict"
-    """There is an interval, but fewer than `FEWEST_QUESTIONS` questions behind it."""
+    TOO_FEW = "too few for a verdict"
+    """There is an interval, but fewer than `FEWEST_QUESTIONS` questions (or runs: `FEWEST_RUNS`)
+    behind it."""
     NOT_TESTABLE = "not testable with these points"
 
 
@@ -31,7 +32,7 @@ class Outcome(str, Enum):
     """What becomes of a verdict when another thing that could explain it is taken out."""
 
     SAME = "same verdict"
-    SAME_SIDE = "same direction, too few questions for a verdict"
+    SAME_SIDE = "same direction, too few for a verdict"
     REVERSED = "reversed"
     CHANGED = "another verdict"
     """Neither the same nor the opposite: it may be undecided now."""
@@ -66,6 +67,8 @@ class Statement:
     """Whether it is a ratio: then scopes are averaged on the log scale."""
     decides: bool = True
     """Whether the claim stands and falls with it; otherwise it is a detail of the claim."""
+    cases: str = "questions"
+    """What its interval is over: more of them make it narrower."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ class Finding:
     """Why; for what is not testable also what to run."""
     decides: bool
     n_questions: int
-    """Questions that the value rests on: the fewest of its conditions; summed over scopes."""
+    """Questions that the value rests on (of claims about runs, runs): the fewest of its
+    conditions; summed over scopes."""
     n_left_out: int
     """Questions that the points have, but without a finite value everywhere."""
     point_ids: tuple[str, ...]

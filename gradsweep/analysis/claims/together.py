@@ -13,6 +13,7 @@ from gradsweep.analysis.claims.finding import (
     Outcome,
     Verdict,
 )
+from gradsweep.analysis.claims.training import TRAINING_CLAIMS
 
 _FIRST = (Verdict.NOT_SUPPORTED, Verdict.NOT_TESTABLE, Verdict.TOO_FEW, Verdict.UNDECIDED)
 """The first of these that a deciding statement has is the verdict on its claim."""
@@ -25,7 +26,7 @@ def claim_verdicts(findings: Sequence[Finding]) -> list[ClaimVerdict]:
     supported when all of them are; otherwise it is not testable, without enough questions, or
     undecided, in this order.
     """
-    told = {claim.number: claim.told for claim in CLAIMS}
+    told = {claim.number: claim.told for claim in (*CLAIMS, *TRAINING_CLAIMS)}
     scopes: dict[tuple[int, str, str, str, str], list[Finding]] = {}
     for finding in findings:
         scope = (

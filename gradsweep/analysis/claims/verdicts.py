@@ -37,7 +37,7 @@ def _above(low: float, high: float, statement: Statement) -> tuple[Verdict, str]
         wide = f"the interval lies above {null}, but reaches below {counts}, the least that counts"
     else:
         wide = f"the interval reaches from no effect ({null}) to effects that count ({counts})"
-    return Verdict.UNDECIDED, f"{wide}: take more questions"
+    return Verdict.UNDECIDED, f"{wide}: take more {statement.cases}"
 
 
 def _apart(low: float, high: float, statement: Statement) -> tuple[Verdict, str]:
@@ -52,5 +52,6 @@ def _apart(low: float, high: float, statement: Statement) -> tuple[Verdict, str]
     alike = f"alike ({mirrored:.2g} to {counts:.2g})"
     return (
         Verdict.UNDECIDED,
-        f"the interval has values that are {alike} and values that are not: take more questions",
+        f"the interval has values that are {alike} and values that are not: take more "
+        f"{statement.cases}",
     )

@@ -42,6 +42,9 @@ from gradsweep.report.page.settings import (
 )
 from gradsweep.report.page.tables import table_texts
 from gradsweep.report.page.terms import TERMS, anchor, term_link
+from gradsweep.report.page.training import training_charts
+from gradsweep.report.training import TrainingStudy
+from gradsweep.report.training.section import training_markdown
 from gradsweep.store.atomic import write_text
 from gradsweep.store.series import with_model_labels
 
@@ -54,6 +57,7 @@ _SCRIPTS = (
     "charts.js",
     "tables.js",
     "points.js",
+    "training.js",
     "start.js",
 )
 """In this order: each uses what those before it define."""
@@ -67,6 +71,7 @@ def write_page(
     stored: ReportPoints,
     refresh: float | None = None,
     objectives: str = "",
+    study: TrainingStudy | None = None,
 ) -> Path:
     """Write `folder/index.html`, whole or not at all, and give its path.
 
@@ -78,11 +83,13 @@ def write_page(
         stored: states, settings and samples of the points.
         refresh: seconds after which the page loads itself again; None: never.
         objectives: Markdown of `objectives_markdown`, for a section of its own.
+        study: of training points, for a section of its own.
 
     Raises:
         StoreError: the file cannot be written.
     """
     data = _data(rows, computed, stored, refresh)
+    data["training"] = training_charts(study)
     text = _template().render(
         title="All points" if folder.name == "all" else folder.name,
         written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -95,6 +102,8 @@ def write_page(
         has_curves=bool(data["metrics"]),
         findings=Markup(findings_html(findings)),
         objectives=Markup(section_html(objectives)),
+        training=Markup(section_html(training_markdown(study))) if study else "",
+        training_groups=data["training"],
         versions=versions_of(stored.points),
         commands=commands_of(stored),
         settings=data["settings"],

@@ -20,7 +20,7 @@ from gradsweep.store import (
 from gradsweep.store.choice import filtered
 from gradsweep.store.frames import SAMPLE_SCHEMA
 from gradsweep.store.metadata import read_config, read_manifests
-from gradsweep.store.points import folder_labels
+from gradsweep.store.points import folder_labels, is_training_point
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
 from gradsweep.store.state import point_statuses
@@ -109,8 +109,10 @@ def report_points(selection: Selection, rows: pl.DataFrame) -> ReportPoints:
 
 
 def _samples(results: Path, point_ids: Collection[str]) -> pl.DataFrame:
-    if point_ids:
-        return load_samples_table(results, point_ids)
+    """Samples of points that are not trained: those of training points go by step."""
+    plain = [name for name in point_ids if not is_training_point(PointPaths(results, name))]
+    if plain:
+        return load_samples_table(results, plain)
     names = dict.fromkeys(("point_id", *POINT_LABELS), pl.String())
     return pl.DataFrame(schema={**names, "seed": pl.Int64(), **SAMPLE_SCHEMA})
 

@@ -1,7 +1,10 @@
 // Everything is there: draw, and follow the window.
 
 const hasCurves = data.metrics.length > 0;
-const redraw = () => (hasCurves ? drawAll() : undefined);
+const redraw = () => {
+  if (hasCurves) drawAll();
+  drawTraining();
+};
 
 startTheme(redraw);
 startPrinting(redraw);
@@ -9,14 +12,16 @@ if (hasCurves) {
   startControls(redraw);
   startTables();
   startCurveValues();
-  redraw();
-  let width = innerWidth;
-  addEventListener("resize", () => {
-    if (innerWidth === width) return; // a phone's address bar
-    width = innerWidth;
-    drawChart();
-  });
 }
+startTraining();
+redraw();
+let width = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth === width) return; // a phone's address bar
+  width = innerWidth;
+  if (hasCurves) drawChart();
+  drawTraining();
+});
 startPoints(redraw);
 startMap();
 startSettings();
