@@ -23,8 +23,7 @@ from gradsweep.store.frames import (
     samples_frame,
     steps_frame,
 )
-from gradsweep.store.point import open_point
-from gradsweep.store.training import TrainingStore, in_order_of_steps
+from gradsweep.store.training import in_order_of_steps, open_training_point
 
 STEPS_AT_A_TIME = 50
 """Optimizer steps that are stored together: each part of a point is a file."""
@@ -102,8 +101,7 @@ class FolderResults:
         record = _record(folder, axes, science, resumed)
         self.paths = PointPaths(folder, str(record["point_id"]))
         self._stack = ExitStack()
-        opened = open_point(self.paths, record, store=TrainingStore)
-        self._store: TrainingStore = self._stack.enter_context(opened)
+        self._store = self._stack.enter_context(open_training_point(self.paths, record))
         self._waiting: list[TrainingStep] = []
 
     def has(self, moment: Moment) -> bool:
@@ -168,7 +166,8 @@ class FolderResults:
     def _table(self, kind: str) -> pl.DataFrame:
         if self.paths.done.exists():
             return pl.read_parquet(getattr(self.paths, kind))
-        return getattr(self._store, kind)()
+        table: pl.DataFrame = getattr(self._store, kind)()
+        return table
 
 
 Results = MemoryResults | FolderResults
