@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gradsweep.config import Config
-from gradsweep.errors import UsageError
+from gradsweep.errors import ConfigError, UsageError
 from gradsweep.progress import output_console, step_bar
 
 if TYPE_CHECKING:
@@ -92,5 +92,10 @@ def _one_point(args: Sequence[str]) -> Config:
         )
     overrides = ["n_samples=2", *line.overrides]  # of two values for a field, the last counts
     config = checked_plan(overrides, False, line.source).points[0].config
+    if config.training.trains:
+        raise ConfigError(
+            f"verify compares the gradients of a model that stands still, which are a training "
+            f"point's at step 0: leave out training={config.training.kind.name}"
+        )
     require_memory_here([config])
     return config
