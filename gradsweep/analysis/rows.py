@@ -9,10 +9,10 @@ import polars as pl
 from gradsweep.config import CorrectnessKind, cot_reading_key
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import (
-    ALL_PROJECTIONS,
     METRICS,
     OPTIONAL_METRICS,
     POINT_LABELS,
+    READING_ORDER,
     STUDY_OBJECTIVE,
 )
 from gradsweep.store.frames import metric_columns
@@ -30,7 +30,7 @@ _SORTED_BY = (
 _ORDER = {
     "correctness": tuple(kind.name for kind in CorrectnessKind),
     "objective": (STUDY_OBJECTIVE,),
-    "projection": ALL_PROJECTIONS,
+    "projection": READING_ORDER,
     "part": ("all", "early", "middle", "late"),
 }
 

@@ -16,7 +16,7 @@ from gradsweep.engine.spectra import (
     member_metrics,
     unit_cosines,
 )
-from gradsweep.records import ALL_PROJECTIONS, SpectrumRow
+from gradsweep.records import READING_ORDER, SpectrumRow
 
 
 @dataclass
@@ -134,7 +134,7 @@ class RowSink:
         return completed
 
     def rows(self, unit: int) -> tuple[SpectrumRow, ...]:
-        """Return a unit's rows, by layer, then as in `ALL_PROJECTIONS`; after the pass."""
+        """Return a unit's rows, by layer, then as in `READING_ORDER`; after the pass."""
         self._solve()
         return tuple(sorted(self.by_unit[unit], key=reading_order))
 
@@ -150,4 +150,4 @@ def _with_metrics(row: SpectrumRow, known: tuple[float, float]) -> SpectrumRow:
 
 def reading_order(row: SpectrumRow) -> tuple[int, int]:
     """Sort key of rows: the backward pass brings the last layer first; readers want the first."""
-    return row.layer, ALL_PROJECTIONS.index(row.projection)
+    return row.layer, READING_ORDER.index(row.projection)

@@ -23,6 +23,25 @@ ATTENTION_PROJECTIONS = PROJECTIONS + MORE_ATTENTION_PROJECTIONS
 ALL_PROJECTIONS = ATTENTION_PROJECTIONS + MLP_PROJECTIONS
 """Every projection that can be asked for, in reading order."""
 
+ADAPTER_MATRICES = ("lora_a", "lora_b")
+"""The two matrices of a LoRA adapter, W + s·BA: A (r×n) and B (m×r)."""
+
+
+def adapter_name(projection: str, matrix: str) -> str:
+    """Return what the rows of an adapter's own matrix are called: `q_lora_a`.
+
+    They are in `update` rows of training points alone; nobody asks for them by name.
+    """
+    return f"{projection}_{matrix}"
+
+
+READING_ORDER = tuple(
+    name
+    for projection in ALL_PROJECTIONS
+    for name in (projection, *(adapter_name(projection, m) for m in ADAPTER_MATRICES))
+)
+"""Every name that a row's `projection` can have, an adapter's matrices after what they adapt."""
+
 _METRIC = "metric"
 
 

@@ -56,7 +56,7 @@ def solved_matrices(
         gradients = [matrix.gradient for matrix in own]
         pairs = [(matrix.gradient, before.get((matrix.place, matrix.name))) for matrix in own]
         flops = max(float(g.numel() * min(g.shape)) for g in gradients)
-        with _solving_on(device) as backend:
+        with solving_on(device) as backend:
             spectra = backend.spectra_of_matrices(gradients, solver)
             cosines = backend.spread(partial(_cosine, backend), pairs, flops)
             solved += [
@@ -74,8 +74,8 @@ def _by_device(matrices: Sequence[Matrix]) -> list[tuple[torch.device, list[Matr
 
 
 @contextmanager
-def _solving_on(device: torch.device) -> Iterator[Backend]:
-    """The device's backend; on a CPU with a thread for every core, each with one BLAS thread."""
+def solving_on(device: torch.device) -> Iterator[Backend]:
+    """Give the device's backend; on a CPU with a thread for every core, of one BLAS thread each."""
     if device.type != "cpu":
         yield backend_for(device)
         return

@@ -25,7 +25,8 @@ from gradsweep.config import SpectraOptions
 from gradsweep.engine.rows import reading_order
 from gradsweep.engine.spectra import RowMaker
 from gradsweep.errors import ModelError
-from gradsweep.records import PROJECTIONS, SpectrumRow
+from gradsweep.records import ADAPTER_MATRICES, PROJECTIONS, SpectrumRow
+from gradsweep.training.adapted import AdaptedGradients, AdaptedSpectra, adapted_spectra
 from gradsweep.training.clipping import AccumulatedNorm
 from gradsweep.training.matrices import Matrix, Solved, solved_matrices
 from gradsweep.training.ranks import Ranks, squared_norm, total_norm, whole
@@ -72,6 +73,7 @@ class _Pending:
     solved: list[Solved]
     weights: dict[int, Tensor]
     """Place -> the weight before the step; of those that this process solves."""
+    adapted: list[AdaptedSpectra]
     gradient_norm: float
     clipped_gradient_norm: float
 
@@ -83,6 +85,10 @@ class UpdateWatch:
     together on a GPU) and, until `after_step`, a copy of the watched weights; one of the gradients
     where the next step is due, for the cosine. Between them it costs one norm of one weight a
     backward pass. Nothing that the training computes with is changed.
+
+    Of a weight that a LoRA adapter trains, rows are of the adapter's own matrices (`q_lora_a`,
+    `q_lora_b`) and, as `q`, of the gradient by the effective weight W + s·BA, from factors that are
+    kept while the passes of a step run. These last have no `update_over_weight` and no cosine.
     """
 
     def __init__(
@@ -114,7 +120,9 @@ class UpdateWatch:
         self._options = options or SpectraOptions()
         self._every = every
         self._scaler = scaler
-        self._weights = watched_weights(model, projections, layers)
+        watched = watched_weights(model, projections, layers)
+        self._weights = watched.weights
+        self._adapted = AdaptedGradients(model, watched.adapted)
         self._make_rows = RowMaker(self._options)
         self._ranks = Ranks()
         self._accumulated = AccumulatedNorm(self._weights[-1].weight)
@@ -124,10 +132,12 @@ class UpdateWatch:
 
     def __enter__(self) -> UpdateWatch:
         self._accumulated.install()
+        self._adapted.install()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._accumulated.remove()
+        self._adapted.remove()
         self._previous, self._pending = {}, None
 
     def check_optimizer(self, optimizer: Any) -> None:
@@ -164,12 +174,16 @@ class UpdateWatch:
         previous = self._previous if self._previous_step == step - 1 else {}
         self._previous, self._pending = {}, None
         if not (measured or kept):
+            self._adapted.drop()
             return
         gradients = dict(self._owned((_gradient(w) for w in self._weights), copied=kept))
         if measured:
             self._pending = self._measured(gradients, previous)
         if kept:
             self._previous, self._previous_step = gradients, step
+            self._adapted.collect()
+        else:
+            self._adapted.drop()
 
     def _measured(
         self, gradients: Mapping[int, Tensor], previous: Mapping[int, Tensor]
@@ -189,6 +203,9 @@ class UpdateWatch:
                 1 / (factor * scale),
             ),
             weights=dict(self._owned((w.weight.detach() for w in self._weights), copied=True)),
+            adapted=adapted_spectra(
+                self._adapted.taken(), self._options.solver, 1 / scale, self._ranks
+            ),
             gradient_norm=total / (factor * scale),
             clipped_gradient_norm=total / of_optimizer,
         )
@@ -221,8 +238,9 @@ class UpdateWatch:
         pending, self._pending = self._pending, None
         moved = self._ranks.gathered(self._moved(pending.weights))
         solved = self._ranks.gathered(pending.solved)
+        rows = [*self._rows(solved, moved), *self._adapted_rows(pending.adapted)]
         return Update(
-            rows=tuple(self._rows(solved, moved)),
+            rows=tuple(sorted(rows, key=reading_order)),
             gradient_norm=pending.gradient_norm,
             clipped_gradient_norm=pending.clipped_gradient_norm,
             update_over_weight=_ratio(sum(m.change for m in moved), sum(m.before for m in moved)),
@@ -237,29 +255,45 @@ class UpdateWatch:
                 yield _Moved(place, name, float(change), float(squared_norm(old[name])))
 
     def _rows(self, solved: Sequence[Solved], moved: Sequence[_Moved]) -> Iterator[SpectrumRow]:
-        """Rows of all layers, each layer's together: its largest gradient says what is noise."""
         ratio_of = {(m.place, m.name): _ratio(m.change, m.before) for m in moved}
-        of_layer: dict[int, dict[str, Solved]] = {}
+        for of_layer in self._by_layer(solved).values():
+            spectra = {name: matrix.spectrum for name, matrix in of_layer.items()}
+            shapes = {n: self._weights[m.place].shapes[n] for n, m in of_layer.items()}
+            first = next(iter(of_layer.values()))
+            layer = self._weights[first.place].layer
+            for row in self._make_rows.rows(layer, spectra, shapes, first.dtype):
+                matrix = of_layer[row.projection]
+                yield _with_columns(row, ratio_of[matrix.place, matrix.name], matrix.cosine)
+
+    def _by_layer(self, solved: Sequence[Solved]) -> dict[tuple[int, str], dict[str, Solved]]:
+        """Matrices of one layer together: the largest gradient says what is noise. Those of the
+        adapters are another kind, whose sizes are those of A and B.
+        """
+        found: dict[tuple[int, str], dict[str, Solved]] = {}
         for matrix in sorted(solved, key=lambda matrix: matrix.place):
-            of_layer.setdefault(self._weights[matrix.place].layer, {})[matrix.name] = matrix
-        for layer, by_name in of_layer.items():
-            spectra = {name: matrix.spectrum for name, matrix in by_name.items()}
-            shapes = {n: self._weights[m.place].shapes[n] for n, m in by_name.items()}
-            dtype = next(iter(by_name.values())).dtype
-            rows = self._make_rows.rows(layer, spectra, shapes, dtype)
-            for row in sorted(rows, key=reading_order):
-                matrix = by_name[row.projection]
-                more = {
-                    UPDATE_OVER_WEIGHT: ratio_of[matrix.place, matrix.name],
-                    COSINE_PREVIOUS_UPDATE: matrix.cosine,
-                }
-                yield replace(row, own_metrics={**row.own_metrics, **more})
+            kind = next((k for k in ADAPTER_MATRICES if matrix.name.endswith(k)), "")
+            layer = self._weights[matrix.place].layer
+            found.setdefault((layer, kind), {})[matrix.name] = matrix
+        return found
+
+    def _adapted_rows(self, adapted: Sequence[AdaptedSpectra]) -> Iterator[SpectrumRow]:
+        for layer in dict.fromkeys(one.layer for one in adapted):
+            own = [one for one in adapted if one.layer == layer]
+            spectra = {name: one.spectra[name] for one in own for name in one.spectra}
+            shapes = {name: one.shapes[name] for one in own for name in one.shapes}
+            for row in self._make_rows.rows(layer, spectra, shapes, own[0].dtype):
+                yield _with_columns(row, math.nan, math.nan)
+
+
+def _with_columns(row: SpectrumRow, update_over_weight: float, cosine: float) -> SpectrumRow:
+    more = {UPDATE_OVER_WEIGHT: update_over_weight, COSINE_PREVIOUS_UPDATE: cosine}
+    return replace(row, own_metrics={**row.own_metrics, **more})
 
 
 def _gradient(watched: WatchedWeight) -> Tensor:
     gradient = watched.weight.grad
     if gradient is None:
-        name = next(iter(watched.shapes))
+        name = next(iter(watched.columns))
         raise ModelError(
             f"{name} of layer {watched.layer} has no gradient when the optimizer steps: the loss "
             "does not depend on it, or gradients were cleared before the step"

@@ -2,76 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from gradsweep.errors import ModelError
-from gradsweep.models.projections import ProjectionSite, find_projections, projection_shapes
+from gradsweep.models.projections import Columns, ProjectionSite, find_projections
 from gradsweep.models.unwrapped import unwrapped
+from gradsweep.records import adapter_name
 
 
 @dataclass(frozen=True)
 class WatchedWeight:
-    """One weight of a layer, and the projections that it holds."""
+    """One weight of a layer that trains, and the matrices that rows are of."""
 
-    site: ProjectionSite
+    layer: int
     weight: nn.Parameter
-
-    @property
-    def layer(self) -> int:
-        return self.site.layer
+    columns: Mapping[str, Columns]
+    """What rows call a matrix -> its output features; None is all of them."""
+    transposed: bool = False
+    """Whether the weight has its input features first, as Conv1D's."""
 
     @property
     def shapes(self) -> dict[str, tuple[int, int]]:
-        """Projection -> (m, n)."""
-        return projection_shapes(self.site)
+        """(m, n) of each matrix."""
+        m, n = self.weight.shape[::-1] if self.transposed else self.weight.shape
+        return {
+            name: (m if columns is None else len(columns), n)
+            for name, columns in self.columns.items()
+        }
 
     def matrices(self, tensor: Tensor) -> dict[str, Tensor]:
-        """Cut the weight, or its gradient, into projections (m×n each), output features first."""
-        # Conv1D has its input features first.
-        flat = tensor.T if hasattr(self.site.module, "nf") else tensor
+        """Cut the weight, or its gradient, into matrices (m×n), output features first."""
+        flat = tensor.T if self.transposed else tensor
         return {
             name: flat if columns is None else flat[columns.to(flat.device)]
-            for name, columns in self.site.columns.items()
+            for name, columns in self.columns.items()
         }
 
 
-def watched_weights(
-    model: nn.Module, projections: Sequence[str], layers: int = 1
-) -> list[WatchedWeight]:
-    """Find the weights of some projections in every `layers`-th layer, in layer order.
+@dataclass(frozen=True)
+class Watched:
+    """What is watched of a model."""
+
+    weights: list[WatchedWeight]
+    """In layer order."""
+    adapted: list[ProjectionSite]
+    """Modules around frozen weights that a LoRA adapter trains: of those, rows are also of the
+    gradient by the effective weight, dYᵀX."""
+
+
+def watched_weights(model: nn.Module, projections: Sequence[str], layers: int = 1) -> Watched:
+    """Find the weights of some projections in every `layers`-th layer.
 
     Raises:
         ModelError: as `find_projections`; a weight is frozen, or sharded by something that takes
             its gradient away before the optimizer's step.
     """
     check_gradients_stay(model)
-    sites = find_projections(unwrapped(model), projections)
-    found = list(_weights(site for site in sites if site.layer % layers == 0))
-    frozen = sorted(
-        {
-            f"{name} of layer {w.layer}"
-            for w in found
-            if not w.weight.requires_grad
-            for name in w.shapes
-        }
-    )
-    if frozen:
+    every = find_projections(unwrapped(model), projections)
+    sites = [site for site in every if site.layer % layers == 0]
+    if not sites:
+        there = sorted({site.layer for site in every})
         raise ModelError(
-            f"{frozen[0]} ({len(frozen)} matrices in all) does not train (requires_grad is false), "
-            f"so it has no gradient: watch what trains, with projections=…; given: "
-            f"{' '.join(projections)}"
+            f"layers={layers} watches layers 0, {layers}, …, and {' '.join(projections)} are in "
+            f"layers {', '.join(map(str, there))} alone: give layers=1"
         )
-    return found
+    adapted = [site for site in sites if hasattr(site.module, "lora_A")]
+    found = [weight for site in sites for weight in _weights(site)]
+    _check_trains(found, sites)
+    return Watched(found, adapted)
 
 
-def _weights(sites: Iterator[ProjectionSite]) -> Iterator[WatchedWeight]:
-    for site in sites:
-        weight = site.module.weight
-        assert isinstance(weight, nn.Parameter)
-        yield WatchedWeight(site, weight)
+def _weights(site: ProjectionSite) -> list[WatchedWeight]:
+    module: Any = site.module
+    if not hasattr(module, "lora_A"):
+        return [WatchedWeight(site.layer, module.weight, site.columns, hasattr(module, "nf"))]
+    trained = [n for n in module.active_adapters if n in module.lora_A]
+    if len(trained) != 1:
+        raise ModelError(
+            f"{next(iter(site.columns))} of layer {site.layer} has {len(trained)} LoRA adapters "
+            f"that are active ({', '.join(trained) or 'none'}): update rows are of one; activate "
+            "one with model.set_adapter(name)"
+        )
+    names = list(site.columns)
+    a, b = (part[trained[0]].weight for part in (module.lora_A, module.lora_B))
+    # The projections of a fused weight share A: the first one gives it its name.
+    of_b = {adapter_name(name, "lora_b"): site.columns[name] for name in names}
+    return [
+        WatchedWeight(site.layer, a, {adapter_name(names[0], "lora_a"): None}),
+        WatchedWeight(site.layer, b, of_b),
+    ]
+
+
+def _check_trains(found: Sequence[WatchedWeight], sites: Sequence[ProjectionSite]) -> None:
+    frozen = [w for w in found if not w.weight.requires_grad]
+    if not frozen:
+        return
+    without = {name for w in frozen for name in w.columns}
+    can = sorted({name for site in sites for name in site.columns} - without)
+    raise ModelError(
+        f"{next(iter(frozen[0].columns))} of layer {frozen[0].layer} ({len(frozen)} of "
+        f"{len(found)} weights) does not train (requires_grad is false), so it has no gradient: "
+        f"give projections={can}, which train"
+        if can
+        else "none of the watched projections trains (requires_grad is false): unfreeze their "
+        "weights, or measure probes only (update_every=0)"
+    )
 
 
 def check_gradients_stay(model: nn.Module) -> None:
@@ -108,7 +147,7 @@ def check_optimizer_has(weights: Sequence[WatchedWeight], optimizer: object) -> 
     stepped = {id(parameter) for group in groups for parameter in group["params"]}
     missing = [w for w in weights if id(w.weight) not in stepped]
     if missing:
-        name = next(iter(missing[0].shapes))
+        name = next(iter(missing[0].columns))
         raise ModelError(
             f"the optimizer does not have {name} of layer {missing[0].layer} ({len(missing)} of "
             f"{len(weights)} watched weights): give it the model's parameters, or watch others "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -82,6 +83,38 @@ def probe_set(**options: Any) -> ProbeSet:
 def same_weights(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
     """Whether they are the same to the last bit."""
     return one.keys() == other.keys() and all(torch.equal(one[n], other[n]) for n in one)
+
+
+def with_adapters(model: Any, *targets: str, dropout: float = 0.0) -> Any:
+    """Wrap a model by PEFT, with adapters that have been trained a little: B is not zero."""
+    peft = pytest.importorskip("peft", reason="PEFT is not installed")
+    config = peft.LoraConfig(
+        r=3, lora_alpha=6, lora_dropout=dropout, target_modules=list(targets), task_type="CAUSAL_LM"
+    )
+    wrapped = peft.get_peft_model(model, config)
+    generator = torch.Generator().manual_seed(1)
+    for name, parameter in wrapped.named_parameters():
+        if "lora_B" in name:
+            parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+    return wrapped
+
+
+def adapter_gradients(model: Any, projections: Sequence[str]) -> Gradients:
+    """`.grad` of adapters' matrices, and of the frozen weights around which they are."""
+    found = {}
+    for site in find_projections(model, projections):
+        module = site.module
+        names = list(site.columns)
+        found[site.layer, f"{names[0]}_lora_a"] = module.lora_A["default"].weight.grad.clone()
+        base = module.base_layer.weight.grad
+        if base is not None:
+            base = base.T if type(module.base_layer).__name__ == "Conv1D" else base
+        for name, columns in site.columns.items():
+            rows = slice(None) if columns is None else columns
+            found[site.layer, f"{name}_lora_b"] = module.lora_B["default"].weight.grad[rows].clone()
+            if base is not None:
+                found[site.layer, name] = base[rows].clone()
+    return found
 
 
 def with_dropout(model: Any) -> Any:

@@ -15,12 +15,19 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import gradsweep
 from helpers.tiny_models import FAMILIES
-from helpers.training import batch, mean_loss, probe_set
+from helpers.training import batch, mean_loss, probe_set, with_adapters
 
 RANKS = 2
 PARTS = 2
-RUNS = (("ddp", "llama_gqa"), ("fsdp2", "llama_gqa"), ("fsdp2", "gpt2_conv1d"))
-"""How the model is spread, and its family."""
+RUNS = (
+    ("ddp", "llama_gqa"),
+    ("ddp", "lora"),
+    ("fsdp2", "llama_gqa"),
+    ("fsdp2", "gpt2_conv1d"),
+    ("fsdp2", "lora"),
+)
+"""How the model is spread, and its family; `lora` is a Llama with adapters on q and v."""
+PROJECTIONS = {"llama_gqa": "qkvo", "gpt2_conv1d": ("q", "v", "fc1"), "lora": "qv"}
 
 
 def in_rank(rank: int, folder: str, saved_model: str) -> None:
@@ -38,10 +45,12 @@ def in_rank(rank: int, folder: str, saved_model: str) -> None:
 def trained(kind: str, family: str, rank: int | None = None) -> pl.DataFrame:
     """Watch three clipped steps of accumulated gradients; `rank` None is all in one process."""
     torch.manual_seed(0)
-    model = _spread(kind, FAMILIES[family]().eval(), rank)  # two processes draw other dropout
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    projections = "qkvo" if family == "llama_gqa" else ("q", "v", "fc1")
-    options: dict[str, Any] = {"update_every": 1, "layers": 1, "projections": projections}
+    model = FAMILIES["llama_gqa" if family == "lora" else family]()
+    if family == "lora":
+        model = with_adapters(model, "q_proj", "v_proj")
+    model = _spread(kind, model.eval(), rank)  # two processes would draw other dropout
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.5)
+    options: dict[str, Any] = {"update_every": 1, "layers": 1, "projections": PROJECTIONS[family]}
     with gradsweep.watch(model, optimizer, **options) as watched:
         for step in range(3):
             ids = batch(8, seed=step)
@@ -74,7 +83,8 @@ def _spread(kind: str, model: Any, rank: int | None) -> Any:
         return model
     if kind == "ddp":
         return DistributedDataParallel(model)
-    layers = model.transformer.h if hasattr(model, "transformer") else model.model.layers
+    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
+    layers = inner.transformer.h if hasattr(inner, "transformer") else inner.model.layers
     for layer in layers:
         fully_shard(layer)
     return fully_shard(model)

@@ -22,7 +22,8 @@ MEASURED = (
 
 @pytest.mark.long
 def test_rows_are_those_of_one_process(tmp_path: Path, saved_model: Path) -> None:
-    """With accumulation and clipping, under DDP and FSDP2, of updates and of probes."""
+    """With accumulation, clipping and adapters, under DDP and FSDP2, of updates and of probes."""
+    pytest.importorskip("peft", reason="PEFT is not installed")
     torch.multiprocessing.spawn(in_rank, (str(tmp_path), str(saved_model)), nprocs=RANKS)
     for kind, family in RUNS:
         ours, other = (rows_of(tmp_path, f"{kind}-{family}", rank) for rank in range(RANKS))
