@@ -35,7 +35,8 @@ def _checks(tables: TrainingTables) -> Iterator[Check]:
     yield Check(STEPS, CheckState.OK, found)
     if len(trained):
         yield _loss(trained)
-        yield _learning(trained)
+        if trained["loss"].is_finite().all():
+            yield _learning(trained)
     if len(tables.rows):
         yield _finite(tables.rows)
 
@@ -60,7 +61,7 @@ def _learning(trained: pl.DataFrame) -> Check:
     """Whether the loss falls: of the first and the last quarter of the steps."""
     losses = trained["loss"].to_numpy()
     quarter = max(1, len(losses) // 4)
-    first, last = np.nanmedian(losses[:quarter]), np.nanmedian(losses[-quarter:])
+    first, last = np.median(losses[:quarter]), np.median(losses[-quarter:])
     words = f"median loss of the first quarter of the steps {first:.3g}, of the last {last:.3g}"
     if last > first:
         remedy = "a smaller training.learning_rate, or more steps: so far it has not learnt"

@@ -47,7 +47,8 @@ def store_runs(
         norms = np.exp(own.normal(0, 1, 30) * moves(norm))
         store_run(results, f"run{index}", NONE, update=[norm], losses=[1.0] * 30,
                   norms=list(norms), tokens_per_step=tokens(norm), seed=index,
-                  learning_rate=1e-4 * (1 + index % 2), unevenness=0.1 * norm, finish=False)  # fmt: skip
+                  learning_rate=1e-4 * (1 + index % 2), unevenness=0.1 * norm,
+                  finish=False)  # fmt: skip
 
 
 def test_runs_that_move_more_where_step_0_is_larger_support_it(tmp_path: Path):

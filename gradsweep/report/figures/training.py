@@ -36,8 +36,12 @@ _TEN_FOLD = 10.0
 """Values that differ by so much are drawn on a logarithmic scale."""
 _MOST_STEPS = 60
 """Columns of a map; of more steps, evenly chosen ones."""
-_ROWS: dict[str, tuple[str, ...]] = {"update": (UPDATE,), "probe": (PROBE,), "none / detailed": (GAP,),
-         "loss": (LOSS, HELD_OUT)}  # fmt: skip
+_ROWS: dict[str, tuple[str, ...]] = {
+    UPDATE: (UPDATE,),
+    PROBE: (PROBE,),
+    GAP: (GAP,),
+    LOSS: (LOSS, HELD_OUT),
+}
 """Rows of panels -> the quantities in them."""
 
 
@@ -107,7 +111,7 @@ def draw_training(by_step: pl.DataFrame, metric: str) -> Figure | None:
         of_row = by_step.filter(pl.col("quantity").is_in(_ROWS[name]))
         for condition, panel in zip(conditions, panels, strict=True):
             _draw_panel(panel, of_row.filter(condition=condition), colours)
-        _scale(panels.tolist(), of_row, from_zero=name != "none / detailed")
+        _scale(panels.tolist(), of_row, from_zero=name != GAP)
         style.name_row(panels[0], _row_label(name, metric), style.ROW_INCHES)
     style.name_columns(axes[0], [f"learns from\n{name}" for name in conditions])
     figure.align_ylabels(axes[:, 0])
@@ -244,12 +248,12 @@ def _draw_map(panel: Axes, lines: pl.DataFrame, norm: Normalize) -> None:
 
 
 def _edges(places: np.ndarray) -> np.ndarray:
-    """Borders half way between neighbours; the outer cells are as wide as they are on the inner
-    side."""
+    """Borders half way between neighbours; the outer ones as near as the nearest inner one."""
     if len(places) == 1:
         return np.array([places[0] - 0.5, places[0] + 0.5])
+    half = np.diff(places).min() / 2
     middles = (places[1:] + places[:-1]) / 2
-    return np.concatenate([[2 * places[0] - middles[0]], middles, [2 * places[-1] - middles[-1]]])
+    return np.concatenate([[places[0] - half], middles, [places[-1] + half]])
 
 
 def _evenly(steps: np.ndarray) -> np.ndarray:

@@ -34,9 +34,9 @@ _PANELS = {"update": (UPDATE,), "probes": (PROBE,), GAP: (GAP,), "loss": (LOSS, 
 def training_charts(study: TrainingStudy | None) -> list[dict[str, Any]]:
     """List, for each model and dataset, title, panels of lines, and maps.
 
-    A line has name, colour (on light and dark pages), dash or dots, and by step value, low, high. A
-    map has name, layers, steps and, for each projection, values by layer and step. Numbers have
-    four digits.
+    Panels of one quantity share a scale. A line has name, colour (on light and dark pages), dash or
+    dots, and by step value, low, high and n. A map has name, layers, steps and, for each
+    projection, values by layer and step. Numbers have four digits.
     """
     if study is None:
         return []
@@ -58,7 +58,8 @@ def _group(study: TrainingStudy, group: tuple[str, str], runs: Sequence[Run]) ->
                 if line["step"]
             ]
             if lines:
-                panels.append({"title": f"{name}, learns from {condition}", "lines": lines})
+                title = f"{name}, learns from {condition}"
+                panels.append({"title": title, "quantity": name, "lines": lines})
     return {
         "title": group_title(group),
         "metric": metric_label(study.metric),

@@ -67,15 +67,16 @@ def save_training_tables(study: TrainingStudy, folder: Path) -> list[Path]:
 
 def runs_table(study: TrainingStudy) -> TableFile:
     """Tabulate `stability`: what a run came to, and how steadily."""
-    runs = {run.point_id: run for run in study.runs}
+    of_run = {line["point_id"]: line for line in study.stability.to_dicts()}
     lines = [
         {
-            "model": runs[line["point_id"]].model,
-            "dataset": line["dataset"],
-            "learns from": runs[line["point_id"]].words,
-            **{name: line[name] for name in _RUN_COLUMNS},
+            "model": run.model,
+            "dataset": run.dataset,
+            "learns from": run.words,
+            **{name: of_run[run.point_id][name] for name in _RUN_COLUMNS},
         }
-        for line in study.stability.to_dicts()
+        for run in study.runs
+        if run.point_id in of_run
     ]
     return TableFile(
         name="training__runs",

@@ -28,9 +28,10 @@ function stepTraces(panel, number) {
   return [...bands, ...lines];
 }
 
-/** By factors where the values of a panel differ ten-fold. */
-function stepLog(panel) {
-  const values = panel.lines.flatMap((one) => one.value).filter((value) => value !== null);
+/** By factors where the values of a quantity differ ten-fold. */
+function stepLog(group, quantity) {
+  const panels = group.panels.filter((panel) => panel.quantity === quantity);
+  const values = panels.flatMap((panel) => panel.lines).flatMap((one) => one.value).filter((value) => value !== null);
   return values.every((value) => value > 0) && Math.max(...values) >= TEN_FOLD * Math.min(...values);
 }
 
@@ -52,19 +53,21 @@ function drawSteps(group, chart) {
     const quiet = { gridcolor: grid, zeroline: false, linecolor: ink, ticks: "outside", ticklen: 3 };
     const last = i + nColumns >= group.panels.length;
     layout[`xaxis${id}`] = { ...quiet, domain: [x, x + w], anchor: `y${id}`, showgrid: false, nticks: 6, title: last ? { text: "optimizer steps", standoff: 4 } : undefined };
-    layout[`yaxis${id}`] = { ...quiet, domain: [Math.max(0, top - h), top], anchor: `x${id}`, nticks: 5, rangemode: "tozero", ...(stepLog(panel) ? { type: "log", tickformat: "~g" } : {}) };
+    layout[`yaxis${id}`] = { ...quiet, domain: [Math.max(0, top - h), top], anchor: `x${id}`, nticks: 5, rangemode: "tozero", ...(stepLog(group, panel.quantity) ? { type: "log", tickformat: "~g", dtick: "D2" } : {}) };
+    const first = group.panels.findIndex((other) => other.quantity === panel.quantity);
+    if (first < i) layout[`yaxis${id}`].matches = `y${first ? first + 1 : ""}`;
     layout.annotations.push({ text: `<b>${escapeHtml(panel.title)}</b>`, x: x + w / 2, y: top, xref: "paper", yref: "paper", xanchor: "center", yanchor: "bottom", showarrow: false, font: { size: 11 } });
   });
   return Plotly.react(chart, group.panels.flatMap((panel, i) => stepTraces(panel, i ? i + 1 : 0)), layout, { displayModeBar: false, responsive: false });
 }
 
-/** One map as tables of cells, a projection each; darker is larger, on one logarithmic scale. */
+/** One map as pictures, a projection each; stronger is larger, on one logarithmic scale. */
 function showMap(group, number, place) {
   const map = group.maps[number];
   const values = map.projections.flatMap((one) => one.values.flat()).filter((value) => value !== null && value > 0);
   const low = Math.log(Math.min(...values)), high = Math.log(Math.max(...values));
   const part = (value) => (high > low ? (Math.log(value) - low) / (high - low) : 0.5);
-  const said = element("p", { className: "quiet" }, `${group.metric} from ${short(Math.exp(low))} (light) to ${short(Math.exp(high))} (dark)`);
+  const said = element("p", { className: "quiet" }, `${group.metric} from ${short(Math.exp(low))} (faint) to ${short(Math.exp(high))} (strong)`);
   const drawn = map.projections.map((one) => {
     const canvas = element("canvas", { width: 12 * map.steps.length, height: 6 * map.layers.length, role: "img" });
     canvas.setAttribute("aria-label", `${group.words} of ${one.name} by layer and step, ${map.name}`);

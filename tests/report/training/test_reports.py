@@ -1,0 +1,128 @@
+"""Reports of folders with training points, alone or beside others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.stored_points import store_point
+from helpers.stored_training import store_run
+
+from gradsweep.cli import main
+from gradsweep.records import Axes
+
+from .conftest import store_runs
+
+Captured = pytest.CaptureFixture[str]
+
+pytestmark = pytest.mark.usefixtures("wide_terminal")
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gradsweep.report.show.MOST_FIGURES", 0)
+
+
+def store_plain(results: Path) -> None:
+    for cot, level in (("none", 4.0), ("detailed", 1.0)):
+        axes = Axes("tiny", "sums", cot, "correct")
+        store_point(results, cot, axes, level, projections="q", questions=["a", "b"])
+
+
+def report_of(results: Path, *more: str) -> Path:
+    assert main(["report", str(results), *more]) == 0
+    return results / "reports" / "__".join(["all", *more])
+
+
+def test_training_points_alone_have_a_report(tmp_path: Path, capsys: Captured):
+    store_runs(tmp_path)
+    folder = report_of(tmp_path)
+    shown = capsys.readouterr().out
+    assert "While it trains" in shown
+    assert "(2 points)" in shown
+    findings = (folder / "findings.md").read_text()
+    assert "## While it trains" in findings
+    assert "## 1." not in findings
+    stems = {path.name.split("__", 2)[-1] for path in (folder / "figures").glob("*.pdf")}
+    assert stems == {
+        "training__nuclear_norm.pdf",
+        "cot=none-correct-seed=0__map__nuclear_norm.pdf",
+        "cot=detailed-correct-seed=0__map__nuclear_norm.pdf",
+    }
+    tables = {path.name for path in (folder / "tables").iterdir()}
+    assert {"training__runs.csv", "training__runs.tex", "training__runs.md",
+            "training_by_step.csv", "tiny__sums__training__nuclear_norm.csv"} <= tables  # fmt: skip
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_neither_kind_of_points_changes_what_is_said_of_the_other(tmp_path: Path):
+    store_plain(tmp_path / "plain")
+    store_plain(tmp_path / "both")
+    store_runs(tmp_path / "runs")
+    store_runs(tmp_path / "both")
+    numbers = {}
+    for name in ("plain", "runs", "both"):
+        tables = report_of(tmp_path / name) / "tables"
+        numbers[name] = {file.name: file.read_text() for file in tables.glob("*.csv")}
+    for file, text in numbers["plain"].items():
+        told = numbers["both"].get(file)
+        # Series may have to be named beside others; their numbers are the same.
+        assert told is None or _numbers(told) == _numbers(text), file
+    assert numbers["both"]["training_by_step.csv"] == numbers["runs"]["training_by_step.csv"]
+
+
+def _numbers(csv: str) -> list[list[str]]:
+    return [[cell for cell in line.split(",") if "." in cell] for line in csv.splitlines()[1:]]
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_both_kinds_stand_in_one_report(tmp_path: Path, capsys: Captured):
+    store_plain(tmp_path)
+    store_runs(tmp_path)
+    findings = (report_of(tmp_path) / "findings.md").read_text()
+    assert [f"## {n}." in findings for n in (1, 6, 7)] == [True] * 3
+    assert "(4 points)" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_filters_choose_runs_and_a_metric_of_samples_leaves_the_norm(
+    tmp_path: Path, capsys: Captured
+):
+    store_runs(tmp_path)
+    report_of(tmp_path, "cot=none")
+    shown = capsys.readouterr().out
+    assert "runnone" in shown
+    assert "rundetai" not in shown
+    assert main(["report", str(tmp_path), "--metric", "loss"]) == 0
+    assert "nuclear norm" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_the_summed_loss_leaves_runs_out(tmp_path: Path, capsys: Captured):
+    store_runs(tmp_path)
+    assert main(["report", str(tmp_path), "--loss", "sum"]) != 0
+    assert "leave --loss out" in capsys.readouterr().err
+    store_plain(tmp_path)
+    assert main(["report", str(tmp_path), "--loss", "sum"]) == 0
+    assert "While it trains" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_a_run_that_has_only_begun_is_reported_as_far_as_it_is(tmp_path: Path, capsys: Captured):
+    axes = Axes("tiny", "sums", "none", "correct")
+    store_run(tmp_path, "young", axes, update=[2.0], losses=[3.0], finish=False)
+    report_of(tmp_path)
+    assert "young" in capsys.readouterr().out
+
+
+def test_compare_says_what_to_do_with_training_points(tmp_path: Path, capsys: Captured):
+    store_runs(tmp_path)
+    for words in (["runnone", "rundetailed"], ["cot=none", "cot=detailed"]):
+        assert main(["compare", *words, str(tmp_path)]) != 0
+        said = capsys.readouterr().err
+        assert "are training points" in said
+        assert "python -m gradsweep report" in said
+    store_plain(tmp_path)
+    assert main(["compare", "cot=none", "cot=detailed", str(tmp_path)]) == 0
+    assert main(["compare", "runnone", "detailed", str(tmp_path)]) != 0
+    assert "runnone is a training point" in capsys.readouterr().err
