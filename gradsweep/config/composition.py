@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from gradsweep.config import Config
 from gradsweep.config.complaints import complaint, unknown_field
 from gradsweep.config.files import config_dir
 from gradsweep.config.objective import OTHER_MODELS
+from gradsweep.config.option_compositions import MAX_KEPT, compose_in_halves
 from gradsweep.config.overrides import readable
 from gradsweep.config.typed_paths import typed_path
 from gradsweep.config.unread import TypedSettings
@@ -161,7 +163,7 @@ def compose(*overrides: str, source: ConfigSource = BUILT_IN) -> Config:
 
 
 def compose_raw(
-    overrides: Sequence[str], source: ConfigSource = BUILT_IN, **hydra_options: Any
+    overrides: Sequence[str], source: ConfigSource = BUILT_IN, *, return_hydra_config: bool = False
 ) -> DictConfig:
     """Hydra's own result for `overrides`; safe to call inside a running Hydra job.
 
@@ -169,17 +171,35 @@ def compose_raw(
         ConfigError: the source's folder does not exist, or Hydra stumbles over these overrides.
         hydra.errors.HydraException: an unknown option, field or config name.
     """
-    with _hydra(source):
-        try:
-            config = hydra_compose(source.config_name, overrides=list(overrides), **hydra_options)
-            _put_other_models(config, source)
+    try:
+        config = _composed(overrides, source, return_hydra_config)
+        _put_other_models(config, source)
+        return config
+    except (HydraException, OmegaConfBaseException, ConfigError):
+        raise
+    except Exception as error:  # what Hydra has not thought of: ValueError, AttributeError, …
+        raise ConfigError(
+            f"Hydra cannot compose {' '.join(overrides)}: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _composed(
+    overrides: Sequence[str], source: ConfigSource, return_hydra_config: bool = False
+) -> DictConfig:
+    # A user's own YAML may change between two compositions; the built-in one does not.
+    if source == BUILT_IN:
+        config = compose_in_halves(overrides, built_in_options, return_hydra_config)
+        if config is not None:
             return config
-        except (HydraException, OmegaConfBaseException, ConfigError):
-            raise
-        except Exception as error:  # what Hydra has not thought of: ValueError, AttributeError, …
-            raise ConfigError(
-                f"Hydra cannot compose {' '.join(overrides)}: {type(error).__name__}: {error}"
-            ) from error
+    with _hydra(source):
+        return hydra_compose(source.config_name, list(overrides), return_hydra_config)
+
+
+@lru_cache(maxsize=MAX_KEPT)
+def built_in_options(overrides: tuple[str, ...], return_hydra_config: bool) -> DictConfig:
+    """What Hydra composes of the built-in options; for copies only."""
+    with _hydra(BUILT_IN):
+        return hydra_compose(MAIN_CONFIG, list(overrides), return_hydra_config)
 
 
 def _put_other_models(config: DictConfig, source: ConfigSource) -> None:
@@ -198,7 +218,7 @@ def _put_other_models(config: DictConfig, source: ConfigSource) -> None:
         name = node.get(option)
         if isinstance(name, str):
             try:
-                other = hydra_compose(source.config_name, overrides=[f"model={name}"]).model
+                other = _composed([f"model={name}"], source).model
             except HydraException as error:
                 raise ConfigError(f"objective.{option}={name}: {complaint(error)}") from error
             with flag_override(config, ["struct", "readonly"], False):

@@ -22,7 +22,10 @@ THREADS = int(os.environ.get("GRADSWEEP_TEST_THREADS", "1"))
 
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
-PURE = {"resampling_weights", "_signs", "versions", "code_digest"}
+PURE = {
+    *("resampling_weights", "_signs", "versions", "code_digest"),
+    *("built_in_options", "generated_questions"),
+}
 """Cached functions of their arguments, or of the installed code, alone: nothing of a test's."""
 
 _CACHE = type(functools.lru_cache(lambda: None))

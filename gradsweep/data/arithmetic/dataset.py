@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gradsweep.config import Config
+from functools import lru_cache
+
+from gradsweep.config import Config, CotLevel
 from gradsweep.data.arithmetic.generate import problem, response
 from gradsweep.data.questions import Dataset, Question, question_ids
 from gradsweep.errors import ConfigError
@@ -19,18 +21,24 @@ def read_arithmetic(config: Config) -> Dataset:
     """
     require_version(config)
     count = max(config.dataset.size, config.requested_samples)
-    solved = [problem(config.seed, index) for index in range(count)]
+    questions = generated_questions(config.seed, config.cot.level, count)
+    return Dataset(questions, pool=questions[: config.dataset.size])
+
+
+@lru_cache(maxsize=8)
+def generated_questions(seed: int, level: CotLevel, count: int) -> tuple[Question, ...]:
+    """The first `count` questions of `seed`; the points of a grid share them."""
+    solved = [problem(seed, index) for index in range(count)]
     ids = question_ids(problem.prompt for problem in solved)
-    questions = tuple(
+    return tuple(
         Question(
             question_id=question_id,
             prompt=problem.prompt,
-            response=response(problem, config.cot.level, config.seed, index),
+            response=response(problem, level, seed, index),
             answer=str(problem.answer),
         )
         for index, (problem, question_id) in enumerate(zip(solved, ids, strict=True))
     )
-    return Dataset(questions, pool=questions[: config.dataset.size])
 
 
 def require_version(config: Config) -> None:

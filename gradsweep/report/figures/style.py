@@ -37,6 +37,7 @@ LABEL_POINTS = 8
 TICK_POINTS = 7
 TITLE_POINTS = 9
 _GRID = "#E3E3E3"
+_LAYOUTS_OF_USERS = ("autolayout", "constrained_layout.use")
 
 
 def panel_grid(
@@ -154,9 +155,11 @@ def save(figure: Figure, folder: Path, *names: str) -> list[Path]:
         StoreError: a file cannot be written.
     """
     stem = file_stem(*names)
-    # Laid out once instead of at every drawing, which would take most of the time.
+    # Laid out once instead of at every drawing, which would take most of the time. "none" would
+    # leave a placeholder, for whose sake Matplotlib draws everything twice.
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    with matplotlib.rc_context({f"figure.{name}": False for name in _LAYOUTS_OF_USERS}):
+        figure.set_layout_engine(None)
     paths = [folder / f"{stem}.png", folder / f"{stem}.pdf"]
     for path in paths:
         write_bytes(path, _encoded(figure, path.suffix[1:]))
