@@ -218,3 +218,35 @@ def test_pairs_and_groups_are_trained_against_the_model_before_the_first_step(
     if objective == "dpo":
         assert losses[0] == pytest.approx(0.693147, rel=1e-4)
         assert losses[2] != pytest.approx(losses[0], rel=1e-4)
+
+
+def test_lora_trains_adapters_alone_and_measures_them_and_the_effective_weight(run: Point) -> None:
+    pytest.importorskip("peft")
+    stored = tables(run("training=lora", "training.rank=2", "training.probe_questions=1"))
+    updates = stored.rows.filter(source="update", step=2)
+    assert {"q", "q_lora_a", "q_lora_b"} <= set(updates["projection"])
+    adapters = updates.filter(pl.col("projection").str.contains("lora"))
+    assert adapters["rank"].max() <= 2
+    losses = stored.steps["loss"].drop_nans()
+    assert losses[-1] < losses[0]
+    probes = stored.rows.filter(source="probe", layer=0, projection="q").sort("step")
+    assert probes["nuclear_norm"].n_unique() == len(probes)
+
+
+@pytest.mark.parametrize(
+    "trained", ["training.optimizer=sgd", "training.optimizer=muon", "training=lora"]
+)
+def test_whatever_is_trained_goes_on_from_a_checkpoint_to_the_same_weights(
+    run: Point, overrides: list[str], trained: str
+) -> None:
+    if trained == "training=lora":
+        pytest.importorskip("peft")
+    options = [trained, "training.checkpoint_every=1", "training.probe_every=0"]
+    options += ["training.schedule=cosine", "training.warmup=1"]
+    whole = run(*options)
+    config = compose(*overrides, *options, f"store.root={whole.paths.results}-again")
+    asked = iter([False, True])
+    with pytest.raises(KeyboardInterrupt):
+        extract(config, show_progress=False, stop=lambda: next(asked))
+    again = extract(config, show_progress=False)
+    assert summary(again)["weights"] == summary(whole)["weights"]
