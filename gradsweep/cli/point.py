@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from gradsweep.cli.time_left import TimeLeft
 from gradsweep.config import Config
 from gradsweep.config.composition import VERSION_BASE, register_configs, to_config
 from gradsweep.config.files import config_dir
@@ -50,10 +52,15 @@ shown: set[str] = set()
 """What points of this command failed for: many may for one reason, and the end says how many."""
 
 
-def forget() -> None:
+clocks: list[TimeLeft] = []
+"""Of this command, when it runs several points in this process."""
+
+
+def begin(clock: TimeLeft | None) -> None:
     """Begin another command in the same process."""
     reasons.clear()
     shown.clear()
+    clocks[:] = [clock] if clock else []
 
 
 def run_point(config: Config) -> None:
@@ -69,11 +76,16 @@ def run_point(config: Config) -> None:
     # torch and transformers take seconds to import: not for a point that is done.
     from gradsweep.extraction import extract
 
+    start = time.monotonic()
     try:
         extract(config, label=label)
     except GradsweepError as error:
         reasons[paths.point_id] = f"{type(error).__name__}: {error}"
         raise
+    finally:
+        for clock in clocks:
+            if line := clock.over(paths.point_id, time.monotonic() - start):
+                console.print(line, style="dim")
 
 
 def _label(config: Config, identity: str) -> str:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradsweep.cli.command_line import CommandLine, read_command_line
+from gradsweep.cli.time_left import TimeLeft
 from gradsweep.config.composition import checked
 from gradsweep.config.overrides import quoted
 from gradsweep.errors import StoreError
 from gradsweep.jobs.command import GridLauncher, grid_launcher, launched_lines
 from gradsweep.plan import Plan, PlannedPoint, checked_plan, freeze
 from gradsweep.plan.fit import require_memory_here
+from gradsweep.plan.forecast import forecast
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, SweepPaths, failure, point_state
 from gradsweep.store.metadata import read_manifest
@@ -57,7 +59,7 @@ def run(args: Sequence[str]) -> int:
         sweep = freeze(plan, command)
         if launcher:
             return _launch(plan, sweep, launcher, command)
-    status = _hydra(_hydra_arguments(line, plan))
+    status = _hydra(_hydra_arguments(line, plan), _time_left(plan) if sweep else None)
     status = _conclude(plan, sweep) or status
     if left := uploads_left(UPLOAD_SECONDS):
         note = f"W&B is still uploading {left} points; Ctrl-C leaves that to `gradsweep sync`"
@@ -74,11 +76,16 @@ def _hydra_arguments(line: CommandLine, plan: Plan) -> list[str]:
     return ["--multirun", *args, sweep, f"hydra.sweeper._target_={SWEEPER}"]
 
 
-def _hydra(args: Sequence[str]) -> int:
-    """Hydra reads `sys.argv` and ends by SystemExit when a point failed."""
-    from gradsweep.cli.point import forget, main
+def _time_left(plan: Plan) -> TimeLeft:
+    points = forecast(plan, None, {}).points
+    return TimeLeft({point.planned.point_id: point.seconds for point in points if point.starts})
 
-    forget()
+
+def _hydra(args: Sequence[str], clock: TimeLeft | None = None) -> int:
+    """Hydra reads `sys.argv` and ends by SystemExit when a point failed."""
+    from gradsweep.cli.point import begin, main
+
+    begin(clock)
     sys.argv = [sys.argv[0], *args]
     try:
         main()
