@@ -63,7 +63,8 @@ def scopes(material: TrainingMaterial) -> Iterator[RunScope]:
     summed = _gaps(material, _summed(material), material.metric)
     losses = _gaps(material, sample_rows_of_moments(tables.samples), "loss")
     every = pl.concat([frame.select(RUN) for frame in (tables.samples, tables.steps)])
-    for name, (run, series, dataset) in run_names(every).items():
+    for name, told in run_names(every).items():
+        run = told.run
         under: dict[str, Gap | None] = {}
         if _is_of_mean_loss(run, material.metric):
             under[REDUCTION["mean"]] = summed.get(name)
@@ -71,8 +72,8 @@ def scopes(material: TrainingMaterial) -> Iterator[RunScope]:
             under[OF_LOSS] = losses.get(name)
         yield RunScope(
             run["model"],
-            series,
-            dataset,
+            told.series,
+            told.data,
             tuple(_trials(name, found.get(name), under)),
             run["objective"],
         )

@@ -53,7 +53,7 @@ def test_training_points_alone_have_a_report(tmp_path: Path, capsys: Captured):
     stems = {path.name.split("__", 2)[-1] for path in (folder / "figures").glob("*.pdf")}
     assert stems == {
         "training__nuclear_norm.pdf",
-        "cot=none-correct-seed=0__map__nuclear_norm.pdf",
+        "cot=none-correct__map__nuclear_norm.pdf",
     }
     tables = {path.name for path in (folder / "tables").iterdir()}
     assert {"training__runs.csv", "training__runs.tex", "training__runs.md",
