@@ -154,11 +154,13 @@ def _estimate(
     columns = [size, measure, *([given] if given else [])]
     known = runs.filter(pl.all_horizontal(pl.col(columns).is_finite()))
     left_out = len(runs) - len(known)
+    lacking = "" if not left_out else f" with {' and '.join(_WORDS[name] for name in columns)}"
+    few = f"{len(known)} runs of this model{lacking}, {FEWEST_RUNS} are needed for a verdict"
     if len(known) < _FEWEST_FOR_INTERVAL:
-        return Estimate(None, len(known), left_out, problem=_too_few(len(known), measure))
+        return Estimate(None, len(known), left_out, problem=f"{few}: {_MORE}")
     for name in columns:
         if known[name].n_unique() < 2:
-            problem = f"all runs have the same {_WORDS.get(name, name)}: {_vary(name)}"
+            problem = f"all runs have the same {_WORDS[name]}: {_vary(name)}"
             return Estimate(None, len(known), left_out, problem=problem)
     weights = question_weights(tuple(known["point_id"]), material.resamples, material.seed)
     first, second, *third = (known[name].cast(pl.Float64).to_numpy() for name in columns)
@@ -166,7 +168,7 @@ def _estimate(
         resampled = partial_rank_correlation(first, second, third[0], weights)
     else:
         resampled = rank_correlation(first, second, weights)
-    withheld = _too_few(len(known), measure) if len(known) < FEWEST_RUNS else ""
+    withheld = f"{few}: {_MORE}" if len(known) < FEWEST_RUNS else ""
     estimate = Estimate(resampled, len(known), left_out, withheld=withheld)
     what = f" beside {_WORDS[given]}" if given else ""
     return defined(estimate, f"the runs differ too little to tell ranks apart{what}: {_MORE}")
@@ -188,8 +190,3 @@ def _vary(name: str) -> str:
     if name == "learning_rate":
         return "add runs with another training.learning_rate"
     return _MORE
-
-
-def _too_few(n: int, measure: str) -> str:
-    lacking = " with a held-out loss" if measure.startswith("left_at") else ""
-    return f"{n} runs{lacking} of this model, {FEWEST_RUNS} are needed for a verdict: {_MORE}"

@@ -57,11 +57,14 @@ _PROBE = (
 
 
 def scopes(material: TrainingMaterial) -> Iterator[RunScope]:
-    """Give a scope for every run that was probed; of correct responses where it has single ones."""
-    found = _gaps(material, material.tables.rows, material.metric)
+    """Give a scope for every run; of correct responses where it has single ones."""
+    tables = material.tables
+    found = _gaps(material, tables.rows, material.metric)
     summed = _gaps(material, _summed(material), material.metric)
-    losses = _gaps(material, sample_rows_of_moments(material.tables.samples), "loss")
-    for name, (run, series, dataset) in run_names(material.tables.rows).items():
+    losses = _gaps(material, sample_rows_of_moments(tables.samples), "loss")
+    every = pl.concat([frame.select(RUN) for frame in (tables.samples, tables.steps)])
+    for name, told in run_names(every).items():
+        run = told.run
         under: dict[str, Gap | None] = {}
         if _is_of_mean_loss(run, material.metric):
             under[REDUCTION["mean"]] = summed.get(name)
@@ -69,8 +72,8 @@ def scopes(material: TrainingMaterial) -> Iterator[RunScope]:
             under[OF_LOSS] = losses.get(name)
         yield RunScope(
             run["model"],
-            series,
-            dataset,
+            told.series,
+            told.data,
             tuple(_trials(name, found.get(name), under)),
             run["objective"],
         )

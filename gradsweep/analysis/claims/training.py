@@ -15,7 +15,7 @@ _CLAIM_FILES = (foretells, gap_stays)
 
 TRAINING_CLAIMS: tuple[Claim, ...] = tuple(file.CLAIM for file in _CLAIM_FILES)
 
-_NO_RUNS = "no training points here at objective=sft; run with training=full"
+_NO_RUNS = "no run with optimizer steps here at objective=sft; train with training=full"
 
 
 def evaluate_training_claims(

@@ -58,8 +58,8 @@ def training_drawings(study: TrainingStudy) -> list[Drawing]:
         for run in runs:
             frame = _map(study, run)
             if not frame.is_empty():
-                condition = f"cot={run.cot}-{run.correctness}-seed={run.seed}"
-                names = (*group, condition, "map", study.metric)
+                told = [f"cot={run.cot}", run.correctness, *run.seeds.split()]
+                names = (*group, "-".join(told), "map", study.metric)
                 figures.append(Drawing(names, draw_training_map, frame, study.metric))
     return figures
 

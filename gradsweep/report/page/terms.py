@@ -62,6 +62,14 @@ TERMS = {
         "and seed. "
         "Only points of one series are compared; a series is named by what sets it apart."
     ),
+    "probe": (
+        "Fixed questions that are not trained on, whose gradients are measured at several steps: "
+        "what differs between steps is the model alone."
+    ),
+    "held-out loss": (
+        "Mean loss over questions of the same data that are kept out of training: it falls where "
+        "what is learnt holds for others, too."
+    ),
     "point": (
         "One model on one dataset at one CoT level, with correct or irrelevant responses, under "
         "one objective."

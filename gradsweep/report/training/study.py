@@ -17,7 +17,7 @@ from gradsweep.analysis.training import (
     stability,
 )
 from gradsweep.analysis.training.moments import RUN
-from gradsweep.analysis.training.names import run_names
+from gradsweep.analysis.training.names import RunName, run_names
 from gradsweep.records import MOMENT, Source
 from gradsweep.report.labels import dataset_title, level_label, model_title
 from gradsweep.store.frames import metric_columns
@@ -38,13 +38,12 @@ class Run:
 
     point_id: str
     model: str
-    """With objective and settings where they tell runs apart, without the seed."""
+    """With objective and settings where they tell runs apart, without seeds."""
     dataset: str
     cot: str
     correctness: str
-    seed: int
-    told_by_seed: bool
-    """Whether another run differs from it in the seed alone."""
+    seeds: str
+    """`seed=1`, where runs differ in it alone; else empty."""
 
     @property
     def group(self) -> tuple[str, str]:
@@ -60,7 +59,7 @@ class Run:
     @property
     def words(self) -> str:
         """The same with its seed, where that tells it apart."""
-        return self.condition + (f", seed {self.seed}" if self.told_by_seed else "")
+        return ", ".join(filter(None, (self.condition, self.seeds.replace("=", " "))))
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ def training_study(
     norms = norms_by_step(tables.rows, metric)
     return TrainingStudy(
         metric=metric,
-        runs=tuple(_run(*one) for one in named.values()),
+        runs=tuple(map(_run, named.values())),
         by_step=_by_step(tables, norms, metric),
         layers=layers_by_step(tables.rows, metric),
         stability=stability(tables),
@@ -122,15 +121,15 @@ def training_study(
     )
 
 
-def _run(run: dict[str, Any], series: str, data: str) -> Run:
+def _run(name: RunName) -> Run:
+    run = name.run
     return Run(
         point_id=run["point_id"],
-        model=model_label(run["model"], run["series"], run["objective"]),
+        model=model_label(run["model"], name.settings, run["objective"]),
         dataset=run["dataset"],
         cot=run["cot"],
         correctness=run["correctness"],
-        seed=run["seed"],
-        told_by_seed=series != run["series"],
+        seeds=name.seeds,
     )
 
 

@@ -72,10 +72,15 @@ def _cells(study: TrainingStudy, run: Run) -> list[str]:
     steps = study.by_step.filter(point_id=run.point_id)["step"].unique().sort().to_list()
     kind = "" if run.correctness == CORRECT else f" {run.correctness}"
     return [
-        run.point_id[:8], run.cot + kind, str(run.seed), str(steps[-1]) if steps else "0",
+        run.point_id[:8], run.cot + kind, _seeds(run), str(steps[-1]) if steps else "0",
         moved(LOSS), moved(HELD_OUT), moved(UPDATE), moved(PROBE, *own),
         moved(GAP, pl.col("probe_correctness") == CORRECT),
     ]  # fmt: skip
+
+
+def _seeds(run: Run) -> str:
+    """`1` for seed=1; empty where seeds tell nothing apart."""
+    return " ".join(part.partition("=")[2] for part in run.seeds.split())
 
 
 def _first_to_last(values: Sequence[float]) -> str:

@@ -39,7 +39,7 @@ def test_curves_show_each_quantity_for_each_condition(figures):
 
 
 def test_a_map_has_a_cell_for_each_layer_and_step(figures):
-    figure = figures["tiny", "sums", "cot=none-correct-seed=0", "map", "nuclear_norm"]
+    figure = figures["tiny", "sums", "cot=none-correct", "map", "nuclear_norm"]
     maps = [mesh.get_array() for panel in figure.axes for mesh in panel.collections[:1]]
     update, no_cot = maps[0], maps[2]
     assert update.tolist() == [pytest.approx([4.0, 2.0, 1.0])] * 4

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from helpers.page_reader import choose, show
 from helpers.planted_page import stored_of
 from helpers.stored_training import store_run
 
@@ -74,3 +75,25 @@ def test_long_runs_do_not_make_a_long_page(tmp_path: Path):
     assert len(line["step"]) == MOST_POINTS
     assert (line["step"][0], line["step"][-1]) == (0, steps - 1)
     assert len(group["maps"][0]["steps"]) == MOST_COLUMNS
+
+
+DRAWN = """
+const chart = document.querySelector(".training-chart");
+return chart.data.filter((one) => one.hoverinfo !== "skip").map((one) => [...one.y]);
+"""
+WIDER_THAN_THE_WINDOW = "return document.documentElement.scrollWidth > innerWidth"
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_browser_draws_lines_by_step_and_the_chosen_map(
+    chromium: Any, page_with: Callable[..., Path], tmp_path: Path, width: int
+):
+    show(chromium, page_with(study_of(tmp_path)), width)
+    assert [4.0, 2.0] in chromium.execute_script(DRAWN)
+    assert not chromium.execute_script(WIDER_THAN_THE_WINDOW)
+    assert len(chromium.find_elements("css selector", ".maps canvas")) == 2
+    label = "return document.querySelector('.maps canvas').getAttribute('aria-label')"
+    assert "update" in chromium.execute_script(label)
+    choose(chromium, "map-of-0", "2")
+    assert "probe detailed CoT" in chromium.execute_script(label)
+    assert [line for line in chromium.get_log("browser") if line["level"] == "SEVERE"] == []

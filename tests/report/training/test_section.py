@@ -50,7 +50,7 @@ def test_the_terminal_has_a_line_for_each_run(study: TrainingStudy):
         console.print(training_table(study))
     lines = captured.get().splitlines()
     (of_none,) = (line for line in lines if line.startswith(" runnone"))
-    assert of_none.split()[1:6] == ["none", "0", "4", "4→2", "4.5→2.2"]
+    assert of_none.split()[1:5] == ["none", "4", "4→2", "4.5→2.2"]
 
 
 def test_claims_about_training_stand_on_the_findings_page_with_their_own_words(
