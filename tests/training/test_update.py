@@ -261,3 +261,15 @@ def test_sharding_that_takes_gradients_away_is_refused(llama: Model) -> None:
     llama.model.extra = FullyShardedDataParallel()
     with pytest.raises(ModelError, match=r"FSDP1.*fully_shard"):
         UpdateWatch(llama)
+
+
+@pytest.mark.long
+def test_a_compiled_model_gives_the_same_rows(llama: Model) -> None:
+    """Its gradients arrive as ever: nothing of a watch is inside of it."""
+    compiled = torch.compile(llama, backend="aot_eager")
+    with UpdateWatch(compiled) as watch:
+        backward(compiled, batch(), parts=2)
+        expected = weight_gradients(llama)
+        torch.nn.utils.clip_grad_norm_(llama.parameters(), gradient_norm(llama) / 3)
+        update = stepped(watch, llama)
+    assert_rows_are_of(update.rows, expected)
