@@ -10,7 +10,7 @@ from pathlib import Path
 COMMIT_FILE = "COMMIT"
 """In a copy of the package: the commit of the checkout that it was taken from."""
 _PACKAGES = ("gradsweep", "torch", "transformers", "numpy", "polars", "hydra-core", "wandb")
-_OPTIONAL = ("bitsandbytes",)
+_OPTIONAL = ("bitsandbytes", "peft")
 
 
 @lru_cache(maxsize=1)

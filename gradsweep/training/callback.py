@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 from transformers import TrainerCallback
-from transformers.integrations import get_reporting_integration_callbacks
+from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from gradsweep.records import TrainingStep
 from gradsweep.training.options import WatchOptions
@@ -34,7 +34,7 @@ _LOOP = (
 
 
 @dataclass(kw_only=True, eq=False)
-class SpectraCallback(WatchOptions, TrainerCallback):  # type: ignore[misc]
+class SpectraCallback(WatchOptions, TrainerCallback):
     """Measures the gradients of a run; one object for each call of `train`.
 
     Rows are of the step's accumulated gradient before clipping, and of the probe's samples.
@@ -111,8 +111,8 @@ class SpectraCallback(WatchOptions, TrainerCallback):  # type: ignore[misc]
         """Write the step down, and probe the weights that it made where that is due."""
         if not self._session:
             return
-        made, scalars = int(state.global_step), {}
-        epoch = float(state.epoch or 0.0)
+        made, epoch = int(state.global_step), float(state.epoch or 0.0)
+        scalars: dict[str, float] = {}
         self._last = self._session.keep_step(made - 1, self._update, epoch)
         if self._update:
             scalars |= self._session.update_scalars(self._update)

@@ -60,7 +60,8 @@ class AccumulatedNorm:
             self._noted = _squares_and_largest(self._weight.grad)
 
     def factor(self, ranks: Ranks) -> float:
-        """Return what the gradient has been multiplied by since; 1 for a zero gradient.
+        """Return what the gradient has been multiplied by since; 1 for a zero gradient, and NaN or
+        0 where something is not finite.
 
         All processes call it.
 
@@ -82,7 +83,7 @@ class AccumulatedNorm:
             return 1.0
         factor = after.norm / before.norm
         allowed = 16 * torch.finfo(gradient.dtype).eps
-        if math.isfinite(factor) and abs(after.shape - before.shape) > allowed * before.shape:
+        if 0 < factor < math.inf and abs(after.shape - before.shape) > allowed * before.shape:
             raise ModelError(
                 "the gradients were changed between the backward pass and the optimizer's step "
                 "otherwise than by one factor for all, so what was accumulated is not known any "

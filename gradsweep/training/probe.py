@@ -83,8 +83,7 @@ class ProbeSet:
         self._prompt = Prompt[prompt]
         self._max_length = max_length
         self._batch_tokens = batch_tokens
-        named = isinstance(objective, str)
-        self._objective = objective_named(objective) if named else objective
+        self._objective = objective_named(objective) if isinstance(objective, str) else objective
         self._by_condition: dict[tuple[str, str], list[Sample]] = {}
         for sample in samples:
             own = self._by_condition.setdefault((sample.cot, sample.correctness), [])
@@ -109,7 +108,7 @@ class ProbeSet:
         if not configs:
             raise DataError("ProbeSet.of got no config: give one from gradsweep.compose")
         first = configs[0].model
-        defaults = {"prompt": first.prompt.name, "max_length": first.max_length}
+        defaults: dict[str, Any] = {"prompt": first.prompt.name, "max_length": first.max_length}
         samples = [
             ProbeSample(
                 sample.prompt,

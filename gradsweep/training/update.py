@@ -190,6 +190,8 @@ class UpdateWatch:
     ) -> _Pending:
         factor = self._accumulated.factor(self._ranks)
         scale = self._scaler.get_scale() if self._scaler is not None else 1.0
+        # Clipping an infinite norm leaves zeros, from which nothing comes back.
+        restored = 1 / (factor * scale) if factor else math.nan
         parameters = (p.grad for p in self._model.parameters() if p.grad is not None)
         total = total_norm(parameters, self._ranks)
         # A fused optimizer takes the scaler's scale out by itself, after us: then factor·scale,
@@ -200,13 +202,13 @@ class UpdateWatch:
                 self._matrices(gradients),
                 self._matrices(previous),
                 self._options.solver,
-                1 / (factor * scale),
+                restored,
             ),
             weights=dict(self._owned((w.weight.detach() for w in self._weights), copied=True)),
             adapted=adapted_spectra(
                 self._adapted.taken(), self._options.solver, 1 / scale, self._ranks
             ),
-            gradient_norm=total / (factor * scale),
+            gradient_norm=total * restored,
             clipped_gradient_norm=total / of_optimizer,
         )
 

@@ -83,6 +83,21 @@ def test_sft_leaves_the_same_weights(
 
 
 @pytest.mark.long
+def test_adapters(llama: Model, tokenizer: Any, tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft", reason="PEFT is not installed")
+    config = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    trainer = sft_trainer(peft.get_peft_model(llama, config), tokenizer, tmp_path)
+    callback = measured(trainer, projections="qv", probe=probe_set())
+    updates = callback.rows.filter(source="update")
+    names = ["q", "q_lora_a", "q_lora_b", "v", "v_lora_a", "v_lora_b"]
+    assert updates["projection"].to_list() == names * 4
+    assert updates["finite"].all()
+    effective = updates.filter(step=0, projection="v")["nuclear_norm"]
+    assert (effective > 0).all()
+    assert callback.samples.filter(source="probe")["status"].unique().to_list() == ["ok"]
+
+
+@pytest.mark.long
 def test_preferences(llama: Model, tokenizer: Any, tmp_path: Path) -> None:
     rows = [{"prompt": q, "chosen": " 3", "rejected": " no apples"} for q in questions()]
     trainer = trl.DPOTrainer(

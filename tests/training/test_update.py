@@ -206,6 +206,16 @@ def test_a_gradient_that_is_not_finite_is_a_row_that_is_not(llama: Model) -> Non
     assert not any(row.finite for row in update.rows)
 
 
+def test_clipping_an_infinite_norm_leaves_nothing_to_measure(llama: Model) -> None:
+    with UpdateWatch(llama) as watch:
+        backward(llama, batch())
+        llama.lm_head.weight.grad[0, 0] = math.inf
+        torch.nn.utils.clip_grad_norm_(llama.parameters(), 1.0)
+        update = stepped(watch, llama)
+    assert not any(row.finite for row in update.rows)
+    assert math.isnan(update.gradient_norm)
+
+
 def test_what_does_not_train_is_refused(llama: Model) -> None:
     llama.model.layers[1].self_attn.q_proj.requires_grad_(False)
     with pytest.raises(ModelError, match=r"q of layer 1 \(1 of 6.*projections=\['k'\]"):
@@ -251,3 +261,15 @@ def test_sharding_that_takes_gradients_away_is_refused(llama: Model) -> None:
     llama.model.extra = FullyShardedDataParallel()
     with pytest.raises(ModelError, match=r"FSDP1.*fully_shard"):
         UpdateWatch(llama)
+
+
+@pytest.mark.long
+def test_a_compiled_model_gives_the_same_rows(llama: Model) -> None:
+    """Its gradients arrive as ever: nothing of a watch is inside of it."""
+    compiled = torch.compile(llama, backend="aot_eager")
+    with UpdateWatch(compiled) as watch:
+        backward(compiled, batch(), parts=2)
+        expected = weight_gradients(llama)
+        torch.nn.utils.clip_grad_norm_(llama.parameters(), gradient_norm(llama) / 3)
+        update = stepped(watch, llama)
+    assert_rows_are_of(update.rows, expected)
