@@ -13,6 +13,9 @@ from benchmarks.environment import environment, load_average
 from benchmarks.memory import peak_in_own_process
 from benchmarks.table import Measured, report
 from benchmarks.timing import measure
+from benchmarks.training import CASES as TRAINING
+from benchmarks.training import QUICK as QUICK_TRAINING
+from benchmarks.training import measure_training, training_table
 from benchmarks.units import CASES as UNITS
 from benchmarks.units import measure_units, unit_table
 
@@ -36,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = report([m for m in measured if m not in growth], growth, environment() | load)
     if given.units and not status:
         text += "\n" + unit_table(measure_units(UNITS, given.rounds, _tick))
+    if given.training and not status:
+        of_training = QUICK_TRAINING if given.quick else TRAINING
+        text += "\n" + training_table(measure_training(of_training, given.rounds, _tick))
     print(text)
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +63,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--growth", action="store_true", help="also growth in T, layers and d")
     parser.add_argument("--units", action="store_true", help="pairs and groups, beside samples")
+    parser.add_argument(
+        "--training", action="store_true", help="what watching a training run costs"
+    )
     parser.add_argument("--no-memory", action="store_true", help="skip the peak memory")
     parser.add_argument("--quick", action="store_true", help="a tiny model, seconds: does it run?")
     parser.add_argument("--out", type=Path, help="write the table to this file too")
@@ -72,7 +81,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _cases(given: argparse.Namespace) -> list[Case]:
     if given.quick:
         return list(QUICK.values())
-    if given.units and not given.cases:
+    if (given.units or given.training) and not given.cases:
         return []
     named = [ALL[name] for name in given.cases] if given.cases else list(MAIN.values())
     return named + [case for case in GROWTH.values() if given.growth and case not in named]

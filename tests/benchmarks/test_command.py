@@ -55,3 +55,12 @@ def test_a_stopped_run_still_prints_what_it_has(
     monkeypatch.setattr("benchmarks.__main__._measured", stop)
     assert main(["--quick"]) == 130
     assert "# Benchmark" in capsys.readouterr().out
+
+
+def test_a_training_run_is_timed_unwatched_idle_and_with_every_update(capsys: Captured) -> None:
+    quick = ["--quick", "--training", "--no-memory", "--rounds", "1", "--plain-rounds", "0"]
+    assert main(quick) == 0
+    shown = capsys.readouterr().out
+    section = shown[shown.index("## A training run") :]
+    cells = next(line for line in section.splitlines() if line.startswith("| tiny")).split("|")
+    assert all(float(cell.split()[0]) > 0 for cell in cells[3:5])
