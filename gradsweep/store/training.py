@@ -55,6 +55,11 @@ class TrainingStore(PointStore):
         self.copy(at_moment(samples, moment), at_moment(rows, moment))
         self._moments.add(moment)
 
+    def copy_moment(self, moment: Moment, samples: pl.DataFrame, rows: pl.DataFrame) -> None:
+        """Store what another training point has measured at a moment; raises as `append`."""
+        self.copy(samples, rows)
+        self._moments.add(moment)
+
     def append_steps(self, steps: Sequence[TrainingStep]) -> None:
         """Store optimizer steps; those stored before are replaced. Raises as `append`."""
         self._lease.check()

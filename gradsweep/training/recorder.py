@@ -18,6 +18,7 @@ from gradsweep.engine.frozen import frozen
 from gradsweep.engine.objectives import Objective
 from gradsweep.engine.response import ResponseHead
 from gradsweep.records import UPDATE, EncodedUnit, Moment, SampleResult, Source, TrainingStep
+from gradsweep.store.first_probes import take_first_probe
 from gradsweep.store.training import TrainingStore
 from gradsweep.training.data import Probe
 from gradsweep.training.random_state import random_state_kept
@@ -159,9 +160,15 @@ class Recorder(TrainerCallback):
         with random_state_kept():
             for probe in self._probes:
                 moment = Moment(step, Source.probe, probe.cot, probe.correctness)
-                if not self._store.has(moment):
+                if not self._store.has(moment) and not self._taken(moment, probe):
                     self._store.append_moment(moment, probe.results())
             self._losses[step] = self._held_out.loss()
+
+    def _taken(self, moment: Moment, probe: Probe) -> bool:
+        """Whether another run on the same weights has had the same questions before it began."""
+        if moment.step != 0:
+            return False
+        return take_first_probe(self._store, moment, [u.unit.unit_id for u in probe.run.units])
 
 
 class HeldOut:

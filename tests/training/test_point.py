@@ -14,8 +14,10 @@ from gradsweep import compose, extract, load_rows, load_training
 from gradsweep.errors import ConfigError, DataError, TrainingError
 from gradsweep.extraction import PointResult
 from gradsweep.identity import point_id
+from gradsweep.records import SampleResult
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.training import TrainingTables
+from gradsweep.training.data import Probe
 
 Point = Callable[..., PointResult]
 
@@ -205,6 +207,30 @@ def test_what_cannot_be_trained_is_refused_before_it_begins(
 def test_load_rows_says_who_reads_training_points(trained: PointResult) -> None:
     with pytest.raises(DataError, match="load_training"):
         load_rows(trained.paths.results)
+
+
+def test_runs_on_the_same_weights_measure_the_first_probe_once(
+    run: Point, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+    results = Probe.results
+
+    def counted(probe: Probe) -> list[SampleResult]:
+        measured.append(1)
+        return results(probe)
+
+    monkeypatch.setattr(Probe, "results", counted)
+    first = tables(run())
+    of_one = len(measured)
+    second = tables(run("training.learning_rate=0.02"))
+    assert len(measured) == 2 * of_one - 1
+    begin = (pl.col("step") == 0) & (pl.col("source") == "probe")
+    drop = ["point_id", "series"]
+    for name in ("rows", "samples"):
+        a, b = (getattr(t, name).filter(begin).drop(drop) for t in (first, second))
+        assert_frame_equal(a, b)
+    run("training.seed=1", "seed=1")  # other questions
+    assert len(measured) == 3 * of_one - 1
 
 
 @pytest.mark.parametrize("objective", ["dpo", "grpo"])

@@ -1,0 +1,61 @@
+"""Probes before the first step, which every run on the same weights has: measured once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import polars as pl
+
+from gradsweep.records import MOMENT, Moment, SampleStatus
+from gradsweep.store.metadata import read_config
+from gradsweep.store.paths import PointPaths, point_folders
+from gradsweep.store.points import is_training_point
+from gradsweep.store.read import stored_table
+from gradsweep.store.training import TrainingStore
+
+_DECIDES = ("model", "gradients", "objective")
+"""Parts of a point's science that decide what a probe before the first step gives."""
+
+
+def take_first_probe(store: TrainingStore, moment: Moment, sample_ids: Collection[str]) -> bool:
+    """Take a probe of step 0 from another training point of the folder that has measured it.
+
+    Args:
+        store: of the point that lacks it.
+        moment: of step 0.
+        sample_ids: what it measures; the other point must have just these, all well.
+
+    Returns:
+        Whether there was such a point.
+    """
+    assert moment.step == 0
+    record = read_config(store.paths)
+    for paths in point_folders(store.paths.results):
+        if paths.point_id == store.paths.point_id or not is_training_point(paths):
+            continue
+        if not _same_weights(record, read_config(paths)):
+            continue
+        samples = _of_moment(paths, "samples", moment)
+        whole = set(samples["sample_id"]) == set(sample_ids)
+        if whole and (samples["status"] == SampleStatus.OK.value).all():
+            store.copy_moment(moment, samples, _of_moment(paths, "rows", moment))
+            return True
+    return False
+
+
+def _same_weights(record: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    ours, theirs = record["science"], other["science"]
+    same = all(ours.get(part) == theirs.get(part) for part in _DECIDES)
+    kinds = [science["training"].get("kind") for science in (ours, theirs)]
+    versions = record.get("versions") == other.get("versions")
+    return same and kinds[0] == kinds[1] and versions
+
+
+def _of_moment(paths: PointPaths, kind: str, moment: Moment) -> pl.DataFrame:
+    frame = stored_table(paths, kind)
+    if "step" not in frame.columns:
+        return frame.clear()
+    values = {name: getattr(moment, name) for name in MOMENT}
+    values["source"] = moment.source.value
+    return frame.filter(*(pl.col(name).eq_missing(value) for name, value in values.items()))
