@@ -21,13 +21,13 @@ from gradsweep.models.cache import ModelCache
 from gradsweep.models.load import LoadedModel
 from gradsweep.plan.fit import require_memory_here
 from gradsweep.progress import console, training_progress
-from gradsweep.records import Sample, SampleStatus, Source, TrainingStep
+from gradsweep.records import SampleStatus, Source, TrainingStep
 from gradsweep.store import PointPaths
 from gradsweep.store.frames import steps_frame
 from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.training import TrainingStore, open_training_point
 from gradsweep.tracking import Tracker, followed
-from gradsweep.training.point import TrainingRun, require_trainable, train
+from gradsweep.training.point import Listener, TrainingRun, require_trainable, train
 from gradsweep.training.series import measure_series
 
 
@@ -69,23 +69,12 @@ def train_point(
                 run = None
             else:
                 model = _model(config, cache, paths, show_progress)
-                run = _trained(config, model, loaded.samples, store, on_step, stop, say)
+                others = others_of(config, model)
+                listener = Listener(on_step, stop, say)
+                run = train(config, model, loaded.samples, store, listener, others)
+                if not run.finished:
+                    raise StopRequested("stopped between two steps")
             _finish(store, tracker, loaded.messages, run)
-
-
-def _trained(
-    config: Config,
-    model: LoadedModel,
-    samples: Sequence[Sample],
-    store: TrainingStore,
-    on_step: Callable[[TrainingStep], None],
-    stop: Callable[[], bool],
-    say: Callable[[str], None],
-) -> TrainingRun:
-    run = train(config, model, samples, store, on_step, stop, say, others_of(config, model))
-    if not run.finished:
-        raise StopRequested("stopped between two steps")
-    return run
 
 
 def _model(

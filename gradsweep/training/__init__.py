@@ -10,6 +10,7 @@ options.py     of both                              session.py    what is due is
 results.py     in memory or in a folder             scalars.py    for a logger
 
 data.py        what is trained on, held out, probed recorder.py   when what is measured
-trainer.py     Trainer over units and an objective  point.py      a training point's run
-series.py      checkpoints as steps of one run      lora.py muon.py  what is trained, and how
+trainer.py     Trainer over units                  point.py      a training point's run
+losses.py      the objective over batches          muon.py lora.py  what is trained, and how
+series.py      checkpoints as steps of one run
 """

@@ -14,9 +14,7 @@ import torch
 from torch import nn
 
 from gradsweep.config import Config, Dtype, Quantization, TrainingKind
-from gradsweep.engine.frozen import frozen
 from gradsweep.engine.other_models import OthersOf
-from gradsweep.engine.response import install_response_head
 from gradsweep.errors import ConfigError
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.pretrained import quiet
@@ -24,8 +22,9 @@ from gradsweep.records import Sample, SampleResult
 from gradsweep.store.training import TrainingStore
 from gradsweep.training.data import TrainingData, trained_objective, training_data
 from gradsweep.training.lora import with_adapters
+from gradsweep.training.losses import unit_losses
 from gradsweep.training.recorder import COMPLETE, HeldOut, OnStep, Recorder
-from gradsweep.training.trainer import TeacherLogits, UnitTrainer
+from gradsweep.training.trainer import UnitTrainer
 from gradsweep.training.update import UpdateWatch
 
 
@@ -62,14 +61,24 @@ def require_trainable(config: Config) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Listener:
+    """Who is told of a run, and may end it."""
+
+    on_step: OnStep = lambda step: None
+    """Called after each optimizer step."""
+    stop: Callable[[], bool] = lambda: False
+    """Asked after each step; true ends the run there, with a checkpoint."""
+    say: Callable[[str], None] = lambda line: None
+    """Called with lines for the user before the first step."""
+
+
 def train(
     config: Config,
     loaded: LoadedModel,
     samples: Sequence[Sample],
     store: TrainingStore,
-    on_step: OnStep = lambda step: None,
-    stop: Callable[[], bool] = lambda: False,
-    say: Callable[[str], None] = lambda line: None,
+    listener: Listener,
     others: OthersOf | None = None,
 ) -> TrainingRun:
     """Train the model and store what is measured while it learns, from the last checkpoint on.
@@ -81,9 +90,7 @@ def train(
         loaded: its model, with the weights before the first step.
         samples: of the point's own condition.
         store: of the point.
-        on_step: called after each optimizer step.
-        stop: asked after each step; true ends the run there, with a checkpoint.
-        say: called with lines for the user before the first step.
+        listener: follows the run.
         others: gives what the objective takes from a second model that is named.
 
     Raises:
@@ -94,48 +101,60 @@ def train(
     data = training_data(config, loaded, samples, others)
     notes = list(_notes(config, data))
     for note in notes:
-        say(note)
-    objective = trained_objective(config)
+        listener.say(note)
     torch.manual_seed(config.training.seed)
     with ExitStack() as stack:
         model = stack.enter_context(_trainable(config, loaded))
-        head = stack.enter_context(install_response_head(model, objective.reads_prompts))
-        teacher = None
-        if (of_teacher := data.teacher) is not None:
-            stack.enter_context(frozen(of_teacher))
-            teacher = TeacherLogits(
-                of_teacher,
-                stack.enter_context(install_response_head(of_teacher, objective.reads_prompts)),
-            )
-        training = config.training
-        watch = stack.enter_context(
-            UpdateWatch(
-                model,
-                config.gradients.projections,
-                layers=training.update_layers,
-                options=config.gradients,
-                every=training.update_every,
-            )
-        ) if training.update_every else None  # fmt: skip
-        held_out = HeldOut(model, data.held_out, objective, head, training.batch_size, teacher)
-        recorder = Recorder(
-            store, watch, data.probes, held_out, training.probe_every, on_step, stop
-        )
-        trainer = UnitTrainer(
-            model, config, data.train, objective, head, store.paths.checkpoints, teacher,
-            [recorder],
-        )  # fmt: skip
+        objective = trained_objective(config)
+        losses = stack.enter_context(unit_losses(model, objective, data.teacher))
+        watch = _update_watch(config, model)
+        if watch:
+            stack.enter_context(watch)
+        held_out = HeldOut(model, losses, data.held_out, config.training.batch_size)
+        recorder = _recorder(config, store, data, watch, held_out, listener)
+        trainer = UnitTrainer(model, config, data.train, losses, store.paths.checkpoints, recorder)
         recorder.trainer = trainer
-        try:
-            with quiet(bars=False):
-                trainer.train(resume_from_checkpoint=_last_checkpoint(store.paths.checkpoints))
-            if not recorder.stopped:
-                recorder.finish(int(trainer.state.global_step))
-        finally:
-            recorder.flush()
-        if training.keep_model and not recorder.stopped:
+        _run(trainer, recorder, store.paths.checkpoints)
+        if config.training.keep_model and not recorder.stopped:
             _save(model, loaded, store.paths.folder / "model")
         return TrainingRun(not recorder.stopped, _digest(model), data.rejected, notes)
+
+
+def _run(trainer: UnitTrainer, recorder: Recorder, checkpoints: Path) -> None:
+    try:
+        with quiet(bars=False):
+            trainer.train(resume_from_checkpoint=_last_checkpoint(checkpoints))
+        if not recorder.stopped:
+            recorder.finish(int(trainer.state.global_step))
+    finally:
+        recorder.flush()
+
+
+def _update_watch(config: Config, model: nn.Module) -> UpdateWatch | None:
+    training = config.training
+    if not training.update_every:
+        return None
+    return UpdateWatch(
+        model,
+        config.gradients.projections,
+        layers=training.update_layers,
+        options=config.gradients,
+        every=training.update_every,
+    )
+
+
+def _recorder(
+    config: Config,
+    store: TrainingStore,
+    data: TrainingData,
+    watch: UpdateWatch | None,
+    held_out: HeldOut,
+    listener: Listener,
+) -> Recorder:
+    training = config.training
+    return Recorder(
+        store, watch, data.probes, held_out, training.probe_every, listener.on_step, listener.stop
+    )
 
 
 @contextmanager

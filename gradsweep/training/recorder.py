@@ -15,12 +15,11 @@ from transformers import TrainerCallback
 
 from gradsweep.engine.batch import collate
 from gradsweep.engine.frozen import frozen
-from gradsweep.engine.objectives import Objective
-from gradsweep.engine.response import ResponseHead
 from gradsweep.records import UPDATE, EncodedUnit, Moment, SampleResult, Source, TrainingStep
 from gradsweep.store.first_probes import take_first_probe
 from gradsweep.store.training import TrainingStore
 from gradsweep.training.data import Probe
+from gradsweep.training.losses import UnitLosses
 from gradsweep.training.random_state import random_state_kept
 from gradsweep.training.trainer import Trained, UnitTrainer
 from gradsweep.training.update import Update, UpdateWatch
@@ -175,31 +174,21 @@ class HeldOut:
     """Units that are not trained on."""
 
     def __init__(
-        self,
-        model: nn.Module,
-        units: Sequence[EncodedUnit],
-        objective: Objective,
-        head: ResponseHead,
-        batch_size: int,
-        teacher: Callable[[Any], torch.Tensor] | None,
+        self, model: nn.Module, losses: UnitLosses, units: Sequence[EncodedUnit], batch_size: int
     ) -> None:
         self._model = model
+        self._losses = losses
         self._batches = [units[at : at + batch_size] for at in range(0, len(units), batch_size)]
-        self._objective = objective
-        self._head = head
-        self._teacher = teacher
 
     def loss(self) -> float:
         """Return the mean of their losses, in nats, without dropout; NaN where there are none."""
-        losses: list[float] = []
+        found: list[float] = []
         device = next(self._model.parameters()).device
         with frozen(self._model), torch.no_grad():
             for units in self._batches:
-                batch = collate(units, device)
-                logits = self._teacher(batch) if self._teacher else None
-                tokens = self._head.tokens(self._model, batch, logits)
-                losses += self._objective.losses(tokens).tolist()
-        return sum(losses) / len(losses) if losses else float("nan")
+                losses, _ = self._losses.of(self._model, collate(units, device))
+                found += losses.tolist()
+        return sum(found) / len(found) if found else float("nan")
 
 
 def _update_result(update: Update, trained: Trained, start: float) -> SampleResult:

@@ -14,11 +14,10 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 
 from gradsweep.config import Config, Optimizer
 from gradsweep.engine.batch import Batch, collate
-from gradsweep.engine.objectives import Objective
-from gradsweep.engine.response import ResponseHead
 from gradsweep.errors import TrainingError
 from gradsweep.records import EncodedUnit
 from gradsweep.training.data import weighs_by_tokens
+from gradsweep.training.losses import UnitLosses
 from gradsweep.training.muon import MuonWithAdamW
 
 _TRAINERS_NAMES = {Optimizer.adamw: "adamw_torch", Optimizer.sgd: "sgd"}
@@ -46,11 +45,9 @@ class UnitTrainer(Trainer):
         model: nn.Module,
         config: Config,
         units: Sequence[EncodedUnit],
-        objective: Objective,
-        head: ResponseHead,
+        losses: UnitLosses,
         folder: Path,
-        teacher: TeacherLogits | None = None,
-        callbacks: Sequence[TrainerCallback] = (),
+        callback: TrainerCallback,
     ) -> None:
         """Make the loop; nothing is trained yet.
 
@@ -58,11 +55,9 @@ class UnitTrainer(Trainer):
             model: in train mode, with the weights that are trained requiring a gradient.
             config: of the training point.
             units: what is trained on.
-            objective: gives each unit its loss.
-            head: installed in `model`.
+            losses: gives each unit its loss.
             folder: of checkpoints.
-            teacher: gives a batch the logits of the objective's second model.
-            callbacks: what measures.
+            callback: what measures.
         """
         arguments = _arguments(config, folder)
         super().__init__(
@@ -70,15 +65,13 @@ class UnitTrainer(Trainer):
             args=arguments,
             train_dataset=_Units(units),
             data_collator=_collated,
-            callbacks=list(callbacks),
+            callbacks=[callback],
             optimizers=(_own_optimizer(model, config), None),
         )
         self.remove_callback(PrinterCallback)  # the point has a line of its own
         self.model_accepts_loss_kwargs = False
-        self._objective = objective
+        self._losses = losses
         self._by_tokens = weighs_by_tokens(config)
-        self._head = head
-        self._teacher = teacher
         self.trained = Trained()
         """Of the step that is under way; whoever reads it begins a new one."""
         self.last_finite = (-1, float("nan"))
@@ -97,10 +90,8 @@ class UnitTrainer(Trainer):
             TrainingError: it is no number.
         """
         batch = inputs["batch"].to(self.args.device)
-        teacher_logits = self._teacher(batch) if self._teacher else None
-        tokens = self._head.tokens(model, batch, teacher_logits)
+        losses, tokens = self._losses.of(model, batch)
         passes = self.current_gradient_accumulation_steps
-        losses = self._objective.losses(tokens)
         if self._by_tokens:
             loss = passes * (losses * tokens.counts).sum() / inputs["step_tokens"]
         else:
@@ -134,18 +125,6 @@ class UnitTrainer(Trainer):
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """Count none: Trainer would look for the token ids."""
         return 0
-
-
-class TeacherLogits:
-    """The second model's logits of a batch, without a graph."""
-
-    def __init__(self, teacher: nn.Module, head: ResponseHead) -> None:
-        self._teacher = teacher
-        self._head = head
-
-    def __call__(self, batch: Batch) -> Tensor:
-        with torch.no_grad():
-            return self._head.tokens(self._teacher, batch).logits
 
 
 class _Units(Dataset):  # type: ignore[type-arg]
