@@ -6,29 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.tiny_point import tiny_point
+from helpers.tiny_point import SHORT_RUN, tiny_point
 
 from gradsweep import compose, extract
 from gradsweep.extraction import PointResult
 
 Point = Callable[..., PointResult]
 
-SMALL = (
-    "training=full",
-    "training.steps=4",
-    "training.batch_size=2",
-    "training.learning_rate=0.01",
-    "training.probe_every=2",
-    "training.probe_questions=2",
-    "n_samples=12",
-    "model.max_length=400",
-    "tracking=none",
-)
-
 
 @pytest.fixture
 def overrides(saved_model: Path, tmp_path: Path) -> list[str]:
-    return tiny_point(saved_model, tmp_path / "results", *SMALL)
+    return tiny_point(saved_model, tmp_path / "results", *SHORT_RUN)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.tiny_point import SHORT_RUN, tiny_point
 from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract, load_rows, load_training
@@ -30,9 +31,12 @@ def summary(result: PointResult) -> dict[str, object]:
     return dict(json.loads(result.paths.summary.read_text()))
 
 
-@pytest.fixture
-def trained(run: Point) -> PointResult:
-    return run("training.probe_cot=[none,detailed]", "training.update_every=2")
+@pytest.fixture(scope="module")
+def trained(saved_model: Path, tmp_path_factory: pytest.TempPathFactory) -> PointResult:
+    """Read only: tests share it."""
+    more = (*SHORT_RUN, "training.probe_cot=[none,detailed]", "training.update_every=2")
+    overrides = tiny_point(saved_model, tmp_path_factory.mktemp("trained") / "results", *more)
+    return extract(compose(*overrides), show_progress=False)
 
 
 def test_each_moment_is_stored_once(trained: PointResult) -> None:
