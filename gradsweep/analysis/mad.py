@@ -59,7 +59,10 @@ def summary_scalars(rows: pl.DataFrame) -> dict[str, float]:
     scalars: dict[str, float] = {}
     for metric in metric_columns(rows):
         has_value = pl.col(metric).cast(pl.Float64).is_finite()
-        curve = curves(of_one_point.filter(has_value), metric, resamples=0)
+        valued = of_one_point.filter(has_value)
+        if valued.is_empty():
+            continue
+        curve = curves(valued, metric, resamples=0)
         for row in curve_means(curve).iter_rows(named=True):
             scalars[f"{metric}_mean_{row['projection']}"] = row["mean"]
         unevenness = mean_absolute_difference(curve).filter(part="all")

@@ -12,9 +12,10 @@ import re
 from collections.abc import Callable, Sequence
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, open_dict
+
+from gradsweep.config.overrides import parsed
 
 MAX_KEPT = 64
 """Compositions, of about half a megabyte each: a grid's values, but not every cell of it."""
@@ -45,10 +46,10 @@ def compose_in_halves(
     Raises:
         hydra.errors.HydraException: an override that cannot be read, an unknown option or field.
     """
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
-    fields = [o for o in parsed if _FIELD.fullmatch(o.key_or_group)]
-    options = [o for o in parsed if not _FIELD.fullmatch(o.key_or_group)]
-    if any(o.is_sweep_override() or o.key_or_group == _SEARCHPATH for o in parsed) or any(
+    given = [parsed(text) for text in overrides]
+    fields = [o for o in given if _FIELD.fullmatch(o.key_or_group)]
+    options = [o for o in given if not _FIELD.fullmatch(o.key_or_group)]
+    if any(o.is_sweep_override() or o.key_or_group == _SEARCHPATH for o in given) or any(
         o.package or isinstance(o.value(), dict | list) for o in options
     ):
         return None
@@ -57,17 +58,17 @@ def compose_in_halves(
     config = copy.deepcopy(made)
     ConfigLoaderImpl._apply_overrides_to_config(fields, config)
     if return_hydra_config:
-        _tell_of_command(config.hydra, parsed)
+        _tell_of_command(config.hydra, given)
     elif with_hydra:
         with open_dict(config):
             del config["hydra"]
     return config
 
 
-def _tell_of_command(hydra: DictConfig, parsed: Sequence[Override]) -> None:
+def _tell_of_command(hydra: DictConfig, given: Sequence[Override]) -> None:
     """Put into the node `hydra` what Hydra says there of all overrides and of the process."""
-    of_hydra = [o for o in parsed if o.is_hydra_override()]
-    of_task = [o for o in parsed if not o.is_hydra_override()]
+    of_hydra = [o for o in given if o.is_hydra_override()]
+    of_task = [o for o in given if not o.is_hydra_override()]
     hydra.overrides.hydra = [o.input_line for o in of_hydra]
     hydra.overrides.task = [o.input_line for o in of_task]
     hydra.runtime.cwd = os.getcwd()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import Decimal
 from typing import Any
 
 from gradsweep.errors import DataError
 
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 _ROUNDED_ZERO = 0.1
 """Log-probabilities near 0 may be above it when they were computed in 16 bits."""
 
@@ -40,7 +42,7 @@ def text_in(value: Any, name: str, where: str, *, may_be_empty: bool = True) -> 
         raise DataError(f"{where}: field {name!r} must be a text, got {value_kind(value)}")
     if not may_be_empty and not value.strip():
         raise DataError(f"{where}: field {name!r} is empty; it must hold some text")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if _HALF_A_CHARACTER.search(value):
         raise DataError(f"{where}: field {name!r} holds half a character (\\ud800 to \\udfff)")
     return value
 

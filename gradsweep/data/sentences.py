@@ -67,6 +67,8 @@ _ABBREVIATION = regex.compile(
     r"(?:^|[\s(\"'])(?:mr|mrs|ms|dr|prof|st|jr|sr|vs|cf|fig|eq|vol|approx|rs|e\.g|i\.e|u\.s)$",
     regex.IGNORECASE,
 )
+_LONGEST_ABBREVIATION = 12
+"""Characters: more than any has with the one before it."""
 _FENCES = ("```", "~~~")
 _ENDS_WIDE = regex.compile(rf"(?:[。！？｡．…]|{_WITHOUT_SPACES}[.!?]+)[\p{{Pe}}\p{{Pf}}]*$")
 _BEGINS_WIDE = regex.compile(rf"[\p{{Ps}}\p{{Pi}}]*{_WITHOUT_SPACES}")
@@ -139,7 +141,7 @@ def _split_line(text: str, rules: TextRules) -> list[str]:
 
 def _goes_on(end: str, before: str, after: str, rules: TextRules) -> bool:
     """Whether a sentence goes on behind `end`: the mark of an abbreviation, dots of omission."""
-    if end == "." and after.strip():
+    if end == "." and after and not after.isspace():
         return _is_abbreviated(before, after)
     omits = rules is TextRules.general and _OMISSION.match(end)
     return bool(omits) and after.lstrip()[:1].islower()
@@ -147,9 +149,12 @@ def _goes_on(end: str, before: str, after: str, rules: TextRules) -> bool:
 
 def _is_abbreviated(before: str, after: str) -> bool:
     """Whether a full stop belongs to a list number, an initial or an abbreviation."""
-    if _LIST_NUMBER.search(before) or _ABBREVIATION.search(before):
+    # What these expressions match is the end of a text; most of a long one need not be searched.
+    if before[-1:].isdecimal() and _LIST_NUMBER.search(before):
         return True
-    return bool(_INITIAL.search(before)) and after.lstrip()[0].isupper()
+    if _ABBREVIATION.search(before[-_LONGEST_ABBREVIATION:]):
+        return True
+    return bool(_INITIAL.search(before[-2:])) and after.lstrip()[0].isupper()
 
 
 def _space_between(text: str, sentence: str) -> str:

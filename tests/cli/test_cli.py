@@ -118,6 +118,7 @@ def test_a_bad_point_stops_a_grid_before_anything_runs(
 # --- grids
 
 
+@pytest.mark.long
 def test_a_grid_runs_shows_and_is_not_run_twice(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:

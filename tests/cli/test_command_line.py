@@ -161,6 +161,7 @@ def test_what_cannot_be_printed_is_one_error(capsys: Captured) -> None:
 # --- running
 
 
+@pytest.mark.long
 def test_a_grid_of_ones_own_options_is_planned_and_concluded(own: Path, capsys: Captured) -> None:
     grid = ["-m", *mine(own), "n_samples=1,2", "cot=none,detailed"]
     assert main(["plan", *grid]) == 0

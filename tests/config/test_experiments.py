@@ -57,7 +57,11 @@ def plan(experiment: str, root: Path) -> Plan:
     return make_plan([f"+experiment={experiment}", *data], multirun=True)
 
 
-@pytest.mark.parametrize("experiment", options("experiment"))
+LARGEST = pytest.param("paper_full", marks=pytest.mark.long)
+EXPERIMENTS = [LARGEST if name == "paper_full" else name for name in options("experiment")]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_has_the_points_its_first_line_promises(
     experiment: str, paper_root: Path
 ) -> None:
@@ -91,6 +95,7 @@ def test_the_papers_grids_are_all_cells_that_the_paper_has(
     assert {model.name for model in made.models} == PAPER_MODELS
 
 
+@pytest.mark.long
 def test_the_whole_grid_says_why_cells_are_left_out(paper_root: Path) -> None:
     made = plan("paper_full", paper_root)
     missing = {re.match(r"dataset=(\w+)", reason)[1] for reason in made.excluded}  # type: ignore[index]

@@ -37,6 +37,7 @@ extract(compose(*sys.argv[1:]), stop=last_moment)
 """
 
 
+@pytest.mark.long
 def test_kill_9_in_the_middle_then_again_equals_an_undisturbed_run(
     run: Point, overrides: list[str], tmp_path: Path
 ) -> None:
@@ -119,6 +120,7 @@ runpy.run_module("gradsweep", run_name="__main__", alter_sys=True)
 """
 
 
+@pytest.mark.long
 def test_an_interrupted_terminal_keeps_what_is_stored(overrides: list[str], tmp_path: Path) -> None:
     slow = [*overrides, "gradients.batch_tokens=1", "gradients.workers=1"]
     paths = PointPaths(tmp_path / "results", _point_id(slow))

@@ -24,7 +24,8 @@ OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 PURE = {
     *("resampling_weights", "_signs", "versions", "code_digest"),
-    *("built_in_options", "generated_questions"),
+    *("built_in_options", "parsed", "generated_questions"),
+    *("config_groups", "point_fields", "_text_fields", "_options_of", "_node", "_defaults"),
 }
 """Cached functions of their arguments, or of the installed code, alone: nothing of a test's."""
 
@@ -46,7 +47,7 @@ def fresh_process() -> Iterator[None]:
     is state, and is emptied. So is every cache, but for `PURE`.
     """
     environment, folder, arguments = dict(os.environ), os.getcwd(), list(sys.argv)
-    for module in [m for name, m in sys.modules.items() if name.split(".")[0] == "gradsweep"]:
+    for module in [m for name, m in sys.modules.items() if f"{name}.".startswith("gradsweep.")]:
         _empty(module)
     GlobalHydra.instance().clear()
     for name in ("huggingface_hub.constants", "datasets.config"):  # they read it when imported

@@ -37,7 +37,6 @@ LABEL_POINTS = 8
 TICK_POINTS = 7
 TITLE_POINTS = 9
 _GRID = "#E3E3E3"
-_LAYOUTS_OF_USERS = ("autolayout", "constrained_layout.use")
 
 
 def panel_grid(
@@ -158,7 +157,9 @@ def save(figure: Figure, folder: Path, *names: str) -> list[Path]:
     # Laid out once instead of at every drawing, which would take most of the time. "none" would
     # leave a placeholder, for whose sake Matplotlib draws everything twice.
     figure.draw_without_rendering()
-    with matplotlib.rc_context({f"figure.{name}": False for name in _LAYOUTS_OF_USERS}):
+    with matplotlib.rc_context(
+        {"figure.autolayout": False, "figure.constrained_layout.use": False}
+    ):  # a user's own, which would lay out again
         figure.set_layout_engine(None)
     paths = [folder / f"{stem}.png", folder / f"{stem}.pdf"]
     for path in paths:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import pytest
@@ -48,16 +49,29 @@ OTHERS = ("qwen2_biases", "gemma3", "gpt2_conv1d")
 FAMILIES = ["llama_gqa", *(pytest.param(name, marks=pytest.mark.wide) for name in OTHERS)]
 
 
+@pytest.fixture(scope="module")
+def trainers(tiny_model: Callable[[str], Any]) -> Callable[[str], TrlLosses]:
+    """Trainers of a family, whose reference is another model of it.
+
+    Making one takes a second, so tests share them: every loss sets all options that it has.
+    """
+
+    @cache
+    def made(family: str) -> TrlLosses:
+        policy = tiny_model(family)
+        reference = copy.deepcopy(policy)
+        generator = torch.Generator().manual_seed(7)
+        with torch.no_grad():
+            for weight in reference.parameters():
+                weight += 0.02 * torch.randn(weight.shape, generator=generator)
+        return TrlLosses(policy, reference)
+
+    return made
+
+
 @pytest.fixture(params=FAMILIES)
-def trl(request: pytest.FixtureRequest, tiny_model: Callable[[str], Any]) -> TrlLosses:
-    """Trainers whose reference is another model of the same family."""
-    policy = tiny_model(request.param)
-    reference = copy.deepcopy(policy)
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for weight in reference.parameters():
-            weight += 0.02 * torch.randn(weight.shape, generator=generator)
-    return TrlLosses(policy, reference)
+def trl(request: pytest.FixtureRequest, trainers: Callable[[str], TrlLosses]) -> TrlLosses:
+    return trainers(request.param)
 
 
 def gradients(model: Any, loss: Tensor) -> dict[tuple[int, str], Tensor]:
