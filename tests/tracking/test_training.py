@@ -70,3 +70,18 @@ def test_steps_and_spectra_by_step_are_logged_once_over_a_stop_and_a_resume(
     assert runs[-1].axes["train_loss"] == "training_step"
     assert runs[-1].axes["train_update_nuclear_norm_q"] == "measured_step"
     assert {"loss_first", "loss_last", "held_out_loss_last"} <= runs[-1].summary.keys()
+
+
+def test_a_dashboard_of_training_points_shows_keys_that_they_log(config: Config) -> None:
+    from gradsweep.store.selection import Selection
+    from gradsweep.tracking.wandb.dashboard import panels
+    from gradsweep.tracking.wandb.dashboard.contents import contents
+
+    extract(config, show_progress=False)
+    (run,) = logged(config)
+    shown = contents(Selection(config.results), ("nuclear_norm",))
+    assert shown.trains
+    for panel in panels.training_curves(shown):
+        (name,) = panel.y
+        assert any({name, panel.x} <= line.keys() for line in run.history), name
+        assert run.axes[name] == panel.x

@@ -61,7 +61,12 @@ def measured_values(rows: pl.DataFrame) -> list[dict[str, float]]:
 
 def curve_name(line: Mapping[str, str], metric: str) -> str:
     """Name a metric's mean by step, of a source and projection."""
-    parts = ["train", line["source"]]
-    if line["source"] == Source.probe.value:
-        parts += [line["probe_cot"], line["probe_correctness"]]
-    return "_".join([*parts, metric, line["projection"]])
+    if line["source"] == Source.update.value:
+        return update_name(metric, line["projection"])
+    probe = ["train", "probe", line["probe_cot"], line["probe_correctness"]]
+    return "_".join([*probe, metric, line["projection"]])
+
+
+def update_name(metric: str, projection: str) -> str:
+    """Name a metric of updates by step: the mean over layers."""
+    return f"train_update_{metric}_{projection}"

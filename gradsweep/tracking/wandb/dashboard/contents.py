@@ -50,6 +50,8 @@ class Contents:
     run_ids: tuple[str, ...] = ()
     """The runs of a sweep or of some series; empty is every run of the project."""
     objective: tuple[str, ...] = (STUDY_OBJECTIVE,)
+    trains: bool = False
+    """Whether there are training points among them."""
 
     @property
     def axes(self) -> list[str]:
@@ -87,6 +89,7 @@ def contents(selection: Selection, metrics: Sequence[str]) -> Contents:
         metrics=tuple(metrics),
         chosen=tuple(name for name in selection.filters if name in AXES),
         run_ids=tuple(_run_ids(selection, records)),
+        trains=any(record["science"].get("training") for record in records),
     )
 
 

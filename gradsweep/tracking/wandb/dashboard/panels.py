@@ -15,7 +15,7 @@ import wandb_workspaces.reports.v2.interface as wr
 
 from gradsweep.records import METRICS, OPTIONAL_METRICS, STUDY_OBJECTIVE
 from gradsweep.report.labels import metric_label, metric_words, projection_label
-from gradsweep.tracking.wandb import schema
+from gradsweep.tracking.wandb import schema, training_schema
 from gradsweep.tracking.wandb.dashboard.contents import Contents
 
 MANY = 100
@@ -100,6 +100,32 @@ def live_curves(shown: Contents) -> list[Panel]:
                 [schema.live_name(metric, projection)],
                 y=f"{metric_label(metric)}, mean over layers",
                 x=schema.SAMPLE,
+            )
+            for projection in shown.projections
+        ),
+    ]
+
+
+def training_curves(shown: Contents) -> list[Panel]:
+    """By step, of training points: losses, the gradient's norm, and spectra of the updates."""
+    titles = {
+        "loss": "Loss by step",
+        "held_out_loss": "Held-out loss by step",
+        "gradient_norm": "Gradient norm before clipping, by step",
+        "update_over_weight": "Update over weight, by step",
+    }
+    metric = training_schema.METRICS[0]
+    return [
+        *(
+            _lines(title, [f"train_{name}"], y=title.split(" by ")[0], x=training_schema.STEP)
+            for name, title in titles.items()
+        ),
+        *(
+            _lines(
+                f"{projection_label(projection)} · {metric_label(metric)} of the update by step",
+                [training_schema.update_name(metric, projection)],
+                y=metric_label(metric),
+                x=training_schema.MEASURED,
             )
             for projection in shown.projections
         ),

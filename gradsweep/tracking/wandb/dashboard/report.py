@@ -34,6 +34,7 @@ def report(shown: Contents, place: Place) -> wr.Report:
             *_sections(shown, "model"),
             *(_sections(shown, "dataset") if len(shown.dataset) > 1 else []),
             *(_sections(shown, "objective") if len(shown.objective) > 1 else []),
+            *_training(shown),
             *_running(shown),
         ],
     )
@@ -82,6 +83,19 @@ def _rows(shown: Contents, other: str) -> list[Sequence[panels.Panel]]:
     if shown.has_pairs:
         rows += [panels.rd_curves(shown, first), panels.rd_bars(shown, first)]
     return rows + [panels.layer_curves(shown, metric) for metric in others]
+
+
+def _training(shown: Contents) -> list[wr.BlockTypes]:
+    if not shown.trains:
+        return []
+    return [
+        wr.H1("While it trains"),
+        wr.MarkdownBlock(
+            text="Training points: step s is of the weights after s optimizer steps; gradients are "
+            "those of the whole step, before clipping."
+        ),
+        _grid(shown, "training", [panels.training_curves(shown)]),
+    ]
 
 
 def _running(shown: Contents) -> list[wr.BlockTypes]:

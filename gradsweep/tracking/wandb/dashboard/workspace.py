@@ -19,7 +19,13 @@ def workspace(shown: Contents, place: Place) -> ws.Workspace:
         entity=place.entity,
         project=place.project,
         name=place.name,
-        sections=[_overview(shown), *_questions(shown), *_axes(shown), *_running(shown)],
+        sections=[
+            _overview(shown),
+            *_questions(shown),
+            *_training(shown),
+            *_axes(shown),
+            *_running(shown),
+        ],
         settings=ws.WorkspaceSettings(x_axis="layer", smoothing_type="none", max_runs=panels.MANY),
         runset_settings=_run_table(shown),
     )
@@ -77,6 +83,10 @@ def _questions(shown: Contents) -> list[ws.Section]:
         shape = [*panels.layer_curves(shown, metric), *panels.mean_bars(shown, metric)]
         sections.append(_section(f"Of which shape? {metric_label(metric)}", shape))
     return sections
+
+
+def _training(shown: Contents) -> list[ws.Section]:
+    return [_section("While it trains", panels.training_curves(shown))] if shown.trains else []
 
 
 def _axes(shown: Contents) -> list[ws.Section]:
