@@ -20,8 +20,7 @@ from gradsweep.records import (
     TrainingStep,
 )
 from gradsweep.store import PointPaths
-from gradsweep.store.point import open_point
-from gradsweep.store.training import TrainingStore
+from gradsweep.store.training import open_training_point
 from helpers.stored_points import spectrum_row
 
 N_LAYERS = 4
@@ -73,7 +72,7 @@ def store_run(
     shape = 1 + unevenness * np.where(np.arange(N_LAYERS) % 2, -1, 1)
     chance = np.random.default_rng([seed, *point_id.encode()])
     questions = np.random.default_rng(7).lognormal(sigma=0.2, size=n_questions)
-    with open_point(paths, record, store=TrainingStore) as store:
+    with open_training_point(paths, record) as store:
         for step, norm in enumerate(update):
             rows = _rows(norm * shape, projections)
             one = SampleResult(UPDATE, UPDATE, 0, SampleStatus.OK, loss=1.0, rows=rows)
