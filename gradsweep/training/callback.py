@@ -89,7 +89,7 @@ class SpectraCallback(WatchOptions, TrainerCallback):
                 "give trainer=trainer and use trainer.add_callback(…)",
                 ", ".join(args.report_to),
             )
-        if self.probe is not None:
+        if self.probe is not None and (made == 0 or self._session.probe_due(made)):
             self._guarded(lambda session: self._tell(args, state, control, session.probe(made)))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

@@ -68,12 +68,13 @@ class Recorder(TrainerCallback):
         """Whether `stop` has ended the run."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Probe the weights before the first step, or where a killed run goes on."""
+        """Probe the weights before the first step, or where a run goes on at a due one."""
         step = int(state.global_step)
         kept = self._checkpoint(step) / PREVIOUS
         if self._watch and kept.exists():
             self._watch.go_on_after(step - 1, load_file(kept))
-        self._look(step)
+        if step % max(1, self._every) == 0:
+            self._look(step)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._start = time.monotonic()

@@ -74,7 +74,8 @@ class Watch(WatchOptions):
             steps.register_step_post_hook(self._after_step),
         ]
         try:
-            if self.probe is not None:
+            begins = self._made == 0 or self._session.probe_due(self._made)
+            if self.probe is not None and begins:
                 self._report(self._session.probe(self._made))
         except BaseException:
             self._leave(finished=False)

@@ -117,15 +117,9 @@ def test_a_killed_run_goes_on_at_its_checkpoint_to_the_same_weights(
     whole = run(every)
     weights, stored = summary(whole)["weights"], tables(whole)
     config = compose(*overrides, every, "store.root=" + str(whole.paths.results) + "-again")
-    made = 0
-
-    def after_two() -> bool:
-        nonlocal made
-        made += 1
-        return made == 2
-
+    asked = iter([False, False, True])  # between two probes
     with pytest.raises(KeyboardInterrupt):
-        extract(config, show_progress=False, stop=after_two)
+        extract(config, show_progress=False, stop=lambda: next(asked))
     paths = PointPaths(config.results, point_id(config))
     assert point_state(paths) is PointState.STOPPED
     again = extract(config, show_progress=False)
