@@ -124,13 +124,10 @@ def _finish(
     steps = store.steps()
     scalars = training_scalars(steps, rows)
     store.finish(
-        {
-            "samples": dict(Counter(samples["status"])),
+        store.summary()
+        | {
             "reasons": dict(Counter([*bad["reason"], *(result.reason for result in rejected)])),
-            "flagged_rows": len(rows) - int(rows["finite"].sum()),
             "messages": [*messages, *(run.notes if run else ())],
-            "seconds": float(steps["seconds"].fill_nan(0).sum()),
-            "cost": {},
             "metrics": scalars,
             "weights": run.weights if run else "",
         }

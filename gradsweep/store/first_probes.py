@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.records import MOMENT, Moment, SampleStatus
+from gradsweep.records import Moment, SampleStatus
+from gradsweep.store.frames import moment_values
 from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.points import is_training_point
@@ -56,6 +57,5 @@ def _of_moment(paths: PointPaths, kind: str, moment: Moment) -> pl.DataFrame:
     frame = stored_table(paths, kind)
     if "step" not in frame.columns:
         return frame.clear()
-    values = {name: getattr(moment, name) for name in MOMENT}
-    values["source"] = moment.source.value
-    return frame.filter(*(pl.col(name).eq_missing(value) for name, value in values.items()))
+    values = moment_values(moment).items()
+    return frame.filter(*(pl.col(name).eq_missing(value) for name, value in values))

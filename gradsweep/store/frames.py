@@ -53,10 +53,15 @@ def sample_key(columns: Sequence[str]) -> list[str]:
     return [*(name for name in MOMENT if name in columns), "sample_id"]
 
 
+def moment_values(moment: Moment) -> dict[str, int | str | None]:
+    """Return the columns of `MOMENT` as tables have them."""
+    values = {name: getattr(moment, name) for name in MOMENT}
+    return values | {"source": moment.source.value}
+
+
 def at_moment(frame: pl.DataFrame, moment: Moment) -> pl.DataFrame:
     """Put the columns of `MOMENT` before those of a table of samples or rows."""
-    values = {name: getattr(moment, name) for name in MOMENT}
-    values["source"] = moment.source.value
+    values = moment_values(moment)
     placed = (pl.lit(values[name], kind).alias(name) for name, kind in MOMENT_SCHEMA.items())
     return frame.select(*placed, pl.all())
 

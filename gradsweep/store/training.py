@@ -7,6 +7,7 @@ comes to moments that are stored already, which it need not measure again.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,15 @@ from typing import Any
 import polars as pl
 
 from gradsweep.errors import DataError
-from gradsweep.records import POINT_LABELS, WHOLE, Moment, SampleResult, Source, TrainingStep
+from gradsweep.records import (
+    POINT_LABELS,
+    WHOLE,
+    Moment,
+    SampleResult,
+    SampleStatus,
+    Source,
+    TrainingStep,
+)
 from gradsweep.store.atomic import write_parquet
 from gradsweep.store.checksums import read_finished, read_part
 from gradsweep.store.frames import (
@@ -77,6 +86,20 @@ class TrainingStore(PointStore):
     def rows(self) -> pl.DataFrame:
         """Read every stored row, in the order of `samples`, then by layer as measured."""
         return in_order_of_steps(read_parts(self.paths, "rows"))
+
+    def summary(self) -> dict[str, Any]:
+        """Return what every training point's summary.json counts."""
+        samples, rows = self.samples(), self.rows()
+        bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
+        return {
+            "samples": dict(Counter(samples["status"])),
+            "reasons": dict(Counter(bad["reason"])),
+            "flagged_rows": len(rows) - int(rows["finite"].sum()),
+            "messages": [],
+            "seconds": float(self.steps()["seconds"].fill_nan(0).sum()),
+            "cost": {},
+            "metrics": {},
+        }
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Join the parts, then write the summary and, last, DONE; raises as `append`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.identity import own_run_record
-from gradsweep.records import Axes, Moment, SampleResult, SampleStatus, TrainingStep
+from gradsweep.records import Axes, Moment, SampleResult, TrainingStep
 from gradsweep.store import PointPaths
 from gradsweep.store.frames import (
     MOMENT_SCHEMA,
@@ -127,19 +126,7 @@ class FolderResults:
     def finish(self) -> None:
         """Join what is stored and mark the point DONE."""
         self.flush()
-        samples, rows = self._store.samples(), self._store.rows()
-        bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
-        self._store.finish(
-            {
-                "samples": dict(Counter(samples["status"])),
-                "reasons": dict(Counter(bad["reason"])),
-                "flagged_rows": len(rows) - int(rows["finite"].sum()),
-                "messages": [],
-                "seconds": float(self._store.steps()["seconds"].fill_nan(0).sum()),
-                "cost": {},
-                "metrics": {},
-            }
-        )
+        self._store.finish(self._store.summary())
 
     def close(self) -> None:
         """Store what waits and give the point up, finished or not."""

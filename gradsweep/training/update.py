@@ -24,13 +24,12 @@ from torch import Tensor, nn
 from gradsweep.config import SpectraOptions
 from gradsweep.engine.rows import reading_order
 from gradsweep.engine.spectra import RowMaker
-from gradsweep.errors import ModelError
 from gradsweep.records import ADAPTER_MATRICES, PROJECTIONS, SpectrumRow
 from gradsweep.training.adapted import AdaptedGradients, AdaptedSpectra, adapted_spectra
 from gradsweep.training.clipping import AccumulatedNorm
 from gradsweep.training.matrices import Matrix, Solved, solved_matrices
 from gradsweep.training.ranks import Ranks, squared_norm, total_norm, whole
-from gradsweep.training.weights import WatchedWeight, check_optimizer_has, watched_weights
+from gradsweep.training.weights import check_optimizer_has, gradient_of, watched_weights
 
 UPDATE_OVER_WEIGHT = "update_over_weight"
 """Column of update rows: ‖ΔW‖_F/‖W‖_F of this matrix, ΔW being what the step added to W."""
@@ -176,7 +175,7 @@ class UpdateWatch:
         if not (measured or kept):
             self._adapted.drop()
             return
-        gradients = dict(self._owned((_gradient(w) for w in self._weights), copied=kept))
+        gradients = dict(self._owned((gradient_of(w) for w in self._weights), copied=kept))
         if measured:
             self._pending = self._measured(gradients, previous)
         if kept:
@@ -290,17 +289,6 @@ class UpdateWatch:
 def _with_columns(row: SpectrumRow, update_over_weight: float, cosine: float) -> SpectrumRow:
     more = {UPDATE_OVER_WEIGHT: update_over_weight, COSINE_PREVIOUS_UPDATE: cosine}
     return replace(row, own_metrics={**row.own_metrics, **more})
-
-
-def _gradient(watched: WatchedWeight) -> Tensor:
-    gradient = watched.weight.grad
-    if gradient is None:
-        name = next(iter(watched.columns))
-        raise ModelError(
-            f"{name} of layer {watched.layer} has no gradient when the optimizer steps: the loss "
-            "does not depend on it, or gradients were cleared before the step"
-        )
-    return gradient.detach()
 
 
 def _ratio(change: float, before: float) -> float:

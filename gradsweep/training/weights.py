@@ -153,3 +153,15 @@ def check_optimizer_has(weights: Sequence[WatchedWeight], optimizer: object) -> 
             f"{len(weights)} watched weights): give it the model's parameters, or watch others "
             "(projections=…)"
         )
+
+
+def gradient_of(watched: WatchedWeight) -> Tensor:
+    """Return a weight's accumulated gradient; raises ModelError where it has none."""
+    gradient = watched.weight.grad
+    if gradient is None:
+        name = next(iter(watched.columns))
+        raise ModelError(
+            f"{name} of layer {watched.layer} has no gradient when the optimizer steps: the loss "
+            "does not depend on it, or gradients were cleared before the step"
+        )
+    return gradient.detach()
