@@ -6,7 +6,8 @@ The other kind of point is `extraction.py`'s.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import isfinite
 from typing import Any
 
@@ -45,13 +46,12 @@ def train_point(
     require_trainable(config)
     require_memory_here([config])
     loaded = load_samples(config)
-    with open_training_point(paths, point_record(config)) as store:
+    with open_training_point(paths, point_record(config)) as store, _weights_freed():
         if paths.done.exists():
             return  # by whoever held the point until now
         say = _said if show_progress else (lambda line: None)
         for message in loaded.messages:
             say(message)
-        cache = ModelCache()  # the weights change: no other point may have them
         steps = _n_steps(config)
         with (
             followed(config, paths.point_id, show_progress) as tracker,
@@ -64,11 +64,11 @@ def train_point(
                 tracker.log_steps(steps_frame([step]))
 
             if config.training.kind is TrainingKind.series:
-                load = _loader(cache, show_progress)
+                load = _loader(show_progress)
                 measure_series(config, load, loaded.samples, store, on_step, stop)
                 run = None
             else:
-                model = _model(config, cache, paths, show_progress)
+                model = _model(config, paths, show_progress)
                 others = others_of(config, model)
                 listener = Listener(on_step, stop, say)
                 run = train(config, model, loaded.samples, store, listener, others)
@@ -77,18 +77,25 @@ def train_point(
             _finish(store, tracker, loaded.messages, run)
 
 
-def _model(
-    config: Config, cache: ModelCache, paths: PointPaths, show_progress: bool
-) -> LoadedModel:
+def _model(config: Config, paths: PointPaths, show_progress: bool) -> LoadedModel:
     """The model as it was loaded first: a hub may have a newer commit by now."""
-    model = cache.get(config, show_progress, kept_commit(paths))
+    model = _models.get(config, show_progress, kept_commit(paths))
     if model.commit:
         keep_commit(paths, model.commit)
     return model
 
 
-def _loader(cache: ModelCache, show_progress: bool) -> Callable[[Config], LoadedModel]:
-    return lambda config: cache.get(config, show_progress)
+@contextmanager
+def _weights_freed() -> Iterator[None]:
+    """Behind the block no point finds the weights, which have been trained."""
+    try:
+        yield
+    finally:
+        _models.clear()
+
+
+def _loader(show_progress: bool) -> Callable[[Config], LoadedModel]:
+    return lambda config: _models.get(config, show_progress)
 
 
 def _n_steps(config: Config) -> int:
@@ -162,3 +169,7 @@ def training_scalars(steps: pl.DataFrame, rows: pl.DataFrame) -> dict[str, float
 
 def _said(line: str) -> None:
     console.print(f"note: {line}", soft_wrap=True)
+
+
+_models = ModelCache()
+"""Of one point at a time; the tokenizer stays for the next one."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,21 +28,43 @@ def rank_correlation(first: Floats, second: Floats, weights: Floats) -> Floats:
 
 
 def partial_rank_correlation(
-    first: Floats, second: Floats, given: Floats, weights: Floats
+    first: Floats, second: Floats, given: Sequence[Floats], weights: Floats
 ) -> Floats:
-    """Compute Spearman's partial ρ of two variables given a third (Kendall, 1942).
+    """Compute Spearman's partial ρ of two variables given others (Kendall, 1942).
 
-    (ρ_xy − ρ_xz ρ_yz) / √((1 − ρ_xz²)(1 − ρ_yz²)): what is left of their correlation when each is
-    predicted by the ranks of z as well as a line can. Arguments and result as `rank_correlation`;
-    NaN, too, where z alone decides one of the two.
+    What is left of their correlation when each is predicted by the ranks of the others as well as
+    a linear function can: with R the matrix of all ranks' correlations, S = R_xy − R_xz R_zz⁺ R_zy
+    of x and y, S₀₁/√(S₀₀S₁₁). Given none, it is `rank_correlation`.
+
+    Args:
+        first: one variable, (n,).
+        second: the other, (n,).
+        given: the others, (n,) each.
+        weights: how often each case counts, (resamples, n).
+
+    Returns:
+        (resamples,); NaN where a variable has one value alone, or the others decide one of the
+        two.
     """
-    x, y, z = (_ranks(values, weights) for values in (first, second, given))
-    of_both = _correlation(x, y, weights)
-    with_x, with_y = _correlation(x, z, weights), _correlation(y, z, weights)
-    left = (1 - with_x**2) * (1 - with_y**2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        partial = (of_both - with_x * with_y) / np.sqrt(np.where(left > 1e-12, left, np.nan))
-    return np.clip(partial, -1, 1)
+    ranks = [_ranks(values, weights) for values in (first, second, *given)]
+    of_all = np.ones((len(weights), len(ranks), len(ranks)))
+    for i, j in combinations(range(len(ranks)), 2):
+        of_all[:, i, j] = of_all[:, j, i] = _correlation(ranks[i], ranks[j], weights)
+    known = np.isfinite(of_all).all(axis=(1, 2))
+    partial = np.full(len(weights), np.nan)
+    partial[known] = _left(of_all[known])
+    return partial
+
+
+def _left(of_all: Floats) -> Floats:
+    """The correlation of the first two given the rest, of (resamples, k, k) matrices."""
+    with_others = of_all[:, :2, 2:]
+    explained = with_others @ np.linalg.pinv(of_all[:, 2:, 2:], hermitian=True)
+    rest = of_all[:, :2, :2] - explained @ with_others.transpose(0, 2, 1)
+    spread = rest[:, 0, 0] * rest[:, 1, 1]
+    with np.errstate(invalid="ignore"):
+        found = rest[:, 0, 1] / np.sqrt(np.where(spread > 1e-12, spread, np.nan))
+    return np.asarray(np.clip(found, -1, 1))
 
 
 def _ranks(values: Floats, weights: Floats) -> Floats:

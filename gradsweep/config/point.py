@@ -99,6 +99,18 @@ class Config:
         asked = correctness or CorrectnessConfig()
         return replace(self, correctness=asked, objective=dict(DEFAULT_OBJECTIVE))
 
+    def probe_conditions(self) -> list[Config]:
+        """Return a training point under each condition that is probed.
+
+        Where a correctness is named, single responses are measured under the study's objective;
+        otherwise the units are those of the point's own.
+        """
+        levels = [CotLevel[name] for name in self.training.probe_cot]
+        cots = [CotConfig(level=level) for level in levels] or [self.cot]
+        kinds = [CorrectnessKind[name] for name in self.training.probe_correctness]
+        single = [self.with_one_response(CorrectnessConfig(kind=kind)) for kind in kinds]
+        return [replace(point, cot=cot) for cot in cots for point in single or [self]]
+
     def _require_named_projections(self) -> None:
         """Raises ConfigError when `model.projections` lacks one that is to be measured."""
         named = self.model.named_projections

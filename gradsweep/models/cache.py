@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gradsweep.config import Config, ModelConfig
 from gradsweep.errors import ModelError
@@ -13,6 +13,9 @@ from gradsweep.models.load import LoadedModel, load_model
 from gradsweep.models.projections import check_family
 from gradsweep.progress import console
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
 
 class ModelCache:
     """The last model that was loaded: the points of a sweep mostly share theirs."""
@@ -20,6 +23,8 @@ class ModelCache:
     def __init__(self) -> None:
         self._key: Mapping[str, Any] | None = None
         self._model: LoadedModel | None = None
+        self._tokenizer: PreTrainedTokenizerBase | None = None
+        self._commit: str | None = None
 
     def get(self, config: Config, show_progress: bool, commit: str | None = None) -> LoadedModel:
         """The point's model, loaded anew when its files, or how they are loaded, have changed.
@@ -42,24 +47,33 @@ class ModelCache:
             "device_map": config.model.device_map,
             "device": config.gradients.device,
         }
-        if self._model is None or key != self._key or commit not in (None, self._model.commit):
+        same = key == self._key and commit in (None, self._commit)
+        if self._model is None or not same:
             self.clear()  # free the old weights before the new ones come
-            self._model = _loaded(config, show_progress, commit)
+            # A hub's commit of today is not known yet; files here are, and their tokenizer with it.
+            known = self._tokenizer if same and self._commit in (None, commit) else None
+            self._model = _loaded(config, show_progress, commit, known)
             _check_unchanged(config.model, source)
             self._key = key
+            self._tokenizer, self._commit = self._model.tokenizer, self._model.commit
         return self._model.for_point(config.model)
 
     def clear(self) -> None:
-        """Free the weights; the next point loads its model."""
-        self._key = self._model = None
+        """Free the weights; the next point loads its model. The tokenizer stays."""
+        self._model = None
 
 
-def _loaded(config: Config, show_progress: bool, commit: str | None) -> LoadedModel:
+def _loaded(
+    config: Config,
+    show_progress: bool,
+    commit: str | None,
+    tokenizer: PreTrainedTokenizerBase | None,
+) -> LoadedModel:
     check_family(config.model)
     waiting = f"loading {config.model.name} …"
     try:
         with console.status(waiting) if show_progress else nullcontext():
-            model = load_model(config.model, config.gradients.device, commit)
+            model = load_model(config.model, config.gradients.device, commit, tokenizer)
     except ModelError as error:
         if commit is None:
             raise

@@ -67,7 +67,12 @@ class LoadedModel:
         return replace(self, prompt=config.prompt, max_length=config.max_length)
 
 
-def load_model(config: ModelConfig, device: str = "auto", commit: str | None = None) -> LoadedModel:
+def load_model(
+    config: ModelConfig,
+    device: str = "auto",
+    commit: str | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> LoadedModel:
     """Load the model that `config` describes on to `device`.
 
     Licence terms of the source are logged as a warning (once in a process) before it is loaded.
@@ -76,6 +81,7 @@ def load_model(config: ModelConfig, device: str = "auto", commit: str | None = N
         config: the model's source, dtype, quantization, device map, prompt format and max_length.
         device: `auto` (cuda when there is one, else cpu), `cpu`, `cuda` or `cuda:N`.
         commit: of a hub model, instead of the one that its revision stands for today.
+        tokenizer: of the same files, where it is loaded already.
 
     Raises:
         ConfigError: the device does not exist here, or the model has fewer positions than
@@ -95,7 +101,8 @@ def load_model(config: ModelConfig, device: str = "auto", commit: str | None = N
     arguments = loading_arguments(config, source, commit)
     parsing = gguf_parsed_once() if source.gguf_file else nullcontext()
     with quiet(bars=config.source.kind is SourceKind.hub), parsing:
-        tokenizer = load_tokenizer(config, source, arguments)
+        if tokenizer is None:
+            tokenizer = load_tokenizer(config, source, arguments)
         device_map = _device_map(config, source, arguments, target)
         model = load_weights(config, source, arguments, device_map)
     loaded = LoadedModel(model, tokenizer, config.prompt, config.max_length, commit_of(arguments))

@@ -15,6 +15,9 @@ from gradsweep.store.series import DEFAULT_SERIES, base_name, model_label, serie
 Filters = Mapping[str, Sequence[str]]
 """Axis, `series`, `seed`, or a setting that tells series apart -> the values to keep."""
 
+POINT = "point_id"
+"""Filters by id: of one point, or the beginning of several."""
+
 _FILTER = re.compile(r"(\w+)=(.*)", re.DOTALL)
 _SHOWN = 8
 """Points that a message lists."""
@@ -121,6 +124,8 @@ def _beginning(points: pl.DataFrame, word: str) -> str:
 
 
 def _has(labels: Mapping[str, Any], name: str, value: str) -> bool:
+    if name == POINT:
+        return str(labels[POINT]).startswith(value)
     if name == "seed":
         return str(labels["seed"]) == value
     if name == "series":
@@ -144,6 +149,8 @@ def _there(labels: Sequence[Mapping[str, Any]], name: str) -> str:
     if name == "model":
         models = {_model(line) for line in labels}
         return f"there are: {', '.join(sorted(models))}"
+    if name == POINT:
+        return f"there are: {', '.join(line[POINT][:8] for line in labels)}"
     if name in (*POINT_LABELS, "seed"):
         values = {str(line[name]) or DEFAULT_SERIES for line in labels}
         return f"there are: {', '.join(sorted(values))}"

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.records import Moment, SampleStatus
-from gradsweep.store.frames import moment_values
+from gradsweep.store.frames import of_moment
 from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.points import is_training_point
@@ -54,8 +54,4 @@ def _same_weights(record: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _of_moment(paths: PointPaths, kind: str, moment: Moment) -> pl.DataFrame:
-    frame = stored_table(paths, kind)
-    if "step" not in frame.columns:
-        return frame.clear()
-    values = moment_values(moment).items()
-    return frame.filter(*(pl.col(name).eq_missing(value) for name, value in values))
+    return of_moment(stored_table(paths, kind), moment)

@@ -66,6 +66,14 @@ def at_moment(frame: pl.DataFrame, moment: Moment) -> pl.DataFrame:
     return frame.select(*placed, pl.all())
 
 
+def of_moment(frame: pl.DataFrame, moment: Moment) -> pl.DataFrame:
+    """Keep what was measured at a moment of a training point's table; else there is nothing."""
+    if "step" not in frame.columns:
+        return frame.clear()
+    values = moment_values(moment).items()
+    return frame.filter(*(pl.col(name).eq_missing(value) for name, value in values))
+
+
 def steps_frame(steps: Sequence[TrainingStep]) -> pl.DataFrame:
     """Make the table of optimizer steps."""
     lines = [[getattr(step, name) for name in STEP_SCHEMA] for step in steps]

@@ -24,7 +24,7 @@ class Selection:
     sweep: str | None = None
     """Only the points of this sweep; all when None."""
     filters: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    """Axis, `series`, `seed`, or a setting that tells series apart -> the values to keep."""
+    """Axis, `series`, `seed`, `point_id`, or a setting that tells series apart -> the values."""
 
     @property
     def name(self) -> str:

@@ -34,6 +34,7 @@ from gradsweep.store.frames import (
     SAMPLE_SCHEMA,
     STEP_SCHEMA,
     at_moment,
+    of_moment,
     own_metric_columns,
     rows_frame,
     samples_frame,
@@ -63,6 +64,12 @@ class TrainingStore(PointStore):
         samples, rows = samples_frame(results), rows_frame(results)
         self.copy(at_moment(samples, moment), at_moment(rows, moment))
         self._moments.add(moment)
+
+    def losses(self, moment: Moment) -> dict[str, float]:
+        """Read the losses of what was measured well at a moment: sample_id -> nats."""
+        found = of_moment(read_parts(self.paths, "samples"), moment)
+        well = found.filter(pl.col("status") == SampleStatus.OK.value)
+        return dict(well.select("sample_id", "loss").iter_rows())
 
     def copy_moment(self, moment: Moment, samples: pl.DataFrame, rows: pl.DataFrame) -> None:
         """Store what another training point has measured at a moment; raises as `append`."""

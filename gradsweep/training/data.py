@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import nn
 
-from gradsweep.config import Config, CorrectnessConfig, CorrectnessKind, CotConfig, CotLevel
+from gradsweep.config import Config
 from gradsweep.data import load_samples
 from gradsweep.engine.objectives import Objective, Sft, make_objective
 from gradsweep.engine.other_models import OtherModels, OthersOf, reference_log_probs
@@ -25,6 +25,8 @@ class Probe:
     cot: str
     correctness: str
     run: Run
+    is_own: bool
+    """Whether the units are those of the point's own condition, with its own loss."""
 
     def results(self) -> list[SampleResult]:
         """Measure them with the weights of the moment, in the order of the data."""
@@ -69,10 +71,8 @@ def training_data(
     probed = held_out[: config.training.probe_questions]
     train = [unit for unit in run.units if unit.unit.question_id not in set(held_out)]
     _require_enough(config, len(train), len(held_out))
-    probes = [
-        Probe(at.cot.label, at.correctness.kind.name, _probe_run(at, loaded, probed, others))
-        for at in probe_conditions(config)
-    ] if config.training.probe_every else []  # fmt: skip
+    conditions = config.probe_conditions() if config.training.probe_every else []
+    probes = [_probe(at, config, loaded, probed, others) for at in conditions]
     _require_apart(train, probes)
     return TrainingData(
         train,
@@ -110,24 +110,7 @@ def series_probes(config: Config, loaded: LoadedModel, samples: Sequence[Sample]
     """
     questions = list(dict.fromkeys(sample.question_id for sample in samples))
     probed = questions[: config.training.probe_questions]
-    return [
-        Probe(at.cot.label, at.correctness.kind.name, _probe_run(at, loaded, probed, None))
-        for at in probe_conditions(config)
-    ]
-
-
-def probe_conditions(config: Config) -> list[Config]:
-    """Return the point under each condition that is probed.
-
-    Where a correctness is named, single responses are measured under the study's objective;
-    otherwise the units are those of the point's own.
-    """
-    training = config.training
-    levels = [replace(config.cot, level=CotLevel[name]) for name in training.probe_cot]
-    cots = [CotConfig(level=cot.level) for cot in levels] or [config.cot]
-    kinds = [CorrectnessKind[name] for name in training.probe_correctness]
-    single = [config.with_one_response(CorrectnessConfig(kind=kind)) for kind in kinds]
-    return [replace(point, cot=cot) for cot in cots for point in single or [config]]
+    return [_probe(at, config, loaded, probed, None) for at in config.probe_conditions()]
 
 
 def start_as_reference(
@@ -167,6 +150,19 @@ def _require_enough(config: Config, n_train: int, n_held_out: int) -> None:
             f"questions of dataset={config.dataset.name}: a larger n_samples or training.held_out, "
             f"or training.probe_questions={n_held_out}"
         )
+
+
+def _probe(
+    at: Config,
+    config: Config,
+    loaded: LoadedModel,
+    questions: Sequence[str],
+    others: OthersOf | None,
+) -> Probe:
+    """The probe of `config` under the condition `at`."""
+    run = _probe_run(at, loaded, questions, others)
+    conditions = [(c.cot, c.correctness, c.objective) for c in (at, config)]
+    return Probe(at.cot.label, at.correctness.kind.name, run, conditions[0] == conditions[1])
 
 
 def _probe_run(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,10 +159,21 @@ class Recorder(TrainerCallback):
             return
         with random_state_kept():
             for probe in self._probes:
-                moment = Moment(step, Source.probe, probe.cot, probe.correctness)
+                moment = _moment(step, probe)
                 if not self._store.has(moment) and not self._taken(moment, probe):
                     self._store.append_moment(moment, probe.results())
-            self._losses[step] = self._held_out.loss()
+            self._losses[step] = self._held_out.loss(self._probed(step))
+
+    def _probed(self, step: int) -> dict[str, float]:
+        """Losses of held-out units that a probe has measured at this step, by id.
+
+        Read from the store, so that a run that goes on says what one without a break says.
+        """
+        losses: dict[str, float] = {}
+        for probe in self._probes:
+            if probe.is_own:
+                losses |= self._store.losses(_moment(step, probe))
+        return losses
 
     def _taken(self, moment: Moment, probe: Probe) -> bool:
         """Whether another run on the same weights has had the same questions before it began."""
@@ -179,17 +190,27 @@ class HeldOut:
     ) -> None:
         self._model = model
         self._losses = losses
-        self._batches = [units[at : at + batch_size] for at in range(0, len(units), batch_size)]
+        self._units = units
+        self._batch_size = batch_size
 
-    def loss(self) -> float:
-        """Return the mean of their losses, in nats, without dropout; NaN where there are none."""
-        found: list[float] = []
+    def loss(self, known: Mapping[str, float]) -> float:
+        """Return the mean of their losses, in nats, without dropout; NaN where there are none.
+
+        Args:
+            known: losses that somebody has computed with these weights, by the unit's id.
+        """
+        unknown = [unit for unit in self._units if unit.unit.unit_id not in known]
+        found = [known[u.unit.unit_id] for u in self._units if u.unit.unit_id in known]
         device = next(self._model.parameters()).device
         with frozen(self._model), torch.no_grad():
-            for units in self._batches:
-                losses, _ = self._losses.of(self._model, collate(units, device))
-                found += losses.tolist()
+            for at in range(0, len(unknown), self._batch_size):
+                batch = collate(unknown[at : at + self._batch_size], device)
+                found += self._losses.of(self._model, batch)[0].tolist()
         return sum(found) / len(found) if found else float("nan")
+
+
+def _moment(step: int, probe: Probe) -> Moment:
+    return Moment(step, Source.probe, probe.cot, probe.correctness)
 
 
 def _update_result(update: Update, trained: Trained, start: float) -> SampleResult:

@@ -44,6 +44,19 @@ def test_points_share_the_weights_however_their_path_is_typed(
     assert again.model is first.model
 
 
+def test_the_tokenizer_stays_when_weights_are_freed_and_goes_with_the_files(
+    point: Point, model_folder: Path
+) -> None:
+    models = ModelCache()
+    first = models.get(point(), show_progress=False)
+    models.clear()
+    again = models.get(point(), show_progress=False)
+    assert again.model is not first.model
+    assert again.tokenizer is first.tokenizer
+    (model_folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    assert models.get(point(), show_progress=False).tokenizer is not first.tokenizer
+
+
 def test_replaced_weights_are_loaded_anew(point: Point, model_folder: Path) -> None:
     models = ModelCache()
     before = models.get(point(), show_progress=False).model.get_input_embeddings().weight

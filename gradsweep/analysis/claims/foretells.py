@@ -18,7 +18,7 @@ from gradsweep.analysis.claims.controls import RELATIVE
 from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.claims.finding import Claim, Expected, Statement
 from gradsweep.analysis.claims.runs import RunScope, RunTrial, TrainingMaterial, defined
-from gradsweep.analysis.rank_correlation import partial_rank_correlation, rank_correlation
+from gradsweep.analysis.rank_correlation import partial_rank_correlation
 from gradsweep.analysis.training.moments import norms_by_step
 from gradsweep.analysis.training.stability import stability
 from gradsweep.records import Source
@@ -164,10 +164,7 @@ def _estimate(
             return Estimate(None, len(known), left_out, problem=problem)
     weights = question_weights(tuple(known["point_id"]), material.resamples, material.seed)
     first, second, *third = (known[name].cast(pl.Float64).to_numpy() for name in columns)
-    if third:
-        resampled = partial_rank_correlation(first, second, third[0], weights)
-    else:
-        resampled = rank_correlation(first, second, weights)
+    resampled = partial_rank_correlation(first, second, third, weights)
     withheld = f"{few}: {_MORE}" if len(known) < FEWEST_RUNS else ""
     estimate = Estimate(resampled, len(known), left_out, withheld=withheld)
     what = f" beside {_WORDS[given]}" if given else ""

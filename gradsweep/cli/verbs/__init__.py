@@ -18,6 +18,7 @@ VERBS = {
     "retry": "submit again what failed, or is not done and in no job",
     "cancel": "end the jobs of points; what is stored stays",
     "report": "comparisons of what is stored; tables, figures and findings as files",
+    "score": "samples ranked by their gradients, loss and length beside; either end as a dataset",
     "dashboard": "a saved workspace and a report in W&B, made or brought up to date",
     "doctor": "known failure signatures in stored points, or of a point before it runs",
     "compare": "two points, or matched pairs: how far apart, and is it chance?",

@@ -17,7 +17,7 @@ from gradsweep.plan.estimate.memory import (
     smaller,
     usual_batch,
 )
-from gradsweep.plan.estimate.tokens import Tokens, tokens_per_sample
+from gradsweep.plan.estimate.tokens import Tokens, tokens_per_pass, tokens_per_sample
 
 __all__ = [
     "Basis",
@@ -38,6 +38,7 @@ __all__ = [
     "seconds_per_sample",
     "smaller",
     "this_machine",
+    "tokens_per_pass",
     "tokens_per_sample",
     "usual_batch",
 ]

@@ -11,6 +11,7 @@ from gradsweep.config.objective import responses_of
 from gradsweep.data import load_samples
 from gradsweep.errors import ExcludedPointError
 from gradsweep.plan.estimate.cost import Cost
+from gradsweep.plan.estimate.training import passes
 from gradsweep.records import Sample
 
 CHAT_TOKENS = 20
@@ -28,6 +29,19 @@ class Tokens:
 
     number: float
     basis: str
+
+
+def tokens_per_pass(config: Config, costs: Sequence[Cost]) -> Tokens:
+    """Return the mean over all samples that pass through the model: of some points, many kinds.
+
+    A training point learns from one condition and is probed under others.
+    """
+    of_each = [(tokens_per_sample(at, costs), count) for at, count in passes(config)]
+    total = sum(count for _, count in of_each)
+    if not total:
+        return of_each[0][0]
+    number = sum(tokens.number * count for tokens, count in of_each) / total
+    return Tokens(number, of_each[0][0].basis)
 
 
 def tokens_per_sample(config: Config, costs: Sequence[Cost]) -> Tokens:

@@ -12,19 +12,25 @@ _ATTENTION = 1 / 3
 """Share of a model's weights in the projections that are watched by default, at most."""
 
 
-def samples_passed(config: Config) -> int:
-    """Count the samples that pass through the model: trained on, probed, or one each elsewhere.
+def passes(config: Config) -> list[tuple[Config, int]]:
+    """List the conditions of the samples that pass through the model, with how many of each do.
 
-    A trained sample takes a pass more than a measured one, and no spectra: about as long.
+    They are trained on, or probed; a point that does not train has its own alone. A trained sample
+    takes a pass more than a measured one, and no spectra: about as long.
     """
     training = config.training
     if not training.trains:
-        return config.requested_samples
-    conditions = max(1, len(training.probe_cot)) * max(1, len(training.probe_correctness))
+        return [(config, config.requested_samples)]
     series = training.kind is TrainingKind.series
     moments = len(training.checkpoints) if series else _moments(config)
     trained = 0 if series else training.steps * training.samples_per_step
-    return trained + moments * conditions * training.probe_questions
+    probed = moments * training.probe_questions
+    return [(config, trained), *((at, probed) for at in config.probe_conditions() if probed)]
+
+
+def samples_passed(config: Config) -> int:
+    """Count the samples that pass through the model (`passes`)."""
+    return sum(count for _, count in passes(config))
 
 
 def _moments(config: Config) -> int:

@@ -19,7 +19,7 @@ from gradsweep.plan.estimate import (
     read_costs,
     seconds_per_sample,
     this_machine,
-    tokens_per_sample,
+    tokens_per_pass,
 )
 from gradsweep.plan.estimate.training import samples_passed
 from gradsweep.plan.fit import misfit
@@ -82,7 +82,7 @@ def _points(
         key = repr((*axes, config.gradients, config.training))
         if key not in known:
             hardware = _hardware(scheduler, config)
-            tokens = tokens_per_sample(config, costs)
+            tokens = tokens_per_pass(config, costs)
             time = seconds_per_sample(config, tokens.number, hardware, costs)
             known[key] = hardware, tokens, time
         hardware, tokens, time = known[key]

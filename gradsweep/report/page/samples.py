@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 import polars as pl
 
 from gradsweep.analysis.outliers import sample_outliers
-from gradsweep.config import Responses
-from gradsweep.config.objective import responses_of
-from gradsweep.data import load_samples
-from gradsweep.data.network import no_downloads
-from gradsweep.errors import GradsweepError
 from gradsweep.records import Sample, SampleStatus, Unit
 from gradsweep.report.page.points import ReportPoints
-from gradsweep.store.metadata import stored_config
+from gradsweep.report.sample_texts import stored_units
 
 LONGEST_TEXT = 1200
 """Characters of a prompt or response on the page."""
 MOST_BAD_SAMPLES = 5
-
-_NOT_THE_DATA = ("model", "gradients", "store", "tracking", "sweep")
-"""Parts of a config that do not change what the samples are."""
 
 
 def samples_by_point(
@@ -48,11 +37,11 @@ def samples_by_point(
     bad = table.filter(pl.col("status") != SampleStatus.OK.value).sort("point_id", "index")
     by_point = {}
     for point in stored.points:
-        texts, why_not = _texts(point.record)
+        units, why_not = stored_units(point.record)
         of_point = pl.col("point_id") == point.point_id
         by_point[point.point_id] = {
             "outliers": [
-                {**_plain(line), **_text(texts.get(line["sample_id"]))}
+                {**_plain(line), **_text(units.get(line["sample_id"]))}
                 for line in outliers.filter(of_point).drop("point_id").iter_rows(named=True)
             ],
             "bad_samples": [
@@ -71,42 +60,15 @@ def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
     return {**line, **numbers, "loss": float(f"{loss:.4g}") if known else None}
 
 
-def _text(sample: Sample | None) -> dict[str, str]:
-    if sample is None:
+def _text(unit: Unit | None) -> dict[str, str]:
+    if unit is None:
         return {}
+    sample = _shown(unit)
     return {"prompt": _cut(sample.prompt), "response": _cut(sample.response)}
 
 
 def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + " […]"
-
-
-def _texts(record: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
-    """Samples by id, and why there are none."""
-    if not record:
-        return {}, "not started"
-    of_data = {name: part for name, part in record["config"].items() if name not in _NOT_THE_DATA}
-    key = json.dumps(of_data, sort_keys=True, default=str)
-    if key not in _texts_of_data:
-        _texts_of_data[key] = _read(record)
-    return _texts_of_data[key]
-
-
-_texts_of_data: dict[str, tuple[dict[str, Sample], str]] = {}
-"""Points of several models share their data, and a page that is refreshed reads them once."""
-
-
-def _read(record: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
-    try:
-        config = stored_config(record)
-        with no_downloads():
-            samples = load_samples(config).samples
-    except (GradsweepError, OSError) as error:
-        return {}, " ".join(str(error).split())[:300]
-    several = responses_of(config.objective) is not Responses.single
-    key = attrgetter("index") if several else attrgetter("sample_id")
-    units = [Unit(tuple(members)) for _, members in groupby(samples, key)]
-    return {unit.unit_id: _shown(unit) for unit in units}, ""
 
 
 def _shown(unit: Unit) -> Sample:

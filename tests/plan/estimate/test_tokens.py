@@ -12,8 +12,9 @@ from gradsweep import compose
 from gradsweep.config import CotLevel
 from gradsweep.config.files import options
 from gradsweep.errors import ConfigError
-from gradsweep.plan.estimate import tokens_per_sample
+from gradsweep.plan.estimate import tokens_per_pass, tokens_per_sample
 
+LEVELS = ("none", "detailed")
 GSM8K = ("model=llama3_8b", "dataset=gsm8k", "cot=detailed", "tracking=none")
 
 
@@ -82,3 +83,15 @@ def test_every_option_states_the_length_of_all_its_levels(dataset: str) -> None:
 def test_a_length_that_cannot_be_names_the_field(given: str) -> None:
     with pytest.raises(ConfigError, match=r"dataset\.tokens\.(medium=3|none=0): allowed"):
         compose(f"+dataset.tokens={given}" if "medium" in given else f"dataset.tokens={given}")
+
+
+def test_a_run_that_learns_without_thought_and_is_probed_with_it_passes_both() -> None:
+    run = ["training=full", "training.steps=10", "training.batch_size=2", "training.probe_every=10"]
+    run += ["training.probe_questions=10", "model=llama3_8b", "dataset=gsm8k", "tracking=none"]
+    short, long = (tokens_per_sample(compose(*GSM8K, f"cot={c}"), []).number for c in LEVELS)
+    found = tokens_per_pass(compose(*run, "cot=none", "training.probe_cot=[none,detailed]"), [])
+    # 20 samples are trained on, and 10 of either kind are probed before the first step and after
+    assert found.number == pytest.approx((40 * short + 20 * long) / 60)
+    unprobed = compose(*run, "cot=none", "training.probe_every=0")
+    assert tokens_per_pass(unprobed, []).number == short
+    assert tokens_per_pass(compose(*GSM8K), []) == tokens_per_sample(compose(*GSM8K), [])
