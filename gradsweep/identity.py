@@ -20,6 +20,7 @@ from gradsweep.config import (
     Prompt,
     Quantization,
     SourceKind,
+    Weights,
 )
 from gradsweep.config.checkpoints import checkpoints_of
 from gradsweep.config.model import LAYERS
@@ -56,6 +57,7 @@ def _science(config: Config, model: dict[str, Any]) -> dict[str, Any]:
                 "max_length": config.model.max_length,
             }
             | _quantization(config)
+            | _weights(config)
             | _template_date(config)
             | _named_projections(config),
             "dataset": {
@@ -64,7 +66,8 @@ def _science(config: Config, model: dict[str, Any]) -> dict[str, Any]:
                 "answer": config.dataset.answer.name,
                 "shuffle": config.dataset.shuffle,
             }
-            | ({"source": "hub"} if config.dataset.from_hub else {}),
+            | ({"source": "hub"} if config.dataset.from_hub else {})
+            | ({"quality": config.quality.name} if config.quality else {}),
             "cot": config.cot.label,
             "correctness": _correctness(config),
             "n_samples": config.requested_samples,
@@ -116,6 +119,12 @@ def _quantization(config: Config) -> dict[str, Any]:
     """Nothing without quantization: such points keep the id they always had."""
     kind = config.model.quantization
     return {} if kind is Quantization.none else {"quantization": kind.name}
+
+
+def _weights(config: Config) -> dict[str, Any]:
+    """Nothing for the source's own: such points keep the id they always had."""
+    kind = config.model.weights
+    return {} if kind is Weights.pretrained else {"weights": kind.name}
 
 
 def _template_date(config: Config) -> dict[str, Any]:

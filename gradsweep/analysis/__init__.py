@@ -9,6 +9,7 @@ from gradsweep.analysis.claims import Finding as Finding
 from gradsweep.analysis.claims import Verdict as Verdict
 from gradsweep.analysis.claims import claim_verdicts as claim_verdicts
 from gradsweep.analysis.claims import evaluate_claims as evaluate_claims
+from gradsweep.analysis.claims import evaluate_rated_claims as evaluate_rated_claims
 from gradsweep.analysis.claims import evaluate_training_claims as evaluate_training_claims
 from gradsweep.analysis.claims import findings_frame as findings_frame
 from gradsweep.analysis.conditions import conditions as conditions

@@ -12,6 +12,8 @@ from gradsweep.config.conditions import DatasetConfig as DatasetConfig
 from gradsweep.config.conditions import DatasetKind as DatasetKind
 from gradsweep.config.conditions import IrrelevantSource as IrrelevantSource
 from gradsweep.config.conditions import PaperSource as PaperSource
+from gradsweep.config.conditions import Quality as Quality
+from gradsweep.config.conditions import Release as Release
 from gradsweep.config.conditions import own_data_name as own_data_name
 from gradsweep.config.cot import CotConfig as CotConfig
 from gradsweep.config.cot import CotKind as CotKind
@@ -27,6 +29,7 @@ from gradsweep.config.model import ModelSource as ModelSource
 from gradsweep.config.model import Prompt as Prompt
 from gradsweep.config.model import Quantization as Quantization
 from gradsweep.config.model import SourceKind as SourceKind
+from gradsweep.config.model import Weights as Weights
 from gradsweep.config.objective import DEFAULT_OBJECTIVE as DEFAULT_OBJECTIVE
 from gradsweep.config.objective import Responses as Responses
 from gradsweep.config.point import Config as Config

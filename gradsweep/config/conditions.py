@@ -33,6 +33,25 @@ class PaperSource(Enum):
     hub = "hub"
 
 
+class Release(Enum):
+    """Which of the authors' releases the files are of: the study's, or its follow-up's."""
+
+    layer_gradient = "layer_gradient"
+    gradient_unified = "gradient_unified"
+
+
+class Quality(Enum):
+    """Which end of a dataset's samples, as something else than a gradient has rated them."""
+
+    high = "high"
+    low = "low"
+
+
+_IN_FILES = {Quality.high: "highest", Quality.low: "lowest"}
+"""How the follow-up's files name the ends."""
+_QUALITY = "{quality}"
+
+
 class AnswerKind(Enum):
     """What a wrong answer looks like: decides the irrelevant-response rule (paper section 3)."""
 
@@ -135,13 +154,17 @@ class DatasetConfig:
     """Level -> mean tokens of prompt and response together, without a chat template: for estimates
     of time. Those of the options were counted by SmolLM2's tokenizer, which splits numbers."""
     files: dict[str, str] = field(default_factory=dict)
-    """Level -> file below `root`, in the layout of the paper's release (kind=paper)."""
+    """Level -> file below `root`, in the layout of the paper's release (kind=paper). `{quality}`
+    stands for the end that the point's `quality` names."""
+    release: Release = Release.layer_gradient
+    """Whose files these are, in whose layout (kind=paper)."""
     source: PaperSource = PaperSource.auto
     """Where the files are read from (kind=paper); `hub` takes the original dataset instead."""
     root: Optional[str] = option(None, Effect(is_path=True))
-    """Local copy of the `data` folder of the paper's release (source=root)."""
+    """Local copy of the release's data folder: `data` of the study's, `_data/10k_version` of the
+    follow-up's (source=root)."""
     url: Optional[str] = None
-    """Address of such a folder (source=url); None is the paper's release at a fixed commit."""
+    """Address of such a folder (source=url); None is the release itself at a fixed commit."""
     hub: Optional[str] = option(None, Effect(is_path=True))
     """The original dataset: a Hugging Face id, or a folder with its files (source=hub)."""
     hub_revision: Optional[str] = None
@@ -188,9 +211,22 @@ class DatasetConfig:
             )
 
     @property
-    def label(self) -> str:
-        """The value of the dataset axis: the option's name, or that of the user's own file."""
-        return own_data_name(self.name, self.path)
+    def has_qualities(self) -> bool:
+        """Whether there are files for either end, and none for the whole."""
+        return any(_QUALITY in file for file in self.files.values())
+
+    def file_of(self, level: CotLevel, quality: Quality | None) -> str | None:
+        """The file below `root` of a level, of the end that is asked for; None without one."""
+        file = self.files.get(level.name)
+        return (
+            file if file is None or quality is None else file.replace(_QUALITY, _IN_FILES[quality])
+        )
+
+    def label(self, quality: Quality | None) -> str:
+        """The value of the dataset axis: the option's name, or that of the user's own file, with
+        the end of it that a point takes: `wizardlm_ifd quality=high`."""
+        name = own_data_name(self.name, self.path)
+        return name if quality is None else f"{name} quality={quality.name}"
 
     @property
     def from_hub(self) -> bool:

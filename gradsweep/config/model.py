@@ -53,6 +53,13 @@ class Quantization(Enum):
     nf4 = "nf4"
 
 
+class Weights(Enum):
+    """Whether the source's weights are used, or only what it says of their shapes."""
+
+    pretrained = "pretrained"
+    random = "random"
+
+
 class DeviceMap(Enum):
     """How one model is spread over devices."""
 
@@ -146,6 +153,9 @@ class ModelConfig:
     quantization: Quantization = Quantization.none
     """`nf4` keeps the weights of linear modules in 4 bits; embeddings and head stay in `dtype`, and
     every product is made in it. The gradients are those of the dequantised weights."""
+    weights: Weights = Weights.pretrained
+    """`random` draws all weights as the family does before training, the same ones every time: a
+    control for what pretraining adds. Tokenizer and shapes are the source's."""
     device_map: Optional[DeviceMap] = None
     """`auto` spreads the layers over all GPUs of the node, for models that one does not hold; None
     puts the whole model on `gradients.device`. Does not change results."""
@@ -185,7 +195,29 @@ class ModelConfig:
                 "allowed are model.quantization=none, or a source of safetensors "
                 "(model.source.kind=hub or folder)"
             )
+        self._check_weights()
         self._check_projections()
+
+    @property
+    def label(self) -> str:
+        """The value of the model axis: `smollm2_135m_instruct`, or with ` weights=random`."""
+        if self.weights is Weights.pretrained:
+            return self.name
+        return f"{self.name} weights={self.weights.name}"
+
+    def _check_weights(self) -> None:
+        if self.weights is Weights.pretrained:
+            return
+        if self.quantization is not Quantization.none:
+            raise ConfigError(
+                f"model.weights={self.weights.name}: there is nothing to quantise; allowed with it "
+                "is model.quantization=none"
+            )
+        if self.device_map is not None:
+            raise ConfigError(
+                f"model.weights={self.weights.name} draws the whole model on one device; allowed "
+                "with it is model.device_map=null"
+            )
 
     @property
     def named_projections(self) -> dict[str, str]:

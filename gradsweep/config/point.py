@@ -8,7 +8,12 @@ from typing import Any, Optional
 
 from omegaconf import MISSING
 
-from gradsweep.config.conditions import CorrectnessConfig, CorrectnessKind, DatasetConfig
+from gradsweep.config.conditions import (
+    CorrectnessConfig,
+    CorrectnessKind,
+    DatasetConfig,
+    Quality,
+)
 from gradsweep.config.cot import CotConfig, CotKind, CotLevel
 from gradsweep.config.model import LAYERS, ModelConfig
 from gradsweep.config.named_objects import check_named_object
@@ -45,6 +50,9 @@ class Config:
     """Samples of this point; None is the dataset's own number."""
     seed: int = 0
     """Decides the subset, the generated questions and the irrelevant responses."""
+    quality: Optional[Quality] = None
+    """Which end of a dataset that others have rated: high or low, of `dataset=wizardlm_ifd` and its
+    like; None for all others."""
     sweep: Optional[str] = None
     """Name of the sweep this point belongs to; set by a multirun when not given."""
 
@@ -69,6 +77,7 @@ class Config:
             )
         if whole:
             self._require_named_projections()
+        self._require_quality()
         if self.cot.kind is not CotKind.custom:
             self._require_level("cot", self.cot.level)
         if self.cot.match_length is not None:
@@ -123,6 +132,23 @@ class Config:
                 f"gradients.projections=[{offered}]"
             )
 
+    def _require_quality(self) -> None:
+        """Raises `ExcludedPointError` where the dataset has no ends, or one of them is to be named.
+
+        A grid may have datasets of both kinds: `quality=null,high,low`.
+        """
+        if self.dataset.has_qualities == (self.quality is not None):
+            return
+        if self.quality is None:
+            raise ExcludedPointError(
+                f"dataset={self.dataset.name} has the best and the worst samples of a larger one: "
+                "type quality=high or quality=low"
+            )
+        raise ExcludedPointError(
+            f"quality={self.quality.name}: dataset={self.dataset.name} is whole; quality goes with "
+            "datasets that others have rated, as dataset=wizardlm_ifd"
+        )
+
     def _require_level(self, field_name: str, level: CotLevel) -> None:
         """Raises `ExcludedPointError` when the dataset is known not to have this level."""
         levels = [available.name for available in self.dataset.available_levels]
@@ -136,8 +162,8 @@ class Config:
     @property
     def axes(self) -> Axes:
         return Axes(
-            self.model.name,
-            self.dataset.label,
+            self.model.label,
+            self.dataset.label(self.quality),
             self.cot.label,
             self.correctness.kind.name,
             self.objective_name,

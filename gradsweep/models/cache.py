@@ -44,6 +44,7 @@ class ModelCache:
             "source": source,
             "dtype": config.model.dtype,
             "quantization": config.model.quantization,
+            "weights": config.model.weights,
             "device_map": config.model.device_map,
             "device": config.gradients.device,
         }

@@ -11,9 +11,9 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
-from gradsweep.config import ModelConfig, Quantization
+from gradsweep.config import ModelConfig, Quantization, Weights
 from gradsweep.errors import ModelError, few
-from gradsweep.models.language_model import load_language_model
+from gradsweep.models.language_model import auto_class, load_language_model, read_config
 from gradsweep.models.placement import Placement
 from gradsweep.models.pretrained import from_pretrained
 from gradsweep.models.quantization import quantization_config
@@ -21,6 +21,9 @@ from gradsweep.models.source import ResolvedSource
 
 DERIVED = re.compile(r"rotary_emb\.inv_freq$|\.masked_bias$|attn\.bias$|attention\.bias$")
 """Tables and masks that older releases saved beside the weights, and every model makes anew."""
+
+RANDOM_SEED = 0
+"""Of `model.weights=random`; part of what its points are."""
 
 log = logging.getLogger("gradsweep")
 
@@ -31,6 +34,8 @@ def load_weights(
     arguments: dict[str, Any],
     device_map: Placement | None,
 ) -> PreTrainedModel:
+    if config.weights is Weights.random:
+        return _random_weights(config, source, arguments)
     arguments = arguments | {
         "device_map": device_map,
         "dtype": dtype_of(config),
@@ -47,6 +52,19 @@ def load_weights(
     _check_report(config, source, report)
     _say_which_head(config, source, model)
     _check_no_adapter(config, source, model)
+    return model
+
+
+def _random_weights(
+    config: ModelConfig, source: ResolvedSource, arguments: dict[str, Any]
+) -> PreTrainedModel:
+    """The model as its class makes it, from the same random state every time."""
+    described = from_pretrained(read_config, "config", config, source, arguments)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(RANDOM_SEED)
+        model: PreTrainedModel = auto_class(described).from_config(
+            described, dtype=dtype_of(config)
+        )
     return model
 
 

@@ -16,10 +16,12 @@ from gradsweep.config import (
     CotLevel,
     DatasetConfig,
     DatasetKind,
+    Release,
 )
 
 SCHEMAS = {"dataset": DatasetConfig, "cot": CotConfig, "correctness": CorrectnessConfig}
 OPTIONS = [(group, path) for group in SCHEMAS for path in sorted((CONF / group).glob("*.yaml"))]
+RATED = ("wizardlm", "openhermes", "magpie")
 DATASETS = [path for group, path in OPTIONS if group == "dataset"]
 
 
@@ -41,7 +43,9 @@ def test_the_options_of_the_study_are_all_there() -> None:
     math = {"gsm8k", "aqua", "math_algebra", "math_counting", "math_geometry"}
     commonsense = {"strategyqa", "ecqa", "creak", "sensemaking"}
     wiki = {"wiki_popular_100", "wiki_popular_500", "wiki_popular_1000", "wiki_unpopular"}
-    assert names == math | commonsense | wiki | {"arithmetic", "jsonl"}
+    rated = {f"{name}_{by}" for name in RATED for by in ("ifd", "instag", "difficulty", "reward")}
+    follow_up = rated | {"gsm8k_r1", "s1_r1"}
+    assert names == math | commonsense | wiki | follow_up | {"arithmetic", "jsonl"}
     for group, allowed in (("cot", CotLevel), ("correctness", None)):
         stems = {path.stem for g, path in OPTIONS if g == group}
         levels = {level.name for level in allowed or ()} | {"partial", "custom"}
@@ -76,6 +80,9 @@ def test_paper_datasets_have_a_file_for_each_of_their_levels(path: Path) -> None
         assert not dataset.files
         return
     assert list(dataset.files) == [level.name for level in dataset.levels]
+    if dataset.release is Release.gradient_unified:
+        assert dataset.n_samples == 200
+        return
     assert dataset.n_samples == (454 if path.stem == "wiki_unpopular" else 500)
     if path.stem.startswith("wiki"):
         assert dataset.levels == [CotLevel.none]

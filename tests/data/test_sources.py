@@ -16,7 +16,7 @@ from threading import Thread
 import pytest
 from huggingface_hub import constants
 
-from gradsweep.config import Config
+from gradsweep.config import Config, Release
 from gradsweep.data import fingerprint, load_samples
 from gradsweep.data.paper import sources
 from gradsweep.errors import DataError
@@ -117,9 +117,9 @@ def test_a_file_that_the_address_lacks_is_named(
 def release(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The pinned release, with one file, on the local server."""
     path = _serve(tmp_path)
-    monkeypatch.setattr(sources, "RELEASE_URL", _url(server))
+    monkeypatch.setattr(sources.PinnedRelease, "url", _url(server))
     checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(sources, "release_checksums", lambda: {NAME: checksum})
+    monkeypatch.setattr(sources, "release_checksums", lambda release: {NAME: checksum})
     return path
 
 
@@ -186,7 +186,7 @@ def test_an_address_that_does_not_answer_is_the_same_error(make_config: MakeConf
 
 
 def test_the_shipped_checksums_are_those_of_the_released_files(shared_root: Path) -> None:
-    known = sources.release_checksums()
+    known = sources.release_checksums(Release.layer_gradient)
     for path in shared_root.rglob("*.json"):
         folder = sources.LocalFolder(shared_root)
         relative = path.relative_to(shared_root).as_posix()

@@ -12,8 +12,9 @@ from helpers.places import CONF
 PAPER_DATASETS = [
     path.stem
     for path in sorted((CONF / "dataset").glob("*.yaml"))
-    if OmegaConf.load(path)["kind"] == "paper"
+    if OmegaConf.load(path)["kind"] == "paper" and "release" not in OmegaConf.load(path)
 ]
+"""Of the study; its follow-up's have another layout."""
 
 
 def write_small_release(root: Path) -> None:

@@ -12,8 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 
-from gradsweep.config import ModelConfig, ModelSource, SourceKind
-from gradsweep.errors import ModelError
+from gradsweep import compose
+from gradsweep.config import ModelConfig, ModelSource, SourceKind, Weights
+from gradsweep.errors import ConfigError, ModelError
+from gradsweep.identity import point_id
 from gradsweep.models import load_model
 
 Tensors = dict[str, torch.Tensor]
@@ -151,3 +153,32 @@ def test_weights_that_are_quantised_for_inference_only_are_refused(
     monkeypatch.setattr(load, "load_weights", quantised)
     with pytest.raises(ModelError, match=r"quantised for inference only \(mxfp4\)"):
         load_model(change(folder), "cpu")
+
+
+def test_random_weights_are_the_same_every_time_of_the_source_s_shapes_and_none_of_its_values(
+    folder: Path,
+) -> None:
+    before = torch.random.get_rng_state()
+    config = change(folder)
+    config.weights = Weights.random
+    first, again = (dict(load_model(config, "cpu").model.named_parameters()) for _ in range(2))
+    own = load_file(folder / "model.safetensors")
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for name, weight in own.items():
+        assert torch.equal(first[name], again[name])
+        assert first[name].shape == weight.shape
+        is_norm = weight.dim() == 1  # which starts as ones
+        assert is_norm or not torch.equal(first[name], weight)
+    assert not any(weight.requires_grad for weight in first.values())
+
+
+def test_random_weights_are_another_point_under_a_name_of_their_own() -> None:
+    random, own = (
+        compose(f"model.weights={kind}", "tracking=none") for kind in ("random", "pretrained")
+    )
+    assert random.axes.model == f"{own.axes.model} weights=random"
+    assert point_id(random) != point_id(own)
+    assert point_id(own) == point_id(compose("tracking=none"))
+    for also in ("model.quantization=nf4", "model.device_map=auto"):
+        with pytest.raises(ConfigError, match=r"model\.weights=random"):
+            compose("model=qwen2_1.5b", "model.weights=random", also, "tracking=none")

@@ -2,9 +2,10 @@
 
 One file per claim: what it says, which points it needs, how the statistic is made from their
 curves; `fast_thinking`, `slow_thinking`, `instruct_models`, `knowledge` and `early_layers` are the
-paper's, `foretells` and `gap_stays` are about training points. `evaluate` and `training` run them,
-`estimate` makes their intervals, `verdicts` is the rule by which these become verdicts, `controls`
-has what would reverse them, `together` sums a claim up.
+paper's, `foretells` and `gap_stays` are about training points, `data_quality` has its follow-up's.
+`evaluate`, `training` and `rated` run them, `estimate` makes their intervals, `verdicts` is the
+rule by which these become verdicts, `controls` has what would reverse them, `together` sums a claim
+up.
 How to read them: docs/findings.md.
 """
 
@@ -19,6 +20,8 @@ from gradsweep.analysis.claims.finding import Outcome as Outcome
 from gradsweep.analysis.claims.finding import Statement as Statement
 from gradsweep.analysis.claims.finding import Verdict as Verdict
 from gradsweep.analysis.claims.finding import findings_frame as findings_frame
+from gradsweep.analysis.claims.rated import RATED_CLAIMS as RATED_CLAIMS
+from gradsweep.analysis.claims.rated import evaluate_rated_claims as evaluate_rated_claims
 from gradsweep.analysis.claims.together import claim_verdicts as claim_verdicts
 from gradsweep.analysis.claims.training import TRAINING_CLAIMS as TRAINING_CLAIMS
 from gradsweep.analysis.claims.training import evaluate_training_claims as evaluate_training_claims

@@ -49,7 +49,7 @@ def evaluate_training_claims(
         results = [
             result
             for scope in file.scopes(material)
-            for result in _results(file.CLAIM, scope, confidence)
+            for result in scope_results(file.CLAIM, scope, confidence)
         ]
         of_study = [r for r in results if r.finding.objective == STUDY_OBJECTIVE]
         findings += [
@@ -60,7 +60,8 @@ def evaluate_training_claims(
     return findings
 
 
-def _results(claim: Claim, scope: RunScope, confidence: float) -> list[Result]:
+def scope_results(claim: Claim, scope: RunScope, confidence: float) -> list[Result]:
+    """Make a finding of every statement that is estimated in a scope, with its controls."""
     return [
         Result(
             make_finding(

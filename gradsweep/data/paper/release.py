@@ -1,7 +1,9 @@
-"""The paper's released files (arXiv 2410.23743), from a copy of its data folder or by address.
+"""The released files of the paper (arXiv 2410.23743) and its follow-up (2504.10766), from a copy of
+their data folder or by address.
 
 Layout: `<folder>/<file>.json` holds a list of {instruction, input, output} for one dataset and
-CoT level; `<folder>_wrong_answer_shuffle/<file>.json` the paper's own irrelevant responses.
+CoT level; `<folder>_wrong_answer_shuffle/<file>.json` the paper's own irrelevant responses. The
+follow-up has none of these, and files for either end of a rating.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ def read_paper(config: Config) -> Dataset:
 def paper_files(config: Config) -> PaperFiles:
     """Which files a point reads. Raises as `read_paper`."""
     folder = paper_folder(config.dataset)
-    relative = config.dataset.files.get(config.cot.level.name)
+    relative = config.dataset.file_of(config.cot.level, config.quality)
     if relative is None:
         raise ConfigError(
             f"dataset.files of {config.dataset.name} names no file for "
@@ -82,7 +84,7 @@ def _shuffled(config: Config, folder: PaperFolder, relative: str) -> str | None:
 
 
 def _answers(config: Config, folder: PaperFolder) -> str | None:
-    bare = config.dataset.files.get(CotLevel.none.name)
+    bare = config.dataset.file_of(CotLevel.none, config.quality)
     asked = config.cot.level is not CotLevel.none and config.dataset.answer is not AnswerKind.text
     return bare if asked and bare and folder.has(bare) else None
 

@@ -1,7 +1,7 @@
-"""Where the paper's files are read from: a local copy of its folder, or an address and a cache.
+"""Where the authors' files are read from: a local copy of a folder, or an address and a cache.
 
-The release is pinned to a commit, and the SHA-256 of each of its files ships with gradsweep
-(`release.sha256`). So a point has the same id whether its data come from a copy or from
+Each release is pinned to a commit, and the SHA-256 of each of its files ships with gradsweep
+(`<release>.sha256`). So a point has the same id whether its data come from a copy or from
 the address, planning a grid needs no network, and a file that arrives broken is noticed.
 """
 
@@ -16,21 +16,58 @@ from importlib import resources
 from pathlib import Path
 from typing import Protocol
 
-from gradsweep.config import DatasetConfig, PaperSource
+from gradsweep.config import DatasetConfig, PaperSource, Release
 from gradsweep.data.files import content_hash
 from gradsweep.data.network import refusal
 from gradsweep.data.questions import digest
 from gradsweep.errors import DataError
 
-RELEASE_COMMIT = "0fb19e1e4710570353b8dbdd3fbd8a39bfc71039"
-RELEASE_URL = f"https://raw.githubusercontent.com/MingLiiii/Layer_Gradient/{RELEASE_COMMIT}/data"
+_RAW = "https://raw.githubusercontent.com/MingLiiii"
+
+
+@dataclass(frozen=True)
+class PinnedRelease:
+    """A release at a fixed commit, whose files are known by their checksums."""
+
+    commit: str
+    repository: str
+    inside: str
+    """Its data folder."""
+    title: str
+    holds: str
+    """Some of what is in the folder, by which a reader knows it."""
+
+    @property
+    def url(self) -> str:
+        return f"{_RAW}/{self.repository}/{self.commit}/{self.inside}"
+
+    @property
+    def hint(self) -> str:
+        """Which folder a copy of it is."""
+        return (
+            f"the folder {self.inside} of {self.title} (github.com/MingLiiii/{self.repository}), "
+            f"which holds {self.holds}"
+        )
+
+
+RELEASES: Mapping[Release, PinnedRelease] = {
+    Release.layer_gradient: PinnedRelease(
+        "0fb19e1e4710570353b8dbdd3fbd8a39bfc71039",
+        "Layer_Gradient",
+        "data",
+        "the paper's release (arXiv 2410.23743)",
+        "cot_500, lighteval_math, wiki_popularity",
+    ),
+    Release.gradient_unified: PinnedRelease(
+        "f86e985b7b7de720e0178de4afb8d953083da070",
+        "Gradient_Unified",
+        "_data/10k_version",
+        "the follow-up's release (arXiv 2504.10766)",
+        "ifd_gpt2, instag, diff, reward, reasoning",
+    ),
+}
 TIMEOUT = 30.0
 """Seconds without an answer after which an address counts as unreachable."""
-
-_FOLDER_HINT = (
-    "the data folder of the paper's release (arXiv 2410.23743, "
-    "github.com/MingLiiii/Layer_Gradient), which holds cot_500, lighteval_math, wiki_popularity"
-)
 
 
 class PaperFolder(Protocol):
@@ -65,7 +102,8 @@ def paper_folder(dataset: DatasetConfig) -> PaperFolder:
         return RemoteFolder(dataset)
     root = Path(str(dataset.root))
     if not root.is_dir():
-        raise DataError(f"dataset.root: {root} is not a folder; it is {_FOLDER_HINT}")
+        hint = RELEASES[dataset.release].hint
+        raise DataError(f"dataset.root: {root} is not a folder; it is {hint}")
     return LocalFolder(root)
 
 
@@ -122,19 +160,24 @@ class RemoteFolder:
 
     @cached_property
     def url(self) -> str:
-        return (self.dataset.url or RELEASE_URL).rstrip("/")
+        return (self.dataset.url or self._release.url).rstrip("/")
+
+    @property
+    def _release(self) -> PinnedRelease:
+        return RELEASES[self.dataset.release]
 
     @cached_property
     def _checksums(self) -> Mapping[str, str]:
         """SHA-256 by file, of the pinned release; nothing is known about another address."""
-        return release_checksums() if self.url == RELEASE_URL else {}
+        pinned = self.url == self._release.url
+        return release_checksums(self.dataset.release) if pinned else {}
 
     @cached_property
     def _cache(self) -> Path:
         from huggingface_hub import constants  # not needed to plan the release's points
 
-        key = RELEASE_COMMIT[:7] if self._checksums else digest(self.url)
-        return Path(constants.HF_HOME) / "gradsweep" / f"layer_gradient-{key}"
+        key = self._release.commit[:7] if self._checksums else digest(self.url)
+        return Path(constants.HF_HOME) / "gradsweep" / f"{self.dataset.release.name}-{key}"
 
     def _cached(self, relative: str) -> Path:
         return self._cache / relative
@@ -185,13 +228,13 @@ class RemoteFolder:
         )
         return DataError(
             f"dataset={self.dataset.name} needs {self.url}/{relative}: {why}. Provide one of: "
-            f"dataset.root=<folder>, {_FOLDER_HINT}; dataset.url=<address of a copy of it>; a "
-            f"network, once (the file is then kept in {self._cache}){hub}"
+            f"dataset.root=<folder>, {self._release.hint}; dataset.url=<address of a copy of it>; "
+            f"a network, once (the file is then kept in {self._cache}){hub}"
         )
 
 
-def release_checksums() -> dict[str, str]:
-    """SHA-256 of every data file of the paper's release, by its path (`sha256sum` format)."""
-    listed = (resources.files("gradsweep.data.paper") / "release.sha256").read_text("utf-8")
-    pairs = (line.split() for line in listed.splitlines())
+def release_checksums(release: Release) -> dict[str, str]:
+    """SHA-256 of every data file of a release, by its path (`sha256sum` format)."""
+    file = resources.files("gradsweep.data.paper") / f"{release.name}.sha256"
+    pairs = (line.split() for line in file.read_text("utf-8").splitlines())
     return {path: checksum for checksum, path in pairs}
