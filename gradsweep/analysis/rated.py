@@ -24,6 +24,16 @@ HIGH, LOW = "quality=high", "quality=low"
 """As labels of the dataset axis end (`Config.axes`)."""
 
 
+THOUGHTS = ("gsm8k_r1", "s1_r1")
+"""Datasets of a reasoning model's thoughts, which are whole."""
+
+
+def is_rated(dataset: str) -> bool:
+    """Whether a value of the dataset axis is an end of a rating, or a dataset of thoughts: data of
+    the follow-up, of which each question has one response at one level."""
+    return base_name(dataset) in THOUGHTS or bool({HIGH, LOW} & {*series_parts(dataset)[1:]})
+
+
 @dataclass(frozen=True)
 class Samples:
     """The questions of one condition, of a model and a series."""

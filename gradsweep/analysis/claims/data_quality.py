@@ -13,7 +13,15 @@ from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.claims.finding import Claim, Expected, Statement
 from gradsweep.analysis.claims.runs import RunScope, RunTrial, defined
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
-from gradsweep.analysis.rated import HIGH, LOW, Samples, log_ratio, log_ratio_at_equal_length
+from gradsweep.analysis.rated import (
+    HIGH,
+    LOW,
+    Samples,
+    is_rated,
+    log_ratio,
+    log_ratio_at_equal_length,
+)
+from gradsweep.analysis.rated import THOUGHTS as OF_THOUGHTS
 from gradsweep.analysis.reduction import of_mean_loss
 from gradsweep.records import STUDY_OBJECTIVE
 
@@ -73,8 +81,6 @@ CLAIMS = (BETTER_DATA, REASONING_DATA, RIGHT_ANGLES)
 EQUAL_LENGTH = "at equal response length"
 """Length taken out by a regression (`log_ratio_at_equal_length`)."""
 
-THOUGHT_DATA = ("gsm8k_r1", "s1_r1")
-
 
 @dataclass(frozen=True)
 class RatedMaterial:
@@ -109,7 +115,7 @@ def _of_ends(material: RatedMaterial) -> Iterator[RunScope]:
 def _of_thoughts(material: RatedMaterial) -> Iterator[RunScope]:
     """Each dataset of thoughts against the best ends of all rated data of the model and series."""
     for thoughts in material.samples:
-        if thoughts.dataset not in THOUGHT_DATA:
+        if thoughts.dataset not in OF_THOUGHTS:
             continue
         same = (thoughts.model, thoughts.series)
         best = [s for s in material.samples if s.end == HIGH and (s.model, s.series) == same]
@@ -121,9 +127,9 @@ def _of_thoughts(material: RatedMaterial) -> Iterator[RunScope]:
 
 def _of_layers(material: RatedMaterial) -> Iterator[RunScope]:
     for one in material.samples:
-        if not one.end and one.dataset not in THOUGHT_DATA:
-            continue
         dataset = f"{one.dataset} {one.end}".strip()
+        if not is_rated(dataset):
+            continue
         values, _, ids = one.at(NEXT)
         if not len(values):
             problem = "cosines were not measured: run the same with gradients.similarities=true"

@@ -8,7 +8,7 @@ from gradsweep.analysis.claims import data_quality
 from gradsweep.analysis.claims.finding import Claim, Finding
 from gradsweep.analysis.claims.overall import Result, overall
 from gradsweep.analysis.claims.training import scope_results
-from gradsweep.analysis.rated import rated_samples
+from gradsweep.analysis.rated import is_rated, rated_samples
 from gradsweep.errors import ConfigError
 
 RATED_CLAIMS: tuple[Claim, ...] = data_quality.CLAIMS
@@ -44,7 +44,7 @@ def evaluate_rated_claims(
     """
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
-    if rows.is_empty() or not has_rated_data(rows):
+    if not any(map(is_rated, rows["dataset"].unique())):
         return []
     arranged = rated_samples(rows, samples, data_quality.METRICS)
     material = data_quality.RatedMaterial(arranged, resamples, seed)
@@ -61,10 +61,3 @@ def evaluate_rated_claims(
         ]
         findings += [result.finding for result in results]
     return findings
-
-
-def has_rated_data(rows: pl.DataFrame) -> bool:
-    """Whether a dataset has an end of a rating, or is of thoughts."""
-    ends = pl.col("dataset").str.contains("quality=", literal=True)
-    thoughts = pl.col("dataset").is_in(data_quality.THOUGHT_DATA)
-    return not rows.filter(ends | thoughts).is_empty()

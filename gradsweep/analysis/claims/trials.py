@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from gradsweep.analysis.claims.finding import Statement
 from gradsweep.analysis.claims.matched import Matched, Study
+from gradsweep.analysis.rated import is_rated
 from gradsweep.records import Axes
 
 Statistic = Callable[[Matched], NDArray[np.float64]]
 
 KNOWLEDGE_PREFIX = "wiki_"
-"""Datasets of the knowledge tasks (claim 4); all others are reasoning tasks."""
+"""Datasets of the knowledge tasks (claim 4); all others but rated ones are reasoning tasks."""
 
 
 @dataclass(frozen=True)
@@ -46,5 +47,5 @@ def reasoning_scopes(study: Study) -> Iterator[tuple[str, str]]:
     """Give model and dataset of the tasks that have CoT levels."""
     for model in study.models:
         for dataset in study.datasets(model):
-            if not dataset.startswith(KNOWLEDGE_PREFIX):
+            if not dataset.startswith(KNOWLEDGE_PREFIX) and not is_rated(dataset):
                 yield model, dataset
