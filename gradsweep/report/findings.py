@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from string import ascii_lowercase
 
 from gradsweep.analysis.claims import (
-    CLAIMS,
+    ALL_CLAIMS,
+    OVERALL,
     TRAINING_CLAIMS,
     Claim,
     ClaimVerdict,
@@ -54,7 +55,7 @@ def findings_markdown(
     """
     verdicts = claim_verdicts(findings)
     present = {finding.claim for finding in findings}
-    claims = [claim for claim in (*CLAIMS, *TRAINING_CLAIMS) if claim.number in present]
+    claims = [claim for claim in ALL_CLAIMS if claim.number in present]
     parts = ["# Findings", *_overview(claims, verdicts)]
     if caveats:
         parts += ["## The samples", "\n".join(f"- {caveat}." for caveat in caveats)]
@@ -68,6 +69,13 @@ def findings_markdown(
         of_claim = [finding for finding in findings if finding.claim == claim.number]
         parts += _section(claim, of_claim, [v for v in verdicts if v.claim == claim.number])
     return "\n\n".join(parts) + "\n"
+
+
+def verdict_lines(findings: Sequence[Finding]) -> list[str]:
+    """Write a line for each claim over all models and datasets: title, verdict and its reason."""
+    titles = {claim.number: claim.title for claim in ALL_CLAIMS}
+    overall = [verdict for verdict in claim_verdicts(findings) if verdict.model == OVERALL]
+    return [f"{v.claim}. {titles[v.claim]}: {_marked(v.verdict)}, {v.reason}" for v in overall]
 
 
 def _overview(claims: Sequence[Claim], verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:

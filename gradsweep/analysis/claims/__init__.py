@@ -11,6 +11,7 @@ How to read them: docs/findings.md.
 
 from gradsweep.analysis.claims.evaluate import CLAIMS as CLAIMS
 from gradsweep.analysis.claims.evaluate import evaluate_claims as evaluate_claims
+from gradsweep.analysis.claims.finding import OVERALL as OVERALL
 from gradsweep.analysis.claims.finding import Claim as Claim
 from gradsweep.analysis.claims.finding import ClaimVerdict as ClaimVerdict
 from gradsweep.analysis.claims.finding import Control as Control
@@ -22,6 +23,7 @@ from gradsweep.analysis.claims.finding import Verdict as Verdict
 from gradsweep.analysis.claims.finding import findings_frame as findings_frame
 from gradsweep.analysis.claims.rated import RATED_CLAIMS as RATED_CLAIMS
 from gradsweep.analysis.claims.rated import evaluate_rated_claims as evaluate_rated_claims
+from gradsweep.analysis.claims.together import ALL_CLAIMS as ALL_CLAIMS
 from gradsweep.analysis.claims.together import claim_verdicts as claim_verdicts
 from gradsweep.analysis.claims.training import TRAINING_CLAIMS as TRAINING_CLAIMS
 from gradsweep.analysis.claims.training import evaluate_training_claims as evaluate_training_claims

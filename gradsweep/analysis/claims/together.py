@@ -13,7 +13,11 @@ from gradsweep.analysis.claims.finding import (
     Outcome,
     Verdict,
 )
+from gradsweep.analysis.claims.rated import RATED_CLAIMS
 from gradsweep.analysis.claims.training import TRAINING_CLAIMS
+
+ALL_CLAIMS = (*CLAIMS, *TRAINING_CLAIMS, *RATED_CLAIMS)
+"""In the order of their numbers."""
 
 _FIRST = (Verdict.NOT_SUPPORTED, Verdict.NOT_TESTABLE, Verdict.TOO_FEW, Verdict.UNDECIDED)
 """The first of these that a deciding statement has is the verdict on its claim."""
@@ -26,7 +30,7 @@ def claim_verdicts(findings: Sequence[Finding]) -> list[ClaimVerdict]:
     supported when all of them are; otherwise it is not testable, without enough questions, or
     undecided, in this order.
     """
-    told = {claim.number: claim.told for claim in (*CLAIMS, *TRAINING_CLAIMS)}
+    told = {claim.number: claim.told for claim in ALL_CLAIMS}
     scopes: dict[tuple[int, str, str, str, str], list[Finding]] = {}
     for finding in findings:
         scope = (

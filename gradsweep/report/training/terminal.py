@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradsweep.analysis.rows import CORRECT
+from gradsweep.report.findings import verdict_lines
 from gradsweep.report.labels import metric_label
 from gradsweep.report.numerals import MISSING
 from gradsweep.report.training.section import TITLE
@@ -41,6 +42,7 @@ def training_table(study: TrainingStudy) -> Group:
         left -= len(runs)
     if left < 0:
         parts.append(Text(f"and {-left} more runs: tables/training__runs has them all"))
+    parts += [Text(line) for line in verdict_lines(study.findings)]
     return Group(*parts)
 
 
