@@ -93,18 +93,30 @@ def score_correlations(
     every = list(dict.fromkeys((*names, *COVARIATES)))
     pairs = [(a, b) for a, b in combinations(every, 2) if not {a, b} <= set(COVARIATES)]
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)
-    lines = [_pair(scores, pair, tails, resamples, seed) for pair in pairs]
+    known = [_known(scores, pair) for pair in pairs]
+    lines = [
+        _pair(frame, pair, tails, resamples, seed)
+        for frame, pair in zip(known, pairs, strict=True)
+        if len(frame) >= _FEWEST
+    ]
     number = pl.Float64()
     columns = ("rho", "low", "high", "partial", "partial_low", "partial_high")
     schema = {"first": pl.String(), "second": pl.String(), "n": pl.Int64()}
     return pl.DataFrame(
-        [line for line in lines if line["n"] >= _FEWEST],
+        lines,
         schema={**schema, **dict.fromkeys(columns, number), "given": pl.String()},
     )
 
 
+def _known(scores: pl.DataFrame, pair: tuple[str, str]) -> pl.DataFrame:
+    """The samples that have both of a pair and what is taken out of it."""
+    columns = pl.col(dict.fromkeys((*pair, *COVARIATES))).cast(pl.Float64)
+    numbers = scores.select("question_id", columns)
+    return numbers.filter(pl.all_horizontal(columns.is_finite()))
+
+
 def _pair(
-    scores: pl.DataFrame,
+    known: pl.DataFrame,
     pair: tuple[str, str],
     tails: tuple[float, float],
     resamples: int,
@@ -112,8 +124,6 @@ def _pair(
 ) -> dict[str, object]:
     first, second = pair
     others = [name for name in COVARIATES if name not in pair]
-    numbers = scores.select("question_id", pl.col(first, second, *others).cast(pl.Float64))
-    known = numbers.filter(pl.all_horizontal(pl.col(first, second, *others).is_finite()))
     given = [name for name in others if known[name].n_unique() > 1]
     x, y, *z = (known[name].to_numpy() for name in (first, second, *given))
     weights = _sample_weights(known["question_id"], resamples, seed)

@@ -36,6 +36,10 @@ OPTIONS = [
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_says_what_it_is(group: str, option: str) -> None:
     levels = ["cot=simplified"] if option.startswith("math_") else []
+    if group == "dataset" and option.partition("_")[0] in ("wizardlm", "openhermes", "magpie"):
+        levels = ["quality=high"]
+    if option.endswith("_r1"):
+        levels = ["cot=detailed"]
     added = "+" if group == "experiment" else ""
     config = compose(f"{added}{group}={option}", *NEEDED.get(option, []), *levels)
     assert isinstance(config, Config)

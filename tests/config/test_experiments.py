@@ -44,9 +44,11 @@ def paper_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if f"kind: {DatasetKind.paper.name}" not in path.read_text():
             continue
         for relative in re.findall(r"\S+\.json", path.read_text()):
-            file = root / relative
-            file.parent.mkdir(exist_ok=True)
-            file.write_text('[{"instruction": "Is it?", "input": "", "output": "Yes."}]')
+            for end in ("highest", "lowest"):  # one file where there are no ends
+                file = root / relative.replace("{quality}", end)
+                file.parent.mkdir(exist_ok=True)
+                text = f"It is {end}." if "{quality}" in relative else "Yes."
+                file.write_text(json.dumps([{"instruction": "Is it?", "output": text}]))
     return root
 
 

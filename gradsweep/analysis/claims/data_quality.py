@@ -23,7 +23,7 @@ from gradsweep.analysis.rated import (
 )
 from gradsweep.analysis.rated import THOUGHTS as OF_THOUGHTS
 from gradsweep.analysis.reduction import of_mean_loss
-from gradsweep.records import STUDY_OBJECTIVE
+from gradsweep.records import OPTIONAL_METRICS, STUDY_OBJECTIVE
 
 NORM, RANK = "nuclear_norm", "effective_rank"
 NEXT = "cosine_next_layer"
@@ -132,7 +132,7 @@ def _of_layers(material: RatedMaterial) -> Iterator[RunScope]:
             continue
         values, _, ids = one.at(NEXT)
         if not len(values):
-            problem = "cosines were not measured: run the same with gradients.similarities=true"
+            problem = f"cosines were not measured: run the same with {OPTIONAL_METRICS[NEXT]}"
             estimate = Estimate(problem=problem)
         else:
             weights = question_weights(ids, material.resamples, material.seed)
