@@ -6,12 +6,14 @@ The same steps of AdamW on the same batch, in turns; nothing but `gradsweep.watc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import gradsweep
 from benchmarks.cases import Workload, llama, smollm2
@@ -21,7 +23,7 @@ from gradsweep.engine import Batch
 LEGEND = """\
 Time of an optimizer step (forward, backward, AdamW) over that of the same step unwatched: with the
 watch installed and nothing due, and with `update` rows of every layer. Medians over rounds in which
-they took turns, with their range.
+they took turns, with their range; and how many operations of torch an idle watch adds to a step.
 """
 NEVER = 10**9
 
@@ -50,6 +52,8 @@ class TrainingTimes:
     update: list[float]
     seconds: Spread
     """Of an unwatched step."""
+    operations: int
+    """Of torch, that an idle watch adds to a step."""
 
 
 def measure_training(cases: Sequence[TrainingCase], rounds: int, tick: Tick) -> list[TrainingTimes]:
@@ -75,21 +79,47 @@ def _measured(case: TrainingCase, rounds: int, tick: Tick) -> TrainingTimes:
         [a / b for a, b in zip(times["idle"], times["plain"], strict=True)],
         [a / b for a, b in zip(times["update"], times["plain"], strict=True)],
         Spread.of(times["plain"]),
+        _idle_operations(model, optimizer, batch),
     )
 
 
 def _step_seconds(
     model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, every: int | None
 ) -> float:
-    """Seconds of the second of two steps: of the first, an idle watch measures step 0."""
-    watched = (
-        nullcontext()
-        if every is None
-        else gradsweep.watch(model, optimizer, update_every=every, layers=1)
-    )
-    with watched:
-        _step(model, optimizer, batch)
+    """Seconds of the last of three steps: an idle watch measures the first one, and the memory that
+    this took is given back in the second."""
+    with _watching(model, optimizer, every):
+        for _ in range(2):
+            _step(model, optimizer, batch)
         return seconds_of(partial(_step, model, optimizer, batch))
+
+
+def _idle_operations(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> int:
+    """Operations of torch that an idle watch adds to a step: exact where clocks are not."""
+    counts = []
+    for every in (None, NEVER):
+        with _watching(model, optimizer, every):
+            _step(model, optimizer, batch)
+            with _Counter() as counter:
+                _step(model, optimizer, batch)
+            counts.append(counter.operations)
+    return counts[1] - counts[0]
+
+
+class _Counter(TorchDispatchMode):
+    operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.operations += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _watching(
+    model: nn.Module, optimizer: torch.optim.Optimizer, every: int | None
+) -> AbstractContextManager[object]:
+    if every is None:
+        return nullcontext()
+    return gradsweep.watch(model, optimizer, update_every=every, layers=1)
 
 
 def _step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> None:
@@ -102,10 +132,13 @@ def _step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> N
 def training_table(measured: Sequence[TrainingTimes]) -> str:
     """Write the section as Markdown."""
     lines = [
-        f"| {m.case.title} | {m.seconds.median:.2f} s | {_ratio(m.idle)} | {_ratio(m.update)} |"
+        f"| {m.case.title} | {m.seconds.median:.2f} s | {_ratio(m.idle)}"
+        f" | {m.operations} | {_ratio(m.update)} |"
         for m in measured
     ]
-    head = "| case | a step | watched, idle | every update |\n|---|---|---|---|"
+    head = (
+        "| case | a step | watched, idle | operations more | every update |\n|---|---|---|---|---|"
+    )
     return "\n".join([f"## A training run\n\n{LEGEND}", head, *lines, ""])
 
 

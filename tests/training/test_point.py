@@ -274,3 +274,15 @@ def test_whatever_is_trained_goes_on_from_a_checkpoint_to_the_same_weights(
         extract(config, show_progress=False, stop=lambda: next(asked))
     again = extract(config, show_progress=False)
     assert summary(again)["weights"] == summary(whole)["weights"]
+
+
+def test_the_held_out_loss_is_the_same_whether_a_probe_has_measured_it_or_not(run: Point) -> None:
+    probed, apart = (
+        run(*SHORT_RUN, f"training.probe_cot=[{cot}]", "training.held_out=0.5")
+        for cot in ("none", "detailed")
+    )
+    losses = [tables(result).steps.sort("step")["held_out_loss"] for result in (probed, apart)]
+    assert losses[0].is_finite().sum() > 1
+    assert losses[0].to_list() == pytest.approx(losses[1].to_list(), rel=1e-5, nan_ok=True)
+    samples = tables(probed).samples.filter(source="probe", step=0)
+    assert losses[0][0] != pytest.approx(samples["loss"].mean()), "some are held out and not probed"
