@@ -30,6 +30,10 @@ from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.records import Axes
 
 
+TOLD_BY_AXES = ("quality", "model.weights")
+"""Fields that the value on an axis tells (`Config.axes`)."""
+
+
 @dataclass
 class Config:
     """One point: the choice on every axis, and how to run it."""

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from gradsweep.config import Config, ModelConfig, Responses, StoreConfig, TrackingConfig
 from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, to_config
 from gradsweep.config.objective import responses_of
+from gradsweep.config.point import TOLD_BY_AXES
 from gradsweep.config.unread import TypedSettings
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id
@@ -74,7 +75,7 @@ class Plan:
         values = [getattr(point.axes, axis) for axis in self.varied]
         everywhere = set.intersection(*(set(p.overrides) for p in self.points))
         fields = [text for text in point.overrides if text not in everywhere]
-        others = [text for text in fields if text.split("=")[0] not in AXES]
+        others = [text for text in fields if text.split("=")[0] not in (*AXES, *TOLD_BY_AXES)]
         return " · ".join(values + others) or str(point.axes)
 
 

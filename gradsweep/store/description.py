@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
@@ -46,6 +47,16 @@ class Description:
     def record(self) -> dict[str, Any]:
         """Plain values, for a manifest; `read_description` takes them again."""
         return asdict(self)
+
+
+def series_parts(series: str) -> Sequence[str]:
+    """Take a name apart: `n_samples=2 dtype=bfloat16` gives `n_samples=2` and `dtype=bfloat16`."""
+    return re.split(r" (?=[\w.]+=)", series)
+
+
+def base_name(label: str) -> str:
+    """Leave what tells options of one name apart: `mine` of `mine prompt=chat`."""
+    return series_parts(label)[0]
 
 
 def describe(record: Mapping[str, Any]) -> Description:
@@ -128,7 +139,7 @@ def _shared_science(science: Mapping[str, Any], config: Mapping[str, Any]) -> di
         **rest,
         "model": {name: model[name] for name in _TELLS_MODELS_APART if name in model},
         # Of generated questions the config alone says how many there are to choose from.
-        "dataset": {name: own[name] for name in own if name not in ("name", "data")}
+        "dataset": {name: own[name] for name in own if name not in ("name", "data", "quality")}
         | {name: dataset[name] for name in ("size",) if name in dataset},
         "gradients": {n: v for n, v in gradients.items() if n not in more},
         "objective": _objective_options(science, config),
@@ -182,13 +193,13 @@ def says_nothing_of(objective: str, setting: str) -> bool:
 
 def _usual(axes: Mapping[str, str], config: Mapping[str, Any]) -> dict[str, Any]:
     """Path of a field -> the value that it has when nothing is said but the axes."""
-    dataset = axes["dataset"]
+    dataset = base_name(axes["dataset"])
     named = _option("objective", axes["objective"]).items()
     usual: dict[str, Any] = {f"objective.{field}": value for field, value in named}
     for group, kind, name in (
         ("gradients", GradientsConfig, ""),
         ("training", TrainingConfig, ""),
-        ("model", ModelConfig, axes["model"]),
+        ("model", ModelConfig, base_name(axes["model"])),
         ("dataset", DatasetConfig, dataset),
     ):
         usual |= {f"{group}.{field}": value for field, value in _defaults(kind).items()}

@@ -7,7 +7,6 @@ name follows from what the folder has, so that it says no more than tells series
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,8 @@ import polars as pl
 
 from gradsweep.records import AXES, POINT_LABELS, STUDY_OBJECTIVE
 from gradsweep.store.description import Description, says_nothing_of
+from gradsweep.store.description import base_name as base_name
+from gradsweep.store.description import series_parts as series_parts
 
 DEFAULT_SERIES = "default"
 """How a filter names the series that has no name: `series=default`."""
@@ -53,16 +54,6 @@ def point_labels(points: Mapping[str, Description]) -> dict[str, dict[str, Any]]
         }
         for point_id, point in points.items()
     }
-
-
-def series_parts(series: str) -> Sequence[str]:
-    """Take a name apart: `n_samples=2 dtype=bfloat16` gives `n_samples=2` and `dtype=bfloat16`."""
-    return re.split(r" (?=[\w.]+=)", series)
-
-
-def base_name(label: str) -> str:
-    """Leave what tells options of one name apart: `mine` of `mine prompt=chat`."""
-    return series_parts(label)[0]
 
 
 def model_label(model: str, series: str, objective: str = STUDY_OBJECTIVE) -> str:

@@ -17,7 +17,9 @@ from gradsweep.config import Config, Quality, Release
 from gradsweep.data import load_samples
 from gradsweep.data.paper.sources import RELEASES, LocalFolder, release_checksums
 from gradsweep.errors import ExcludedPointError
-from gradsweep.identity import point_id
+from gradsweep.identity import point_id, point_record
+from gradsweep.plan import make_plan
+from gradsweep.store.description import describe
 from gradsweep.store.series import base_name
 
 FOLLOW_UP = {
@@ -72,6 +74,15 @@ def test_the_two_ends_are_other_samples_other_points_and_the_same_dataset(root: 
     labels = [config.axes.dataset for config in ends.values()]
     assert labels == ["wizardlm_ifd quality=high", "wizardlm_ifd quality=low"]
     assert set(map(base_name, labels)) == {"wizardlm_ifd"}
+
+
+def test_both_ends_are_of_one_series_and_a_grid_names_each_once(root: Path) -> None:
+    described = [describe(point_record(rated(root, f"quality={q}"))) for q in ("high", "low")]
+    assert described[0].settings == described[1].settings
+    grid = ["dataset=wizardlm_ifd", f"dataset.root={root}", "quality=high,low", "tracking=none"]
+    plan = make_plan(grid, multirun=True)
+    labels = [plan.label(point) for point in plan.points]
+    assert labels == ["wizardlm_ifd quality=high", "wizardlm_ifd quality=low"]
 
 
 def test_an_end_is_needed_where_there_are_two_and_refused_where_there_is_none(root: Path) -> None:
