@@ -29,7 +29,6 @@ from gradsweep.config.training import TrainingConfig
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.records import Axes
 
-
 TOLD_BY_AXES = ("quality", "model.weights")
 """Fields that the value on an axis tells (`Config.axes`)."""
 
