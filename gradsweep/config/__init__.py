@@ -13,6 +13,7 @@ from gradsweep.config.conditions import DatasetKind as DatasetKind
 from gradsweep.config.conditions import IrrelevantSource as IrrelevantSource
 from gradsweep.config.conditions import PaperSource as PaperSource
 from gradsweep.config.conditions import own_data_name as own_data_name
+from gradsweep.config.cot import Ablation as Ablation
 from gradsweep.config.cot import CotConfig as CotConfig
 from gradsweep.config.cot import CotKind as CotKind
 from gradsweep.config.cot import CotLevel as CotLevel
@@ -32,6 +33,7 @@ from gradsweep.config.objective import Responses as Responses
 from gradsweep.config.point import Config as Config
 from gradsweep.config.run import NO_TRACKER as NO_TRACKER
 from gradsweep.config.run import GradientsConfig as GradientsConfig
+from gradsweep.config.run import Resolution as Resolution
 from gradsweep.config.run import Solver as Solver
 from gradsweep.config.run import SpectraOptions as SpectraOptions
 from gradsweep.config.run import StoreConfig as StoreConfig

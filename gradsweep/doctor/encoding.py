@@ -140,7 +140,11 @@ def _covers_response(sample: EncodedSample, tokenizer: PreTrainedTokenizerBase) 
     start = sample.response_start
     masked = _squeezed(str(tokenizer.decode(sample.input_ids[start:])))
     after_first = _squeezed(str(tokenizer.decode(sample.input_ids[start + 1 :])))
-    response = _squeezed(_as_written(sample.sample.response, tokenizer))
+    step = sample.sample.step
+    text = sample.sample.response if step is None else sample.sample.response[step.start : step.end]
+    response = _squeezed(_as_written(text, tokenizer))
+    if step is not None:  # a token at either end may hold characters of the steps around it
+        return masked in response or response in masked
     if sample.sample.same_length_as is not None:
         # Repeated or cut to another length: one of the two is the start of the other.
         longest = max(len(masked), len(response))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import nan
 
-from gradsweep.records.samples import SampleStatus
+from gradsweep.records.samples import SampleStatus, StepLabel
 
 PROJECTIONS = ("q", "k", "v", "o")
 """Attention projections measured by default, in the order of the paper's tables."""
@@ -138,7 +138,7 @@ class SpectrumRow:
     """Metrics of the user's own: name -> value. Each becomes a float column of rows.parquet."""
 
 
-ROW_KEY = ("layer", "projection", "head", "member")
+ROW_KEY = ("layer", "projection", "head", "member", "step_index")
 """What tells the rows of one sample apart. The store and the analysis read it here."""
 
 
@@ -174,6 +174,11 @@ class SampleResult:
     n_response_tokens: int = 0
     """Tokens that carried loss (after truncation); the sum-reduced loss is `loss` times this."""
     truncated: bool = False
+    step_index: int | None = None
+    """Place of the step that carries the loss in its response, from 0; None where the whole
+    response does. Its rows have it, too."""
+    step_label: StepLabel | None = None
+    """What the data say of that step; None where they do not."""
     seconds: float = float("nan")
     """Wall time of this sample's share of its batch."""
     rows: tuple[SpectrumRow, ...] = field(default=(), repr=False)

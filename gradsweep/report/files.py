@@ -12,6 +12,7 @@ import polars as pl
 
 from gradsweep.analysis import Finding, evaluate_claims
 from gradsweep.analysis.members import member_metrics
+from gradsweep.analysis.rows import whole_samples
 from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
@@ -20,6 +21,7 @@ from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.objectives import objectives_markdown
 from gradsweep.report.page import ReportPoints, write_page
+from gradsweep.report.steps import steps_markdown
 from gradsweep.report.tables import save_tables
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.section import training_markdown
@@ -62,7 +64,8 @@ def write_report(
     names are replaced, others stay. Where there are more than `most_figures`, none is drawn. They
     are drawn in `processes`, by default one for each core when there are many; more than one takes
     a main module that can be imported. `study` is of training points, which have a section, claims,
-    tables and figures of their own; there may be no `rows` beside it.
+    tables and figures of their own; there may be no `rows` beside it. Points of single steps have a
+    section, too, and are in nothing else.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
@@ -70,14 +73,16 @@ def write_report(
         StoreError: a file cannot be written.
     """
     samples = stored.samples if samples is None and stored else samples
+    steps = steps_markdown(rows, samples, metrics)
+    rows, samples = whole_samples(rows), None if samples is None else whole_samples(samples)
     track = track or (lambda words, size: nullcontext(lambda: None))
     content = _Content(training=training_markdown(study) if study else "")
-    if not rows.is_empty() or study is None:
+    if not rows.is_empty() or (study is None and not steps):
         content = _of_points(content, rows, metrics, track, samples, loss, computed)
     found = [*content.found, *(study.findings if study else ())]
     caveats = [] if stored is None else cut_sentences(stored.samples)
     written = [folder / "findings.md"]
-    sections = (content.objectives, content.training)
+    sections = (content.objectives, steps, content.training)
     write_text(written[0], findings_markdown(found, caveats, sections))
     with track("tables", len(content.every)) as advance:
         if content.every:
@@ -86,7 +91,7 @@ def write_report(
     if stored is not None:
         with track("page", 1) as advance:
             page = write_page(
-                folder, rows, content.every, findings_markdown(found, caveats), stored,
+                folder, rows, content.every, findings_markdown(found, caveats, (steps,)), stored,
                 objectives=content.objectives, study=study,
             )  # fmt: skip
             written.append(page)

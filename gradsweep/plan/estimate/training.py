@@ -5,6 +5,7 @@ from __future__ import annotations
 from gradsweep.config import Config, Optimizer, TrainingKind
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
+from gradsweep.plan.estimate.steps import steps_of
 
 _STATES = {Optimizer.adamw: 2, Optimizer.sgd: 0, Optimizer.muon: 1}
 """Copies of the weights that an optimizer keeps: moments; of Muon, for nearly all weights, one."""
@@ -13,13 +14,14 @@ _ATTENTION = 1 / 3
 
 
 def samples_passed(config: Config) -> int:
-    """Count the samples that pass through the model: trained on, probed, or one each elsewhere.
+    """Count the samples that pass through the model: trained on, probed, or one each elsewhere; of
+    points of single steps, the steps.
 
     A trained sample takes a pass more than a measured one, and no spectra: about as long.
     """
     training = config.training
     if not training.trains:
-        return config.requested_samples
+        return steps_of(config) or config.requested_samples
     conditions = max(1, len(training.probe_cot)) * max(1, len(training.probe_correctness))
     series = training.kind is TrainingKind.series
     moments = len(training.checkpoints) if series else _moments(config)

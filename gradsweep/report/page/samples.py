@@ -26,7 +26,7 @@ LONGEST_TEXT = 1200
 MOST_BAD_SAMPLES = 5
 
 _NOT_THE_DATA = ("model", "gradients", "store", "tracking", "sweep")
-"""Parts of a config that do not change what the samples are."""
+"""Parts of a config that do not change what the samples are, but for `gradients.by`."""
 
 
 def samples_by_point(
@@ -86,7 +86,8 @@ def _texts(record: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
     if not record:
         return {}, "not started"
     of_data = {name: part for name, part in record["config"].items() if name not in _NOT_THE_DATA}
-    key = json.dumps(of_data, sort_keys=True, default=str)
+    by = record["config"].get("gradients", {}).get("by")
+    key = json.dumps([of_data, by], sort_keys=True, default=str)
     if key not in _texts_of_data:
         _texts_of_data[key] = _read(record)
     return _texts_of_data[key]
@@ -110,8 +111,11 @@ def _read(record: Mapping[str, Any]) -> tuple[dict[str, Sample], str]:
 
 
 def _shown(unit: Unit) -> Sample:
-    """A sample with the texts of all responses of a unit, each behind what it is worth."""
+    """A sample with the text that is measured: a step's, or those of all responses of a unit, each
+    behind what it is worth."""
     first, *others = unit.samples
+    if first.step is not None:
+        return replace(first, response=first.response[first.step.start : first.step.end])
     if not others:
         return first
     texts = (f"[reward {sample.reward:g}] {sample.response}" for sample in unit.samples)
