@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from gradsweep.analysis import evaluate_claims
+from gradsweep.analysis.rows import whole_samples
 from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.progress import console
@@ -23,6 +24,7 @@ from gradsweep.report.show import (
     show_report,
     stored_points,
 )
+from gradsweep.report.steps import steps_markdown
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.stored import chosen_study
 from gradsweep.store import PointPaths, PointState
@@ -107,15 +109,16 @@ def _write(
     study: TrainingStudy | None,
 ) -> None:
     computed, found, objectives = [], [], ""
+    steps = steps_markdown(rows, stored.samples, metrics)
+    rows, samples = whole_samples(rows), whole_samples(stored.samples)
     if not rows.is_empty():
-        samples = stored.samples
         computed = [compute_measures(rows, metric, samples=samples) for metric in metrics]
         if "loss" not in metrics and (of_loss := loss_measures(samples)):
             computed.append(of_loss)
         of_metric = rows_of_metric(metrics[0], rows, samples)
         found = evaluate_claims(of_metric, metrics[0], samples=samples, loss=loss)
         objectives = objectives_markdown(rows, computed[0], found)
-    findings = findings_markdown([*found, *(study.findings if study else ())])
+    findings = findings_markdown([*found, *(study.findings if study else ())], (), (steps,))
     write_page(
         folder, rows, computed, findings, stored, refresh=seconds, objectives=objectives,
         study=study,

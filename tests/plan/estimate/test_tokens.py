@@ -13,6 +13,7 @@ from gradsweep.config import CotLevel
 from gradsweep.config.files import options
 from gradsweep.errors import ConfigError
 from gradsweep.plan.estimate import tokens_per_sample
+from gradsweep.plan.estimate.training import samples_passed
 
 GSM8K = ("model=llama3_8b", "dataset=gsm8k", "cot=detailed", "tracking=none")
 
@@ -82,3 +83,19 @@ def test_every_option_states_the_length_of_all_its_levels(dataset: str) -> None:
 def test_a_length_that_cannot_be_names_the_field(given: str) -> None:
     with pytest.raises(ConfigError, match=r"dataset\.tokens\.(medium=3|none=0): allowed"):
         compose(f"+dataset.tokens={given}" if "medium" in given else f"dataset.tokens={given}")
+
+
+def test_a_step_runs_with_what_stands_before_it(tmp_path: Path) -> None:
+    data = tmp_path / "mine.jsonl"
+    record = {"prompt": "p" * 60, "responses": {"detailed": f"{'r' * 29}. {'s' * 28}. So 3."}}
+    data.write_text(json.dumps(record))
+    mine = ("dataset=jsonl", f"dataset.path={data}", "model=llama3_8b", "tracking=none")
+    config = compose(*mine, "cot=detailed", "gradients.by=step")
+    ends = [60 + 30, 60 + 60, 60 + 67]
+    assert tokens_per_sample(config, []).number == pytest.approx(sum(ends) / 3 / 3)
+    assert samples_passed(config) == 3
+    paper = compose(*GSM8K, "gradients.by=step")
+    assert tokens_per_sample(paper, [cost()]).number < 500
+    assert samples_passed(paper) > samples_passed(compose(*GSM8K))
+    counted = cost(by="step", tokens=30_000)
+    assert tokens_per_sample(paper, [cost(), counted]).number == 300

@@ -1,0 +1,155 @@
+"""Steps of responses: where the gradient is, and whether a wrong step is found, as planted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from gradsweep.analysis.steps import (
+    norms_by_step,
+    shares_by_place,
+    step_values,
+    wrong_step_detection,
+)
+
+N_STEPS = 5
+Tables = tuple[pl.DataFrame, pl.DataFrame]
+Size = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
+"""(noise, place of each step, whether it is the wrong one), (responses, steps) each, -> values."""
+
+
+def planted(size: Size, *, n: int = 60, n_tokens: int = 10, seed: int = 0) -> Tables:
+    """Rows and samples of `n` responses of five steps, one of which is the first wrong one.
+
+    `size` gives log nuclear norms; the loss is lognormal.
+    """
+    noise = np.random.default_rng(seed)
+    wrong = noise.integers(0, N_STEPS, n)
+    place = np.tile(np.arange(N_STEPS), (n, 1))
+    is_wrong = place == wrong[:, None]
+    loss = noise.lognormal(sigma=0.5, size=(n, N_STEPS))
+    values = np.exp(size(noise, np.log(loss), is_wrong))
+    labels = np.where(is_wrong, "wrong", np.where(place < wrong[:, None], "right", "after_wrong"))
+    ids = [f"q{i}" for i in range(n) for _ in range(N_STEPS)]
+    common = {
+        **dict.fromkeys(("model", "dataset", "cot", "correctness", "series"), "x"),
+        "objective": "sft",
+        "point_id": "p",
+        "sample_id": [f"{name}-{k % N_STEPS}" for k, name in enumerate(ids)],
+        "question_id": ids,
+        "step_index": place.ravel(),
+    }
+    samples = pl.DataFrame(
+        common
+        | {
+            "status": "ok",
+            "truncated": False,
+            "loss": loss.ravel(),
+            "n_response_tokens": n_tokens + place.ravel(),
+            "step_label": labels.ravel(),
+        }
+    )
+    layers = [
+        pl.DataFrame(
+            common
+            | {"layer": layer, "projection": "q", "finite": True, "nuclear_norm": values.ravel()}
+        )
+        for layer in (0, 1)
+    ]
+    return pl.concat(layers), samples
+
+
+def no_effect(noise: np.random.Generator, loss: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    return noise.normal(size=wrong.shape)
+
+
+def found(tables: Tables, metric: str, *, controlled: bool) -> dict[str, float]:
+    frame = wrong_step_detection(*tables, ["nuclear_norm"], resamples=300)
+    return frame.row(by_predicate=(pl.col("metric") == metric) & (pl.col("controlled") == controlled),
+                     named=True)  # fmt: skip
+
+
+def test_a_known_auc_lies_in_its_interval() -> None:
+    """Of two normals one apart, P(larger) = Φ(1/√2) = 0.76."""
+    hits = 0
+    for seed in range(12):
+        tables = planted(lambda noise, loss, w: no_effect(noise, loss, w) + w, seed=seed)
+        line = found(tables, "nuclear_norm", controlled=False)
+        assert line["n_responses"] == 60
+        hits += line["low"] <= 0.7602 <= line["high"]
+    assert hits >= 10
+
+
+def test_without_an_effect_none_is_claimed() -> None:
+    claimed = [
+        not line["low"] <= 0.5 <= line["high"]
+        for seed in range(12)
+        for controlled in (False, True)
+        if (line := found(planted(no_effect, seed=seed), "nuclear_norm", controlled=controlled))
+    ]
+    assert sum(claimed) <= 3
+
+
+def test_what_the_loss_explains_is_no_sign_of_its_own() -> None:
+    def by_loss(noise: np.random.Generator, loss: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+        return 2 * loss + 0.01 * noise.normal(size=loss.shape)
+
+    rows, samples = planted(by_loss, n=80)
+    louder = pl.when(pl.col("step_label") == "wrong").then(2.0).otherwise(1.0)
+    samples = samples.with_columns(loss=pl.col("loss") * louder)
+    rows = rows.with_columns(
+        nuclear_norm=pl.col("nuclear_norm") * pl.concat([samples.select(louder.alias("x"))] * 2)["x"] ** 2
+    )
+    plain = found((rows, samples), "nuclear_norm", controlled=False)
+    beside = found((rows, samples), "nuclear_norm", controlled=True)
+    assert plain["low"] > 0.6
+    assert plain["above_loss"] == pytest.approx(0, abs=0.05)
+    assert beside["low"] <= 0.5 <= beside["high"]
+
+
+def test_a_sign_beyond_the_loss_stays() -> None:
+    tables = planted(lambda noise, loss, w: loss + 1.5 * w + 0.5 * noise.normal(size=w.shape))
+    beside = found(tables, "nuclear_norm", controlled=True)
+    assert beside["low"] > 0.6
+    assert found(tables, "nuclear_norm", controlled=False)["above_loss_low"] > 0
+
+
+def test_norms_and_shares_are_means_over_responses() -> None:
+    def falling(noise: np.random.Generator, loss: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+        return np.log(np.tile([8.0, 4.0, 2.0, 1.0, 0.5], (len(wrong), 1)))
+
+    rows, samples = planted(falling, n=20)
+    values = step_values(rows, samples, "nuclear_norm")
+    norms = norms_by_step(values, resamples=100)
+    assert norms["mean"].to_list() == pytest.approx([8, 4, 2, 1, 0.5])
+    assert norms["n_questions"].to_list() == [20] * N_STEPS
+    assert (norms["low"] <= norms["mean"] + 1e-9).all()
+    shares = {line["place"]: line for line in shares_by_place(values, resamples=100).to_dicts()}
+    weights = np.array([8.0, 4.0, 2.0, 1.0, 0.5]) * (10 + np.arange(N_STEPS))
+    assert shares["first"]["share"] == pytest.approx(weights[0] / weights.sum())
+    assert shares["final"]["share"] == pytest.approx(weights[-1] / weights.sum())
+    assert sum(line["share"] for line in shares.values()) == pytest.approx(1)
+    assert sum(line["token_share"] for line in shares.values()) == pytest.approx(1)
+
+
+def test_responses_with_a_step_that_was_not_measured_are_left_out() -> None:
+    rows, samples = planted(no_effect, n=12)
+    lost = pl.col("sample_id") == "q0-2"
+    bad = pl.when(lost).then(pl.lit("non_finite_loss")).otherwise("status")
+    samples = samples.with_columns(status=bad)
+    flagged = rows.with_columns(finite=pl.col("sample_id") != "q1-4")
+    line = found((flagged.filter(~lost), samples), "nuclear_norm", controlled=False)
+    assert line["n_responses"] == 10
+    values = step_values(flagged, samples, "nuclear_norm")
+    assert shares_by_place(values, resamples=0)["n_questions"].to_list() == [10] * 3
+
+
+def test_whole_samples_are_no_steps() -> None:
+    rows, samples = planted(no_effect, n=3)
+    nothing = pl.lit(None, pl.Int64)
+    whole = (rows.with_columns(step_index=nothing), samples.with_columns(step_index=nothing))
+    assert step_values(*whole, "nuclear_norm").is_empty()
+    assert wrong_step_detection(*whole, ["nuclear_norm"]).is_empty()
