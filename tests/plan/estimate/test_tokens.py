@@ -87,11 +87,11 @@ def test_a_length_that_cannot_be_names_the_field(given: str) -> None:
 
 def test_a_step_runs_with_what_stands_before_it(tmp_path: Path) -> None:
     data = tmp_path / "mine.jsonl"
-    record = {"prompt": "p" * 60, "responses": {"detailed": f"{'r' * 29}. {'s' * 28}. So 3."}}
+    record = {"prompt": "p" * 60, "responses": {"detailed": f"R{'r' * 28}. S{'s' * 27}. So 3."}}
     data.write_text(json.dumps(record))
     mine = ("dataset=jsonl", f"dataset.path={data}", "model=llama3_8b", "tracking=none")
     config = compose(*mine, "cot=detailed", "gradients.by=step")
-    ends = [60 + 30, 60 + 60, 60 + 67]
+    ends = [60 + 30, 60 + 60, 60 + 66]
     assert tokens_per_sample(config, []).number == pytest.approx(sum(ends) / 3 / 3)
     assert samples_passed(config) == 3
     paper = compose(*GSM8K, "gradients.by=step")
