@@ -39,13 +39,13 @@ class Ablation(Enum):
     """One digit of one number in one step is another one."""
 
 
-_DONE = {
-    Ablation.drop: "dropped",
+_SUFFIXES = {
+    Ablation.drop: "drop",
     Ablation.shuffle: "shuffled",
     Ablation.corrupt: "corrupted",
 }
 _PARTIAL = re.compile(r"partial_(?:([a-z]+)_)?(\d+)")
-_ABLATED = re.compile(f"(.+)_({'|'.join(_DONE.values())})")
+_ABLATED = re.compile(f"({'|'.join(CotLevel.__members__)})_({'|'.join(_SUFFIXES.values())})")
 _AS_LONG_AS = "_as_long_as_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -98,7 +98,7 @@ class CotConfig:
             raise ConfigError(
                 f"cot.name={self.name!r} must be letters, digits, '_', '-' or '.', and not the "
                 f"name of another level ({', '.join(CotLevel.__members__)}, partial_<k>, "
-                "<level>_dropped, <level>_shuffled, <level>_corrupted)"
+                "<level>_drop, <level>_shuffled, <level>_corrupted)"
             )
 
     @property
@@ -111,7 +111,7 @@ class CotConfig:
     def label(self) -> str:
         """The value of the CoT axis: `detailed`, `partial_3`, `detailed_shuffled`,
         `none_as_long_as_detailed`."""
-        done = f"_{_DONE[self.ablation]}" if self.ablation else ""
+        done = f"_{_SUFFIXES[self.ablation]}" if self.ablation else ""
         label = {
             CotKind.level: f"{self.level.name}{done}",
             CotKind.partial: f"partial_{self._base}{self.steps_kept}",

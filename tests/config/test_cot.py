@@ -41,7 +41,7 @@ def test_a_label_says_what_the_responses_are() -> None:
         "none_as_long_as_detailed",
         "partial_2_as_long_as_detailed",
         "teacher",
-        "detailed_dropped",
+        "detailed_drop",
         "simplified_shuffled",
         "detailed_corrupted_as_long_as_detailed",
         "none",
@@ -63,7 +63,7 @@ def test_levels_are_read_from_the_fastest_to_the_slowest() -> None:
         "detailed",
         "detailed_as_long_as_none",
         "detailed_corrupted",
-        "detailed_dropped",
+        "detailed_drop",
         "teacher",
     ]
     assert sorted(set(ordered), key=cot_reading_key) == ordered
@@ -72,7 +72,7 @@ def test_levels_are_read_from_the_fastest_to_the_slowest() -> None:
 def test_controls_and_own_levels_are_not_between_fast_and_slow_thinking() -> None:
     labels = ["none", "partial_3", "partial_simplified_0", "detailed"]
     assert all(map(is_reasoning_level, labels))
-    controls = ["teacher", "none_as_long_as_detailed", "detailed_dropped", "simplified_shuffled"]
+    controls = ["teacher", "none_as_long_as_detailed", "detailed_drop", "simplified_shuffled"]
     assert not any(map(is_reasoning_level, controls))
 
 
@@ -85,7 +85,7 @@ def test_controls_and_own_levels_are_not_between_fast_and_slow_thinking() -> Non
         (["cot=custom", "cot.path=a.jsonl", "cot.name=detailed"], r"cot\.name='detailed' must"),
         (["cot=custom", "cot.path=a.jsonl", "cot.name=partial_1"], r"cot\.name='partial_1' must"),
         (["cot=custom", "cot.path=a.jsonl", "'cot.name=my own'"], r"cot\.name='my own' must"),
-        (["cot=custom", "cot.path=a.jsonl", "cot.name=detailed_dropped"], r"cot\.name='detailed_d"),
+        (["cot=custom", "cot.path=a.jsonl", "cot.name=detailed_drop"], r"cot\.name='detailed_d"),
         (["cot=none", "cot.match_length=none"], r"cot\.match_length=none is the level's own"),
     ],
     ids=str,
@@ -111,7 +111,7 @@ def test_every_number_of_steps_is_a_point_of_its_own_and_whole_levels_are_one() 
 def test_ablations_are_points_of_levels_with_steps_and_others_are_there_once() -> None:
     plan = make_plan(["cot=none,partial,detailed", "cot.ablate=null,drop,corrupt"], multirun=True)
     labels = sorted(point.axes.cot for point in plan.points)
-    assert labels == ["detailed", "detailed_corrupted", "detailed_dropped", "none", "partial_1"]
+    assert labels == ["detailed", "detailed_corrupted", "detailed_drop", "none", "partial_1"]
     with pytest.raises(ConfigError, match=r"goes with cot=simplified or cot=detailed, and this is"):
         make_plan(["cot=none", "cot.ablate=drop"], multirun=False)
 
