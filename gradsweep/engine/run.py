@@ -123,8 +123,8 @@ class Run:
 
     @property
     def cut_lengths(self) -> list[int]:
-        """Tokens that each response of the point that is cut would need."""
-        rows = [row for unit in self._units for row in unit.rows]
+        """Tokens that each response of the point that is cut would need; steps are not counted."""
+        rows = [row for unit in self._units for row in unit.rows if row.sample.step is None]
         return [row.n_tokens_uncut for row in rows if row.truncated]
 
     @property
