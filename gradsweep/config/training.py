@@ -56,8 +56,8 @@ class TrainingConfig:
     trained_layers: list[int] = option(
         effect=Effect(Science.when_set, canonical=sorted), default_factory=list
     )
-    """Numbers of the layers whose weights, or adapters, are trained, from 0; all others stand still,
-    embeddings and head too, and have no update rows. Empty trains everything."""
+    """Numbers of the layers whose weights, or adapters, are trained, from 0; all others stand
+    still, embeddings and head too, and have no update rows. Empty trains everything."""
     optimizer: Optimizer = option(Optimizer.adamw, _ALWAYS)
     learning_rate: float = option(2e-5, _ALWAYS)
     schedule: Schedule = option(Schedule.constant, _ALWAYS)

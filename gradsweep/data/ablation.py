@@ -127,10 +127,11 @@ def _joined(parts: SteppedResponse, order: Sequence[int]) -> str:
         written.append(texts[place])
         if following is not None:
             written.append(_border(behind[place], before[following]))
-    return "".join([*written, behind[-1], parts.final])
+    end = _border(behind[-1], behind[order[-1]]) if behind[-1] else ""
+    return "".join([*written, end, parts.final])
 
 
 def _border(behind: str, before: str) -> str:
     """What stands between two steps: a line break where one of them has it there, else a blank."""
     breaks = [space for space in (behind, before) if any(b in space for b in _BREAKS)]
-    return (breaks or [behind or before or " "])[0]
+    return max(breaks, key=len) if breaks else behind or before or " "

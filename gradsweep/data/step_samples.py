@@ -52,5 +52,7 @@ def _steps_of(sample: Sample, response: Response, rules: TextRules) -> Iterator[
 
 def _ends_of(steps: Sequence[LabelledStep]) -> list[int]:
     """What joins two steps belongs to the second, as white space between any steps does."""
-    lengths = (len(step.text) + bool(place) * len(BETWEEN_STEPS) for place, step in enumerate(steps))
+    lengths = (
+        len(step.text) + bool(place) * len(BETWEEN_STEPS) for place, step in enumerate(steps)
+    )
     return list(accumulate(lengths))

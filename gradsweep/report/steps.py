@@ -35,9 +35,7 @@ AUC: how often the first wrong step has the larger value, against each other ste
 length, place`: of what these three leave of it. Where that interval holds 0.5, a wrong step does not show beyond its loss."""
 
 
-def steps_markdown(
-    rows: pl.DataFrame, samples: pl.DataFrame | None, metrics: Sequence[str]
-) -> str:
+def steps_markdown(rows: pl.DataFrame, samples: pl.DataFrame | None, metrics: Sequence[str]) -> str:
     """Write the section on points of steps; empty where there are none.
 
     Args:
@@ -69,9 +67,7 @@ def values_of_steps(
     return None if values.is_empty() else values
 
 
-def step_lines(
-    rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str
-) -> Iterator[str]:
+def step_lines(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) -> Iterator[str]:
     """Yield a line for the terminal for each point of steps."""
     values = values_of_steps(rows, samples, metric)
     if values is None:

@@ -122,10 +122,7 @@ def require_known_keys(rows: pl.DataFrame, sample: Sequence[str] = ("sample_id",
 
 def samples_frame(results: Sequence[SampleResult]) -> pl.DataFrame:
     return pl.DataFrame(
-        [
-            [_plain(getattr(result, name)) for name in SAMPLE_SCHEMA]
-            for result in results
-        ],
+        [[_plain(getattr(result, name)) for name in SAMPLE_SCHEMA] for result in results],
         schema=SAMPLE_SCHEMA,
         orient="row",
     )

@@ -27,11 +27,11 @@ def let_layers_train(model: nn.Module, config: Config) -> None:
 
 
 def require_layers(numbers: Sequence[int], there: Collection[int]) -> None:
-    """Raise ConfigError where one of `training.trained_layers` is not among those that are there."""
+    """Raise ConfigError where one of `training.trained_layers` is not there."""
     if missing := [number for number in numbers if number not in there]:
         raise ConfigError(
-            f"training.trained_layers: the model has no layer {missing[0]} to train; its layers are "
-            f"{min(there)} to {max(there)}"
+            f"training.trained_layers: the model has no layer {missing[0]} to train; its layers "
+            f"are {min(there)} to {max(there)}"
         )
 
 

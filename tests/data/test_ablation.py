@@ -18,7 +18,9 @@ from gradsweep.records import Sample
 MakeConfig = Callable[..., Config]
 STEPS = "Tom has 3 bags. Each holds 4 apples. So 3 * 4 = 12 apples. He eats 2 of them."
 TEXT = f"{STEPS}\nThe final answer is 10"
-LISTED = "We count:\n\n1. Tom has 3 bags\n2. Each holds 4\n\nThat makes 12. So Tom has 12 apples."
+LISTED = (
+    "We count:\n\n1. Tom has 3 bags\n2. Each holds 4\n3. All are red\n\nThat is 12. So 12 apples."
+)
 SEEDS = range(30)
 
 
@@ -36,7 +38,8 @@ def steps_of(text: str) -> list[str]:
 @pytest.mark.parametrize("ablation", Ablation)
 def test_the_final_answer_stays_and_the_seed_decides(text: str, ablation: Ablation) -> None:
     texts = [made(text, ablation, seed) for seed in SEEDS]
-    assert all(split_response(t).final.strip() == split_response(text).final.strip() for t in texts)
+    final = split_response(text).final
+    assert all(re.search(rf"\s{re.escape(final.strip())}$", changed) for changed in texts)
     assert texts == [made(text, ablation, seed) for seed in SEEDS]
     assert text not in texts
     assert len(set(texts)) > 1
@@ -57,7 +60,9 @@ def test_shuffled_steps_are_the_same_steps_in_another_order(text: str) -> None:
 
 
 def test_of_two_steps_there_is_one_other_order() -> None:
-    assert {made("One. Two. So 3.", Ablation.shuffle, seed) for seed in SEEDS} == {"Two. One. So 3."}
+    assert {made("One. Two. So 3.", Ablation.shuffle, seed) for seed in SEEDS} == {
+        "Two. One. So 3."
+    }
 
 
 def test_items_of_a_list_stay_lines_of_their_own() -> None:
@@ -81,7 +86,7 @@ def test_one_digit_of_one_number_in_one_step_is_another() -> None:
 def test_the_number_of_a_list_item_is_not_the_one_that_is_wrong() -> None:
     for seed in SEEDS:
         corrupted = made(LISTED, Ablation.corrupt, seed)
-        assert re.findall(r"^(\d)\. ", corrupted, re.MULTILINE) == ["1", "2"]
+        assert re.findall(r"^(\d)\. ", corrupted, re.MULTILINE) == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,9 @@ def rated(*steps: dict[str, Any], **question: Any) -> dict[str, Any]:
     return {"labeler": "x", "question": {"problem": "2 + 2?", **question}, "label": told}
 
 
-def chosen(*completions: dict[str, Any], index: int | None = 0, human: Any = None) -> dict[str, Any]:
+def chosen(
+    *completions: dict[str, Any], index: int | None = 0, human: Any = None
+) -> dict[str, Any]:
     return {
         "completions": list(completions), "human_completion": human, "chosen_completion": index,
     }  # fmt: skip
@@ -86,7 +88,10 @@ def test_a_step_that_a_human_wrote_has_no_rating() -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"problem": "Q?", "steps": STEPS, "label": 3}, r"'label' .* from 0 to 2, or -1 .*number 3"),
+        (
+            {"problem": "Q?", "steps": STEPS, "label": 3},
+            r"'label' .* from 0 to 2, or -1 .*number 3",
+        ),
         ({"problem": "Q?", "steps": STEPS, "label": True}, r"'label' .* got true"),
         ({"problem": "Q?", "steps": [], "label": -1}, r"'steps' is an empty list"),
         ({"problem": "Q?", "steps": ["a", 2]}, r"'steps\[1\]' must be a text, got the number 2"),

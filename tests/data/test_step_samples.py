@@ -30,7 +30,17 @@ def texts(samples: list[Sample]) -> list[str]:
     return [response[step.start : step.end] for response, step in steps if step is not None]
 
 
-pieces = ("A b. ", "C!", "\n\n", "- ", "1. ", "<think>", "</think>", "So 7.", "The final answer is 7")
+pieces = (
+    "A b. ",
+    "C!",
+    "\n\n",
+    "- ",
+    "1. ",
+    "<think>",
+    "</think>",
+    "So 7.",
+    "The final answer is 7",
+)
 
 
 @bounded

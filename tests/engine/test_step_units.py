@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 from helpers.plain_gradients import assert_close, plain_gradients, tokens
 from helpers.units import without_tokenizer
 
-from gradsweep.config import GradientsConfig, ModelConfig, ModelSource, Prompt, Resolution
+from gradsweep.config import GradientsConfig, ModelConfig, ModelSource, Resolution
 from gradsweep.engine.causality import check_causal
 from gradsweep.engine.objectives import Sft
 from gradsweep.engine.run import Run
@@ -25,7 +26,7 @@ START, BORDERS = 9, (9, 14, 15, 23)
 def step_units() -> list[EncodedUnit]:
     ids = tokens(BORDERS[-1]).tolist()
     rows = []
-    for index, (start, end) in enumerate(zip(BORDERS, BORDERS[1:], strict=False)):
+    for index, (start, end) in enumerate(pairwise(BORDERS)):
         step = Step(index, 0, 1)
         sample = Sample(f"step {index}", "question", "Q?", "text", index, step=step)
         rows.append(EncodedSample(sample, ids[:end], start, False))
@@ -37,7 +38,7 @@ def measured(model: Model, monkeypatch: pytest.MonkeyPatch) -> list[SampleResult
     units = step_units()
     row_of = {unit.rows[0].sample: unit.rows[0] for unit in units}
     monkeypatch.setattr("gradsweep.engine.run.encode", lambda sample, *given: row_of[sample])
-    config = ModelConfig("tiny", ModelSource(), Prompt.plain)
+    config = ModelConfig("tiny", ModelSource(hub_id="me/tiny"))
     gradients = GradientsConfig(by=Resolution.step, workers=1)
     samples = [row.sample for unit in units for row in unit.rows]
     run = Run(without_tokenizer(model), config, gradients, Sft(), samples)

@@ -25,7 +25,8 @@ BY_STEP = "gradients.by=step"
 
 
 def test_rows_have_their_step_and_each_step_its_tokens(run: Point, overrides: list[str]) -> None:
-    steps, whole = run(BY_STEP), run()
+    few = "n_samples=2"
+    steps, whole = run(BY_STEP, few), run(few)
     assert steps.paths.point_id != whole.paths.point_id
     samples = steps.samples()
     assert samples["sample_id"].is_unique().all()
@@ -40,16 +41,16 @@ def test_rows_have_their_step_and_each_step_its_tokens(run: Point, overrides: li
         pl.col("n_response_tokens").sum(), loss=weighted.sum() / pl.col("n_response_tokens").sum()
     )
     both = whole.samples().join(summed, on="question_id", suffix="_of_steps")
-    assert len(both) == 6
+    assert len(both) == 2
     assert both["n_response_tokens"].to_list() == both["n_response_tokens_of_steps"].to_list()
     assert both["loss"].to_list() == pytest.approx(both["loss_of_steps"].to_list(), rel=1e-5)
-    assert samples_passed(compose(*overrides, BY_STEP)) == len(samples)
+    assert samples_passed(compose(*overrides, BY_STEP, few)) == len(samples)
 
 
 def test_a_stopped_point_goes_on_at_its_next_step_and_shares_equal_the_whole(
     overrides: list[str], tmp_path: Path
 ) -> None:
-    asked = [*overrides, "n_samples=3", BY_STEP, "gradients.batch_tokens=400"]
+    asked = [*overrides, "n_samples=2", BY_STEP, "gradients.batch_tokens=400"]
     with pytest.raises(StopRequested):
         extract(compose(*asked), show_progress=False, stop=lambda: True)
     resumed = extract(compose(*asked), show_progress=False)
@@ -60,7 +61,7 @@ def test_a_stopped_point_goes_on_at_its_next_step_and_shares_equal_the_whole(
 
 
 def test_no_comparison_of_whole_samples_has_them(run: Point) -> None:
-    whole, steps = run("n_samples=3"), run("n_samples=3", BY_STEP)
+    whole, steps = run("n_samples=2"), run("n_samples=2", BY_STEP)
     rows = load_rows(whole.paths.results)
     assert set(rows["series"]) == {"", "by=step"}
     assert set(conditions(rows)["point_id"]) == {whole.paths.point_id}
@@ -79,10 +80,10 @@ def test_a_report_says_what_steps_do(run: Point, capsys: pytest.CaptureFixture[s
 
 
 def test_steps_beyond_the_longest_text_are_recorded(run: Point) -> None:
-    samples = run("n_samples=3", BY_STEP, "model.max_length=70").samples()
+    samples = run("n_samples=3", BY_STEP, "model.max_length=200").samples()
     beyond = samples.filter(status=SampleStatus.STEP_BEYOND_MAX_LENGTH.value)
     assert len(beyond)
-    assert beyond["reason"].str.contains("model.max_length is 70").all()
+    assert beyond["reason"].str.contains("model.max_length is 200").all()
     assert len(samples.filter(status="ok"))
 
 

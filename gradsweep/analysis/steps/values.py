@@ -28,7 +28,7 @@ _RESPONSE = (*POINT_LABELS, *OF_RESPONSE)
 def step_values(rows: pl.DataFrame, samples: pl.DataFrame, metric: str) -> pl.DataFrame:
     """Take a metric's mean over the layers and projections of each measured step.
 
-    Steps with a value that is missing, not finite or failed its checksum in some layer are left out.
+    Steps with a value that is missing, not finite or failed its checksum somewhere are left out.
 
     Args:
         rows: as `load_rows` gives them; those of whole samples are left out.
@@ -71,7 +71,9 @@ def _values(rows: pl.DataFrame, steps: pl.DataFrame, metric: str) -> pl.DataFram
     require_metric(rows, metric)
     whole = whole_matrices(rows.filter(pl.col("step_index").is_not_null()))
     value = pl.col(metric).cast(pl.Float64)
-    trusted = pl.col("finite") & value.is_finite() if "finite" in rows.columns else value.is_finite()
+    trusted = (
+        pl.col("finite") & value.is_finite() if "finite" in rows.columns else value.is_finite()
+    )
     means = whole.group_by(sample).agg(value.mean().alias("value"), trusted.all().alias("trusted"))
     return means.filter("trusted").select(*sample, "value")
 
@@ -142,7 +144,9 @@ def shares(values: pl.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -
         for name in PLACES:
             mine = of_point.filter(part=name)
             drawn = weights[:, [column[question] for question in mine["question_id"]]]
-            both = (weighted_mean(drawn, mine[part].to_numpy()) for part in ("share", "token_share"))
+            both = (
+                weighted_mean(drawn, mine[part].to_numpy()) for part in ("share", "token_share")
+            )
             found.append(Share(tuple(map(str, labels)), name, *both, len(mine)))
     return found
 

@@ -73,7 +73,9 @@ def detections(
     found = []
     losses = _with_wrong_step(step_values(rows, samples, "loss"))
     for metric in ("loss", *(name for name in metrics if name != "loss")):
-        values = losses if metric == "loss" else _with_wrong_step(step_values(rows, samples, metric))
+        values = (
+            losses if metric == "loss" else _with_wrong_step(step_values(rows, samples, metric))
+        )
         for labels, steps in values.group_by(OF_POINT, maintain_order=True):
             beside = losses.join(steps, on=["point_id", "question_id", "step_index"], how="semi")
             of_loss = _aucs(beside, beside["value"].to_numpy())
@@ -110,7 +112,7 @@ def wrong_step_detection(
 
 
 def _with_wrong_step(values: pl.DataFrame) -> pl.DataFrame:
-    """The responses in which the first wrong step can be looked for: all of their steps are known."""
+    """The responses with a first wrong step, of which all steps are known."""
     wrong = (pl.col("step_label") == StepLabel.WRONG.value).sum().over(OF_RESPONSE)
     n_known = pl.len().over(OF_RESPONSE)
     return values.filter(wrong == 1, n_known == pl.col("n_steps"), n_known > 1)
@@ -128,7 +130,7 @@ def _residuals(steps: pl.DataFrame) -> Floats:
     positive = pl.col("value", "loss").clip(np.finfo(np.float64).tiny).log()
     names = ["value", *CONTROLS]
     known = steps.with_columns(positive, pl.col("n_tokens").cast(pl.Float64).log())
-    centred = known.select((pl.col(names) - pl.col(names).mean().over("question_id")))
+    centred = known.select(pl.col(names) - pl.col(names).mean().over("question_id"))
     value, controls = centred["value"].to_numpy(), centred.select(CONTROLS).to_numpy()
     weights, *_ = np.linalg.lstsq(controls, value, rcond=None)
     return np.asarray(value - controls @ weights)
