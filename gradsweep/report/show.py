@@ -71,8 +71,7 @@ def show_results(
         return
     every = load_rows(results, asked - set(trained) if trained else point_ids)
     rows, samples = whole_samples(every), load_samples_table(results, every["point_id"].unique())
-    for line in step_lines(every, samples, metric):
-        out.print(line, soft_wrap=True)
+    _show_steps(out, every, samples, metric)
     if rows.is_empty() and len(every):
         _show_place(out, results, every["point_id"].n_unique() + len(trained))
         return
@@ -108,8 +107,7 @@ def show_report(
     out = output_console()
     folder = report_folder(selection, loss)
     stored = stored_points(selection, rows, loss)
-    for line in step_lines(rows, stored.samples, metrics[0]):
-        out.print(line, soft_wrap=True)
+    _show_steps(out, rows, stored.samples, metrics[0])
     computed = _show_points(out, whole_samples(rows), metrics, stored, folder)
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
@@ -226,6 +224,11 @@ def _comparison(
             yield f"tables   {path}"
     if flagged:
         yield f"{flagged} rows failed their checksum and are left out of these numbers."
+
+
+def _show_steps(out: Console, rows: pl.DataFrame, samples: pl.DataFrame, metric: str) -> None:
+    for line in step_lines(rows, samples, metric):
+        out.print(line, soft_wrap=True)
 
 
 def _show_cut(out: Console, samples: pl.DataFrame) -> None:

@@ -144,10 +144,10 @@ def shares(values: pl.DataFrame, *, resamples: int = RESAMPLES, seed: int = 0) -
         for name in PLACES:
             mine = of_point.filter(part=name)
             drawn = weights[:, [column[question] for question in mine["question_id"]]]
-            both = (
+            share, of_tokens = (
                 weighted_mean(drawn, mine[part].to_numpy()) for part in ("share", "token_share")
             )
-            found.append(Share(tuple(map(str, labels)), name, *both, len(mine)))
+            found.append(Share(tuple(map(str, labels)), name, share, of_tokens, len(mine)))
     return found
 
 
