@@ -20,7 +20,7 @@ from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.open_questions.question import Scope
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.analysis.rows import whole_matrices, with_every_axis
-from gradsweep.records import POINT_LABELS, STUDY_OBJECTIVE, SampleStatus
+from gradsweep.records import METRIC_NAMES, POINT_LABELS, STUDY_OBJECTIVE, SampleStatus
 from gradsweep.store.frames import metric_columns
 
 Floats = NDArray[np.float64]
@@ -37,6 +37,11 @@ SIGNALS: Mapping[str, str] = {
 }
 """Metrics of gradients that every question looks at -> what the study and its follow-up lead one to
 expect of an irrelevant response: a larger norm, a spectrum of fewer directions."""
+
+
+def metric_words(metric: str) -> str:
+    """Give a metric in words; one of the user's own is its own name."""
+    return METRIC_NAMES[metric].words if metric in METRIC_NAMES else metric
 
 
 @dataclass(frozen=True)

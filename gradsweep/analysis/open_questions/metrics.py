@@ -16,7 +16,11 @@ from gradsweep.analysis.claims import (
     claim_verdicts,
     evaluate_claims,
 )
-from gradsweep.analysis.open_questions.material import SIGNALS, QuestionMaterial
+from gradsweep.analysis.open_questions.material import (
+    SIGNALS,
+    QuestionMaterial,
+    metric_words,
+)
 from gradsweep.analysis.open_questions.question import (
     Answer,
     Answered,
@@ -25,7 +29,6 @@ from gradsweep.analysis.open_questions.question import (
     Scope,
 )
 from gradsweep.analysis.reduction import SCALED
-from gradsweep.records import METRIC_NAMES
 from gradsweep.store.frames import metric_columns
 
 QUESTION = OpenQuestion(
@@ -107,7 +110,7 @@ def _answers(claim: Claim, under: Verdicts) -> Iterator[Answer]:
             continue
         verdicts = list(of_kind.values())
         most = max(verdicts, key=verdicts.count)
-        told = ", ".join(f"{METRIC_NAMES[name].words} {v.value}" for name, v in of_kind.items())
+        told = ", ".join(f"{metric_words(name)} {v.value}" for name, v in of_kind.items())
         alike = verdicts.count(most) / len(verdicts)
         yield Answer(
             statement_of(claim, kind), _ALL, alike, np.nan, np.nan, _alike(set(verdicts)), told, 0
@@ -130,7 +133,7 @@ def _alike(verdicts: set[Verdict]) -> Verdict:
 
 def _table(claims: list[Claim], of_claim: Mapping[int, Verdicts]) -> Numbers:
     names = list(next(iter(of_claim.values())))
-    words = {name: METRIC_NAMES[name].words for name in names}
+    words = {name: metric_words(name) for name in names}
     lines = [
         {
             "claim": f"{claim.number}. {claim.title}",

@@ -10,11 +10,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.open_questions.detectors import right, without
-from gradsweep.analysis.open_questions.material import SIGNALS, QuestionMaterial, scopes_of
+from gradsweep.analysis.open_questions.material import (
+    SIGNALS,
+    QuestionMaterial,
+    metric_words,
+    scopes_of,
+)
 from gradsweep.analysis.open_questions.question import Scope
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.config import cot_reading_key, is_reasoning_level
-from gradsweep.records import METRIC_NAMES
 
 Floats = NDArray[np.float64]
 
@@ -26,7 +30,7 @@ NOT_OF_GRADIENTS = {LOSS: "loss", LENGTH: "response tokens"}
 
 def words_of(signal: str) -> str:
     """Name a signal with its direction: `nuclear norm larger`, `stable rank smaller`."""
-    name = NOT_OF_GRADIENTS.get(signal) or METRIC_NAMES[signal].words
+    name = NOT_OF_GRADIENTS.get(signal) or metric_words(signal)
     return f"{name} {SIGNALS.get(signal, 'larger')}"
 
 
