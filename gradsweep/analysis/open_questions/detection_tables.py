@@ -22,7 +22,7 @@ _DRAWN = (LOSS, "nuclear_norm", "sigma_ratio", "stable_rank")
 COLUMNS = {
     "accuracy": "accuracy",
     "AUC": "AUC",
-    "over the loss": "accuracy − loss's",
+    "over the loss": "accuracy - loss's",
     "accuracy left": "accuracy, loss and T out",
     "AUC left": "AUC, loss and T out",
 }

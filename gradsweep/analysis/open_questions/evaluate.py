@@ -12,6 +12,7 @@ from gradsweep.analysis.open_questions import (
 )
 from gradsweep.analysis.open_questions.material import material_of
 from gradsweep.analysis.open_questions.question import Answered, OpenQuestion
+from gradsweep.analysis.rows import require_metric
 from gradsweep.errors import ConfigError
 
 _QUESTION_FILES = (reasoning_or_tokens, steps_kept, detection, metrics)
@@ -50,5 +51,6 @@ def evaluate_open_questions(
         raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
     if resamples < 100:
         raise ConfigError(f"resamples must be at least 100, got {resamples}")
+    require_metric(rows, metric)
     material = material_of(rows, samples, metric, confidence, resamples, seed)
     return [file.answered(material) for file in _QUESTION_FILES]

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradsweep.analysis.claims.trials import KNOWLEDGE_PREFIX
 from gradsweep.analysis.open_questions.length_fit import Cloud
 from gradsweep.analysis.open_questions.material import QuestionMaterial
 from gradsweep.analysis.open_questions.question import (
@@ -24,6 +25,11 @@ Scopes = Sequence[tuple[Scope, Mapping[str, Cloud]]]
 _REDUCTIONS = {"averaged": 0, "summed": 1}
 """How a loss is reduced over tokens -> the power of T by which it differs from what is stored."""
 _COLUMNS = {"tokens": "tokens T", "averaged": "loss averaged", "summed": "loss summed"}
+
+
+def is_main(condition: str) -> bool:
+    """Tell whether a condition is a level of reasoning, or a popular text of some length."""
+    return is_reasoning_level(condition) or condition.startswith(f"{KNOWLEDGE_PREFIX}popular")
 
 
 def reductions_table(scopes: Scopes, material: QuestionMaterial) -> Numbers:
@@ -75,14 +81,13 @@ def _points(
     scope: Scope, clouds: Mapping[str, Cloud], reduction: str, material: QuestionMaterial
 ) -> Iterator[dict[str, object]]:
     for condition, cloud in clouds.items():
-        level = is_reasoning_level(condition)
-        of_length = condition.startswith(f"{scope.dataset}_")
+        joined = is_main(condition)
         ends = with_ends("value", _norm(cloud, reduction), material.confidence)
         yield {
             "panel": f"{scope.model_words}, {reduction}",
-            "line": scope.dataset if level or of_length else f"{scope.dataset}, {condition}",
+            "line": scope.dataset if joined else f"{scope.dataset}, {condition}",
             "level": None,
-            "joined": level or of_length,
+            "joined": joined,
             "x": float(np.exp(cloud.mean_log_tokens[0])),
             "value": ends["value"],
             "low": ends["value low"],

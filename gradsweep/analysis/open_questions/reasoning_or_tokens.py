@@ -17,7 +17,11 @@ from gradsweep.analysis.open_questions.length_fit import (
     slope_between,
     slope_within,
 )
-from gradsweep.analysis.open_questions.length_tables import reductions_table, tokens_plot
+from gradsweep.analysis.open_questions.length_tables import (
+    is_main,
+    reductions_table,
+    tokens_plot,
+)
 from gradsweep.analysis.open_questions.material import NO_SAMPLES, QuestionMaterial, scopes_of
 from gradsweep.analysis.open_questions.question import (
     Answer,
@@ -28,8 +32,9 @@ from gradsweep.analysis.open_questions.question import (
 )
 from gradsweep.analysis.reduction import SCALED, of_mean_loss
 from gradsweep.analysis.rows import CORRECT
-from gradsweep.config import cot_reading_key, is_reasoning_level, matched_label
+from gradsweep.config import cot_reading_key, matched_label
 from gradsweep.records import STUDY_OBJECTIVE
+from gradsweep.store.series import base_name
 
 QUESTION = OpenQuestion(
     "reasoning_or_tokens",
@@ -120,7 +125,7 @@ def _scopes(material: QuestionMaterial) -> Iterator[tuple[Scope, Clouds]]:
 
 
 def _clouds(material: QuestionMaterial, lines: pl.DataFrame, name: str) -> Clouds:
-    """Condition -> its samples, in reading order."""
+    """Condition -> its samples: levels in reading order, texts by their length."""
     found = {
         str(condition): Cloud(
             of_one["tokens"].log().to_numpy(),
@@ -129,7 +134,9 @@ def _clouds(material: QuestionMaterial, lines: pl.DataFrame, name: str) -> Cloud
         )
         for (condition,), of_one in lines.sort("question_id").group_by(name, maintain_order=True)
     }
-    return {condition: found[condition] for condition in sorted(found, key=cot_reading_key)}
+    if name == "cot":
+        return {cot: found[cot] for cot in sorted(found, key=cot_reading_key)}
+    return dict(sorted(found.items(), key=lambda one: float(one[1].mean_log_tokens[0])))
 
 
 def _answers(clouds: Clouds, scope: Scope, material: QuestionMaterial) -> Iterator[Answer]:
@@ -142,7 +149,7 @@ def _answers(clouds: Clouds, scope: Scope, material: QuestionMaterial) -> Iterat
             yield answer_of(statement, scope, gap, confidence=confidence)
         left = _estimate(material, gap_at_equal_length(above, below, slope), [above, below])
         yield answer_of(LEFT, scope, left, _under(clouds, scope, material), confidence)
-    main = [cloud for name, cloud in clouds.items() if _is_main(name)]
+    main = [cloud for name, cloud in clouds.items() if is_main(name)]
     if main:
         within = _estimate(material, slope_within(main), main)
         yield answer_of(WITHIN, scope, within, confidence=confidence)
@@ -156,11 +163,6 @@ def _answers(clouds: Clouds, scope: Scope, material: QuestionMaterial) -> Iterat
             yield answer_of(REPEATED, scope, _estimate(material, slope_between(pair), pair),
                             confidence=confidence)  # fmt: skip
             return
-
-
-def _is_main(name: str) -> bool:
-    """Whether a condition is a level of reasoning, or a popular text of some length."""
-    return is_reasoning_level(name) or name.startswith(f"{KNOWLEDGE_PREFIX}popular")
 
 
 def _under(clouds: Clouds, scope: Scope, material: QuestionMaterial) -> dict[str, Estimate]:
@@ -181,8 +183,8 @@ def _under(clouds: Clouds, scope: Scope, material: QuestionMaterial) -> dict[str
             found[name] = _estimate(material, gap_at_equal_length(*pair, 0.0), pair)
         elif level == fast:
             found[name] = Estimate(
-                problem=f"run `python -m gradsweep -m model={scope.model} dataset={scope.dataset} "
-                f"cot={level} cot.match_length={length}` with the other settings the same"
+                problem=f"run `python -m gradsweep -m model={base_name(scope.model)} "
+                f"dataset={base_name(scope.dataset)} cot={level} cot.match_length={length}` with the other settings the same"
             )
     return found | _of_loss(scope, material)
 

@@ -28,6 +28,7 @@ from gradsweep.analysis.open_questions.question import (
 )
 from gradsweep.analysis.open_questions.steps_tables import Curve, dose_plot, dose_table
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
+from gradsweep.analysis.reduction import SCALED
 from gradsweep.analysis.rows import CORRECT
 from gradsweep.config import kept_steps
 from gradsweep.records import ATTENTION_PROJECTIONS, MLP_PROJECTIONS, STUDY_OBJECTIVE, Axes
@@ -137,7 +138,8 @@ def _curves(
     group = {cot: at[cot] for cot in labels}
     reductions = {"": estimator}
     name = estimator.study.name
-    if estimator.study.of_mean_loss and name in material.claims.reduced:
+    scaled = material.metric in SCALED and estimator.study.of_mean_loss
+    if scaled and name in material.claims.reduced:
         reductions[REDUCTION["mean"]] = material.claims.reduced[name]
     if name in material.claims.losses:
         reductions[OF_LOSS] = material.claims.losses[name]
@@ -222,9 +224,9 @@ def _ablations(
             statement = ablated(label, quantity, kind)
             trial = Trial(statement, partial(ratio, above=label, below=ALL), (group,))
             under: dict[str, Estimate] = {}
-            other = material.claims.reduced.get(estimator.study.name)
-            if other and estimator.study.of_mean_loss:
-                under[REDUCTION["mean"]] = other.estimate(trial)
+            if material.metric in SCALED and estimator.study.of_mean_loss:
+                if other := material.claims.reduced.get(estimator.study.name):
+                    under[REDUCTION["mean"]] = other.estimate(trial)
             yield answer_of(
                 statement, scope, estimator.estimate(trial), under, material.confidence
             )
