@@ -114,7 +114,7 @@ def _scopes(material: QuestionMaterial) -> Iterator[tuple[Scope, Clouds]]:
         pl.col("correctness") == CORRECT,
         pl.col("series").is_in(averaged),
         pl.col(material.metric).is_finite(),
-        pl.col("tokens") > 0,
+        pl.col("tokens").log().is_finite(),
     )
     for scope, lines in scopes_of(known):
         yield scope, _clouds(material, lines, "cot")
@@ -194,7 +194,7 @@ def _of_loss(scope: Scope, material: QuestionMaterial) -> dict[str, Estimate]:
     chosen = material.by_question.filter(
         pl.col("model") == scope.model, pl.col("series") == scope.series,
         pl.col("dataset") == scope.dataset, pl.col("correctness") == CORRECT,
-        pl.col("cot").is_in(LEVELS), pl.col("loss") > 0, pl.col("tokens") > 0,
+        pl.col("cot").is_in(LEVELS), pl.col("loss", "tokens").log().is_finite(),
     ).with_columns(pl.col("loss").log().alias(material.metric))  # fmt: skip
     clouds = _clouds(material, chosen, "cot")
     if not set(LEVELS) <= clouds.keys():

@@ -46,7 +46,7 @@ def _chart(plot: Plot) -> dict[str, Any]:
         "x": {
             "title": plot.x,
             "log": plot.x_by_factors,
-            "places": [place for place, _ in plot.ticks],
+            "places": [_rounded(place) for place, _ in plot.ticks],
             "words": [words for _, words in plot.ticks],
         },
         "log": plot.y_by_factors,
@@ -79,9 +79,13 @@ def _lines(lines: pl.DataFrame, colours: dict[str, str]) -> list[dict[str, Any]]
 
 def _short(values: pl.Series) -> list[float | None]:
     return [
-        None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
-        for value in values
+        None if value is None or not math.isfinite(value) else _rounded(value) for value in values
     ]
+
+
+def _rounded(value: float) -> float:
+    """To the digits that are drawn; ticks are found by the same."""
+    return float(f"{value:.4g}")
 
 
 def _both(colour: str) -> dict[str, str]:

@@ -24,7 +24,7 @@ function stepTraces(panel, number, x) {
       type: "data", symmetric: false, thickness: 1, width: 2, color: colour,
       array: one.value.map((value, i) => (one.high[i] === null ? 0 : one.high[i] - value)), arrayminus: one.value.map((value, i) => (one.low[i] === null ? 0 : value - one.low[i])),
     } } : {};
-    const where = (step) => `${x.word ?? x.title} ${x.places.includes(step) ? x.words[x.places.indexOf(step)] : short(step)}`;
+    const where = (step) => `${x.word ?? x.title} ${x.words[x.places.indexOf(step)] ?? step}`;
     lines.push({
       ...axes, ...bars, type: "scatter", mode: one.dots ? "markers" : one.step.length < 30 ? "lines+markers" : "lines",
       x: one.step, y: one.value, hovertemplate: "%{text}<extra></extra>",
