@@ -1,4 +1,4 @@
-"""How well a number tells irrelevant responses from correct ones, and what is left beside others."""
+"""How well a number tells irrelevant responses from correct ones, alone and beside others."""
 
 from __future__ import annotations
 

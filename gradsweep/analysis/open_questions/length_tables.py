@@ -98,6 +98,4 @@ def _points(
 
 def _norm(cloud: Cloud, reduction: str) -> NDArray[np.float64]:
     """The geometric mean over questions, (1 + resamples,)."""
-    return np.asarray(
-        np.exp(cloud.mean_log_norm + _REDUCTIONS[reduction] * cloud.mean_log_tokens)
-    )
+    return np.asarray(np.exp(cloud.mean_log_norm + _REDUCTIONS[reduction] * cloud.mean_log_tokens))

@@ -1,4 +1,4 @@
-"""A question that the study leaves open, and what stored points answer: the records of this package.
+"""A question that the study leaves open, and what points answer: the records of this package.
 
 Verdicts, intervals and controls are those of the claims (`gradsweep.analysis.claims`).
 """

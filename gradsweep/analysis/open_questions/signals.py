@@ -72,9 +72,7 @@ def levels_of(material: QuestionMaterial) -> Iterator[Level]:
                 yield level
 
 
-def _level(
-    scope: Scope, cot: str, lines: pl.DataFrame, material: QuestionMaterial
-) -> Level | None:
+def _level(scope: Scope, cot: str, lines: pl.DataFrame, material: QuestionMaterial) -> Level | None:
     names = [name for name in (LOSS, LENGTH, *SIGNALS) if name in lines.columns]
     logged = lines.with_columns(pl.col(LOSS, LENGTH).log())
     of_kind = {

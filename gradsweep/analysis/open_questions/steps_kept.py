@@ -39,8 +39,8 @@ QUESTION = OpenQuestion(
     "Responses keep the first 0, 1, 2, 4, … steps of the detailed rationale, then all of them. The "
     "size and the MAD of their gradients, over those of the whole rationale, are a dose-response "
     "curve; a line with a plateau is fitted at every dose, by least squares over log2(1 + steps), "
-    "all steps counting as twice the most that were kept. There is a change point where the best of "
-    "these fits better than one line does (bootstrap test at the interval's confidence). Ablations "
+    "all steps counting as twice the most that were kept. There is a change point where the best "
+    "of these fits better than one line does (bootstrap test at the interval's confidence). Ablations "
     "remove, reorder or falsify steps of the whole rationale, and are paired with it.",
     "More steps are more tokens: the curve of the summed loss, and that of the loss itself.",
 )
@@ -125,7 +125,7 @@ def _of_doses(material: QuestionMaterial) -> QuestionMaterial:
 def _curves(
     material: QuestionMaterial, estimator: Estimator, scope: Scope, kind: str
 ) -> list[Curve]:
-    """Curves of mean and MAD over those of all steps, with what controls them; none without doses."""
+    """Curves of mean and MAD over those of all steps, and of controls; none without doses."""
     at = {
         axes.cot: axes
         for axes in estimator.study.points
@@ -163,9 +163,7 @@ def _ratios(
     return np.stack([ratio(matched, cot, ALL) for cot in group], axis=1), matched.n_questions
 
 
-def _settled(
-    material: QuestionMaterial, curves: Sequence[Curve], kind: str
-) -> Iterator[Answer]:
+def _settled(material: QuestionMaterial, curves: Sequence[Curve], kind: str) -> Iterator[Answer]:
     for quantity in _STATISTICS:
         of_quantity = [one for one in curves if one.quantity == quantity and len(one.log_ratios)]
         if not of_quantity or of_quantity[0].reduction:
@@ -224,12 +222,10 @@ def _ablations(
             statement = ablated(label, quantity, kind)
             trial = Trial(statement, partial(ratio, above=label, below=ALL), (group,))
             under: dict[str, Estimate] = {}
-            if material.metric in SCALED and estimator.study.of_mean_loss:
-                if other := material.claims.reduced.get(estimator.study.name):
-                    under[REDUCTION["mean"]] = other.estimate(trial)
-            yield answer_of(
-                statement, scope, estimator.estimate(trial), under, material.confidence
-            )
+            scaled = material.metric in SCALED and estimator.study.of_mean_loss
+            if scaled and (other := material.claims.reduced.get(estimator.study.name)):
+                under[REDUCTION["mean"]] = other.estimate(trial)
+            yield answer_of(statement, scope, estimator.estimate(trial), under, material.confidence)
 
 
 def _sentences(answers: Sequence[Answer]) -> Iterator[str]:

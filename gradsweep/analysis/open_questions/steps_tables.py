@@ -75,16 +75,14 @@ def dose_table(curves: Sequence[Curve], material: QuestionMaterial) -> Numbers:
                 "model": curve.scope.model_words, "dataset": curve.scope.dataset,
                 "layers": curve.kind, "steps kept": words, "tokens": tokens.get(label, np.nan),
             })  # fmt: skip
-            line |= with_ends(
-                curve.column, np.exp(curve.log_ratios[:, place]), material.confidence
-            )
+            line |= with_ends(curve.column, np.exp(curve.log_ratios[:, place]), material.confidence)
     columns = list(dict.fromkeys(curve.column for curve in curves if curve.column))
     return Numbers(
         name="doses",
         title="by steps kept",
         caption=(
-            "Size and unevenness of gradients over those of the whole rationale, by the first steps "
-            "that are kept; the size also with the loss summed over tokens, and of the loss itself"
+            "Size and unevenness of gradients over those of the whole rationale, by the first "
+            "steps that are kept; the size with the loss summed over tokens; and the loss itself"
         ),
         keys=("model", "dataset", "layers", "steps kept"),
         columns={"tokens": "tokens T", **{name: name for name in columns}},

@@ -1,4 +1,4 @@
-"""Plots of open questions as figures: a row for each model or dataset, a column for each quantity."""
+"""Plots of open questions as figures: a row for each model, a column for each quantity."""
 
 from __future__ import annotations
 
