@@ -179,7 +179,7 @@ def _lines(question: OpenQuestion, answer: Answer) -> list[tuple[object, ...]]:
     about = (
         question.key, statement.text, statement.statistic, scope.model, scope.series, scope.dataset,
     )  # fmt: skip
-    own = (
+    own: tuple[object, ...] = (
         *about, "", answer.value, answer.low, answer.high, statement.null, answer.verdict.value,
         "", answer.reason, answer.n_questions,
     )  # fmt: skip

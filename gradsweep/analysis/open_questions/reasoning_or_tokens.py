@@ -206,9 +206,9 @@ def _of_loss(scope: Scope, material: QuestionMaterial) -> dict[str, Estimate]:
     clouds = _clouds(material, chosen, "cot")
     if not set(LEVELS) <= clouds.keys():
         return {}
-    pair = [clouds[level] for level in LEVELS]
-    gap = gap_at_equal_length(*pair, slope_within(pair))
-    return {OF_LOSS: _estimate(material, gap, pair)}
+    above, below = (clouds[level] for level in LEVELS)
+    gap = gap_at_equal_length(above, below, slope_within([above, below]))
+    return {OF_LOSS: _estimate(material, gap, [above, below])}
 
 
 def _estimate(

@@ -40,8 +40,8 @@ QUESTION = OpenQuestion(
     "size and the MAD of their gradients, over those of the whole rationale, are a dose-response "
     "curve; a line with a plateau is fitted at every dose, by least squares over log2(1 + steps), "
     "all steps counting as twice the most that were kept. There is a change point where the best "
-    "of these fits better than one line does (bootstrap test at the interval's confidence). Ablations "
-    "remove, reorder or falsify steps of the whole rationale, and are paired with it.",
+    "of these fits better than one line does (bootstrap test at the interval's confidence). "
+    "Ablations remove, reorder or falsify steps of the whole rationale, and are paired with it.",
     "More steps are more tokens: the curve of the summed loss, and that of the loss itself.",
 )
 
@@ -193,15 +193,14 @@ def _judged(curve: Curve, confidence: float) -> Judgement:
         return Judgement(*NO_NUMBERS, Verdict.TOO_FEW, reason)
     if found.p_value < 1 - confidence:
         low, high = np.quantile(found.places, tails, method="nearest")
-        steps = [float(doses[place]) for place in (found.place, int(low), int(high))]
+        value, *ends = (float(doses[place]) for place in (found.place, int(low), int(high)))
         left = np.exp([curves[0, found.place], *quantiles(curves[1:, found.place], tails)])
         reason = (
             f"a plateau fits better ({test}); there, it is {left[0]:.2g} [{left[1]:.2g}, "
             f"{left[2]:.2g}] times that of all steps"
         )
-        return Judgement(*steps, Verdict.SUPPORTED, reason)
-    ends = quantiles(curves[1:], tails)
-    if np.abs(ends).max() < np.log(1.1):
+        return Judgement(value, ends[0], ends[1], Verdict.SUPPORTED, reason)
+    if np.abs(quantiles(curves[1:], tails)).max() < np.log(1.1):
         reason = f"flat: every interval lies within 0.91 and 1.1 times that of all steps ({test})"
         return Judgement(*NO_NUMBERS, Verdict.NOT_SUPPORTED, reason)
     return Judgement(*NO_NUMBERS, Verdict.UNDECIDED, f"one line fits as well ({test})")
