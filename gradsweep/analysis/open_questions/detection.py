@@ -16,6 +16,7 @@ from gradsweep.analysis.open_questions.question import (
     answer_of,
 )
 from gradsweep.analysis.open_questions.signals import (
+    FEW,
     LOSS,
     NOT_OF_GRADIENTS,
     Level,
@@ -41,8 +42,6 @@ QUESTION = OpenQuestion(
 
 RUN = "run `python -m gradsweep -m cot=none,detailed correctness=correct,irrelevant`"
 _TOO_FEW = "too few questions for the regression, or none drawn"
-_COMPARED = (LOSS, "nuclear_norm", "stable_rank")
-"""Signals of which base and instruct models are compared in answers; the table has all."""
 
 
 def beyond(signal: str) -> Statement:
@@ -144,7 +143,7 @@ def _compared(
         return
     rows = [[one.question_ids.index(name) for name in common] for one in (base, instruct)]
     weights = base.weights[:, rows[0]]
-    for signal in _COMPARED:
+    for signal in FEW:
         if signal in base.signals and signal in instruct.signals:
             one, other = (
                 level.scores(signal)[chosen]
@@ -177,6 +176,6 @@ def _counts(level: Level) -> str:
     counts = ", ".join(
         f"{words_of(signal)} {level.scores(signal).sum():g}"
         for signal in level.signals
-        if signal in _COMPARED
+        if signal in FEW
     )
     return f"right of {level.n_questions}: {counts}"

@@ -14,11 +14,8 @@ from gradsweep.analysis.open_questions.detectors import (
     weighted_mean,
 )
 from gradsweep.analysis.open_questions.question import PLOT_SCHEMA, Numbers, Plot, with_ends
-from gradsweep.analysis.open_questions.signals import LOSS, Level, words_of
+from gradsweep.analysis.open_questions.signals import FEW, LOSS, Level, words_of
 from gradsweep.config import cot_reading_key
-
-_DRAWN = (LOSS, "nuclear_norm", "sigma_ratio", "stable_rank")
-"""More lines in a panel could not be told apart."""
 
 COLUMNS = {
     "accuracy": "accuracy",
@@ -89,7 +86,7 @@ def _numbers(level: Level, signal: str, confidence: float) -> dict[str, float]:
 
 def accuracy_plot(table: Numbers) -> Plot:
     """Draw accuracy by level, from fast to slow thinking, of the signals that differ most."""
-    words = {words_of(signal): signal for signal in _DRAWN}
+    words = {words_of(signal): signal for signal in FEW}
     shown = table.frame.filter(pl.col("signal").is_in(list(words)))
     levels = sorted(shown["level"].unique(), key=cot_reading_key)
     place = {level: float(index) for index, level in enumerate(levels)}
