@@ -24,7 +24,6 @@ from gradsweep.report.show import (
     show_report,
     stored_points,
 )
-from gradsweep.report.steps import steps_markdown
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.stored import chosen_study
 from gradsweep.store import PointPaths, PointState
@@ -109,7 +108,6 @@ def _write(
     study: TrainingStudy | None,
 ) -> None:
     computed, found, objectives = [], [], ""
-    steps = steps_markdown(rows, stored.samples, metrics)
     rows, samples = whole_samples(rows), whole_samples(stored.samples)
     if not rows.is_empty():
         computed = [compute_measures(rows, metric, samples=samples) for metric in metrics]
@@ -118,7 +116,7 @@ def _write(
         of_metric = rows_of_metric(metrics[0], rows, samples)
         found = evaluate_claims(of_metric, metrics[0], samples=samples, loss=loss)
         objectives = objectives_markdown(rows, computed[0], found)
-    findings = findings_markdown([*found, *(study.findings if study else ())], (), (steps,))
+    findings = findings_markdown([*found, *(study.findings if study else ())])
     write_page(
         folder, rows, computed, findings, stored, refresh=seconds, objectives=objectives,
         study=study,

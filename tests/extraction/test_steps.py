@@ -75,7 +75,7 @@ def test_a_report_says_what_steps_do(run: Point, capsys: pytest.CaptureFixture[s
     assert main(["report", str(results)]) == 0
     assert "nuclear norm from the first step on, of 3 responses: " in capsys.readouterr().out
     findings = (results / "reports" / "all" / "findings.md").read_text()
-    assert "## By step" in findings
+    assert "Which step carries the gradient" in findings
     assert "| final |" in findings
 
 
