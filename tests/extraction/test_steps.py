@@ -12,6 +12,8 @@ from polars.testing import assert_frame_equal
 from gradsweep import compose, extract, load_rows, load_samples_table
 from gradsweep.analysis import conditions, evaluate_claims
 from gradsweep.cli import main
+from gradsweep.doctor.check import CheckState
+from gradsweep.doctor.examination import examine_stored
 from gradsweep.doctor.verify import verify
 from gradsweep.errors import ConfigError, ExcludedPointError, StopRequested
 from gradsweep.extraction import PointResult
@@ -68,6 +70,10 @@ def test_no_comparison_of_whole_samples_has_them(run: Point) -> None:
     samples = load_samples_table(whole.paths.results)
     assert {finding.series for finding in evaluate_claims(rows, samples=samples)} == {""}
     assert steps.rows()["step_index"].null_count() == 0
+    run("n_samples=2", BY_STEP, "correctness=irrelevant")
+    *_, compared = examine_stored(steps.paths, "steps").checks
+    assert compared.state is CheckState.NOT_CHECKED
+    assert "single steps" in compared.finding
 
 
 def test_a_report_says_what_steps_do(run: Point, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from gradsweep.analysis.open_questions.question import (
     Scope,
     answer_of,
 )
-from gradsweep.analysis.open_questions.signals import LOSS, words_of
+from gradsweep.analysis.open_questions.signals import FEW, LOSS, words_of
 from gradsweep.analysis.open_questions.single_steps_tables import (
     detection_table,
     norm_table,
@@ -30,7 +30,8 @@ QUESTION = OpenQuestion(
     "Each step of a response measured by itself, its n tokens given all that stands before it. A "
     "step carries the share n‖G‖ of the sum over the response's steps; beside it stands its share "
     "of the tokens. Where the data label steps, the AUC of a signal is how often the first wrong "
-    "step has the larger value (of ranks the smaller) against each other step of its response.",
+    "step has the larger value (of ranks the smaller) against each other step of its response; the "
+    "confidence of these intervals is that of all signals together (Bonferroni).",
     "A wrong step that stands out by its loss, its length or its place alone: the AUC of what "
     "these leave of a signal (least squares over log loss, log n and place, within responses).",
 )
@@ -137,6 +138,8 @@ def _shares(shared: Sequence[Share], material: QuestionMaterial) -> Iterator[Ans
 
 def _detections(found: Sequence[Detection], material: QuestionMaterial) -> Iterator[Answer]:
     controlled = {(one.labels, one.metric): one for one in found if one.controlled}
+    signals = {one.metric for one in found} - {LOSS}
+    together = 1 - (1 - material.confidence) / max(len(signals), 1)
     for one in found:
         if one.controlled:
             continue
@@ -147,7 +150,7 @@ def _detections(found: Sequence[Detection], material: QuestionMaterial) -> Itera
         )
         estimate = material.estimate(one.auc, one.n_responses, _UNDEFINED)
         statement = shows(one.metric, condition)
-        yield answer_of(statement, scope, estimate, under, material.confidence)
+        yield answer_of(statement, scope, estimate, under, together)
         if left:
             above = material.estimate(one.above_loss, one.n_responses, _UNDEFINED)
             statement = better(one.metric, condition)
@@ -155,7 +158,7 @@ def _detections(found: Sequence[Detection], material: QuestionMaterial) -> Itera
 
 
 def _sentences(shared: Sequence[Share], found: Sequence[Detection]) -> Iterator[str]:
-    """A sentence for each point: who carries what, and what finds a wrong step."""
+    """Say of each point who carries what, and which of a few signals finds a wrong step."""
     for labels in dict.fromkeys(one.labels for one in shared):
         scope, condition = scope_of(labels)
         parts = ", ".join(
@@ -166,7 +169,7 @@ def _sentences(shared: Sequence[Share], found: Sequence[Detection]) -> Iterator[
         aucs = ", ".join(
             f"{words_of(one.metric)} {one.auc[0]:.2f}"
             for one in found
-            if one.labels == labels and not one.controlled
+            if one.labels == labels and one.metric in FEW and not one.controlled
         )
         told = "; ".join(filter(None, [parts, f"AUC of the first wrong step: {aucs}" * bool(aucs)]))
         yield f"**{scope.model_words} · {scope.dataset}**, {condition}: {told or _UNDEFINED}"
