@@ -18,6 +18,7 @@ from gradsweep.report.figures.colours import PALETTE
 from gradsweep.report.figures.files import Drawing
 from gradsweep.report.figures.scales import plain_numbers
 
+_ROW_INCHES = 1.7
 _LEGEND_LETTERS = 22
 """Of a line of the legend; several entries stand side by side."""
 _TICKS_SIDE_BY_SIDE = 6
@@ -52,12 +53,12 @@ def draw_plot(plot: Plot, lines: pl.DataFrame, title: str) -> Figure | None:
     columns = list(dict.fromkeys(column for *_, column in places))
     names = lines["line"].unique(maintain_order=True).to_list()
     colours = {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
-    figure, axes = style.panel_grid(len(rows), len(columns), row_inches=style.ROW_INCHES)
+    figure, axes = style.panel_grid(len(rows), len(columns), row_inches=_ROW_INCHES)
     for row, panels in zip(rows, axes, strict=True):
         for column, panel in zip(columns, panels, strict=True):
             _draw_panel(panel, lines.filter(panel=f"{row}, {column}"), colours)
             _scale(panel, plot)
-        style.name_row(panels[0], row, style.ROW_INCHES)
+        style.name_row(panels[0], row, _ROW_INCHES)
     style.name_columns(axes[0], columns)
     figure.supxlabel(plot.x, fontsize=style.LABEL_POINTS, color=style.INK)
     handles = [
