@@ -92,7 +92,7 @@ def accuracy_plot(table: Numbers) -> Plot:
     place = {level: float(index) for index, level in enumerate(levels)}
     return Plot(
         name="accuracy",
-        title="accuracy by level",
+        title="share of questions that are told right",
         x="CoT level",
         lines=shown.select(
             pl.format("{} · {}, accuracy", "model", "dataset").alias("panel"),

@@ -52,7 +52,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 ALL = "detailed"
 ABLATIONS = {
     "detailed_drop": "a step removed from the middle",
-    "detailed_shuffled": "steps in another order",
+    "detailed_shuffled": "another order of the steps",
     "detailed_corrupted": "a wrong number in a step",
 }
 _STATISTICS = {"mean": log_ratio_of_means, "MAD": log_ratio_of_mads}

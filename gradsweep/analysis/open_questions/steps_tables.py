@@ -101,7 +101,7 @@ def dose_plot(curves: Sequence[Curve], material: QuestionMaterial) -> Plot:
     lines = [line for curve in own for line in _points(curve, material.confidence)]
     return Plot(
         name="doses",
-        title="by steps kept",
+        title="over that of all steps",
         x="steps kept",
         lines=pl.DataFrame(lines, schema=PLOT_SCHEMA),
         y_by_factors=True,
@@ -110,10 +110,10 @@ def dose_plot(curves: Sequence[Curve], material: QuestionMaterial) -> Plot:
 
 
 def _places(curve: Curve) -> list[float]:
-    """Of every label on the plot's axis; what stands beside is one step further."""
+    """Of every label on the plot's axis; what stands beside is further right."""
     last = float(curve.places[-1])
     beside = range(1, len(curve.labels) - len(curve.doses) + 1)
-    return [*map(float, curve.places), *(last + step for step in beside)]
+    return [*map(float, curve.places), *(last + 1.3 * step for step in beside)]
 
 
 def _points(curve: Curve, confidence: float) -> Iterator[dict[str, object]]:
@@ -122,8 +122,7 @@ def _points(curve: Curve, confidence: float) -> Iterator[dict[str, object]]:
         ends = with_ends("value", np.exp(curve.log_ratios[:, index]), confidence)
         beside = index >= n_doses
         yield {
-            "panel": f"{curve.scope.model_words} · {curve.scope.dataset}, {curve.quantity} over "
-            "that of all steps",
+            "panel": f"{curve.scope.model_words} · {curve.scope.dataset}, {curve.quantity}",
             "line": f"{curve.kind}, {words}" if beside else curve.kind,
             "level": None,
             "joined": not beside,

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from gradsweep.analysis.open_questions import Answered, Plot
 from gradsweep.report.figures.colours import PALETTE, on_dark
-from gradsweep.report.open_questions.section import sentences, verdict_words
+from gradsweep.report.open_questions.section import deciding, sentences, verdict_words
 from gradsweep.report.page.findings import section_html
 
 MOST_PANELS = 12
@@ -27,7 +27,7 @@ def question_groups(answered: Sequence[Answered]) -> list[dict[str, Any]]:
     return [
         {
             "title": one.question.title,
-            "verdicts": verdict_words(one) if one.answers else "",
+            "verdicts": verdict_words(one) if deciding(one) else "",
             "said": Markup(section_html(f"\n{sentences(one)}")) if one.said else "",
             "run": one.run if not one.answers else "",
             "charts": [_chart(plot) for plot in one.plots],
