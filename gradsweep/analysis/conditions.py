@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from gradsweep.analysis.rows import whole_samples
 from gradsweep.records import POINT_LABELS, ROW_KEY
 from gradsweep.store.frames import metric_columns
 
@@ -22,11 +23,12 @@ def conditions(rows: pl.DataFrame) -> pl.DataFrame:
     is that of the point that measured least, a metric that it lacks that of the next. Of several
     seeds, a metric is the mean over those that asked the question, and `finite` holds where it
     does in one of them. The point is then named by its lowest seed. Rows of a condition with one
-    point stay as they are.
+    point stay as they are. Points of single steps are no conditions (`whole_samples`).
 
     Args:
         rows: as `load_rows` gives them; without a column seed all are of one.
     """
+    rows = whole_samples(rows)
     labels = [name for name in POINT_LABELS if name in rows.columns]
     points = rows.select(*labels, "point_id", *_seed(rows)).unique()
     several = points.group_by(labels).len().filter(pl.col("len") > 1)

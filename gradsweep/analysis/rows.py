@@ -93,6 +93,17 @@ def of_units(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("member").is_null())
 
 
+def whole_samples(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep the rows of whole samples: those of single steps (`gradients.by=step`) are left out.
+
+    A step's gradient is of a few tokens, so that points of steps are no condition beside others;
+    `gradsweep.analysis.steps` is about them.
+    """
+    if "step_index" not in rows.columns or rows["step_index"].null_count() == len(rows):
+        return rows
+    return rows.filter(pl.col("step_index").is_null())
+
+
 def whole_matrices(rows: pl.DataFrame, *, strict: bool = True) -> pl.DataFrame:
     """Keep the rows of whole weight matrices and units.
 

@@ -21,10 +21,11 @@ def sample_rows(samples: pl.DataFrame) -> pl.DataFrame:
         samples: as `load_samples_table` gives them.
 
     Returns:
-        point_id, `POINT_LABELS` and seed as far as `samples` have them, sample_id, question_id,
-        layer, projection, `SAMPLE_METRICS`.
+        point_id, `POINT_LABELS`, seed and step_index as far as `samples` have them, sample_id,
+        question_id, layer, projection, `SAMPLE_METRICS`.
     """
-    labels = [n for n in ("point_id", *POINT_LABELS, "seed") if n in samples.columns]
+    named = ("point_id", *POINT_LABELS, "seed", "step_index")
+    labels = [name for name in named if name in samples.columns]
     measured = samples.filter(pl.col("status") == SampleStatus.OK.value)
     return measured.select(
         *labels,

@@ -15,11 +15,13 @@ from gradsweep.config.conditions import PaperSource as PaperSource
 from gradsweep.config.conditions import Quality as Quality
 from gradsweep.config.conditions import Release as Release
 from gradsweep.config.conditions import own_data_name as own_data_name
+from gradsweep.config.cot import Ablation as Ablation
 from gradsweep.config.cot import CotConfig as CotConfig
 from gradsweep.config.cot import CotKind as CotKind
 from gradsweep.config.cot import CotLevel as CotLevel
 from gradsweep.config.cot import cot_reading_key as cot_reading_key
 from gradsweep.config.cot import is_reasoning_level as is_reasoning_level
+from gradsweep.config.cot import kept_steps as kept_steps
 from gradsweep.config.cot import matched_label as matched_label
 from gradsweep.config.model import TEMPLATE_DATE as TEMPLATE_DATE
 from gradsweep.config.model import DeviceMap as DeviceMap
@@ -35,6 +37,7 @@ from gradsweep.config.objective import Responses as Responses
 from gradsweep.config.point import Config as Config
 from gradsweep.config.run import NO_TRACKER as NO_TRACKER
 from gradsweep.config.run import GradientsConfig as GradientsConfig
+from gradsweep.config.run import Resolution as Resolution
 from gradsweep.config.run import Solver as Solver
 from gradsweep.config.run import SpectraOptions as SpectraOptions
 from gradsweep.config.run import StoreConfig as StoreConfig

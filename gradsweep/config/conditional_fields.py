@@ -140,6 +140,9 @@ UNREAD: Mapping[str, Unread] = {
         "cot.kind",
     ),
     "cot.steps_kept": _goes_with("cot=partial", lambda c: c.cot.kind is CotKind.partial, "cot"),
+    "cot.ablate": _goes_with(
+        "cot=simplified or cot=detailed", lambda c: c.cot.ablation is not None, "cot"
+    ),
     "cot.path": _CUSTOM,
     "cot.name": _CUSTOM,
     "correctness.source": _correctness_source,

@@ -109,7 +109,9 @@ class FieldNames:
     reward: Optional[str] = None
     """The reward of the one response, in files with a row per response."""
     label: Optional[str] = None
-    """Whether the one response is desirable."""
+    """Whether the one response is desirable; beside `steps`, which step is the first wrong one."""
+    steps: Optional[str] = None
+    """The list of the one response's steps."""
     ref_chosen_logps: Optional[str] = None
     """Log-probability of the chosen response under the reference model, summed, in nats."""
     ref_rejected_logps: Optional[str] = None

@@ -28,7 +28,24 @@ class CotKind(Enum):
     custom = "custom"
 
 
+class Ablation(Enum):
+    """What is done to the steps of a level's responses; the final answer stays as it is."""
+
+    drop = "drop"
+    """One step from the middle is left out."""
+    shuffle = "shuffle"
+    """The steps come in another order."""
+    corrupt = "corrupt"
+    """One digit of one number in one step is another one."""
+
+
+_SUFFIXES = {
+    Ablation.drop: "drop",
+    Ablation.shuffle: "shuffled",
+    Ablation.corrupt: "corrupted",
+}
 _PARTIAL = re.compile(r"partial_(?:([a-z]+)_)?(\d+)")
+_ABLATED = re.compile(f"({'|'.join(CotLevel.__members__)})_({'|'.join(_SUFFIXES.values())})")
 _AS_LONG_AS = "_as_long_as_"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -44,6 +61,8 @@ class CotConfig:
     """First steps of each response that stay before its final answer (kind=partial)."""
     match_length: Optional[CotLevel] = None
     """Repeat or cut each response to as many tokens as the same question's has at this level."""
+    ablate: Optional[Ablation] = None
+    """Take away or spoil steps of each response (cot=simplified and cot=detailed), by `seed`."""
     path: Optional[str] = option(None, Effect(is_path=True))
     """A .jsonl or .json file with {question_id or prompt, response} (kind=custom)."""
     name: str = "custom"
@@ -60,7 +79,8 @@ class CotConfig:
             )
         if self.kind is CotKind.custom:
             self._check_custom()
-        if self.kind is CotKind.level and self.match_length is self.level:
+        own_length = self.kind is CotKind.level and self.ablation is None
+        if own_length and self.match_length is self.level:
             raise ConfigError(
                 f"cot.match_length={self.level.name} is the level's own length: "
                 f"choose another level, or leave it out"
@@ -72,18 +92,28 @@ class CotConfig:
                 "cot.path is needed with cot=custom: a .jsonl or .json file with "
                 "{question_id or prompt, response}"
             )
-        taken = self.name in CotLevel.__members__ or _PARTIAL.fullmatch(self.name)
+        patterns = (_PARTIAL, _ABLATED)
+        taken = self.name in CotLevel.__members__ or any(p.fullmatch(self.name) for p in patterns)
         if taken or _AS_LONG_AS in self.name or not _NAME.fullmatch(self.name):
             raise ConfigError(
                 f"cot.name={self.name!r} must be letters, digits, '_', '-' or '.', and not the "
-                f"name of another level ({', '.join(CotLevel.__members__)}, partial_<k>)"
+                f"name of another level ({', '.join(CotLevel.__members__)}, partial_<k>, "
+                "<level>_drop, <level>_shuffled, <level>_corrupted)"
             )
 
     @property
+    def ablation(self) -> Ablation | None:
+        """What `ablate` asks for, where there are steps: of a level with a rationale."""
+        has_steps = self.kind is CotKind.level and self.level is not CotLevel.none
+        return self.ablate if has_steps else None
+
+    @property
     def label(self) -> str:
-        """The value of the CoT axis: `detailed`, `partial_3`, `none_as_long_as_detailed`."""
+        """The value of the CoT axis: `detailed`, `partial_3`, `detailed_shuffled`,
+        `none_as_long_as_detailed`."""
+        done = f"_{_SUFFIXES[self.ablation]}" if self.ablation else ""
         label = {
-            CotKind.level: self.level.name,
+            CotKind.level: f"{self.level.name}{done}",
             CotKind.partial: f"partial_{self._base}{self.steps_kept}",
             CotKind.custom: self.name,
         }[self.kind]
@@ -102,9 +132,12 @@ def matched_label(level: str, length: str) -> str:
 def cot_reading_key(label: str) -> tuple[int, int, int, str]:
     """Sorts labels of the CoT axis: none, partial_0, partial_1, …, simplified, detailed, others.
 
-    A label with another level's length comes right after the same one without.
+    A label with another level's length, or with ablated steps, comes right after the same one
+    without.
     """
     base = label.partition(_AS_LONG_AS)[0]
+    if ablated := _ABLATED.fullmatch(base):
+        base = ablated[1]
     levels = list(CotLevel.__members__)
     partial = _PARTIAL.fullmatch(base)
     if partial:
@@ -118,6 +151,16 @@ def cot_reading_key(label: str) -> tuple[int, int, int, str]:
 def is_reasoning_level(label: str) -> bool:
     """Whether a label stands for an amount of reasoning: a level of the data or a part of one.
 
-    Controls of length and the user's own levels have no place between fast and slow thinking.
+    Controls of length, ablated steps and the user's own levels have no place between fast and slow
+    thinking.
     """
     return label in CotLevel.__members__ or _PARTIAL.fullmatch(label) is not None
+
+
+def kept_steps(label: str) -> int | None:
+    """Tell how many steps of the detailed rationale a label keeps; None where it keeps no number.
+
+    3 for `partial_3`; None for `detailed`, which has all, and for `partial_simplified_3`.
+    """
+    partial = _PARTIAL.fullmatch(label)
+    return int(partial[2]) if partial and partial[1] is None else None

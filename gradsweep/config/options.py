@@ -34,7 +34,7 @@ class Effect:
     layers_of_factors: float = 0.0
     """Further layers whose factors are in memory at a time."""
     stored: bool = False
-    """Whether it makes rows larger on disk."""
+    """Whether it makes rows larger, or more of them, on disk."""
     adds: bool = False
     """Whether it adds rows or columns and changes no other number: points with and without it are
     of one series."""

@@ -22,9 +22,10 @@ from gradsweep.config.objective import (
     Responses,
     check_option_names,
     objective_name,
+    objective_options,
     responses_of,
 )
-from gradsweep.config.run import GradientsConfig, StoreConfig, TrackingConfig
+from gradsweep.config.run import GradientsConfig, Resolution, StoreConfig, TrackingConfig
 from gradsweep.config.training import TrainingConfig
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.records import Axes
@@ -85,6 +86,33 @@ class Config:
             self._require_level("cot", self.cot.level)
         if self.cot.match_length is not None:
             self._require_level("cot.match_length", self.cot.match_length)
+        if self.gradients.by is Resolution.step:
+            self._require_steps()
+
+    def _require_steps(self) -> None:
+        """Refuse `gradients.by=step` where a step has no loss of its own.
+
+        Raises:
+            ExcludedPointError: the loss is no mean over one response's tokens, or the response is
+                repeated or cut.
+            ConfigError: the model is trained.
+        """
+        if objective_options(self.objective) != DEFAULT_OBJECTIVE:
+            raise ExcludedPointError(
+                f"gradients.by=step: a step's gradient is its part of a mean over tokens, and "
+                f"objective={self.objective_name} has another loss; allowed is objective=sft with "
+                "objective.reduction=mean"
+            )
+        if self.cot.match_length is not None:
+            raise ExcludedPointError(
+                f"gradients.by=step: cot.match_length={self.cot.match_length.name} repeats or cuts "
+                "responses, so that they have no steps; allowed is cot.match_length=null"
+            )
+        if self.training.trains:
+            raise ConfigError(
+                f"gradients.by=step: training={self.training.kind.name} measures whole samples by "
+                "step of the optimizer; type training=none, or gradients.by=sample"
+            )
 
     def _take_responses_of_objective(self) -> None:
         """A pair or group has both kinds of responses, so that its axis correctness has one value.
@@ -106,10 +134,12 @@ class Config:
     def with_one_response(self, correctness: CorrectnessConfig | None = None) -> Config:
         """Return the point of the study's objective on these data; correct unless asked otherwise.
 
-        What reads the data of a pair or a group response by response reads that.
+        What reads the data of a pair, of a group or of steps response by response reads that.
         """
         asked = correctness or CorrectnessConfig()
-        return replace(self, correctness=asked, objective=dict(DEFAULT_OBJECTIVE))
+        whole = replace(self.gradients, by=Resolution.sample)
+        objective = dict(DEFAULT_OBJECTIVE)
+        return replace(self, correctness=asked, objective=objective, gradients=whole)
 
     def probe_conditions(self) -> list[Config]:
         """Return a training point under each condition that is probed.
@@ -181,6 +211,11 @@ class Config:
     def requested_samples(self) -> int:
         """How many samples this point asks for; the data may have fewer."""
         return self.n_samples if self.n_samples is not None else self.dataset.n_samples
+
+    @property
+    def most_samples(self) -> int | None:
+        """How many samples are stored at most; None where each step of a response is one."""
+        return None if self.gradients.by is Resolution.step else self.requested_samples
 
     @property
     def results(self) -> Path:

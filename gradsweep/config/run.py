@@ -14,7 +14,9 @@ from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError
 from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
 
-_ROW_COLUMNS = {f.name for f in fields(SpectrumRow)} | {"sample_id", "question_id", "point_id"}
+_ROW_COLUMNS = {f.name for f in fields(SpectrumRow)} | {
+    *("sample_id", "question_id", "step_index", "point_id")
+}
 
 NO_TRACKER = "none"
 """`tracking.kind` of points that are only stored."""
@@ -37,6 +39,13 @@ class Solver(Enum):
     token_gram = "token_gram"
     weight_gram = "weight_gram"
     svd = "svd"
+
+
+class Resolution(Enum):
+    """What a gradient is of: a whole response, or each of its steps."""
+
+    sample = "sample"
+    step = "step"
 
 
 def _own_metrics_identity(nodes: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,6 +121,9 @@ class GradientsConfig(SpectraOptions):
     )
     """Which weight matrices to measure in every layer: q k v o, and of the MLP gate up down or
     fc1 fc2."""
+    by: Resolution = option(Resolution.sample, Effect(Science.when_set, stored=True))
+    """`step` measures each step of a response by itself, by the mean cross-entropy over that step's
+    tokens: steps before the final answer, and the final answer as the last one."""
     batch_tokens: int = option(512)
     """Padded tokens per batch; a longer sample is a batch of its own. Smaller batches are tried
     where memory runs out. Does not change results."""

@@ -53,6 +53,11 @@ class TrainingConfig:
     """Units in one pass: samples, or the pairs or groups that the objective takes."""
     accumulation: int = option(1, _ALWAYS)
     """Passes that make one optimizer step."""
+    trained_layers: list[int] = option(
+        effect=Effect(Science.when_set, canonical=sorted), default_factory=list
+    )
+    """Numbers of the layers whose weights, or adapters, are trained, from 0; all others stand
+    still, embeddings and head too, and have no update rows. Empty trains everything."""
     optimizer: Optimizer = option(Optimizer.adamw, _ALWAYS)
     learning_rate: float = option(2e-5, _ALWAYS)
     schedule: Schedule = option(Schedule.constant, _ALWAYS)
@@ -107,6 +112,13 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"training.{name} must be above 0, got {value}")
+        if sorted(set(self.trained_layers)) != sorted(self.trained_layers) or any(
+            number < 0 for number in self.trained_layers
+        ):
+            raise ConfigError(
+                f"training.trained_layers={self.trained_layers} must be numbers of layers from 0, "
+                "each once, as training.trained_layers=[0,1]; [] trains every layer"
+            )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"training.dropout must be in [0, 1), got {self.dropout}")
         if self.weight_decay < 0:

@@ -17,7 +17,7 @@ def responses_of(
     kind = config.correctness.kind
     if any(question.group for question in taken):
         return [question.group for question in taken]
-    correct = [Response(q.response, 1.0, q.reference_log_prob) for q in taken]
+    correct = [Response(q.response, 1.0, q.reference_log_prob, q.steps) for q in taken]
     if kind is CorrectnessKind.correct:
         return [(response,) for response in correct]
     irrelevant = _irrelevant(dataset, taken, config, rules)

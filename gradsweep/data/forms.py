@@ -14,6 +14,7 @@ from typing import Any
 from gradsweep.data.answers import split_worked_solution
 from gradsweep.data.conversation import Turn, as_prompt, read_turns, split_conversation
 from gradsweep.data.fields import is_given, required, shown, text_in, text_or_number_in
+from gradsweep.data.labelled_steps import has_steps, read_steps
 from gradsweep.data.preferences import (
     CHOSEN,
     REFERENCE,
@@ -23,6 +24,7 @@ from gradsweep.data.preferences import (
     read_group,
     read_pair,
 )
+from gradsweep.data.questions import BETWEEN_STEPS
 from gradsweep.data.record import Record, scores
 from gradsweep.data.responses import (
     ANY_LEVEL,
@@ -37,9 +39,9 @@ from gradsweep.errors import DataError
 _ALLOWED = (
     "{question_id?, prompt, responses}, {prompt, level, response}, {prompt, none?, simplified?, "
     "detailed?}, {prompt, completion or response, label?}, {instruction, input?, output}, "
-    "{question, answer}, {messages}, {conversations}, {prompt?, chosen, rejected} and {prompt, "
-    "responses, rewards} with lists; dataset.fields.<field>=<name in the file> says where a field "
-    "has another name"
+    "{question, answer}, {messages}, {conversations}, {prompt?, chosen, rejected}, {prompt, "
+    "responses, rewards} with lists and {problem, steps, label?}; dataset.fields.<field>=<name in "
+    "the file> says where a field has another name"
 )
 _CONVERSATIONS = ("messages", "conversations")
 _PROMPTS = ("prompt", "instruction", "question")
@@ -60,6 +62,10 @@ def read_record(given: dict[str, Any], names: Mapping[str, str], place: str, whe
     """
     row = _renamed(given, names, where)
     question_id = _question_id(row, where)
+    if has_steps(row) and ("steps" in names or not _has_other_form(row, names, where)):
+        prompt, steps = read_steps(row, where)
+        text = BETWEEN_STEPS.join(step.text for step in steps)
+        return Record(place, question_id, prompt, {ANY_LEVEL: text}, steps=steps)
     if (has_pair(row) or has_group(row)) and not _has_plain_form(row, names, where):
         return _of_several(row, names, place, where, question_id)
     if name := _conversation_field(row, names):
@@ -94,6 +100,11 @@ def _of_several(
         rejected=pair.rejected if pair else None,
         group=read_group(row, where) if has_group(row) else None,
     )
+
+
+def _has_other_form(row: dict[str, Any], names: Mapping[str, str], where: str) -> bool:
+    """Whether a record has a response beside its list of steps."""
+    return has_pair(row) or has_group(row) or _has_plain_form(row, names, where)
 
 
 def _has_plain_form(row: dict[str, Any], names: Mapping[str, str], where: str) -> bool:

@@ -74,6 +74,17 @@ def steps_note(responses: Sequence[str], cot: CotConfig, rules: TextRules) -> st
     )
 
 
+def ablation_note(samples: Sequence[Sample], cot: CotConfig) -> str:
+    """Says so when responses have nothing that could be ablated, so that they are not measured."""
+    unusable = [sample.unusable for sample in samples if sample.unusable]
+    if not unusable or cot.ablation is None:
+        return ""
+    return (
+        f"cot.ablate={cot.ablation.name} leaves {len(unusable)} of {len(samples)} responses "
+        f"unmeasured, as recorded; the first: {unusable[0]}"
+    )
+
+
 def equal_pairs_note(samples: Sequence[Sample], config: Config) -> str:
     """Says so when chosen and rejected are the same text, so that neither is preferred."""
     if config.correctness.kind is not CorrectnessKind.pair:
@@ -101,7 +112,8 @@ def equal_rewards_note(samples: Sequence[Sample], config: Config) -> str:
 
 def keeps_texts(config: Config) -> bool:
     """Whether responses are measured as the data have them, and so what was recorded of them."""
-    return config.cot.kind is CotKind.level and config.cot.match_length is None
+    cot = config.cot
+    return cot.kind is CotKind.level and cot.match_length is None and cot.ablation is None
 
 
 def reference_note(responses: Sequence[Sequence[Response]], config: Config) -> str:
@@ -110,7 +122,9 @@ def reference_note(responses: Sequence[Sequence[Response]], config: Config) -> s
     if "reference" not in config.objective or all(lacking):
         return ""
     if not keeps_texts(config):
-        option = "cot.match_length" if config.cot.match_length else f"cot={config.cot.kind.name}"
+        cot = config.cot
+        option = f"cot.ablate={cot.ablation.name}" if cot.ablation else f"cot={cot.kind.name}"
+        option = "cot.match_length" if cot.match_length else option
         return (
             "the recorded reference log-probabilities are of whole responses, which are others "
             f"with {option}: not used"

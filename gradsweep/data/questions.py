@@ -7,6 +7,20 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gradsweep.records import StepLabel
+
+BETWEEN_STEPS = "\n\n"
+"""What joins the steps of a response that the data have as a list."""
+
+
+@dataclass(frozen=True)
+class LabelledStep:
+    """A step of a response as the data have it."""
+
+    text: str
+    label: StepLabel | None
+    """None where the data do not say."""
+
 
 @dataclass(frozen=True)
 class Response:
@@ -17,6 +31,8 @@ class Response:
     """1 for a correct or chosen one, 0 for an irrelevant or rejected one, or as recorded."""
     reference_log_prob: float | None = None
     """Σ_t log p of the whole text under a reference model, in nats, where the data record it."""
+    steps: tuple[LabelledStep, ...] = ()
+    """Of the text, where the data tell them: joined by `BETWEEN_STEPS` they are the text."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +49,8 @@ class Question:
     rejected: Response | None = None
     """The data's own response to be irrelevant; where one question of a dataset has it, all have,
     and `response` is empty where a point does without."""
+    steps: tuple[LabelledStep, ...] = ()
+    """Of `response`, where the data tell them."""
     group: tuple[Response, ...] = ()
     """The data's own responses with rewards, where a point takes groups and the data have them."""
 

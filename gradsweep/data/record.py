@@ -8,6 +8,7 @@ from typing import Any
 
 from gradsweep.config import CotLevel
 from gradsweep.data.fields import is_given, number_in, shown
+from gradsweep.data.questions import LabelledStep
 from gradsweep.data.responses import ANY_LEVEL, RecordedResponse
 from gradsweep.errors import DataError
 
@@ -38,6 +39,8 @@ class Record:
     """Whether `responses` are desirable (TRL's unpaired preference)."""
     reward: float | None = None
     """What `responses` are worth, where that is recorded."""
+    steps: tuple[LabelledStep, ...] = ()
+    """Of the one response, where the record has it as a list of steps."""
     unread: tuple[str, ...] = ()
     """Fields of these two names that hold something else."""
 

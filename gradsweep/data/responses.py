@@ -9,7 +9,7 @@ from typing import Any
 from gradsweep.config import CotLevel
 from gradsweep.data.conversation import Turn, read_turns
 from gradsweep.data.fields import is_given, log_prob_in, text_or_number_in, value_kind
-from gradsweep.data.questions import Response
+from gradsweep.data.questions import LabelledStep, Response
 from gradsweep.data.thoughts import split_thought
 from gradsweep.errors import DataError
 
@@ -30,13 +30,15 @@ class RecordedResponse:
     """The same -> Σ_t log p of that text under the reference model, in nats, where recorded."""
     reward: float | None = None
     """None where nobody scored it."""
+    steps: tuple[LabelledStep, ...] = ()
+    """Of the one text, where the record has it as a list of steps."""
 
     def at(self, level: CotLevel, reward: float) -> Response | None:
         """The response at a level, worth `reward`; None where the record has none there."""
         key = level.name if level.name in self.texts else ANY_LEVEL
         if key not in self.texts:
             return None
-        return Response(self.texts[key], reward, self.log_probs.get(key))
+        return Response(self.texts[key], reward, self.log_probs.get(key), self.steps)
 
 
 def response_in(value: Any, name: str, where: str) -> dict[str, str]:

@@ -11,7 +11,9 @@ from gradsweep.config import (
     CotConfig,
     CotKind,
     DatasetKind,
+    Resolution,
 )
+from gradsweep.data.ablation import Ablated, ablated
 from gradsweep.data.arithmetic import read_arithmetic
 from gradsweep.data.correctness import irrelevant_texts, responses_of
 from gradsweep.data.custom import custom_responses, questions_config, with_custom_responses
@@ -22,6 +24,7 @@ from gradsweep.data.irrelevant import (
 )
 from gradsweep.data.jsonl import read_jsonl
 from gradsweep.data.notes import (
+    ablation_note,
     count_note,
     equal_pairs_note,
     equal_rewards_note,
@@ -35,6 +38,7 @@ from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import read_paper
 from gradsweep.data.questions import Dataset, Question, Response, digest
 from gradsweep.data.sentences import TextRules
+from gradsweep.data.step_samples import step_samples
 from gradsweep.data.steps import keep_steps
 from gradsweep.errors import DataError, ExcludedPointError
 from gradsweep.records import Sample
@@ -52,7 +56,7 @@ class LoadedSamples:
 
     samples: list[Sample]
     """One for each question; of pairs chosen and rejected, of groups every response, which lie
-    together and have the question's `index`."""
+    together and have the question's `index`. With `gradients.by=step` one for each step."""
     available: int
     """How many questions the data have at this CoT level."""
     messages: list[str] = field(default_factory=list)
@@ -88,12 +92,16 @@ def load_samples(config: Config) -> LoadedSamples:
         kept_answers_note(dataset, taken, irrelevant, config),
         whole_note(dataset, irrelevant, config),
         steps_note(texts, config.cot, rules) if config.cot.kind is CotKind.partial else "",
+        ablation_note(samples, config.cot),
         lengths.note(len(dataset.questions) - len(questions)) if lengths else "",
         equal_pairs_note(samples, config),
         equal_rewards_note(samples, config),
         reference_note(responses, config),
     ]
     messages = [*dataset.messages, *(note for note in notes if note)]
+    if config.gradients.by is Resolution.step:
+        of_one = [response for of_one in responses for response in of_one]
+        samples = step_samples(samples, of_one, rules)
     return LoadedSamples(samples, len(questions), messages)
 
 
@@ -128,7 +136,11 @@ def general_rules_matter(config: Config) -> bool:
             responses = responses_of(dataset, taken, config, rules)
         except DataError:
             return None
-        return [_shortened(one.text, config.cot, rules) for of_one in responses for one in of_one]
+        return [
+            _text(one.text, question.question_id, config, rules).text
+            for question, of_one in zip(taken, responses, strict=True)
+            for one in of_one
+        ]
 
     return texts(TextRules.general) != texts(TextRules.paper)
 
@@ -162,17 +174,18 @@ def _sample(
     rules: TextRules,
 ) -> Sample:
     """The sample of a response; `partner` is the text whose length it gets."""
-    text = _shortened(response.text, config.cot, rules)
-    partner_part = () if partner is None else (partner,)
+    made = _text(response.text, question.question_id, config, rules)
+    more = (*(() if partner is None else (partner,)), *((made.unusable,) if made.unusable else ()))
     return Sample(
-        sample_id=digest(question.question_id, question.prompt, text, *partner_part),
+        sample_id=digest(question.question_id, question.prompt, made.text, *more),
         question_id=question.question_id,
         prompt=question.prompt,
-        response=text,
+        response=made.text,
         index=index,
         same_length_as=partner,
         reward=response.reward,
         reference_log_prob=response.reference_log_prob if keeps_texts(config) else None,
+        unusable=made.unusable,
     )
 
 
@@ -233,8 +246,14 @@ class _Lengths:
         )
 
 
-def _shortened(response: str, cot: CotConfig, rules: TextRules) -> str:
-    return keep_steps(response, cot.steps_kept, rules) if cot.kind is CotKind.partial else response
+def _text(response: str, question_id: str, config: Config, rules: TextRules) -> Ablated:
+    """The response as the CoT axis asks for it."""
+    cot = config.cot
+    if cot.kind is CotKind.partial:
+        return Ablated(keep_steps(response, cot.steps_kept, rules))
+    if cot.ablation is None:
+        return Ablated(response)
+    return ablated(response, cot.ablation, f"{config.seed} {question_id}", rules)
 
 
 def _take(questions: Sequence[Question], config: Config) -> Sequence[Question]:

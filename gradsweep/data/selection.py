@@ -61,6 +61,7 @@ class Candidate:
             *(self.question_id, self.prompt, correct.text, bare or stated_answer(correct.text)),
             reference_log_prob=correct.reference_log_prob,
             rejected=rejected,
+            steps=correct.steps,
         )
 
     def grouped(self, level: CotLevel) -> Question | None:
@@ -160,7 +161,7 @@ def _of_record(record: Record, question_id: str, kind: CorrectnessKind) -> Candi
 
 
 def _plain(record: Record) -> RecordedResponse:
-    return RecordedResponse(record.responses, record.log_probs)
+    return RecordedResponse(record.responses, record.log_probs, steps=record.steps)
 
 
 def _with_ids(records: Sequence[Record], path: Path) -> Iterator[tuple[Record, str]]:

@@ -1,4 +1,5 @@
-"""The steps of a rationale, and responses that keep only the first of them (`cot=partial`).
+"""The steps of a rationale, where each ends, and responses that keep only the first of them
+(`cot=partial`).
 
 A step is a sentence, or a line of its own: an item of a list, a paragraph, a written-out break
 (`gradsweep.data.sentences`). A heading, and a line that ends in a colon, belong to what they
@@ -10,7 +11,7 @@ the text, their last *step* is the answer (12 words in the median).
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from gradsweep.data.answers import split_final_line
 from gradsweep.data.sentences import TextRules, WholeParts, sentence_ends
@@ -39,13 +40,49 @@ def split_steps(text: str, rules: TextRules = TextRules.general) -> list[str]:
     return [*steps, text[start:]] if text[start:].strip() else steps
 
 
+@dataclass(frozen=True)
+class SteppedResponse:
+    """A response in its parts, which joined are the response."""
+
+    opening: str
+    """`<think>` and the white space around it; empty without a thought."""
+    steps: tuple[str, ...]
+    """Those before the final answer, each with the white space behind it."""
+    final: str
+    """`The final answer is …` with the white space around it, else the last step; behind a
+    thought, whose steps are counted, all that follows it."""
+
+
+def split_response(response: str, rules: TextRules = TextRules.general) -> SteppedResponse:
+    """Part a response into its steps and its final answer, which is all of it without steps."""
+    if (parts := split_thought(response, rules)) and parts.answer.strip():
+        steps = split_steps(parts.thought, rules)
+        return SteppedResponse(parts.opening, tuple(steps), f"{parts.closing}{parts.answer}")
+    reasoning, _, answer = split_final_line(response)
+    steps = split_steps(reasoning, rules)
+    if not steps:
+        return SteppedResponse("", (), response)
+    final = steps.pop() if answer is None else response[len(reasoning) :]
+    return SteppedResponse("", tuple(steps), final)
+
+
+def step_ends(response: str, rules: TextRules = TextRules.general) -> list[int]:
+    """Offsets in `response` at which its steps end, ascending; the last one is its length.
+
+    The white space between two steps belongs to the second: many tokenizers have the blank before
+    a word in the word's token.
+    """
+    parts = split_response(response, rules)
+    ends, start = [], len(parts.opening)
+    for step in parts.steps:
+        ends.append(start + end_of_text(step))
+        start += len(step)
+    return [*ends, len(response)]
+
+
 def count_steps(response: str, rules: TextRules = TextRules.general) -> int:
     """Steps before the final answer."""
-    if (parts := split_thought(response, rules)) and parts.answer.strip():
-        return len(split_steps(parts.thought, rules))
-    reasoning, _, answer = split_final_line(response)
-    steps = len(split_steps(reasoning, rules))
-    return steps if answer is not None else max(steps - 1, 0)
+    return len(split_response(response, rules).steps)
 
 
 def keep_steps(response: str, count: int, rules: TextRules = TextRules.general) -> str:
@@ -71,9 +108,9 @@ def keep_steps(response: str, count: int, rules: TextRules = TextRules.general) 
     if not count:
         return final
     kept = "".join(steps[:count])
-    end = _end_of_text(kept)
+    end = end_of_text(kept)
     before_final = response[: len(response.rstrip()) - len(final.rstrip())]
-    border = before_final[_end_of_text(before_final) :]
+    border = before_final[end_of_text(before_final) :]
     # A line that is no sentence stays a line: `- 4 apples` does not run into the answer.
     space = border if "\n" in border else kept[end:]
     return f"{kept[:end]}{space or ' '}{final}"
@@ -100,7 +137,7 @@ def _inside_lead(text: str, end: int) -> bool:
     return not following.strip() and bool(_LEADS_ON.search(heading))
 
 
-def _end_of_text(text: str) -> int:
+def end_of_text(text: str) -> int:
     """Length of `text` without the white space and written breaks at its end."""
     end = len(text.rstrip())
     while (shorter := text[:end].removesuffix("\\n").rstrip()) != text[:end]:

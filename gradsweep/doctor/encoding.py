@@ -14,7 +14,7 @@ from gradsweep.analysis.pairs import is_instruct
 from gradsweep.config import ModelConfig, Prompt
 from gradsweep.doctor.check import Check, CheckState, share
 from gradsweep.models.chat import SYSTEM_PROMPT, chat_prefix, check_template
-from gradsweep.records import EncodedSample, SampleResult
+from gradsweep.records import EncodedSample, SampleResult, Step
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -140,6 +140,8 @@ def _covers_response(sample: EncodedSample, tokenizer: PreTrainedTokenizerBase) 
     start = sample.response_start
     masked = _squeezed(str(tokenizer.decode(sample.input_ids[start:])))
     after_first = _squeezed(str(tokenizer.decode(sample.input_ids[start + 1 :])))
+    if sample.sample.step is not None:
+        return _covers_step(sample, sample.sample.step, masked, tokenizer)
     response = _squeezed(_as_written(sample.sample.response, tokenizer))
     if sample.sample.same_length_as is not None:
         # Repeated or cut to another length: one of the two is the start of the other.
@@ -151,6 +153,26 @@ def _covers_response(sample: EncodedSample, tokenizer: PreTrainedTokenizerBase) 
         return True
     # The first token begins inside the prompt: without it, what is left ends the response.
     return masked.endswith(response) and len(after_first) < len(response)
+
+
+def _covers_step(
+    sample: EncodedSample, step: Step, masked: str, tokenizer: PreTrainedTokenizerBase
+) -> bool:
+    """Whether `masked` is the step, but for what tokens on its two borders hold of both sides."""
+    text = _squeezed(_as_written(sample.sample.response[step.start : step.end], tokenizer))
+    before, last = (
+        _squeezed(str(tokenizer.decode([sample.input_ids[place]])))
+        for place in (sample.response_start - 1, -1)
+    )
+    for taken in range(len(before)):  # characters of the step in the token before it
+        own = text[taken:]
+        behind = len(masked) - len(own)  # characters of the next step in the last token
+        whole = masked.startswith(own) and behind < max(len(last), 1)
+        if before.endswith(text[:taken]) and (
+            whole or (sample.truncated and own.startswith(masked))
+        ):
+            return True
+    return masked == text
 
 
 def _as_written(text: str, tokenizer: PreTrainedTokenizerBase) -> str:

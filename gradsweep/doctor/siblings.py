@@ -11,7 +11,7 @@ import polars as pl
 from gradsweep.analysis import paired_tests
 from gradsweep.analysis.contrast import pair_of
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
-from gradsweep.analysis.rows import CORRECT, IRRELEVANT
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT, whole_samples
 from gradsweep.config import cot_reading_key
 from gradsweep.doctor.check import Check, CheckState
 from gradsweep.records import POINT_LABELS
@@ -52,6 +52,13 @@ def check_siblings(
         )
     itself = point_ids[cot, correctness]
     rows = load_rows(results, [itself, *(point_ids[key] for key in others)])
+    if len(whole_samples(rows)) < len(rows):
+        return Check(
+            OTHER_CONDITIONS,
+            CheckState.NOT_CHECKED,
+            "its samples are single steps, and conditions are compared by whole responses",
+            "run the same points with gradients.by=sample",
+        )
     measured = set(rows["point_id"])
     if itself not in measured or not measured & {point_ids[key] for key in others}:
         whose = "other conditions have" if itself in measured else "the point has"

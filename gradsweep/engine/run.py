@@ -15,6 +15,7 @@ from torch import nn
 from gradsweep.config import Dtype, GradientsConfig, ModelConfig
 from gradsweep.engine.against_autograd import check_named_projections
 from gradsweep.engine.batch import collate, dealt, token_batches
+from gradsweep.engine.causality import check_causal
 from gradsweep.engine.independence import INDEPENDENT, Independence, check_independence
 from gradsweep.engine.objectives import Objective
 from gradsweep.engine.other_models import LogProbs, OtherModels, OthersOf, with_references
@@ -122,8 +123,8 @@ class Run:
 
     @property
     def cut_lengths(self) -> list[int]:
-        """Tokens that each response of the point that is cut would need."""
-        rows = [row for unit in self._units for row in unit.rows]
+        """Tokens that each response of the point that is cut would need; steps are not counted."""
+        rows = [row for unit in self._units for row in unit.rows if row.sample.step is None]
         return [row.n_tokens_uncut for row in rows if row.truncated]
 
     @property
@@ -165,6 +166,8 @@ class Run:
         if self._independence is None:
             with suppress_out_of_memory():  # the run itself reports what does not fit
                 check_paths(self._loaded, sites, self._units)
+                if any(unit.unit.step for unit in self._units):
+                    check_causal(self._loaded, self._units)
             check_named_projections(self._loaded, self._model, sites, self._units)
             self._independence = self._tried_independence(workers or default_workers(model))
         independence = self._independence
@@ -198,6 +201,7 @@ class Run:
 
     def _identified(self, result: SampleResult, unit: EncodedUnit) -> SampleResult:
         """The engine's result, with what only the unit and the options tell."""
+        step = unit.unit.step
         return replace(
             result,
             sample_id=unit.unit.unit_id,
@@ -206,6 +210,8 @@ class Run:
             reason=_reason(result, self._model, self._gradients),
             n_prompt_tokens=sum(row.response_start for row in unit.rows),
             truncated=any(row.truncated for row in unit.rows),
+            step_index=None if step is None else step.index,
+            step_label=None if step is None else step.label,
         )
 
 

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from gradsweep.config import TEMPLATE_DATE, Prompt
 from gradsweep.errors import ModelError
 from gradsweep.models.chat import alteration, chat_prefix
-from gradsweep.records import EncodedSample, Sample, SampleResult, SampleStatus
+from gradsweep.records import EncodedSample, Sample, SampleResult, SampleStatus, Step
 
 if TYPE_CHECKING:
     from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+Span = tuple[int, int]
+"""(first, past the last) character of a token in its text."""
 
 
 def encode(
@@ -33,6 +36,8 @@ def encode(
     prompt, then the response; the template brings its own special tokens. No EOS is added and
     nothing is stripped (paper section 3). With `same_length_as`, the response is repeated, a
     newline between, and cut, until it has exactly as many tokens as that text after this prompt.
+    Of a step, the whole text is encoded and ends with the step's last token; a token belongs to the
+    step that holds its first character, so that every token of the response is one step's.
 
     Returns:
         The encoded sample, with 1 <= response_start < len(input_ids) <= max_length; or, when no
@@ -41,6 +46,8 @@ def encode(
     Raises:
         ModelError: `prompt` is chat and the tokenizer has no usable chat template.
     """
+    if sample.unusable:
+        return rejected(sample, SampleStatus.CANNOT_BE_ABLATED, sample.unusable)
     if not sample.response:
         return rejected(sample, SampleStatus.EMPTY_RESPONSE, "the response is empty")
     prefix = sample.prompt + "\n"
@@ -55,11 +62,15 @@ def encode(
         return rejected(sample, SampleStatus.EMPTY_RESPONSE, reason)
     add_special_tokens = prompt is Prompt.plain
     if target is None:
-        input_ids, ends = _tokens(tokenizer, prefix + sample.response, add_special_tokens)
+        input_ids, spans = _tokens(tokenizer, prefix + sample.response, add_special_tokens)
     else:
         texts = sample.response, target
-        input_ids, ends = _same_length_tokens(tokenizer, prefix, texts, add_special_tokens)
-    return _cut(sample, input_ids, _response_start(ends, len(prefix)), max_length)
+        input_ids, spans = _same_length_tokens(tokenizer, prefix, texts, add_special_tokens)
+    start = _response_start(spans, len(prefix))
+    if sample.step is not None and start < len(input_ids):
+        starts = [begin - len(prefix) for begin, _ in spans[start:]]
+        return _cut_to_step(sample, sample.step, input_ids, starts, max_length)
+    return _cut(sample, input_ids, start, max_length)
 
 
 def _cut(
@@ -79,10 +90,48 @@ def _cut(
     return EncodedSample(sample, input_ids[:max_length], start, truncated, len(input_ids))
 
 
+def _cut_to_step(
+    sample: Sample, step: Step, input_ids: list[int], starts: list[int], max_length: int
+) -> EncodedSample | SampleResult:
+    """Keep the text up to the last token of a step, at most `max_length` tokens.
+
+    Args:
+        sample: of the step.
+        step: part of its response.
+        input_ids: of prompt and whole response.
+        starts: of each token of the response, the character of the response at which it begins;
+            below 0 where it holds the end of the prompt.
+        max_length: in tokens.
+    """
+    n_before = len(input_ids) - len(starts)
+    last = len(sample.response) - 1
+    of_step = [
+        n_before + place
+        for place, begin in enumerate(starts)
+        if step.start <= min(max(begin, 0), last) < step.end
+    ]
+    if not of_step:
+        text = sample.response[step.start : step.end].strip()
+        reason = (
+            f"step {step.index} {text[:40]!r} has no token of its own: the tokens before and "
+            "behind it hold its characters"
+        )
+        return rejected(sample, SampleStatus.STEP_WITHOUT_TOKENS, reason)
+    first, end = of_step[0], of_step[-1] + 1
+    if first >= max_length:
+        reason = (
+            f"step {step.index} begins behind {first} tokens and model.max_length is {max_length}: "
+            f"{end} would hold it"
+        )
+        status = SampleStatus.STEP_BEYOND_MAX_LENGTH
+        return rejected(sample, status, reason, first, truncated=True)
+    return EncodedSample(sample, input_ids[: min(end, max_length)], first, end > max_length, end)
+
+
 def _tokens(
     tokenizer: PreTrainedTokenizerBase, text: str, add_special_tokens: bool
-) -> tuple[list[int], list[int]]:
-    """Return the ids of `text`, and for each token the character offset at which it ends.
+) -> tuple[list[int], list[Span]]:
+    """Return the ids of `text`, and for each token the characters that it holds.
 
     Special tokens that the tokenizer puts behind the text (EOS, SEP) are dropped again.
     """
@@ -90,8 +139,7 @@ def _tokens(
     length = len(encoding["input_ids"])
     while length and encoding["special_tokens_mask"][length - 1]:
         length -= 1
-    ends = [end for _, end in encoding["offset_mapping"][:length]]
-    return list(encoding["input_ids"][:length]), ends
+    return list(encoding["input_ids"][:length]), list(encoding["offset_mapping"][:length])
 
 
 def token_offsets(
@@ -137,22 +185,22 @@ def _same_length_tokens(
     prefix: str,
     texts: tuple[str, str],
     add_special_tokens: bool,
-) -> tuple[list[int], list[int]]:
+) -> tuple[list[int], list[Span]]:
     """Tokenise the first text, repeated and cut to the length of the second, as `_tokens`."""
     response, target = texts
-    _, ends = _tokens(tokenizer, prefix + target, add_special_tokens)
-    n_response_tokens = len(ends) - _response_start(ends, len(prefix))
-    input_ids, ends = _tokens(tokenizer, prefix + response, add_special_tokens)
-    while len(ends) - _response_start(ends, len(prefix)) < n_response_tokens:
+    _, spans = _tokens(tokenizer, prefix + target, add_special_tokens)
+    n_response_tokens = len(spans) - _response_start(spans, len(prefix))
+    input_ids, spans = _tokens(tokenizer, prefix + response, add_special_tokens)
+    while len(spans) - _response_start(spans, len(prefix)) < n_response_tokens:
         response = f"{response}\n{response}"
-        input_ids, ends = _tokens(tokenizer, prefix + response, add_special_tokens)
-    end = _response_start(ends, len(prefix)) + n_response_tokens
-    return input_ids[:end], ends[:end]
+        input_ids, spans = _tokens(tokenizer, prefix + response, add_special_tokens)
+    end = _response_start(spans, len(prefix)) + n_response_tokens
+    return input_ids[:end], spans[:end]
 
 
-def _response_start(ends: list[int], prefix_length: int) -> int:
+def _response_start(spans: list[Span], prefix_length: int) -> int:
     """Return the first token with a response character; never 0, which no logit predicts."""
-    first = next((i for i, end in enumerate(ends) if end > prefix_length), len(ends))
+    first = next((i for i, (_, end) in enumerate(spans) if end > prefix_length), len(spans))
     return max(first, 1)
 
 
@@ -172,4 +220,6 @@ def rejected(
         reason=reason,
         n_prompt_tokens=n_prompt_tokens,
         truncated=truncated,
+        step_index=None if sample.step is None else sample.step.index,
+        step_label=None if sample.step is None else sample.step.label,
     )

@@ -23,7 +23,7 @@ def freeze(plan: Plan, command: Sequence[str]) -> SweepPaths:
             "point_id": point.point_id,
             "label": plan.label(point),
             "axes": asdict(point.axes),
-            "n_samples": point.config.requested_samples,
+            "n_samples": point.config.most_samples,
             "description": describe(point_record(point.config)).record(),
             "overrides": point.overrides,
         }

@@ -36,6 +36,8 @@ from gradsweep.records.samples import EncodedSample as EncodedSample
 from gradsweep.records.samples import EncodedUnit as EncodedUnit
 from gradsweep.records.samples import Sample as Sample
 from gradsweep.records.samples import SampleStatus as SampleStatus
+from gradsweep.records.samples import Step as Step
+from gradsweep.records.samples import StepLabel as StepLabel
 from gradsweep.records.samples import Unit as Unit
 from gradsweep.records.training import MOMENT as MOMENT
 from gradsweep.records.training import UPDATE as UPDATE

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import nan
 
-from gradsweep.records.samples import SampleStatus
+from gradsweep.records.samples import SampleStatus, StepLabel
 
 PROJECTIONS = ("q", "k", "v", "o")
 """Attention projections measured by default, in the order of the paper's tables."""
@@ -54,10 +54,15 @@ class MetricName:
     """Or unit; singular values of a gradient have no named unit."""
     option: str | None = None
     """What measures it, as typed; without that it is NaN in every row, and no table has it."""
+    of_irrelevant: str | None = None
+    """`larger` or `smaller`: what the study and its follow-up lead one to expect of an irrelevant
+    response's, beside that of the correct one; None for no expectation."""
 
 
-def _metric(words: str, symbol: str = "", option: str | None = None) -> dict[str, MetricName]:
-    return {_METRIC: MetricName(words, symbol, option)}
+def _metric(
+    words: str, symbol: str = "", option: str | None = None, of_irrelevant: str | None = None
+) -> dict[str, MetricName]:
+    return {_METRIC: MetricName(words, symbol, option, of_irrelevant)}
 
 
 @dataclass(frozen=True)
@@ -70,17 +75,23 @@ class SpectrumRow:
 
     layer: int
     projection: str
-    nuclear_norm: float = field(metadata=_metric("nuclear norm", "Σσ"))
+    nuclear_norm: float = field(metadata=_metric("nuclear norm", "Σσ", of_irrelevant="larger"))
     """Σσ (paper eq. for s_X)."""
-    sigma_max: float = field(metadata=_metric("largest singular value", "σ₁"))
+    sigma_max: float = field(
+        metadata=_metric("largest singular value", "σ₁", of_irrelevant="larger")
+    )
     """σ₁, the spectral norm."""
-    sigma_ratio: float = field(metadata=_metric("largest share of the spectrum", "σ₁/Σσ"))
+    sigma_ratio: float = field(
+        metadata=_metric("largest share of the spectrum", "σ₁/Σσ", of_irrelevant="larger")
+    )
     """σ₁/Σσ (paper's r_X), in (0, 1]."""
-    frobenius_norm: float = field(metadata=_metric("Frobenius norm", "√Σσ²"))
+    frobenius_norm: float = field(
+        metadata=_metric("Frobenius norm", "√Σσ²", of_irrelevant="larger")
+    )
     """‖G‖_F computed from the factors, not from the spectrum."""
-    effective_rank: float = field(metadata=_metric("effective rank"))
+    effective_rank: float = field(metadata=_metric("effective rank", of_irrelevant="smaller"))
     """exp(−Σ p log p) (arXiv 2504.10766)."""
-    stable_rank: float = field(metadata=_metric("stable rank", "Σσ²/σ₁²"))
+    stable_rank: float = field(metadata=_metric("stable rank", "Σσ²/σ₁²", of_irrelevant="smaller"))
     """‖G‖²_F/σ₁²."""
     spectral_entropy: float = field(metadata=_metric("spectral entropy", "(nats)"))
     """−Σ p log p, in nats."""
@@ -138,7 +149,7 @@ class SpectrumRow:
     """Metrics of the user's own: name -> value. Each becomes a float column of rows.parquet."""
 
 
-ROW_KEY = ("layer", "projection", "head", "member")
+ROW_KEY = ("layer", "projection", "head", "member", "step_index")
 """What tells the rows of one sample apart. The store and the analysis read it here."""
 
 
@@ -174,6 +185,11 @@ class SampleResult:
     n_response_tokens: int = 0
     """Tokens that carried loss (after truncation); the sum-reduced loss is `loss` times this."""
     truncated: bool = False
+    step_index: int | None = None
+    """Place of the step that carries the loss in its response, from 0; None where the whole
+    response does. Its rows have it, too."""
+    step_label: StepLabel | None = None
+    """What the data say of that step; None where they do not."""
     seconds: float = float("nan")
     """Wall time of this sample's share of its batch."""
     rows: tuple[SpectrumRow, ...] = field(default=(), repr=False)

@@ -7,6 +7,30 @@ from dataclasses import dataclass
 from enum import Enum
 
 
+class StepLabel(str, Enum):
+    """What the data say of a step of a response."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    """The first wrong one."""
+    AFTER_WRONG = "after_wrong"
+    """Behind the first wrong one, whatever it says itself."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """The part of a response whose tokens alone carry the loss (`gradients.by=step`)."""
+
+    index: int
+    """Its place in the response, from 0; the last one is the final answer."""
+    start: int
+    """Its first character in the response, white space before its text included."""
+    end: int
+    """Past its last character, where the next step starts."""
+    label: StepLabel | None = None
+    """None where the data do not say."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One (prompt, response) pair under a point's conditions (paper section 3)."""
@@ -29,11 +53,18 @@ class Sample:
     reference_log_prob: float | None = None
     """Σ_t log p(token_t) of the response under the reference model, in nats, where the data record
     it; None where the reference is the model itself."""
+    step: Step | None = None
+    """The step that is measured, of the whole `response`; None where all of it is."""
+    unusable: str = ""
+    """Why the response is not what the point asks for; the sample is then recorded as bad."""
 
 
 @dataclass(frozen=True)
 class EncodedSample:
-    """A sample as the model reads it. Labels are `input_ids[response_start:]`."""
+    """A sample as the model reads it. Labels are `input_ids[response_start:]`.
+
+    Of a step, the text ends with the step, and the labels are the step's tokens.
+    """
 
     sample: Sample
     input_ids: list[int]
@@ -89,6 +120,11 @@ class Unit:
         """The first member's."""
         return self.samples[0].index
 
+    @property
+    def step(self) -> Step | None:
+        """What is measured of a lone sample; None for all of it."""
+        return self.samples[0].step
+
 
 @dataclass(frozen=True)
 class EncodedUnit:
@@ -108,6 +144,9 @@ class SampleStatus(str, Enum):
 
     OK = "ok"
     EMPTY_RESPONSE = "empty_response"
+    CANNOT_BE_ABLATED = "cannot_be_ablated"
+    STEP_WITHOUT_TOKENS = "step_without_tokens"
+    STEP_BEYOND_MAX_LENGTH = "step_beyond_max_length"
     PROMPT_FILLS_MAX_LENGTH = "prompt_fills_max_length"
     ALTERED_BY_TEMPLATE = "altered_by_template"
     TOKEN_WITHOUT_EMBEDDING = "token_without_embedding"

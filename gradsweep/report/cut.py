@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from gradsweep.analysis.rows import whole_samples
 from gradsweep.errors import DataError
 from gradsweep.records import POINT_LABELS, SampleStatus, axis_words
 
 
 def cut_responses(samples: pl.DataFrame) -> pl.DataFrame:
     """Count them by point: `point_id`, its labels, `n_cut` and `n_measured`; points with any.
+
+    Of single steps, those behind the end are recorded with their reason.
 
     Args:
         samples: of `load_samples_table`.
@@ -21,7 +24,7 @@ def cut_responses(samples: pl.DataFrame) -> pl.DataFrame:
             schema={"point_id": pl.String, "n_cut": pl.Int64, "n_measured": pl.Int64}
         )
     labels = [name for name in POINT_LABELS if name in samples.columns]
-    measured = samples.filter(status=SampleStatus.OK.value)
+    measured = whole_samples(samples).filter(status=SampleStatus.OK.value)
     counts = measured.group_by("point_id", *labels, maintain_order=True).agg(
         n_cut=pl.col("truncated").sum(), n_measured=pl.len()
     )

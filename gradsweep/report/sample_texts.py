@@ -17,7 +17,7 @@ from gradsweep.records import Unit
 from gradsweep.store.metadata import stored_config
 
 _NOT_THE_DATA = ("model", "gradients", "store", "tracking", "sweep")
-"""Parts of a config that do not change what the samples are."""
+"""Parts of a config that do not change what the samples are, but for `gradients.by`."""
 
 
 def stored_units(record: Mapping[str, Any]) -> tuple[dict[str, Unit], str]:
@@ -32,7 +32,8 @@ def stored_units(record: Mapping[str, Any]) -> tuple[dict[str, Unit], str]:
     if not record:
         return {}, "not started"
     of_data = {name: part for name, part in record["config"].items() if name not in _NOT_THE_DATA}
-    key = json.dumps(of_data, sort_keys=True, default=str)
+    by = record["config"].get("gradients", {}).get("by")
+    key = json.dumps([of_data, by], sort_keys=True, default=str)
     if key not in _units_of_data:
         _units_of_data[key] = _read(record)
     return _units_of_data[key]

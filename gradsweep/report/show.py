@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console, RenderableType
 
-from gradsweep.analysis.rows import rows_with_values
+from gradsweep.analysis.rows import rows_with_values, whole_samples
 from gradsweep.analysis.sample_metrics import summed_over_tokens
 from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
@@ -25,7 +25,10 @@ from gradsweep.report.many_comparisons import (
     comparison_texts,
 )
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
+from gradsweep.report.open_questions.answers import questions_of
+from gradsweep.report.open_questions.terminal import open_questions_lines
 from gradsweep.report.page import ReportPoints, report_points
+from gradsweep.report.steps import step_lines
 from gradsweep.report.table import ComparisonView, measures_table
 from gradsweep.report.training.stored import (
     chosen_study,
@@ -68,17 +71,23 @@ def show_results(
     if trained and asked <= set(trained):
         _show_place(out, results, len(trained))
         return
-    rows = load_rows(results, asked - set(trained) if trained else point_ids)
-    samples = load_samples_table(results, rows["point_id"].unique())
+    every = load_rows(results, asked - set(trained) if trained else point_ids)
+    rows, samples = whole_samples(every), load_samples_table(results, every["point_id"].unique())
+    _show_steps(out, every, samples, metric)
+    if rows.is_empty() and len(every):
+        _show_place(out, results, every["point_id"].n_unique() + len(trained))
+        return
+    samples = whole_samples(samples)
     losses = loss_measures(samples, intervals=False)
-    for line in _comparison(rows, compute_measures(rows, metric, intervals=False), losses):
+    measures = compute_measures(rows, metric, intervals=False, samples=samples)
+    for line in _comparison(rows, measures, losses):
         out.print(line, soft_wrap=isinstance(line, str))
     _show_cut(out, samples)
     folder = SweepPaths(results, name).report / "figures"
     drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
     for path in drawn:
         out.print(f"figure   {path}", soft_wrap=True)
-    _show_place(out, results, rows["point_id"].n_unique() + len(trained))
+    _show_place(out, results, every["point_id"].n_unique() + len(trained))
 
 
 def show_report(
@@ -101,14 +110,17 @@ def show_report(
     out = output_console()
     folder = report_folder(selection, loss)
     stored = stored_points(selection, rows, loss)
-    computed = _show_points(out, rows, metrics, stored, folder)
+    _show_steps(out, rows, stored.samples, metrics[0])
+    computed = _show_points(out, whole_samples(rows), metrics, stored, folder)
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
         out.print(training_table(study))
+    answered = questions_of(rows, stored.samples, loss)
+    out.print(open_questions_lines(answered))
     _show_cut(out, stored.samples)
     written = write_report(
         rows, folder, metrics, track=_progress, stored=stored, loss=loss, computed=computed,
-        most_figures=None if figures else MOST_FIGURES, study=study,
+        most_figures=None if figures else MOST_FIGURES, study=study, answered=answered,
     )  # fmt: skip
     if not any(path.suffix == ".png" for path in written):
         out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")
@@ -171,6 +183,7 @@ def _of_summed_loss(results: Path, rows: pl.DataFrame) -> pl.DataFrame:
     """Scale rows as if the loss were the sum over response tokens; their series says so."""
     from gradsweep.analysis.reduction import of_mean_loss, sum_reduced
 
+    rows = whole_samples(rows)
     names = rows.select("objective", "series").unique()
     kept = names.filter([of_mean_loss(*name) for name in names.rows()])
     summed = rows.join(kept, on=["objective", "series"], how="semi", maintain_order="left")
@@ -216,6 +229,11 @@ def _comparison(
             yield f"tables   {path}"
     if flagged:
         yield f"{flagged} rows failed their checksum and are left out of these numbers."
+
+
+def _show_steps(out: Console, rows: pl.DataFrame, samples: pl.DataFrame, metric: str) -> None:
+    for line in step_lines(rows, samples, metric):
+        out.print(line, soft_wrap=True)
 
 
 def _show_cut(out: Console, samples: pl.DataFrame) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from gradsweep.analysis import evaluate_claims
+from gradsweep.analysis.rows import whole_samples
 from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.progress import console
@@ -107,8 +108,8 @@ def _write(
     study: TrainingStudy | None,
 ) -> None:
     computed, found, objectives = [], [], ""
+    rows, samples = whole_samples(rows), whole_samples(stored.samples)
     if not rows.is_empty():
-        samples = stored.samples
         computed = [compute_measures(rows, metric, samples=samples) for metric in metrics]
         if "loss" not in metrics and (of_loss := loss_measures(samples)):
             computed.append(of_loss)

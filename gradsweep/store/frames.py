@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from enum import Enum
 
 import polars as pl
 
@@ -29,13 +30,16 @@ _POLARS_TYPES: dict[str, pl.DataType] = {
     "str": pl.String(),
     "str | None": pl.String(),
     "SampleStatus": pl.String(),
+    "StepLabel | None": pl.String(),
     "list[float] | None": pl.List(pl.Float64()),
 }
 
 SAMPLE_SCHEMA = {
     f.name: _POLARS_TYPES[str(f.type)] for f in fields(SampleResult) if f.name != "rows"
 }
-ROW_SCHEMA = {"sample_id": pl.String(), "question_id": pl.String()} | {
+OF_SAMPLE = ("sample_id", "question_id", "step_index")
+"""Columns that rows have from their sample."""
+ROW_SCHEMA = {name: SAMPLE_SCHEMA[name] for name in OF_SAMPLE} | {
     f.name: _POLARS_TYPES[str(f.type)] for f in fields(SpectrumRow) if f.name != "own_metrics"
 }
 """Columns are the fields of the records, so the records document the files."""
@@ -126,21 +130,22 @@ def require_known_keys(rows: pl.DataFrame, sample: Sequence[str] = ("sample_id",
 
 def samples_frame(results: Sequence[SampleResult]) -> pl.DataFrame:
     return pl.DataFrame(
-        [
-            [r.status.value if name == "status" else getattr(r, name) for name in SAMPLE_SCHEMA]
-            for r in results
-        ],
+        [[_plain(getattr(result, name)) for name in SAMPLE_SCHEMA] for result in results],
         schema=SAMPLE_SCHEMA,
         orient="row",
     )
 
 
+def _plain(value: object) -> object:
+    return value.value if isinstance(value, Enum) else value
+
+
 def rows_frame(results: Sequence[SampleResult]) -> pl.DataFrame:
     """Make the table of rows: `ROW_SCHEMA`, then the user's own metrics in alphabetical order."""
     own = sorted({name for result in results for row in result.rows for name in row.own_metrics})
-    columns = [name for name in ROW_SCHEMA if name not in ("sample_id", "question_id")]
+    columns = [name for name in ROW_SCHEMA if name not in OF_SAMPLE]
     lines = [
-        [result.sample_id, result.question_id]
+        [getattr(result, name) for name in OF_SAMPLE]
         + [getattr(row, name) for name in columns]
         + [row.own_metrics.get(name) for name in own]
         for result in results

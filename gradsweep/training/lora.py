@@ -9,6 +9,7 @@ from torch import nn
 from gradsweep.config import Config
 from gradsweep.errors import ConfigError
 from gradsweep.models.projections import find_projections
+from gradsweep.training.layers import require_layers
 
 
 def with_adapters(model: nn.Module, config: Config) -> Any:
@@ -17,7 +18,8 @@ def with_adapters(model: nn.Module, config: Config) -> Any:
     The adapters lie inside the model that is given; PEFT's wrapper is only around it.
 
     Raises:
-        ConfigError: PEFT is not installed.
+        ConfigError: PEFT is not installed, or a layer of `training.trained_layers` has none of the
+            projections.
     """
     try:
         from peft import LoraConfig, get_peft_model
@@ -28,6 +30,9 @@ def with_adapters(model: nn.Module, config: Config) -> Any:
     sites = find_projections(model, config.gradients.projections, config.model.named_projections)
     names = {module: name for name, module in model.named_modules()}
     training = config.training
+    if training.trained_layers:
+        require_layers(training.trained_layers, [site.layer for site in sites])
+        sites = [site for site in sites if site.layer in training.trained_layers]
     return get_peft_model(
         model,
         LoraConfig(

@@ -21,6 +21,7 @@ from gradsweep.models.pretrained import quiet
 from gradsweep.records import Sample, SampleResult
 from gradsweep.store.training import TrainingStore
 from gradsweep.training.data import TrainingData, trained_objective, training_data
+from gradsweep.training.layers import let_layers_train, updated_layers
 from gradsweep.training.lora import with_adapters
 from gradsweep.training.losses import unit_losses
 from gradsweep.training.recorder import COMPLETE, HeldOut, OnStep, Recorder
@@ -137,7 +138,7 @@ def _update_watch(config: Config, model: nn.Module) -> UpdateWatch | None:
     return UpdateWatch(
         model,
         config.gradients.projections,
-        layers=training.update_layers,
+        layers=updated_layers(config),
         options=config.gradients,
         every=training.update_every,
     )
@@ -164,7 +165,7 @@ def _trainable(config: Config, loaded: LoadedModel) -> Iterator[nn.Module]:
         model = with_adapters(loaded.model, config)
     else:
         model = loaded.model
-        model.requires_grad_(True)
+        let_layers_train(model, config)
     model.train()
     if config.gradients.checkpointing:
         model.gradient_checkpointing_enable()

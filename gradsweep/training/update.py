@@ -14,7 +14,7 @@ scale of a float16 scaler (`clipping`).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -94,7 +94,7 @@ class UpdateWatch:
         self,
         model: nn.Module,
         projections: Sequence[str] = PROJECTIONS,
-        layers: int = 1,
+        layers: int | Collection[int] = 1,
         options: SpectraOptions | None = None,
         every: int = 1,
         scaler: torch.amp.GradScaler | None = None,
@@ -105,7 +105,7 @@ class UpdateWatch:
             model: a causal LM of a family in `gradsweep.models.projections.ADAPTERS`, as it is
                 trained: compiled, in DistributedDataParallel, or after `fully_shard`.
             projections: what to watch: q k v o, gate up down or fc1 fc2.
-            layers: every so-manieth layer is watched: 4 for layers 0, 4, 8, …
+            layers: every so-manieth layer is watched: 4 for layers 0, 4, 8, …; or their numbers.
             options: as for `gradient_spectra`. `similarities` are not measured of updates, and
                 `token_gram` has no tokens here: all but `svd` go by the smaller Gram matrix.
             every: steps between those that are due, from step 0 on; 0 for none.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,10 @@ class Watched:
     gradient by the effective weight, dYᵀX."""
 
 
-def watched_weights(model: nn.Module, projections: Sequence[str], layers: int = 1) -> Watched:
-    """Find the weights of some projections in every `layers`-th layer.
+def watched_weights(
+    model: nn.Module, projections: Sequence[str], layers: int | Collection[int] = 1
+) -> Watched:
+    """Find the weights of some projections in every `layers`-th layer, or in those of a list.
 
     Raises:
         ModelError: as `find_projections`; a weight is frozen, or sharded by something that takes
@@ -63,11 +65,14 @@ def watched_weights(model: nn.Module, projections: Sequence[str], layers: int = 
     """
     check_gradients_stay(model)
     every = find_projections(unwrapped(model), projections)
-    sites = [site for site in every if site.layer % layers == 0]
+    one_in = layers if isinstance(layers, int) else 1
+    numbers = {site.layer for site in every} if isinstance(layers, int) else set(layers)
+    sites = [site for site in every if site.layer % one_in == 0 and site.layer in numbers]
     if not sites:
         there = sorted({site.layer for site in every})
+        watched = f"0, {layers}, …" if isinstance(layers, int) else ", ".join(map(str, layers))
         raise ModelError(
-            f"layers={layers} watches layers 0, {layers}, …, and {' '.join(projections)} are in "
+            f"layers={layers} watches layers {watched}, and {' '.join(projections)} are in "
             f"layers {', '.join(map(str, there))} alone: give layers=1"
         )
     adapted = [site for site in sites if hasattr(site.module, "lora_A")]

@@ -28,7 +28,7 @@ from gradsweep.data import LoadedSamples, load_samples
 MakeConfig = Callable[..., Config]
 
 
-COT_FIELDS = {"kind", "steps_kept", "match_length", "cot_path", "name"}
+COT_FIELDS = {"kind", "steps_kept", "match_length", "cot_path", "name", "ablate"}
 
 
 OBJECTIVES = {"pair": "dpo", "group": "grpo"}
@@ -52,7 +52,8 @@ def make_config() -> MakeConfig:
     """make_config("gsm8k", "detailed", "irrelevant", root=…, n_samples=…, seed=…, source=…).
 
     `source` is that of the irrelevant responses, `files_from` that of the paper's files. Fields
-    of the CoT axis (kind, steps_kept, match_length, name; cot_path) go to it, others to the data.
+    of the CoT axis (kind, steps_kept, match_length, ablate, name; cot_path) go to it, others to
+    the data.
     With `pair` or `group` for a correctness, the objective is one that takes these.
     """
 

@@ -214,7 +214,8 @@ def test_the_data_of_a_file_are_the_same_for_every_objective(own: OwnConfig) -> 
 def test_the_documented_examples_load(own: OwnConfig) -> None:
     page = (DOCS / "data.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```jsonl\n(.*?)```", page, re.DOTALL)
-    pairs, groups, labels = ([json.loads(line) for line in one.splitlines()] for one in blocks)
+    pairs, groups, labels, steps = (list(map(json.loads, one.splitlines())) for one in blocks)
+    assert len({sample.response for sample in load_samples(own(steps)).samples}) == 1
     assert [len(found) for _, found in members(own(pairs, "pair"))] == [2] * 5
     assert [prompt for prompt, _ in members(own(pairs, "pair"))][2:] == [
         *("Which colour?", "The grass is", "Be brief.\n\n2 + 2?")

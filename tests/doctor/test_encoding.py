@@ -18,7 +18,7 @@ from gradsweep.doctor.encoding import (
     check_truncation,
 )
 from gradsweep.models.encode import encode
-from gradsweep.records import EncodedSample, Sample
+from gradsweep.records import EncodedSample, Sample, Step
 
 MakeTokenizer = Callable[..., PreTrainedTokenizerBase]
 SAMPLE = Sample("s", "q", "How many apples has Tom?", "The answer is 15.\n\nSo 15 — or ½.", 0)
@@ -90,6 +90,17 @@ def test_a_mask_over_a_truncated_or_repeated_response(make_tokenizer: MakeTokeni
     repeated = encoded(tokenizer, sample=long)
     assert check_mask([cut, repeated], tokenizer).state is CheckState.OK
     assert check_mask([shifted(cut, 1)], tokenizer).state is CheckState.PROBLEM
+
+
+def test_the_mask_of_a_step_is_the_step(make_tokenizer: MakeTokenizer):
+    tokenizer = make_tokenizer()
+    answer, fifteen = (SAMPLE.response.index(word) for word in ("answer", "15.\n"))
+    spans = ((0, fifteen - 1), (fifteen - 1, len(SAMPLE.response)), (answer + 2, fifteen + 1))
+    steps = [replace(SAMPLE, step=Step(i, *span)) for i, span in enumerate(spans)]
+    good = [encoded(tokenizer, sample=step) for step in steps]
+    assert check_mask(good, tokenizer).state is CheckState.OK
+    for by in (1, -2):  # the token before it is a line break, which is not compared
+        assert check_mask([shifted(good[0], by)], tokenizer).state is CheckState.PROBLEM
 
 
 def test_a_first_token_that_holds_the_end_of_the_prompt_is_the_responses(

@@ -125,7 +125,9 @@ def _started(results: Path, point_id: str, frozen: Path | None) -> KnownPoint:
     """Describe a point of no manifest from its own config."""
     paths = PointPaths(results, point_id)
     record = _record(paths, frozen)
-    samples = record.get("science", {}).get("n_samples")
+    science = record.get("science", {})
+    # Nobody knows beforehand how many steps responses have.
+    samples = None if "by" in science.get("gradients", {}) else science.get("n_samples")
     sweep = record.get("config", {}).get("sweep")
     axes = stored_axes(record) if "axes" in record else {}
     return KnownPoint(paths, axes, samples, sweep, frozen=frozen)

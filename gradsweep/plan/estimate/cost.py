@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from gradsweep.config import Config, Responses
+from gradsweep.config import Config, Resolution, Responses
 from gradsweep.config.objective import MEMBERS, objective_options, responses_of
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
@@ -55,6 +55,8 @@ class Cost:
     stored_samples: int = 0
     responses: str = Responses.single.name
     """Of the objective: which responses a sample has."""
+    by: str = Resolution.sample.name
+    """What counts as a sample: a whole response, or a step of one with all before it."""
 
 
 class Meter:
@@ -88,6 +90,7 @@ class Meter:
             tokens=self._tokens,
             seconds=seconds,
             responses=responses_of(config.objective).name,
+            by=config.gradients.by.name,
         )
         of_reader = ("stored_bytes", "stored_samples")
         return {name: value for name, value in asdict(found).items() if name not in of_reader}
@@ -96,7 +99,7 @@ class Meter:
 def work(config: Config) -> tuple[str, ...]:
     """Settings that decide what a token takes, in time and on disk: others' costs say nothing."""
     settings = [
-        name if value is True else f"{name}={value}"
+        name if value is True else f"{name}={getattr(value, 'name', value)}"
         for name, value, effect in effects_set(config.gradients)
         if effect.is_work
     ]

@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gradsweep.config import Config, CotKind, DatasetKind, Prompt, Responses
+from gradsweep.config import Config, CotKind, DatasetKind, Prompt, Resolution, Responses
 from gradsweep.config.objective import responses_of
 from gradsweep.data import load_samples
 from gradsweep.errors import ExcludedPointError
 from gradsweep.plan.estimate.cost import Cost
+from gradsweep.plan.estimate.steps import SHARE_BEFORE, has_texts_here
 from gradsweep.plan.estimate.training import passes
 from gradsweep.records import Sample
 
@@ -51,8 +52,8 @@ def tokens_per_sample(config: Config, costs: Sequence[Cost]) -> Tokens:
     the user's own texts. At most `model.max_length`.
     """
     kind = responses_of(config.objective)
-    condition = (config.dataset.name, config.cot.label, kind.name)
-    same = [cost for cost in costs if (cost.dataset, cost.cot, cost.responses) == condition]
+    condition = (config.dataset.name, config.cot.label, kind.name, config.gradients.by.name)
+    same = [c for c in costs if (c.dataset, c.cot, c.responses, c.by) == condition]
     of_model = [cost for cost in same if cost.model == config.model.name]
     if used := of_model or same:
         number = sum(cost.tokens for cost in used) / sum(cost.samples for cost in used)
@@ -61,6 +62,8 @@ def tokens_per_sample(config: Config, costs: Sequence[Cost]) -> Tokens:
         )
     if kind is not Responses.single:
         return _of_several(config, costs)
+    if config.gradients.by is Resolution.step:
+        return _of_step(config, costs)
     number, basis = (
         _stated(config)
         or _of_texts(config)
@@ -84,6 +87,17 @@ def _of_several(config: Config, costs: Sequence[Cost]) -> Tokens:
         return Tokens(number * len(samples) / n_questions, OF_TEXTS)
     one = tokens_per_sample(config.with_one_response(), costs)
     return Tokens(2 * one.number, f"{one.basis}, for each of two responses")
+
+
+def _of_step(config: Config, costs: Sequence[Cost]) -> Tokens:
+    """A step runs with all that stands before it."""
+    if has_texts_here(config):
+        samples = load_samples(config).samples
+        ends = (len(s.prompt) + (s.step.end if s.step else len(s.response)) for s in samples)
+        number = sum(ends) / len(samples) / CHARACTERS_PER_TOKEN
+        return Tokens(_encoded(number, config), OF_TEXTS)
+    whole = tokens_per_sample(config.with_one_response(), costs)
+    return Tokens(SHARE_BEFORE * whole.number, f"{whole.basis}, {SHARE_BEFORE:.0%} of it by step")
 
 
 def _stated(config: Config) -> tuple[float, str] | None:

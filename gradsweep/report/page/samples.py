@@ -72,8 +72,11 @@ def _cut(text: str) -> str:
 
 
 def _shown(unit: Unit) -> Sample:
-    """A sample with the texts of all responses of a unit, each behind what it is worth."""
+    """A sample with the text that is measured: a step's, or those of all responses of a unit, each
+    behind what it is worth."""
     first, *others = unit.samples
+    if first.step is not None:
+        return replace(first, response=first.response[first.step.start : first.step.end])
     if not others:
         return first
     texts = (f"[reward {sample.reward:g}] {sample.response}" for sample in unit.samples)

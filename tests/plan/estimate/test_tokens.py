@@ -13,6 +13,7 @@ from gradsweep.config import CotLevel
 from gradsweep.config.files import options
 from gradsweep.errors import ConfigError
 from gradsweep.plan.estimate import tokens_per_pass, tokens_per_sample
+from gradsweep.plan.estimate.training import samples_passed
 
 LEVELS = ("none", "detailed")
 GSM8K = ("model=llama3_8b", "dataset=gsm8k", "cot=detailed", "tracking=none")
@@ -95,3 +96,19 @@ def test_a_run_that_learns_without_thought_and_is_probed_with_it_passes_both() -
     unprobed = compose(*run, "cot=none", "training.probe_every=0")
     assert tokens_per_pass(unprobed, []).number == short
     assert tokens_per_pass(compose(*GSM8K), []) == tokens_per_sample(compose(*GSM8K), [])
+
+
+def test_a_step_runs_with_what_stands_before_it(tmp_path: Path) -> None:
+    data = tmp_path / "mine.jsonl"
+    record = {"prompt": "p" * 60, "responses": {"detailed": f"R{'r' * 28}. S{'s' * 27}. So 3."}}
+    data.write_text(json.dumps(record))
+    mine = ("dataset=jsonl", f"dataset.path={data}", "model=llama3_8b", "tracking=none")
+    config = compose(*mine, "cot=detailed", "gradients.by=step")
+    ends = [60 + 30, 60 + 60, 60 + 66]
+    assert tokens_per_sample(config, []).number == pytest.approx(sum(ends) / 3 / 3)
+    assert samples_passed(config) == 3
+    paper = compose(*GSM8K, "gradients.by=step")
+    assert tokens_per_sample(paper, [cost()]).number < 500
+    assert samples_passed(paper) > samples_passed(compose(*GSM8K))
+    counted = cost(by="step", tokens=30_000)
+    assert tokens_per_sample(paper, [cost(), counted]).number == 300

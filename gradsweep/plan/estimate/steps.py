@@ -1,0 +1,32 @@
+"""How many steps a point of single steps has (`gradients.by=step`), and how far into a text."""
+
+from __future__ import annotations
+
+from gradsweep.config import Config, CotKind, CotLevel, DatasetKind, Resolution
+from gradsweep.data import load_samples
+
+TOKENS_PER_STEP = 35
+"""Of the paper's samples with a rationale, the prompt's tokens shared out among the steps: 16 to 59
+in GSM8K, AQuA, StrategyQA and MATH algebra."""
+SHARE_BEFORE = 0.65
+"""Share of a sample's tokens that a step has up to its end, in the mean over its steps: the prompt
+stands before all of them."""
+
+
+def has_texts_here(config: Config) -> bool:
+    """Whether the data are surely on this machine: a plan does not download."""
+    return config.dataset.kind is not DatasetKind.paper
+
+
+def steps_of(config: Config) -> int | None:
+    """Count the steps of all responses of a point; None where whole samples are measured."""
+    if config.gradients.by is not Resolution.step:
+        return None
+    if has_texts_here(config):
+        return len(load_samples(config).samples)
+    cot = config.cot
+    level = CotLevel.detailed if cot.kind is CotKind.custom else cot.level
+    if level is CotLevel.none:
+        return config.requested_samples
+    stated = config.dataset.tokens.get(level.name, 0)
+    return config.requested_samples * max(1, round(stated / TOKENS_PER_STEP))
