@@ -93,6 +93,13 @@ def of_units(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("member").is_null())
 
 
+def single_heads(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep the rows of single attention heads, of units' own gradients."""
+    if "head" not in rows.columns:
+        return rows.clear()
+    return of_units(rows).filter(pl.col("head").is_not_null())
+
+
 def whole_matrices(rows: pl.DataFrame, *, strict: bool = True) -> pl.DataFrame:
     """Keep the rows of whole weight matrices and units.
 

@@ -143,8 +143,9 @@ class Comparison:
 
 
 def _of_units(result: SampleResult) -> list[SpectrumRow]:
-    """The unit's own rows; its members' are those of the same engine on one row each."""
-    return [row for row in result.rows if row.member is None]
+    """The unit's own rows of whole matrices; its members' are those of the same engine on one row
+    each, and heads are parts of the same factors."""
+    return [row for row in result.rows if row.member is None and row.head is None]
 
 
 class _KeptFactors:
