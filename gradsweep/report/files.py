@@ -17,6 +17,7 @@ from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
 from gradsweep.report.figures.training import training_drawings
 from gradsweep.report.findings import findings_markdown
+from gradsweep.report.heads import head_drawings, head_study, save_head_tables
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.objectives import objectives_markdown
 from gradsweep.report.page import ReportPoints, write_page
@@ -83,6 +84,8 @@ def write_report(
         if content.every:
             written += save_tables(content.every, folder / "tables", advance)
         written += save_training_tables(study, folder / "tables") if study else []
+        heads = head_study(rows, metrics[0])
+        written += save_head_tables(heads, folder / "tables") if heads else []
     if stored is not None:
         with track("page", 1) as advance:
             page = write_page(
@@ -94,6 +97,7 @@ def write_report(
     curved = [one for one in content.every[: content.n_drawn] if not one.per_sample]
     figures = drawings(curved, most_figures)
     figures += _few(training_drawings(study) if study else [], most_figures)
+    figures += _few(head_drawings(heads) if heads else [], most_figures)
     processes = processes or _processes(len(figures))
     with track("figures", len(figures)) as advance:
         written += save_all_figures(figures, folder / "figures", advance, processes)
