@@ -37,8 +37,10 @@ TOP = 20
 """Heads that are compared between data sets and models."""
 
 _STUDY = ("model", "dataset", "cot", "objective", "series")
-_PAIR = (*_STUDY, "point_id", "irrelevant_point_id")
-_HEAD = ("projection", "layer", "head")
+PAIR = (*_STUDY, "point_id", "irrelevant_point_id")
+"""What a pair of points is named by."""
+HEAD = ("projection", "layer", "head")
+"""What a head of a model is named by."""
 _NUMBERS = ("ratio", "cohen_dz", "p_value", "p_adjusted")
 
 
@@ -73,22 +75,14 @@ def head_sensitivity(
         ConfigError: an unknown metric or correction.
         DataError: there are no rows of heads.
     """
-    require_metric(rows, metric)
-    rows = with_every_axis(rows)
-    of_heads = single_heads(rows) if heads else _with_head(whole_matrices(rows))
-    if of_heads.is_empty():
-        raise DataError(
-            "rows: none is of a single attention head (column head); measure them with "
-            "gradients.heads=true"
-        )
-    pooled = conditions(of_heads)
-    depth = dict(pooled.group_by("model").agg(pl.col("layer").max() + 1).iter_rows())
     found = [
-        {**dict(zip(_PAIR, pair, strict=True)), **line}
-        for pair, effects in _effects(pooled, metric)
+        {**dict(zip(PAIR, pair, strict=True)), **line}
+        for pair, effects in response_effects(rows, metric, heads=heads)
         for line in _lines(effects, beyond_average)
     ]
-    schema = {name: pooled.schema.get(name, pl.String()) for name in (*_PAIR, *_HEAD)}
+    depth = dict(rows.group_by("model").agg(pl.col("layer").max() + 1).iter_rows())
+    whole_numbers = {"layer": pl.Int32(), "head": pl.Int32()}
+    schema = {name: whole_numbers.get(name, pl.String()) for name in (*PAIR, *HEAD)}
     schema |= dict.fromkeys(_NUMBERS, pl.Float64()) | {"n_questions": pl.Int64()}
     frame = pl.DataFrame(found, schema=schema)
     p_adjusted = adjusted_p_values(frame["p_value"].to_numpy(), correction)
@@ -100,7 +94,7 @@ def head_sensitivity(
         p_adjusted=pl.Series(p_adjusted, dtype=pl.Float64),
         part=pl.Series(parts, dtype=pl.String),
     )
-    columns = (*_PAIR, *_HEAD, "part", *_NUMBERS, "n_questions")
+    columns = (*PAIR, *HEAD, "part", *_NUMBERS, "n_questions")
     return in_reading_order(frame.sort("head", nulls_last=False)).select(columns)
 
 
@@ -115,7 +109,7 @@ def top_heads(found: pl.DataFrame, top: int = TOP) -> pl.DataFrame:
     return (
         found.filter(pl.col("cohen_dz").is_finite())
         .sort(size, descending=True, maintain_order=True)
-        .group_by(_PAIR, maintain_order=True)
+        .group_by(PAIR, maintain_order=True)
         .head(top)
     )
 
@@ -131,11 +125,11 @@ def shares_by_part(found: pl.DataFrame, rate: float = RATE) -> pl.DataFrame:
     NaN where none was), expected_share (what heads that respond anywhere alike would have).
     """
     tested = found.filter(pl.col("p_adjusted").is_finite())
-    counted = tested.group_by(*_PAIR, "part").agg(
+    counted = tested.group_by(*PAIR, "part").agg(
         n_heads=pl.len().cast(pl.Int64),
         n_found=(pl.col("p_adjusted") <= rate).sum().cast(pl.Int64),
     )
-    of_pair = [pl.col(name).sum().over(_PAIR) for name in ("n_found", "n_heads")]
+    of_pair = [pl.col(name).sum().over(PAIR) for name in ("n_found", "n_heads")]
     return in_reading_order(
         counted.with_columns(
             share=pl.col("n_found") / of_pair[0], expected_share=pl.col("n_heads") / of_pair[1]
@@ -179,26 +173,48 @@ def head_overlaps(found: pl.DataFrame, top: int = TOP) -> pl.DataFrame:
     return pl.DataFrame(lines, schema=texts | counts | numbers)
 
 
-def _with_head(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows if "head" in rows.columns else rows.with_columns(head=pl.lit(None, pl.Int32()))
+def response_effects(
+    rows: pl.DataFrame, metric: str, *, heads: bool = True
+) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
+    """Yield each pair of a correct and an irrelevant point (`PAIR`) with its effects.
 
+    Args:
+        rows: as `load_rows` gives them.
+        metric: one above zero.
+        heads: of single heads; false is of whole matrices, whose head is null.
 
-def _effects(rows: pl.DataFrame, metric: str) -> Iterator[tuple[tuple[str, ...], pl.DataFrame]]:
-    """Each pair of points with `_HEAD`, question_id and effect, a line for each question."""
+    Columns of the effects: `HEAD`, question_id, effect (log(irrelevant/correct)); sorted so.
+
+    Raises:
+        ConfigError: an unknown metric.
+        DataError: there are no rows of heads.
+    """
+    require_metric(rows, metric)
+    rows = with_every_axis(rows)
+    rows = conditions(single_heads(rows) if heads else _with_head(whole_matrices(rows)))
+    if heads and rows.is_empty():
+        raise DataError(
+            "rows: none is of a single attention head (column head); measure them with "
+            "gradients.heads=true"
+        )
     trusted = rows.filter("finite") if "finite" in rows.columns else rows
     value = pl.col(metric).cast(pl.Float64)
     logs = (
         trusted.filter(value.is_finite() & (value > 0))
-        .group_by("point_id", *_HEAD, "question_id")
+        .group_by("point_id", *HEAD, "question_id")
         .agg(log=value.log().mean())
     )
-    for pair in response_pairs(rows).select(_PAIR).iter_rows():
+    for pair in response_pairs(rows).select(PAIR).iter_rows():
         correct, irrelevant = (logs.filter(pl.col("point_id") == name) for name in pair[-2:])
         both = correct.join(
-            irrelevant, on=[*_HEAD, "question_id"], suffix="_irrelevant", nulls_equal=True
+            irrelevant, on=[*HEAD, "question_id"], suffix="_irrelevant", nulls_equal=True
         )
         effect = (pl.col("log_irrelevant") - pl.col("log")).alias("effect")
-        yield pair, both.select(*_HEAD, "question_id", effect).sort(*_HEAD, "question_id")
+        yield pair, both.select(*HEAD, "question_id", effect).sort(*HEAD, "question_id")
+
+
+def _with_head(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows if "head" in rows.columns else rows.with_columns(head=pl.lit(None, pl.Int32()))
 
 
 def _lines(effects: pl.DataFrame, beyond_average: bool) -> Iterator[dict[str, object]]:
@@ -206,7 +222,7 @@ def _lines(effects: pl.DataFrame, beyond_average: bool) -> Iterator[dict[str, ob
     if beyond_average:
         mean = pl.col("effect").mean().over("question_id")
         effects = effects.with_columns(effect=pl.col("effect") - mean)
-    of_head = effects.group_by(_HEAD, maintain_order=True).agg("question_id", "effect")
+    of_head = effects.group_by(HEAD, maintain_order=True).agg("question_id", "effect")
     for (asked,), alike in of_head.group_by("question_id", maintain_order=True):
         n_questions = len(asked)
         columns = np.array(alike["effect"].to_list()).T.reshape(n_questions, len(alike))
@@ -215,9 +231,9 @@ def _lines(effects: pl.DataFrame, beyond_average: bool) -> Iterator[dict[str, ob
         dz = cohen_dz(columns, np.ones((1, n_questions)))[0] if enough else nothing
         p_values = signed_rank_p_values(columns) if enough else nothing
         ratios = np.exp(columns.mean(axis=0))
-        for place, head in enumerate(alike.select(_HEAD).iter_rows()):
+        for place, head in enumerate(alike.select(HEAD).iter_rows()):
             yield {
-                **dict(zip(_HEAD, head, strict=True)),
+                **dict(zip(HEAD, head, strict=True)),
                 "ratio": float(ratios[place]),
                 "cohen_dz": float(dz[place]),
                 "p_value": float(p_values[place]),
@@ -243,10 +259,10 @@ def signed_rank_p_values(differences: Floats) -> Floats:
 
 def _overlap(first: pl.DataFrame, second: pl.DataFrame, top: int) -> dict[str, float] | None:
     """Numbers of two sets of top heads; None where the two have not the same heads."""
-    heads = [set(frame.select(_HEAD).iter_rows()) for frame in (first, second)]
+    heads = [set(frame.select(HEAD).iter_rows()) for frame in (first, second)]
     if heads[0] != heads[1] or len(heads[0]) <= top:
         return None
-    tops = [set(top_heads(frame, top).select(_HEAD).iter_rows()) for frame in (first, second)]
+    tops = [set(top_heads(frame, top).select(HEAD).iter_rows()) for frame in (first, second)]
     shared, n_heads = len(tops[0] & tops[1]), len(heads[0])
     chances = _chances(n_heads, top)
     return {

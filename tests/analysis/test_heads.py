@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 import pytest
+from helpers.head_rows import HEADS, LAYERS, QUESTIONS, study
 from polars.testing import assert_frame_equal
 
 from gradsweep.analysis.heads import (
@@ -18,55 +19,6 @@ from gradsweep.analysis.heads import (
 )
 from gradsweep.analysis.multiplicity import adjusted_p_values
 from gradsweep.errors import ConfigError, DataError
-
-LAYERS, HEADS, QUESTIONS = 6, 4, 16
-Heads = Mapping[tuple[int, int], float]
-
-
-def study(
-    sensitive: Heads | None = None,
-    *,
-    everywhere: float = 0.0,
-    dataset: str = "sums",
-    model: str = "tiny",
-    seed: int = 0,
-    noise: float = 0.1,
-) -> pl.DataFrame:
-    """A correct and an irrelevant point; (layer, head) of v respond by so many logarithms."""
-    rng = np.random.default_rng(seed)
-    shape = (QUESTIONS, LAYERS, HEADS)
-    base = rng.lognormal(sigma=0.5, size=shape) * rng.lognormal(sigma=1, size=(1, LAYERS, HEADS))
-    effect = np.full((LAYERS, HEADS), everywhere)
-    for place, own in (sensitive or {}).items():
-        effect[place] = own
-    question, layer, head = (axis.ravel() for axis in np.indices(shape))
-    frames = []
-    for kind in ("correct", "irrelevant"):
-        values = base * np.exp(rng.normal(0, noise, shape) + effect * (kind == "irrelevant"))
-        name = f"{model}-{dataset}-{kind}"
-        frames.append(
-            pl.DataFrame(
-                {
-                    "point_id": name,
-                    "model": model,
-                    "dataset": dataset,
-                    "cot": "detailed",
-                    "correctness": kind,
-                    "objective": "sft",
-                    "series": "",
-                    "sample_id": [f"{name}{i}" for i in question],
-                    "question_id": [f"question{i}" for i in question],
-                    "projection": "v",
-                    "layer": layer.astype(np.int32),
-                    "head": head.astype(np.int32),
-                    "member": pl.Series([None] * values.size, dtype=pl.String),
-                    "nuclear_norm": values.ravel(),
-                    "finite": True,
-                }
-            )
-        )
-    return pl.concat(frames)
-
 
 def found_in(frame: pl.DataFrame, rate: float = 0.05) -> set[tuple[int, int]]:
     return set(frame.filter(pl.col("p_adjusted") <= rate).select("layer", "head").iter_rows())
