@@ -11,8 +11,12 @@ from __future__ import annotations
 
 import polars as pl
 
+from gradsweep.analysis.conditions import conditions
+from gradsweep.analysis.curves import curve_means, curves
+from gradsweep.analysis.rows import CORRECT, with_every_axis
 from gradsweep.errors import DataError
 from gradsweep.records import STUDY_OBJECTIVE
+from gradsweep.store.frames import metric_columns
 from gradsweep.store.series import series_parts
 
 SCALED = ("nuclear_norm", "sigma_max", "frobenius_norm")
@@ -44,6 +48,30 @@ def other_reduction(rows: pl.DataFrame, samples: pl.DataFrame, loss: str) -> pl.
     Raises as `sum_reduced`.
     """
     return _times_tokens(rows, samples, 1 if loss == "mean" else -1)
+
+
+def summed_means(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) -> pl.DataFrame:
+    """Average `metric` of correct responses over samples and layers, with the loss summed over
+    tokens.
+
+    Columns: those of `curve_means`. No lines without `samples`, for a metric that does not grow
+    with the gradient, and for points whose rows are no gradients of a mean cross-entropy.
+
+    Raises as `sum_reduced`.
+    """
+    rows = with_every_axis(rows)
+    names = rows.select("objective", "series").unique()
+    averaged = names.filter(
+        [of_mean_loss(*name) and "loss=sum" not in series_parts(name[1]) for name in names.rows()]
+    )
+    chosen = rows.filter(pl.col("correctness") == CORRECT).join(
+        averaged, on=["objective", "series"], how="semi", maintain_order="left"
+    )
+    if samples is None or metric not in SCALED or chosen.is_empty():
+        return curve_means(curves(rows.clear(), metric, resamples=0))
+    others = [name for name in metric_columns(chosen) if name != metric]
+    summed = conditions(sum_reduced(chosen.drop(others), samples))
+    return curve_means(curves(summed, metric, resamples=0))
 
 
 def _times_tokens(rows: pl.DataFrame, samples: pl.DataFrame, power: int) -> pl.DataFrame:

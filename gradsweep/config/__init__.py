@@ -18,6 +18,7 @@ from gradsweep.config.cot import CotKind as CotKind
 from gradsweep.config.cot import CotLevel as CotLevel
 from gradsweep.config.cot import cot_reading_key as cot_reading_key
 from gradsweep.config.cot import is_reasoning_level as is_reasoning_level
+from gradsweep.config.cot import kept_steps as kept_steps
 from gradsweep.config.cot import matched_label as matched_label
 from gradsweep.config.model import TEMPLATE_DATE as TEMPLATE_DATE
 from gradsweep.config.model import DeviceMap as DeviceMap

@@ -121,3 +121,12 @@ def is_reasoning_level(label: str) -> bool:
     Controls of length and the user's own levels have no place between fast and slow thinking.
     """
     return label in CotLevel.__members__ or _PARTIAL.fullmatch(label) is not None
+
+
+def kept_steps(label: str) -> int | None:
+    """Tell how many steps of the detailed rationale a label keeps; None where it keeps no number.
+
+    3 for `partial_3`; None for `detailed`, which has all, and for `partial_simplified_3`.
+    """
+    partial = _PARTIAL.fullmatch(label)
+    return int(partial[2]) if partial and partial[1] is None else None

@@ -68,6 +68,9 @@ class Comparison:
     between_seeds: dict[tuple[str, str, str], float]
     """Half the 95 % interval of the mean between seeds, by (cot, correctness, projection); of
     conditions with several."""
+    summed: dict[tuple[str, str, str], float]
+    """`means` of correct responses with the loss summed over tokens; empty where that is not known,
+    or is no other number."""
     pairs: dict[tuple[str, str], Pair]
     """By (cot, projection), for the levels that have both points."""
     losses: dict[tuple[str, str], float]
@@ -159,6 +162,7 @@ def _comparison(
         means=_cells(shown.means.filter(chosen, whole), "mean"),
         mads=_cells(shown.mads.filter(chosen, whole), "mad"),
         relative_mads=_cells(shown.mads.filter(chosen, whole), "relative_mad"),
+        summed=_cells(shown.summed.filter(chosen), "mean"),
         between_seeds=_cells(
             shown.seeds.filter(chosen).with_columns(
                 half=(pl.col("seed_high") - pl.col("seed_low")) / 2

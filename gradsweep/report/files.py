@@ -12,14 +12,19 @@ import polars as pl
 
 from gradsweep.analysis import Finding, evaluate_claims
 from gradsweep.analysis.members import member_metrics
+from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
+from gradsweep.report.figures.open_questions import question_drawings
 from gradsweep.report.figures.training import training_drawings
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.heads import head_drawings, head_study, save_head_tables
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.objectives import objectives_markdown
+from gradsweep.report.open_questions.answers import questions_of
+from gradsweep.report.open_questions.section import open_questions_markdown
+from gradsweep.report.open_questions.tables import save_question_tables
 from gradsweep.report.page import ReportPoints, write_page
 from gradsweep.report.tables import save_tables
 from gradsweep.report.training import TrainingStudy
@@ -51,6 +56,7 @@ def write_report(
     loss: str = "mean",
     computed: Sequence[Measures] = (),
     study: TrainingStudy | None = None,
+    answered: Sequence[Answered] | None = None,
 ) -> list[Path]:
     """Write `findings.md`, `tables/` and `figures/` into `folder`, and give their paths.
 
@@ -63,7 +69,8 @@ def write_report(
     names are replaced, others stay. Where there are more than `most_figures`, none is drawn. They
     are drawn in `processes`, by default one for each core when there are many; more than one takes
     a main module that can be imported. `study` is of training points, which have a section, claims,
-    tables and figures of their own; there may be no `rows` beside it.
+    tables and figures of their own; there may be no `rows` beside it. `answered` spares answering
+    the open questions again.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
@@ -75,14 +82,19 @@ def write_report(
     content = _Content(training=training_markdown(study) if study else "")
     if not rows.is_empty() or study is None:
         content = _of_points(content, rows, metrics, track, samples, loss, computed)
+        questions = questions_of(rows, samples, loss) if answered is None else answered
+        content = replace(content, questions=questions)
     found = [*content.found, *(study.findings if study else ())]
     caveats = [] if stored is None else cut_sentences(stored.samples)
     written = [folder / "findings.md"]
-    sections = (content.objectives, content.training)
+    sections = (
+        content.objectives, open_questions_markdown(content.questions), content.training,
+    )  # fmt: skip
     write_text(written[0], findings_markdown(found, caveats, sections))
     with track("tables", len(content.every)) as advance:
         if content.every:
             written += save_tables(content.every, folder / "tables", advance)
+        written += save_question_tables(content.questions, folder / "tables")
         written += save_training_tables(study, folder / "tables") if study else []
         heads = head_study(rows, metrics[0])
         written += save_head_tables(heads, folder / "tables") if heads else []
@@ -90,12 +102,13 @@ def write_report(
         with track("page", 1) as advance:
             page = write_page(
                 folder, rows, content.every, findings_markdown(found, caveats), stored,
-                objectives=content.objectives, study=study,
+                objectives=content.objectives, study=study, answered=content.questions,
             )  # fmt: skip
             written.append(page)
             advance()
     curved = [one for one in content.every[: content.n_drawn] if not one.per_sample]
     figures = drawings(curved, most_figures)
+    figures += _few(question_drawings(content.questions), most_figures)
     figures += _few(training_drawings(study) if study else [], most_figures)
     figures += _few(head_drawings(heads) if heads else [], most_figures)
     processes = processes or _processes(len(figures))
@@ -116,6 +129,7 @@ class _Content:
     found: Sequence[Finding] = ()
     objectives: str = ""
     """The section on other objectives."""
+    questions: Sequence[Answered] = ()
 
 
 def _of_points(

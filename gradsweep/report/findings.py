@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from string import ascii_lowercase
 
 from gradsweep.analysis.claims import (
@@ -19,6 +19,7 @@ from gradsweep.analysis.claims import (
     Verdict,
     claim_verdicts,
 )
+from gradsweep.analysis.open_questions import Answer
 from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.report.how_to_read import HOW_TO_READ, OF_OTHERS, OF_TRAINING
 from gradsweep.report.numerals import MISSING
@@ -78,8 +79,9 @@ def _overview(claims: Sequence[Claim], verdicts: Sequence[ClaimVerdict]) -> Iter
     for claim in claims:
         overall, scopes = _split([v for v in verdicts if v.claim == claim.number])
         scopes = [scope for scope in scopes if scope.objective == STUDY_OBJECTIVE]
-        title, verdict = f"{claim.number}. {claim.title}", _marked(overall.verdict)
-        lines.append([title, verdict, _counts(scopes), _would_reverse(overall)])
+        title, verdict = f"{claim.number}. {claim.title}", marked(overall.verdict)
+        would_reverse = outcomes_words(overall.controls)
+        lines.append([title, verdict, verdict_counts(s.verdict for s in scopes), would_reverse])
     yield markdown_table(
         ["claim", "verdict", "by model and dataset", "what would reverse it"], lines
     )
@@ -93,7 +95,7 @@ def _section(
     yield f"{claim.text} *(Paper: {claim.source}.)*"
     untestable = overall.verdict is Verdict.NOT_TESTABLE
     reason = "what is missing stands below" if untestable else overall.reason
-    yield f"**{_marked(overall.verdict)}**: {reason}."
+    yield f"**{marked(overall.verdict)}**: {reason}."
     if overall.caveats:
         yield "What would reverse it, in these points:"
         yield "\n".join(f"- {caveat}." for caveat in overall.caveats)
@@ -122,8 +124,8 @@ def _statistics(claim: Claim, findings: Sequence[Finding]) -> str:
         finding = found[key]
         name = f"**{statement.statistic}**" if statement.decides else statement.statistic
         lines.append(
-            [letter, statement.text, name, _expected(statement), _interval(finding),
-             str(finding.n_questions), _marked(finding.verdict)]
+            [letter, statement.text, name, _expected(statement), interval_words(finding),
+             str(finding.n_questions), marked(finding.verdict)]
         )  # fmt: skip
     heading = ["", "the claim says", "statistic", "expected", "all", _cases(claim), "verdict"]
     return markdown_table(heading, lines)
@@ -156,20 +158,21 @@ def _cases(claim: Claim) -> str:
 
 
 def _cell(finding: Finding | None) -> str:
-    return MISSING if finding is None else f"{_interval(finding)} {_MARKS[finding.verdict]}"
+    return MISSING if finding is None else f"{interval_words(finding)} {_MARKS[finding.verdict]}"
 
 
-def _would_reverse(verdict: ClaimVerdict) -> str:
-    """Controls in short, by what becomes of the verdict: `reversed: loss summed over tokens`."""
+def outcomes_words(controls: Mapping[str, Sequence[Outcome]]) -> str:
+    """Write controls by what becomes of the verdict: `reversed: loss summed over tokens`."""
     found: dict[Outcome, list[str]] = {}
-    for name, outcomes in verdict.controls.items():
+    for name, outcomes in controls.items():
         for outcome in outcomes:
             found.setdefault(outcome, []).append(name)
     ordered = [outcome for outcome in _WORST_FIRST if outcome in found]
-    return "; ".join(f"{_bold(o)}: {', '.join(found[o])}" for o in ordered) or MISSING
+    return "; ".join(f"{outcome_words(o)}: {', '.join(found[o])}" for o in ordered) or MISSING
 
 
-def _bold(outcome: Outcome) -> str:
+def outcome_words(outcome: Outcome) -> str:
+    """Write what becomes of a verdict, a reversed one in bold."""
     return f"**{outcome.value}**" if outcome is Outcome.REVERSED else outcome.value
 
 
@@ -178,7 +181,7 @@ def _controls(claim: Claim, findings: Sequence[Finding]) -> str:
     letters = _letters(claim)
     lines = [
         [*_scope(finding), f"({letters[finding.statement, finding.statistic]})", control.name,
-         _bold(control.outcome), _numbers(control)]
+         outcome_words(control.outcome), control_words(control)]
         for finding in findings
         for control in finding.controls
     ]  # fmt: skip
@@ -228,12 +231,14 @@ def _split(verdicts: Sequence[ClaimVerdict]) -> tuple[ClaimVerdict, list[ClaimVe
     return verdicts[0], list(verdicts[1:])
 
 
-def _counts(verdicts: Sequence[ClaimVerdict]) -> str:
-    counts = Counter(verdict.verdict for verdict in verdicts)
-    return ", ".join(f"{counts[v]} {_marked(v)}" for v in Verdict if counts[v]) or MISSING
+def verdict_counts(verdicts: Iterable[Verdict]) -> str:
+    """Write how many verdicts there are of each: `2 ✓ supported, 1 ? undecided`."""
+    counts = Counter(verdicts)
+    return ", ".join(f"{counts[v]} {marked(v)}" for v in Verdict if counts[v]) or MISSING
 
 
-def _marked(verdict: Verdict) -> str:
+def marked(verdict: Verdict) -> str:
+    """Write a verdict with its mark: `✓ supported`."""
     return f"{_MARKS[verdict]} {verdict.value}"
 
 
@@ -242,13 +247,15 @@ def _expected(statement: Statement) -> str:
     return words if statement.counts == statement.null else f"{words}; counts: {statement.counts:g}"
 
 
-def _numbers(control: Control) -> str:
+def control_words(control: Control) -> str:
+    """Write the numbers of a control, or what to run for them."""
     if control.outcome is Outcome.NOT_CONTROLLED:
         return control.reason
-    return f"{_interval(control)} {_MARKS[control.verdict]}"
+    return f"{interval_words(control)} {_MARKS[control.verdict]}"
 
 
-def _interval(found: Finding | Control) -> str:
+def interval_words(found: Finding | Control | Answer) -> str:
+    """Write a value and its interval, `9.1 [8.2, 10]`; a dash without a value."""
     numbers = (found.value, found.low, found.high)
     value, low, high = (f"{x:.3g}" if math.isfinite(x) else MISSING for x in numbers)
     return MISSING if value == MISSING else f"{value} [{low}, {high}]"

@@ -22,6 +22,7 @@ from gradsweep.analysis import (
     resampled,
 )
 from gradsweep.analysis.intervals import Resampled
+from gradsweep.analysis.reduction import summed_means
 from gradsweep.analysis.rows import CORRECT, rows_with_values
 from gradsweep.analysis.sample_metrics import rows_of_metric, sample_rows
 from gradsweep.records import SAMPLE_METRICS
@@ -54,6 +55,9 @@ class Measures:
     """Of conditions with several seeds (`between_seeds`)."""
     samples: pl.DataFrame
     """point_id, projection, n_samples: how many samples of a point have rows."""
+    summed: pl.DataFrame
+    """Means over layers of correct responses as if the loss were the sum over tokens
+    (`summed_means`); no lines where that does not follow from what is stored."""
 
     @property
     def per_sample(self) -> bool:
@@ -87,13 +91,15 @@ def compute_measures(
         intervals: whether numbers have bootstrap intervals, which take most of the time.
         summary: whether there are `Measures.intervals` and `Measures.summaries`, which curves do
             without; otherwise they have no lines.
-        samples: as `load_samples_table` gives them, for metrics of samples.
+        samples: as `load_samples_table` gives them, for metrics of samples and for the loss summed
+            over tokens.
 
     Raises:
         ConfigError: an unknown metric, or one without any value in `rows`.
         DataError: a projection with rows of single heads only.
     """
     rows = rows_of_metric(metric, rows, samples)
+    summed = summed_means(rows, None if metric in SAMPLE_METRICS else samples, metric)
     seeds = between_seeds(rows_with_values(rows, metric), metric)
     rows = rows_with_values(conditions(rows), metric)
     differences = relative_difference(rows, metric)
@@ -121,6 +127,7 @@ def compute_measures(
         samples=rows.group_by("point_id", "projection").agg(
             n_samples=pl.col("sample_id").n_unique()
         ),
+        summed=summed,
     )
 
 

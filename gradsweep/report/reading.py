@@ -40,6 +40,7 @@ _NOTHING_TO_COMPARE = (
 def _findings(comparison: Comparison) -> list[str]:
     shown = [
         level_sentence(comparison, f"mean {metric_words(comparison.metric)}", comparison.means),
+        summed_sentence(comparison),
         *(_uneven(comparison) if not comparison.per_sample else ()),
         relative_difference_sentence(comparison),
         direction_sentence(comparison),
@@ -70,6 +71,30 @@ def level_sentence(
     start = "Fast vs slow thinking" if levels[0] == "none" else "CoT levels"
     clause = _level_clause(comparison, _by_projection(comparison, values))
     return f"{start}, {responses_words(comparison.responses)}: {quantity} {clause}."
+
+
+def summed_sentence(comparison: Comparison) -> str | None:
+    """Say how the levels' means go with the loss summed over tokens: the verdict depends on it.
+
+    None where that is not known, or with fewer than two levels of correct responses.
+    """
+    keys = [
+        (level, comparison.responses, name)
+        for level in comparison.main_levels
+        for name in comparison.common_projections
+    ]
+    if len(comparison.main_levels) < 2 or not set(keys) <= comparison.summed.keys():
+        return None
+    averaged, summed = (
+        _by_projection(comparison, values) for values in (comparison.means, comparison.summed)
+    )
+    opposite = {"falls": "rises", "rises": "falls"}
+    reversed_ = all(
+        opposite.get(_trend(averaged[name])) == _trend(values) for name, values in summed.items()
+    )
+    words = "; the order is reversed" if reversed_ else ""
+    clause = _level_clause(comparison, summed)
+    return f"Loss summed over tokens, not averaged: the mean {clause}{words}."
 
 
 def _by_projection(

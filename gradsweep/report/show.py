@@ -25,6 +25,8 @@ from gradsweep.report.many_comparisons import (
     comparison_texts,
 )
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
+from gradsweep.report.open_questions.answers import questions_of
+from gradsweep.report.open_questions.terminal import open_questions_lines
 from gradsweep.report.page import ReportPoints, report_points
 from gradsweep.report.table import ComparisonView, measures_table
 from gradsweep.report.training.stored import (
@@ -71,7 +73,8 @@ def show_results(
     rows = load_rows(results, asked - set(trained) if trained else point_ids)
     samples = load_samples_table(results, rows["point_id"].unique())
     losses = loss_measures(samples, intervals=False)
-    for line in _comparison(rows, compute_measures(rows, metric, intervals=False), losses):
+    measures = compute_measures(rows, metric, intervals=False, samples=samples)
+    for line in _comparison(rows, measures, losses):
         out.print(line, soft_wrap=isinstance(line, str))
     _show_cut(out, samples)
     folder = SweepPaths(results, name).report / "figures"
@@ -105,10 +108,12 @@ def show_report(
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
         out.print(training_table(study))
+    answered = questions_of(rows, stored.samples, loss)
+    out.print(open_questions_lines(answered))
     _show_cut(out, stored.samples)
     written = write_report(
         rows, folder, metrics, track=_progress, stored=stored, loss=loss, computed=computed,
-        most_figures=None if figures else MOST_FIGURES, study=study,
+        most_figures=None if figures else MOST_FIGURES, study=study, answered=answered,
     )  # fmt: skip
     if not any(path.suffix == ".png" for path in written):
         out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from gradsweep import compose
-from gradsweep.config import CotConfig, CotKind, CotLevel, cot_reading_key, is_reasoning_level
+from gradsweep.config import (
+    CotConfig,
+    CotKind,
+    CotLevel,
+    cot_reading_key,
+    is_reasoning_level,
+    kept_steps,
+)
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id, science
 from gradsweep.plan import make_plan
@@ -53,6 +60,17 @@ def test_controls_and_own_levels_are_not_between_fast_and_slow_thinking() -> Non
     labels = ["none", "partial_3", "partial_simplified_0", "detailed"]
     assert all(map(is_reasoning_level, labels))
     assert not any(map(is_reasoning_level, ["teacher", "none_as_long_as_detailed"]))
+
+
+def test_a_label_tells_how_many_steps_of_the_whole_rationale_it_keeps() -> None:
+    labels = ["partial_0", "partial_12", "partial_simplified_2", "detailed", "none",
+              "partial_1_as_long_as_none"]  # fmt: skip
+    assert [kept_steps(label) for label in labels] == [0, 12, None, None, None, None]
+
+
+def test_the_option_of_a_control_of_length_is_what_one_types() -> None:
+    option = compose("cot=none_as_long_as_detailed")
+    assert option.cot == compose("cot=none", "cot.match_length=detailed").cot
 
 
 @pytest.mark.parametrize(

@@ -159,10 +159,11 @@ def _control(
     told = after.reason
     if len(both) < len(base):
         told = f"{told} (in {len(both)} of {len(base)} models and datasets)"
-    return Control(name, _outcome(before, after, statement), *after[:4], told)
+    return Control(name, outcome_of(before, after, statement), *after[:4], told)
 
 
-def _outcome(before: Judgement, after: Judgement, statement: Statement) -> Outcome:
+def outcome_of(before: Judgement, after: Judgement, statement: Statement) -> Outcome:
+    """Say what becomes of a verdict: `before`, and `after` something is taken out."""
     verdicts = {before.verdict, after.verdict}
     if Verdict.TOO_FEW in verdicts:
         sides = {one.value > statement.null for one in (before, after)}

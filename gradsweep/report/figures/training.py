@@ -7,18 +7,18 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from gradsweep.analysis.rows import IRRELEVANT, values_in_reading_order
 from gradsweep.report.figures import style
 from gradsweep.report.figures.colours import darker, level_colours
 from gradsweep.report.figures.files import Drawing
+from gradsweep.report.figures.scales import plain_numbers
 from gradsweep.report.labels import level_label, metric_label, projection_label
 from gradsweep.report.training.study import (
     GAP,
@@ -138,7 +138,7 @@ def draw_training_map(layers: pl.DataFrame, metric: str) -> Figure:
         bar.ax.tick_params(labelsize=style.TICK_POINTS, which="both")
         bar.outline.set_visible(False)
         if isinstance(norm, LogNorm):
-            _plain_numbers(bar.ax.yaxis)
+            plain_numbers(bar.ax.yaxis)
     style.name_columns(axes[0], [projection_label(name) for name in projections])
     figure.supxlabel("optimizer steps", fontsize=style.LABEL_POINTS, color=style.INK)
     style.add_legend(figure, f"{layers['title'][0]} · {metric_label(metric)}", [])
@@ -184,16 +184,9 @@ def _scale(panels: Sequence[Axes], lines: pl.DataFrame, *, from_zero: bool) -> N
     if len(values) and values.min() > 0 and values.max() >= _TEN_FOLD * values.min():
         panels[0].set_yscale("log")
         for panel in panels:
-            _plain_numbers(panel.yaxis)
+            plain_numbers(panel.yaxis)
     elif len(values) and values.min() >= 0 and from_zero:
         panels[0].set_ylim(bottom=0)
-
-
-def _plain_numbers(axis: Axis) -> None:
-    """Write 0.5 and not 5·10⁻¹, at 1, 2 and 5 of each power of ten."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def _row_label(name: str, metric: str) -> str:

@@ -13,12 +13,14 @@ import polars as pl
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
 from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
 from gradsweep.report.measures import Measures
+from gradsweep.report.open_questions.section import open_questions_markdown
 from gradsweep.report.page.curves import (
     ROWS_FOR_EVERY_METRIC,
     ROWS_WHILE_WATCHED,
@@ -32,6 +34,7 @@ from gradsweep.report.page.findings import findings_html, section_html
 from gradsweep.report.page.found import found_in
 from gradsweep.report.page.grid import point_grid, short
 from gradsweep.report.page.models import compared_models
+from gradsweep.report.page.open_questions import question_groups
 from gradsweep.report.page.points import ReportPoints
 from gradsweep.report.page.samples import samples_by_point
 from gradsweep.report.page.settings import (
@@ -72,6 +75,7 @@ def write_page(
     refresh: float | None = None,
     objectives: str = "",
     study: TrainingStudy | None = None,
+    answered: Sequence[Answered] = (),
 ) -> Path:
     """Write `folder/index.html`, whole or not at all, and give its path.
 
@@ -84,12 +88,15 @@ def write_page(
         refresh: seconds after which the page loads itself again; None: never.
         objectives: Markdown of `objectives_markdown`, for a section of its own.
         study: of training points, for a section of its own.
+        answered: open questions, for a section of their own.
 
     Raises:
         StoreError: the file cannot be written.
     """
     data = _data(rows, computed, stored, refresh)
     data["training"] = training_charts(study)
+    groups = question_groups(answered)
+    data["questions"] = [group["charts"] for group in groups]
     text = _template().render(
         title="All points" if folder.name == "all" else folder.name,
         written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -103,6 +110,8 @@ def write_page(
         findings=Markup(findings_html(findings)),
         objectives=Markup(section_html(objectives)),
         training=Markup(section_html(training_markdown(study))) if study else "",
+        questions=groups,
+        questions_text=Markup(section_html(open_questions_markdown(answered))),
         training_groups=data["training"],
         versions=versions_of(stored.points),
         commands=commands_of(stored),

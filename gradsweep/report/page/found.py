@@ -21,8 +21,8 @@ from gradsweep.report.page.terms import with_terms
 from gradsweep.report.reading import sentences
 from gradsweep.store.series import with_model_labels
 
-FIRST = 3
-"""Sentences that stand beside the picture: size, unevenness, correct against irrelevant."""
+FIRST = 4
+"""Sentences that stand beside the picture: size in both reductions, unevenness."""
 
 Numbers = Mapping[str, Any]
 """A line of `condition_summaries`."""

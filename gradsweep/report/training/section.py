@@ -6,8 +6,7 @@ import math
 
 import polars as pl
 
-from gradsweep.report.findings import markdown_table
-from gradsweep.report.formats import TableFile, cell_texts
+from gradsweep.report.interval_table import ends_words, interval_table
 from gradsweep.report.labels import metric_words
 from gradsweep.report.numerals import MISSING
 from gradsweep.report.training.study import GAP, HELD_OUT, PROBE, Run, TrainingStudy, group_title
@@ -37,30 +36,13 @@ def training_markdown(study: TrainingStudy) -> str:
     """
     parts = [f"## {TITLE}", _WHAT]
     if not study.stability.is_empty():
-        parts += [_table(runs_table(study)), _STEADY]
+        parts += [interval_table(runs_table(study)), _STEADY]
     for group, runs in study.groups.items():
         parts.append(f"### {group_title(group)}")
         if said := [sentence for run in runs if (sentence := _sentence(study, run))]:
             parts.append("\n".join(f"- {sentence}" for sentence in said))
-        parts.append(_table(steps_table(study, group, runs)))
+        parts.append(interval_table(steps_table(study, group, runs)))
     return "\n\n".join(parts)
-
-
-def _table(table: TableFile) -> str:
-    names = [name for group in table.groups for name in group.names]
-    columns = [column for group in table.groups for column in group.columns]
-    n_keys = len(table.keys)
-    lines = []
-    for line, texts in zip(table.frame.to_dicts(), cell_texts(table), strict=True):
-        ends = [_ends(line.get(f"{c} low"), line.get(f"{c} high")) for c in columns]
-        cells = [f"{text}{end}" for text, end in zip(texts[n_keys:], ends, strict=True)]
-        lines.append([*texts[:n_keys], *cells])
-    return markdown_table([*table.keys, *names], lines)
-
-
-def _ends(low: float | None, high: float | None) -> str:
-    known = low is not None and high is not None and math.isfinite(low) and math.isfinite(high)
-    return f" [{low:.3g}, {high:.3g}]" if known else ""
 
 
 def _sentence(study: TrainingStudy, run: Run) -> str:
@@ -89,4 +71,4 @@ def _moved(name: str, line: pl.DataFrame) -> str:
 
 def _number(line: dict[str, float]) -> str:
     value = f"{line['value']:.3g}" if math.isfinite(line["value"]) else MISSING
-    return value + _ends(line["low"], line["high"])
+    return value + ends_words(line["low"], line["high"])

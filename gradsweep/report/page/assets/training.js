@@ -1,10 +1,12 @@
-// Training points: panels of lines by step, and maps of layers by steps.
+// Panels of lines: training points by step, open questions by whatever they go with; maps of layers by steps.
 
 const STEP_PANEL = 300; // width that a panel wants
 const STEP_HEIGHT = 220;
 
-/** Traces of one panel, bands below lines. */
-function stepTraces(panel, number) {
+const OPTIMIZER_STEPS = { title: "optimizer steps", word: "step", log: false, places: [], words: [] };
+
+/** Traces of one panel, bands below lines; points that no line joins have bars. */
+function stepTraces(panel, number, x) {
   const axes = { xaxis: `x${number || ""}`, yaxis: `y${number || ""}`, showlegend: false };
   const theme = isDark() ? "dark" : "light";
   const bands = [], lines = [];
@@ -12,16 +14,21 @@ function stepTraces(panel, number) {
     const colour = one.plain ? (isDark() ? "#e6e8ea" : "#222222") : one.colour[theme];
     const there = one.step.map((_, i) => i).filter((i) => one.low[i] !== null);
     const back = [...there].reverse();
-    if (there.length) bands.push({
+    if (there.length && !one.dots) bands.push({
       ...axes, type: "scatter", mode: "lines", fill: "toself", fillcolor: `${colour}2b`, line: { width: 0 }, hoverinfo: "skip",
       x: [...there, ...back].map((i) => one.step[i]), y: [...there.map((i) => one.high[i]), ...back.map((i) => one.low[i])],
     });
     const interval = (i) => (one.low[i] === null ? "" : `<br>95 % interval ${short(one.low[i])} to ${short(one.high[i])}`);
     const count = (i) => (one.n[i] ? `<br>n = ${one.n[i]} ${one.n[i] === 1 ? "gradient" : "questions"}` : "");
+    const bars = there.length && one.dots ? { error_y: {
+      type: "data", symmetric: false, thickness: 1, width: 2, color: colour,
+      array: one.value.map((value, i) => (one.high[i] === null ? 0 : one.high[i] - value)), arrayminus: one.value.map((value, i) => (one.low[i] === null ? 0 : value - one.low[i])),
+    } } : {};
+    const where = (step) => `${x.word ?? x.title} ${x.places.includes(step) ? x.words[x.places.indexOf(step)] : short(step)}`;
     lines.push({
-      ...axes, type: "scatter", mode: one.dots ? "markers" : one.step.length < 30 ? "lines+markers" : "lines",
+      ...axes, ...bars, type: "scatter", mode: one.dots ? "markers" : one.step.length < 30 ? "lines+markers" : "lines",
       x: one.step, y: one.value, hovertemplate: "%{text}<extra></extra>",
-      text: one.step.map((step, i) => `${escapeHtml(one.name)}<br>step ${step}: ${short(one.value[i])}${interval(i)}${count(i)}`),
+      text: one.step.map((step, i) => `${escapeHtml(one.name)}<br>${escapeHtml(where(step))}: ${short(one.value[i])}${interval(i)}${count(i)}`),
       line: { color: colour, width: 1.8, dash: one.dashed ? DASHES[1] : DASHES[0] }, marker: { size: one.dots ? 7 : 4, color: colour },
     });
   }
@@ -30,6 +37,7 @@ function stepTraces(panel, number) {
 
 /** By factors where the values of a quantity differ ten-fold. */
 function stepLog(group, quantity) {
+  if (group.log) return true;
   const panels = group.panels.filter((panel) => panel.quantity === quantity);
   const values = panels.flatMap((panel) => panel.lines).flatMap((one) => one.value).filter((value) => value !== null);
   return values.every((value) => value > 0) && Math.max(...values) >= TEN_FOLD * Math.min(...values);
@@ -37,6 +45,7 @@ function stepLog(group, quantity) {
 
 function drawSteps(group, chart) {
   const width = printing ? PAPER_WIDTH : chart.clientWidth;
+  const x0 = group.x ?? OPTIMIZER_STEPS;
   const nColumns = Math.max(1, Math.min(group.panels.length, Math.floor(width / STEP_PANEL)));
   const nRows = Math.ceil(group.panels.length / nColumns);
   const height = nRows * STEP_HEIGHT + 30;
@@ -52,13 +61,13 @@ function drawSteps(group, chart) {
     const id = i ? String(i + 1) : "", x = (i % nColumns) * (w + gapX), top = 1 - Math.floor(i / nColumns) * (h + gapY);
     const quiet = { gridcolor: grid, zeroline: false, linecolor: ink, ticks: "outside", ticklen: 3 };
     const last = i + nColumns >= group.panels.length;
-    layout[`xaxis${id}`] = { ...quiet, domain: [x, x + w], anchor: `y${id}`, showgrid: false, nticks: 6, title: last ? { text: "optimizer steps", standoff: 4 } : undefined };
+    layout[`xaxis${id}`] = { ...quiet, domain: [x, x + w], anchor: `y${id}`, showgrid: false, nticks: 6, title: last ? { text: x0.title, standoff: 4 } : undefined, ...(x0.log ? { type: "log", tickformat: "~g", dtick: "D2" } : {}), ...(x0.places.length ? { tickvals: x0.places, ticktext: x0.words } : {}) };
     layout[`yaxis${id}`] = { ...quiet, domain: [Math.max(0, top - h), top], anchor: `x${id}`, nticks: 5, rangemode: "tozero", ...(stepLog(group, panel.quantity) ? { type: "log", tickformat: "~g", dtick: "D2" } : {}) };
     const first = group.panels.findIndex((other) => other.quantity === panel.quantity);
     if (first < i) layout[`yaxis${id}`].matches = `y${first ? first + 1 : ""}`;
     layout.annotations.push({ text: `<b>${escapeHtml(panel.title)}</b>`, x: x + w / 2, y: top, xref: "paper", yref: "paper", xanchor: "center", yanchor: "bottom", showarrow: false, font: { size: 11 } });
   });
-  return Plotly.react(chart, group.panels.flatMap((panel, i) => stepTraces(panel, i ? i + 1 : 0)), layout, { displayModeBar: false, responsive: false });
+  return Plotly.react(chart, group.panels.flatMap((panel, i) => stepTraces(panel, i ? i + 1 : 0, x0)), layout, { displayModeBar: false, responsive: false });
 }
 
 /** One map as pictures, a projection each; stronger is larger, on one logarithmic scale. */
@@ -96,7 +105,12 @@ function mapColour(share) {
   return `rgb(${from.map((value, i) => Math.round(value + share * (to[i] - value))).join(",")})`;
 }
 
+function drawQuestions() {
+  document.querySelectorAll(".question-chart").forEach((chart) => drawSteps(data.questions[chart.dataset.question][chart.dataset.chart], chart));
+}
+
 function drawTraining() {
+  drawQuestions();
   document.querySelectorAll(".training-chart").forEach((chart) => drawSteps(data.training[chart.dataset.group], chart));
   document.querySelectorAll(".training-map").forEach((place) => {
     showMap(data.training[place.dataset.group], byId(`map-of-${place.dataset.group}`).value, place);

@@ -1,0 +1,94 @@
+"""How well a number tells irrelevant responses from correct ones, and what is left beside others."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv
+
+Floats = NDArray[np.float64]
+
+ROUNDING = 1e-9
+"""Differences that are smaller than this share of a signal's spread are none."""
+
+
+def right(correct: Floats, irrelevant: Floats) -> Floats:
+    """Score each question: 1 where its irrelevant response has the larger signal, ½ for no
+    difference, else 0. Arguments and result are (questions,)."""
+    spread = np.concatenate([correct, irrelevant]).std()
+    difference = irrelevant - correct
+    return np.where(np.abs(difference) <= ROUNDING * spread, 0.5, difference > 0).astype(float)
+
+
+def share(scores: Floats, resamples: int) -> Floats:
+    """Lay out the mean of scores and its Jeffreys interval as an estimate is laid out.
+
+    A bootstrap of 16 right out of 16 has no width; the interval of Beta(k + ½, n − k + ½) has
+    (Brown, Cai & DasGupta, 2001).
+
+    Returns:
+        (1 + resamples,): the mean, then quantiles of the Beta distribution, evenly spaced.
+    """
+    n, k = len(scores), scores.sum()
+    levels = (np.arange(resamples) + 0.5) / resamples
+    return np.concatenate([[k / n], betaincinv(k + 0.5, n - k + 0.5, levels)])
+
+
+def weighted_mean(values: Floats, weights: Floats) -> Floats:
+    """Average (questions,) in every resample: (1 + resamples,); NaN where none was drawn."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(weights @ values / weights.sum(axis=1))
+
+
+def area_under_curve(correct: Floats, irrelevant: Floats, weights: Floats) -> Floats:
+    """Compute the area under the ROC curve over all pairs of a correct and an irrelevant response.
+
+    It is the share of pairs, of whatever questions, in which the irrelevant one has the larger
+    signal; no difference counts half.
+
+    Returns:
+        (1 + resamples,)
+    """
+    larger = (irrelevant[None, :] > correct[:, None]) + 0.5 * (
+        irrelevant[None, :] == correct[:, None]
+    )
+    with np.errstate(invalid="ignore", divide="ignore"):
+        pairs = ((weights @ larger) * weights).sum(axis=1)
+        return np.asarray(pairs / weights.sum(axis=1) ** 2)
+
+
+def without(
+    signal: tuple[Floats, Floats], others: list[tuple[Floats, Floats]]
+) -> tuple[Floats, Floats] | None:
+    """Take what others explain out of a signal, of correct and irrelevant responses together.
+
+    The signal is regressed on each of the others and its square, over samples of both kinds. What
+    is left of a question's two responses is what a regression without this question does not
+    explain.
+
+    Args:
+        signal: of correct and of irrelevant responses, (questions,) each.
+        others: the same of what is taken out.
+
+    Returns:
+        The same of what is left; None with too few questions for the regression.
+    """
+    n = len(signal[0])
+    y = np.concatenate(signal)
+    columns = [np.ones(2 * n)]
+    for other in others:
+        x = np.concatenate(other)
+        if x.std() > ROUNDING * max(1.0, float(np.abs(x).max())):
+            scaled = (x - x.mean()) / x.std()
+            columns += [scaled, scaled**2]
+    design = np.column_stack(columns)
+    if n < 2 * design.shape[1]:
+        return None
+    hat = design @ np.linalg.pinv(design)
+    left = (y - hat @ y).reshape(2, n).T
+    places = np.stack([np.arange(n), np.arange(n) + n], axis=1)
+    own = hat[places[:, :, None], places[:, None, :]]
+    found = np.einsum("qij,qj->qi", np.linalg.pinv(np.eye(2) - own), left)
+    # What is left of an exact fit is rounding, which has a sign, too.
+    found[np.abs(found) <= ROUNDING * y.std()] = 0.0
+    return found[:, 0], found[:, 1]

@@ -1,0 +1,56 @@
+"""Runs every open question over the points that are there."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from gradsweep.analysis.open_questions import (
+    detection,
+    metrics,
+    reasoning_or_tokens,
+    steps_kept,
+)
+from gradsweep.analysis.open_questions.material import material_of
+from gradsweep.analysis.open_questions.question import Answered, OpenQuestion
+from gradsweep.analysis.rows import require_metric
+from gradsweep.errors import ConfigError
+
+_QUESTION_FILES = (reasoning_or_tokens, steps_kept, detection, metrics)
+
+OPEN_QUESTIONS: tuple[OpenQuestion, ...] = tuple(file.QUESTION for file in _QUESTION_FILES)
+
+
+def evaluate_open_questions(
+    rows: pl.DataFrame,
+    metric: str = "nuclear_norm",
+    *,
+    samples: pl.DataFrame | None = None,
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> list[Answered]:
+    """Answer every open question (`OPEN_QUESTIONS`) as far as the points go.
+
+    A question that they cannot answer says what to run. Points of other objectives than the study's
+    change no number. Intervals are percentile bootstraps over questions, the same questions drawn in
+    every condition.
+
+    Args:
+        rows: as `load_rows` gives them.
+        metric: whose size is asked about.
+        samples: of the same points (`load_samples_table`): loss and tokens.
+        confidence: of the intervals.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        ConfigError: an unknown metric, a confidence outside (0, 1), or fewer than 100 resamples.
+        DataError: `samples` lacks some of `rows`, or a projection has rows of single heads only.
+    """
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
+    if resamples < 100:
+        raise ConfigError(f"resamples must be at least 100, got {resamples}")
+    require_metric(rows, metric)
+    material = material_of(rows, samples, metric, confidence, resamples, seed)
+    return [file.answered(material) for file in _QUESTION_FILES]
