@@ -33,11 +33,15 @@ def test_every_table_figure_and_finding_is_that_of_the_whole_matrices(rows, tmp_
     metrics = ["nuclear_norm", "effective_rank"]
     write_report(rows, with_heads, metrics)
     write_report(rows.filter(pl.col("head").is_null()), without, metrics)
-    expected = {path.relative_to(without): path.read_bytes() for path in _files(without)}
-    found = {path.relative_to(with_heads): path.read_bytes() for path in _files(with_heads)}
+    expected, found = ({path.relative_to(folder): _content(path) for path in _files(folder)}
+                       for folder in (without, with_heads))  # fmt: skip
     own = {path for path in found if "heads" in path.name}
-    assert {name: content for name, content in found.items() if name not in own} == expected
-    assert {path.name for path in own} == {
+    # One of the open questions is about heads.
+    asked = {path for path in found if "open_questions" in path.name}
+    assert {n: c for n, c in found.items() if n not in own | asked} == {
+        n: c for n, c in expected.items() if n not in asked
+    }
+    assert {path.name for path in own - asked} == {
         *("heads.csv", "heads__overlaps.csv", "heads__parts.csv"),
         *(
             f"tiny__sums__{cot}__heads__nuclear_norm.{kind}"
@@ -48,6 +52,10 @@ def test_every_table_figure_and_finding_is_that_of_the_whole_matrices(rows, tmp_
     heads = pl.read_csv(with_heads / "tables" / "heads.csv")
     assert len(heads) == 2 * 4 * 6 * 3
     assert heads["ratio"].to_list() == pytest.approx([1.3] * len(heads), rel=0.2)
+
+
+def _content(path) -> bytes:
+    return path.read_bytes().split(b"## Open questions")[0]
 
 
 def _files(folder) -> Iterator:
