@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
@@ -75,9 +75,9 @@ def test_what_compresses_has_no_heads(family: str, tiny_model: MakeModel) -> Non
     assert set(found) == set("qkvo")
 
 
-def measured(model: Model, **more: object) -> object:
-    ids = torch.arange(1, 13)[None]
-    return gradient_spectra(model, ids, ids > 5, options=SpectraOptions(heads=True), **more)  # type: ignore[arg-type]
+def measured(model: Model, projections: Sequence[str] = "qkvo") -> None:
+    ids, options = torch.arange(1, 13)[None], SpectraOptions(heads=True)
+    gradient_spectra(model, ids, ids > 5, options=options, projections=projections)
 
 
 def test_projections_without_heads_are_refused(tiny_model: MakeModel) -> None:

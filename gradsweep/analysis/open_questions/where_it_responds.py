@@ -36,18 +36,20 @@ Floats = NDArray[np.float64]
 QUESTION = OpenQuestion(
     "where_it_responds",
     "Which layers, kinds and heads respond most?",
-    "The effect of a matrix, or of one attention head's part of it, is log(irrelevant/correct) of its "
-    "norm, question by question, at the slowest level that has both. Effects are averaged over early "
-    "and late layers, and over kinds of projections, and compared within each question. Of single "
-    "heads every one is tested (Wilcoxon's signed ranks, Benjamini-Hochberg over all), and the effects "
-    "of heads in one half of the questions are correlated with those in the other half: where the "
-    "same heads respond, the correlation is above zero.",
-    "Another norm of the same gradients (tested), another kind of irrelevant response. Length cannot: "
-    "a response that is longer moves every matrix of its gradient by the same factor, which these "
-    "ratios and correlations do not see.",
+    "The effect of a matrix, or of one attention head's part of it, is log(irrelevant/correct) of "
+    "its norm, question by question, at the slowest level that has both. Effects are averaged over "
+    "early and late layers, and over kinds of projections, and compared within each question. Of "
+    "single heads every one is tested (Wilcoxon's signed ranks, Benjamini-Hochberg over all), and "
+    "the effects of heads in one half of the questions are correlated with those in the other "
+    "half: where the same heads respond, the correlation is above zero.",
+    "Another norm of the same gradients (tested), another kind of irrelevant response. Summing the "
+    "loss over tokens cannot: it multiplies every matrix of a response's gradient by one factor, "
+    "which these ratios and correlations do not see.",
 )
 
-RUN = "run `python -m gradsweep -m correctness=correct,irrelevant cot=detailed gradients.heads=true`"
+RUN = (
+    "run `python -m gradsweep -m correctness=correct,irrelevant cot=detailed gradients.heads=true`"
+)
 OTHER_NORM, _OTHER_NORM_WORDS = "frobenius_norm", "the Frobenius norm in its place"
 
 EARLY = Statement(

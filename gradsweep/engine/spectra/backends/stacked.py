@@ -189,8 +189,12 @@ def _of_heads(pair: Pair, heads: Heads, route: Solver) -> _Gram:
         g = pair.g.mT if heads.of_inputs else pair.g
         found = grams_by_matrix(cut.values, g, other.token_squares, heads.count)
     cancelled = (found.squares < CANCELLATION * found.token_squares).double()
-    checks = (found.squares, found.token_squares, cancelled)
-    return found.grams.flatten(0, 1), *(values.flatten() for values in checks)  # type: ignore[return-value]
+    return (
+        found.grams.flatten(0, 1),
+        found.squares.flatten(),
+        found.token_squares.flatten(),
+        cancelled.flatten(),
+    )
 
 
 def _shapes(factors: Factors) -> Shapes:
