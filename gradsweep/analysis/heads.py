@@ -95,7 +95,7 @@ def head_sensitivity(
         part=pl.Series(parts, dtype=pl.String),
     )
     columns = (*PAIR, *HEAD, "part", *_NUMBERS, "n_questions")
-    return in_reading_order(frame.sort("head", nulls_last=False)).select(columns)
+    return in_reading_order(frame).select(columns)
 
 
 def top_heads(found: pl.DataFrame, top: int = TOP) -> pl.DataFrame:

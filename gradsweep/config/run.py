@@ -75,19 +75,13 @@ class SpectraOptions:
     """Cosines of each gradient with that of the next layer and of its partner (q with o, k with
     v). Costs about the time of the spectra again (twice that in wide models), and the memory of
     one more layer's factors in float64."""
-    heads: bool = option(
-        False, Effect(Science.when_set, spectra=0.7, stored=True, adds=True)
-    )
+    heads: bool = option(False, Effect(Science.when_set, spectra=0.7, stored=True, adds=True))
     """Beside the rows of whole matrices, one row for each attention head's part of q, k, v and o
     (column `head`). Costs up to 15 % of a pass, and several times the rows on disk."""
-    spectral_radius: bool = option(
-        False, Effect(Science.when_set, spectra=15.0, adds=True)
-    )
+    spectral_radius: bool = option(False, Effect(Science.when_set, spectra=15.0, adds=True))
     """Largest |eigenvalue| of square gradients. Slow: eigenvalues of a matrix that is not symmetric
     take some thirty times those of one that is."""
-    optimizer_geometry: bool = option(
-        False, Effect(Science.when_set, spectra=0.5, adds=True)
-    )
+    optimizer_geometry: bool = option(False, Effect(Science.when_set, spectra=0.5, adds=True))
     """Nuclear rank of each gradient and stable rank of its input: where the first is the larger
     one, an update by singular vectors lowers the loss more than one by the gradient
     (arXiv 2512.04299)."""

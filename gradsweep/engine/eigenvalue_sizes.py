@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 
@@ -13,15 +13,21 @@ from gradsweep.models.projections import ProjectionSite, projection_shapes
 
 
 class EigenvalueSizes:
-    """Of a model's sites on every device but the CPU, which needs no preparation."""
+    """Of a model's sites on every device that makes ready."""
 
-    def __init__(self, sites: Sequence[ProjectionSite], solver: Solver) -> None:
+    def __init__(
+        self,
+        sites: Sequence[ProjectionSite],
+        solver: Solver,
+        always_ready: Collection[str] = ("cpu",),
+    ) -> None:
+        """`always_ready` are the kinds of devices that have nothing to prepare."""
         self._solver = solver
         self._shapes: dict[torch.device, set[tuple[int, int]]] = {}
         self._of_heads: dict[torch.device, set[int]] = {}
         for site in sites:
             device = next(site.module.parameters()).device
-            if device.type == "cpu":
+            if device.type in always_ready:
                 continue
             shapes = projection_shapes(site)
             self._shapes.setdefault(device, set()).update(shapes.values())

@@ -131,7 +131,8 @@ class SpectrumRow:
     """exp(−Σ p log p) of the eigenvalues of the members' Gram matrix ⟨G_i, G_j⟩, G_i being each
     one's share of the unit's gradient; in (0, members]. NaN as `member_cosine`."""
     spectral_radius: float = field(
-        default=nan, metadata=_metric("spectral radius", "max |λ|", "gradients.spectral_radius=true")
+        default=nan,
+        metadata=_metric("spectral radius", "max |λ|", "gradients.spectral_radius=true"),
     )
     """Largest absolute value of an eigenvalue of G, where m = n; only in the unit's own rows, and
     only when `gradients.spectral_radius` is set. NaN for other shapes and for single heads."""

@@ -20,6 +20,7 @@ from gradsweep.analysis.heads import (
 from gradsweep.analysis.multiplicity import adjusted_p_values
 from gradsweep.errors import ConfigError, DataError
 
+
 def found_in(frame: pl.DataFrame, rate: float = 0.05) -> set[tuple[int, int]]:
     return set(frame.filter(pl.col("p_adjusted") <= rate).select("layer", "head").iter_rows())
 

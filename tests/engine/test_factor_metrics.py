@@ -69,9 +69,7 @@ def test_the_small_problem_has_the_eigenvalues_of_the_large_one(
     n_tokens: int, backend: CpuBackend | CudaBackend
 ) -> None:
     generator = torch.Generator().manual_seed(n_tokens)
-    x, dy = (
-        torch.randn(n_tokens, 20, dtype=torch.float64, generator=generator) for _ in range(2)
-    )
+    x, dy = (torch.randn(n_tokens, 20, dtype=torch.float64, generator=generator) for _ in range(2))
     expected = float(torch.linalg.eigvals(dy.T @ x).abs().max())
     found = spectral_radius(backend.float64(x), backend.float64(dy), backend)
     assert found == pytest.approx(expected, rel=1e-9)

@@ -76,9 +76,7 @@ def test_a_heads_row_is_of_its_part_of_the_gradient(
     model, ids, names = tiny_model(family), tokens(length), projections_of(family)
     reference = plain_gradients(model, ids, start, names)
     response = mask(length, start)[None]
-    (ours,) = gradient_spectra(
-        model, ids[None], response, projections=names, options=HEADS
-    ).samples
+    (ours,) = gradient_spectra(model, ids[None], response, projections=names, options=HEADS).samples
     (plain,) = gradient_spectra(model, ids[None], response, projections=names).samples
     assert _same_bits(whole(ours), plain)
     assert_heads_agree(model, ours, reference)

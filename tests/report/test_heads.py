@@ -9,8 +9,8 @@ from helpers.stored_points import store_point
 from gradsweep.doctor.gradients import check_norms, check_projections, layers_with_rows
 from gradsweep.records import Axes
 from gradsweep.report import write_report
-from gradsweep.report.page import write_page
 from gradsweep.report.measures import compute_measures
+from gradsweep.report.page import write_page
 from gradsweep.report.page.points import report_points
 from gradsweep.store import load_rows
 from gradsweep.store.selection import selection

@@ -16,7 +16,7 @@ from gradsweep.engine.spectra.backend import Array
 
 CANCELLATION = 1e-8
 """Of Σ_t ‖x_t‖²‖dy_t‖²: where ‖G_h‖²_F is less, tokens cancel so far that a sum over pairs of them
-has lost digits, and G_h is formed."""
+has lost digits."""
 
 
 class HeadGrams(NamedTuple):
@@ -28,6 +28,8 @@ class HeadGrams(NamedTuple):
     """‖G_h‖²_F (…, heads)."""
     token_squares: Array
     """Σ_t ‖x_t‖²‖dy_t‖² (…, heads), as `Spectrum.token_norm` squared."""
+    cancelled: Array
+    """1 where only the safe path is left (…, heads), else 0."""
 
 
 def grams_by_tokens(cut: Array, gram: Array, token_squares: Array, heads: int) -> HeadGrams:
@@ -41,11 +43,10 @@ def grams_by_tokens(cut: Array, gram: Array, token_squares: Array, heads: int) -
     """
     product = gram @ cut
     of_head, product_of_head = (_by_head(a, heads).swapaxes(-3, -2) for a in (cut, product))
-    return HeadGrams(
-        of_head.mT @ product_of_head,
-        _summed(product * cut, heads),
-        _summed(cut * cut * token_squares[..., None], heads),
-    )
+    squares = _summed(product * cut, heads)
+    of_tokens = _summed(cut * cut * token_squares[..., None], heads)
+    cancelled = (squares < CANCELLATION * of_tokens) * 1.0
+    return HeadGrams(of_head.mT @ product_of_head, squares, of_tokens, cancelled)
 
 
 def grams_by_matrix(cut: Array, g: Array, token_squares: Array, heads: int) -> HeadGrams:
@@ -58,11 +59,9 @@ def grams_by_matrix(cut: Array, g: Array, token_squares: Array, heads: int) -> H
         heads: their number.
     """
     part = g.reshape(*g.shape[:-2], heads, -1, g.shape[-1])
-    return HeadGrams(
-        part @ part.mT,
-        (part * part).sum(-1).sum(-1),
-        _summed(cut * cut * token_squares[..., None], heads),
-    )
+    squares = (part * part).sum(-1).sum(-1)
+    of_tokens = _summed(cut * cut * token_squares[..., None], heads)
+    return HeadGrams(part @ part.mT, squares, of_tokens, (squares < 0) * 1.0)
 
 
 def _by_head(values: Array, heads: int) -> Array:

@@ -123,9 +123,7 @@ class RowMaker:
         noise: float,
     ) -> SpectrumRow:
         tolerance = self._options.rank_tolerance or rank_tolerance(dtype, *shape)
-        own = {
-            metric: _value(function, spectrum, metric) for metric, function in self._own.items()
-        }
+        own = {metric: _value(function, spectrum, metric) for metric, function in self._own.items()}
         return spectrum_row(spectrum, layer, name, tolerance, self._options.kept, noise, own)
 
 

@@ -26,12 +26,7 @@ from torch import Tensor
 
 from gradsweep.config import Solver
 from gradsweep.engine.spectra.backend import Array, Backend, LinAlgError
-from gradsweep.engine.spectra.heads import (
-    CANCELLATION,
-    HeadGrams,
-    grams_by_matrix,
-    grams_by_tokens,
-)
+from gradsweep.engine.spectra.heads import HeadGrams, grams_by_matrix, grams_by_tokens
 from gradsweep.engine.spectra.spectrum import Spectrum
 from gradsweep.models.projections import Heads
 
@@ -252,14 +247,15 @@ def _with_heads(whole: Spectrum, attempt: _Attempt, heads: Heads | None) -> Spec
     rank = min(problem.tokens, *heads.shape(problem.m, problem.n))
     found: list[Spectrum | None] = [None] * heads.count
     if attempt.solver in GRAMS:
-        grams, squares, token_squares = _head_grams(problem, heads, attempt.solver)
-        sizes = backend.scalars(*squares, *token_squares)
-        both = list(zip(sizes[: heads.count], sizes[heads.count :], strict=True))
-        solvable = [i for i, (own, tokens) in enumerate(both) if not own < CANCELLATION * tokens]
-        finite = [i for i in solvable if math.isfinite(both[i][0])]
+        grams, *checks = _head_grams(problem, heads, attempt.solver)
+        sizes = backend.scalars(*(value for check in checks for value in check))
+        starts = range(0, 3 * heads.count, heads.count)
+        squares, token_squares, lost = (sizes[i : i + heads.count] for i in starts)
+        solvable = [i for i in range(heads.count) if not lost[i]]
+        finite = [i for i in solvable if math.isfinite(squares[i])]
         eigenvalues = dict(zip(finite, backend.eigvalsh([grams[i] for i in finite]), strict=True))
         for i in solvable:
-            norms = math.sqrt(max(both[i][0], 0.0)), math.sqrt(max(both[i][1], 0.0))
+            norms = math.sqrt(max(squares[i], 0.0)), math.sqrt(max(token_squares[i], 0.0))
             found[i] = solved_spectrum(attempt.solver, rank, norms, eigenvalues.get(i))
     given = problem.shared.given, problem.given
     safe = (

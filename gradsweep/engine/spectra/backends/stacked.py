@@ -22,7 +22,7 @@ from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra.backend import Backend
 from gradsweep.engine.spectra.backends.stacks import Inputs, Pair, Stack
-from gradsweep.engine.spectra.heads import CANCELLATION, grams_by_matrix, grams_by_tokens
+from gradsweep.engine.spectra.heads import grams_by_matrix, grams_by_tokens
 from gradsweep.engine.spectra.routes import cheapest_route, safe_spectrum, solved_spectrum
 from gradsweep.engine.spectra.spectrum import Spectrum
 from gradsweep.models.projections import Heads
@@ -188,12 +188,11 @@ def _of_heads(pair: Pair, heads: Heads, route: Solver) -> _Gram:
     else:
         g = pair.g.mT if heads.of_inputs else pair.g
         found = grams_by_matrix(cut.values, g, other.token_squares, heads.count)
-    cancelled = (found.squares < CANCELLATION * found.token_squares).double()
     return (
         found.grams.flatten(0, 1),
         found.squares.flatten(),
         found.token_squares.flatten(),
-        cancelled.flatten(),
+        found.cancelled.flatten().double(),
     )
 
 
