@@ -81,9 +81,12 @@ def head_sensitivity(
         for line in _lines(effects, beyond_average)
     ]
     depth = dict(rows.group_by("model").agg(pl.col("layer").max() + 1).iter_rows())
-    whole_numbers = {"layer": pl.Int32(), "head": pl.Int32()}
-    schema = {name: whole_numbers.get(name, pl.String()) for name in (*PAIR, *HEAD)}
-    schema |= dict.fromkeys(_NUMBERS, pl.Float64()) | {"n_questions": pl.Int64()}
+    schema: dict[str, pl.DataType] = {
+        **dict.fromkeys((*PAIR, "projection"), pl.String()),
+        **dict.fromkeys(("layer", "head"), pl.Int32()),
+        **dict.fromkeys(_NUMBERS, pl.Float64()),
+        "n_questions": pl.Int64(),
+    }
     frame = pl.DataFrame(found, schema=schema)
     p_adjusted = adjusted_p_values(frame["p_value"].to_numpy(), correction)
     parts = [
@@ -155,7 +158,7 @@ def head_overlaps(found: pl.DataFrame, top: int = TOP) -> pl.DataFrame:
     if top < 1:
         raise ConfigError(f"top must be at least 1, got {top}")
     valued = found.filter(pl.col("cohen_dz").is_finite())
-    groups = {names: group for names, group in valued.group_by(_STUDY, maintain_order=True)}
+    groups = dict(valued.group_by(_STUDY, maintain_order=True))
     lines = []
     for (one, first), (other, second) in combinations(groups.items(), 2):
         differing = [n for n, a, b in zip(_STUDY, one, other, strict=True) if a != b]
@@ -167,10 +170,12 @@ def head_overlaps(found: pl.DataFrame, top: int = TOP) -> pl.DataFrame:
         if overlap:
             named = {"between": differing[0], "first": one[place], "second": other[place]}
             lines.append(named | {name: shared.get(name) for name in _STUDY} | overlap)
-    counts = dict.fromkeys(("n_heads", "top", "shared"), pl.Int64())
-    numbers = dict.fromkeys(("jaccard", "expected_jaccard", "p_value"), pl.Float64())
-    texts = dict.fromkeys(("between", "first", "second", *_STUDY), pl.String())
-    return pl.DataFrame(lines, schema=texts | counts | numbers)
+    schema: dict[str, pl.DataType] = {
+        **dict.fromkeys(("between", "first", "second", *_STUDY), pl.String()),
+        **dict.fromkeys(("n_heads", "top", "shared"), pl.Int64()),
+        **dict.fromkeys(("jaccard", "expected_jaccard", "p_value"), pl.Float64()),
+    }
+    return pl.DataFrame(lines, schema=schema)
 
 
 def response_effects(

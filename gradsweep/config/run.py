@@ -75,9 +75,10 @@ class SpectraOptions:
     """Cosines of each gradient with that of the next layer and of its partner (q with o, k with
     v). Costs about the time of the spectra again (twice that in wide models), and the memory of
     one more layer's factors in float64."""
-    heads: bool = option(False, Effect(Science.when_set, spectra=0.7, stored=True, adds=True))
+    heads: bool = option(False, Effect(Science.when_set, spectra=1.0, stored=True, adds=True))
     """Beside the rows of whole matrices, one row for each attention head's part of q, k, v and o
-    (column `head`). Costs up to 15 % of a pass, and several times the rows on disk."""
+    (column `head`). Costs about the time of the spectra again, and several times the rows on
+    disk."""
     spectral_radius: bool = option(False, Effect(Science.when_set, spectra=15.0, adds=True))
     """Largest |eigenvalue| of square gradients. Slow: eigenvalues of a matrix that is not symmetric
     take some thirty times those of one that is."""
@@ -158,8 +159,8 @@ class GradientsConfig(SpectraOptions):
             )
         if self.heads and not set(self.projections) & set(HEAD_PROJECTIONS):
             raise ConfigError(
-                f"gradients.heads=true, and gradients.projections is {self.projections}, which have "
-                f"no attention heads: add one of {', '.join(HEAD_PROJECTIONS)}, or leave "
+                f"gradients.heads=true, and gradients.projections is {self.projections}, which "
+                f"have no attention heads: add one of {', '.join(HEAD_PROJECTIONS)}, or leave "
                 "gradients.heads out"
             )
         if len(set(self.projections)) != len(self.projections):

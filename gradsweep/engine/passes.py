@@ -19,8 +19,8 @@ from gradsweep.config import SpectraOptions
 from gradsweep.engine.batch import Batch
 from gradsweep.engine.capture import install_taps
 from gradsweep.engine.checkpointing import checkpointed_layers
-from gradsweep.engine.factors import Factors
 from gradsweep.engine.eigenvalue_sizes import EigenvalueSizes
+from gradsweep.engine.factors import Factors
 from gradsweep.engine.frozen import frozen
 from gradsweep.engine.independence import independent_parts
 from gradsweep.engine.objectives import Objective, Sft, objective_named

@@ -64,8 +64,9 @@ def with_heads(model: nn.Module, sites: Sequence[ProjectionSite]) -> list[Projec
     return found
 
 
-def _text_config(model: Any) -> Any:
-    return unwrapped(model).config.get_text_config()
+def _text_config(model: nn.Module) -> Any:
+    bare: Any = unwrapped(model)
+    return bare.config.get_text_config()
 
 
 def _heads(

@@ -21,7 +21,7 @@ from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra.backend import Backend
-from gradsweep.engine.spectra.backends.stacks import Inputs, Pair, Stack
+from gradsweep.engine.spectra.backends.stacks import Inputs, Pair, Side, Stack
 from gradsweep.engine.spectra.heads import grams_by_matrix, grams_by_tokens
 from gradsweep.engine.spectra.routes import cheapest_route, safe_spectrum, solved_spectrum
 from gradsweep.engine.spectra.spectrum import Spectrum
@@ -180,9 +180,8 @@ def _by_weight(pair: Pair) -> _Gram:
 
 def _of_heads(pair: Pair, heads: Heads, route: Solver) -> _Gram:
     """Of every head of every problem: problem after problem, head after head."""
-    cut, other = pair.outputs, pair.inputs
-    if heads.of_inputs:
-        cut, other = pair.inputs, pair.outputs
+    sides: tuple[Side, Side] = pair.outputs, pair.inputs
+    cut, other = reversed(sides) if heads.of_inputs else sides
     if route is Solver.token_gram:
         found = grams_by_tokens(cut.values, other.gram, other.token_squares, heads.count)
     else:
