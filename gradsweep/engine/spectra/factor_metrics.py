@@ -35,12 +35,12 @@ def with_factor_metrics(
     row_of = {row.projection: row for row in rows}
     for of_input in factors:
         x = backend.float64(of_input.x)
-        stable_rank = _stable_rank(x, backend) if options.optimizer_geometry else math.nan
+        input_rank = _input_rank(x, backend) if options.optimizer_geometry else math.nan
         for name, values in of_input.dy.items():
             row = row_of[name]
             if options.optimizer_geometry:
                 nuclear = nuclear_rank(row)
-                row = replace(row, nuclear_rank=nuclear, input_stable_rank=stable_rank)
+                row = replace(row, nuclear_rank=nuclear, input_stable_rank=input_rank)
             if options.spectral_radius:
                 radius = spectral_radius(x, backend.float64(values), backend)
                 row = replace(row, spectral_radius=radius)
@@ -67,7 +67,7 @@ def spectral_radius(x: Array, dy: Array, backend: Backend) -> float:
     return math.nan if eigenvalues is None else float(np.abs(eigenvalues).max())
 
 
-def _stable_rank(x: Array, backend: Backend) -> float:
+def _input_rank(x: Array, backend: Backend) -> float:
     """‖X‖²_F/σ₁(X)²; NaN where X is zero or not finite."""
     (total,) = backend.scalars((x * x).sum())
     if not (math.isfinite(total) and total > 0):
