@@ -59,6 +59,8 @@ def quantiles(values: Floats, probabilities: tuple[float, ...]) -> Floats:
 
     A resample may draw one question n times, which has no spread. NaN where none is defined.
     """
+    if len(values) and np.isfinite(values).all():  # the same, sooner
+        return np.asarray(np.quantile(values, probabilities, axis=0))
     finite = np.where(np.isfinite(values), values, np.nan)
     results = np.full((len(probabilities), *values.shape[1:]), np.nan)
     defined = ~np.isnan(finite).all(axis=0)

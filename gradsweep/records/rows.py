@@ -57,10 +57,15 @@ class MetricName:
     """Or unit; singular values of a gradient have no named unit."""
     option: str | None = None
     """What measures it, as typed; without that it is NaN in every row, and no table has it."""
+    of_irrelevant: str | None = None
+    """`larger` or `smaller`: what the study and its follow-up lead one to expect of an irrelevant
+    response's, beside that of the correct one; None for no expectation."""
 
 
-def _metric(words: str, symbol: str = "", option: str | None = None) -> dict[str, MetricName]:
-    return {_METRIC: MetricName(words, symbol, option)}
+def _metric(
+    words: str, symbol: str = "", option: str | None = None, of_irrelevant: str | None = None
+) -> dict[str, MetricName]:
+    return {_METRIC: MetricName(words, symbol, option, of_irrelevant)}
 
 
 @dataclass(frozen=True)
@@ -73,17 +78,23 @@ class SpectrumRow:
 
     layer: int
     projection: str
-    nuclear_norm: float = field(metadata=_metric("nuclear norm", "Σσ"))
+    nuclear_norm: float = field(metadata=_metric("nuclear norm", "Σσ", of_irrelevant="larger"))
     """Σσ (paper eq. for s_X)."""
-    sigma_max: float = field(metadata=_metric("largest singular value", "σ₁"))
+    sigma_max: float = field(
+        metadata=_metric("largest singular value", "σ₁", of_irrelevant="larger")
+    )
     """σ₁, the spectral norm."""
-    sigma_ratio: float = field(metadata=_metric("largest share of the spectrum", "σ₁/Σσ"))
+    sigma_ratio: float = field(
+        metadata=_metric("largest share of the spectrum", "σ₁/Σσ", of_irrelevant="larger")
+    )
     """σ₁/Σσ (paper's r_X), in (0, 1]."""
-    frobenius_norm: float = field(metadata=_metric("Frobenius norm", "√Σσ²"))
+    frobenius_norm: float = field(
+        metadata=_metric("Frobenius norm", "√Σσ²", of_irrelevant="larger")
+    )
     """‖G‖_F computed from the factors, not from the spectrum."""
-    effective_rank: float = field(metadata=_metric("effective rank"))
+    effective_rank: float = field(metadata=_metric("effective rank", of_irrelevant="smaller"))
     """exp(−Σ p log p) (arXiv 2504.10766)."""
-    stable_rank: float = field(metadata=_metric("stable rank", "Σσ²/σ₁²"))
+    stable_rank: float = field(metadata=_metric("stable rank", "Σσ²/σ₁²", of_irrelevant="smaller"))
     """‖G‖²_F/σ₁²."""
     spectral_entropy: float = field(metadata=_metric("spectral entropy", "(nats)"))
     """−Σ p log p, in nats."""

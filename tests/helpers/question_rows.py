@@ -1,4 +1,4 @@
-"""Rows and samples of conditions whose norms, lengths and losses are planted question by question."""
+"""Rows and samples of conditions with planted norms, lengths and losses of every question."""
 
 from __future__ import annotations
 

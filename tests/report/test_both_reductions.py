@@ -29,8 +29,8 @@ def said(norms: dict[str, float], **changes: object) -> str:
 def test_a_reversed_order_is_called_so():
     sentence = said({"none": 8.0, "simplified": 4.0, "detailed": 2.0})
     assert sentence == (
-        f"{START} rises in all 2 projections: none 16 < simplified 120 < detailed 600; the order is "
-        "reversed."
+        f"{START} rises in all 2 projections: none 16 < simplified 120 < detailed 600; the "
+        "order is reversed."
     )
 
 

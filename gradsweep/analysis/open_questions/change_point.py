@@ -38,9 +38,7 @@ def change_point(curves: Floats, doses: Floats) -> ChangePoint:
     """
     curves = curves[np.isfinite(curves).all(axis=1)]
     line = _squares(curves[:1], _residuals(doses, doses[-1]))[0]
-    bent = np.stack(
-        [_squares(curves, _residuals(doses, knot)) for knot in doses[1:-1]], axis=1
-    )
+    bent = np.stack([_squares(curves, _residuals(doses, knot)) for knot in doses[1:-1]], axis=1)
     places = bent.argmin(axis=1) + 1
     on_a_line = _residuals(doses, doses[-1])
     noise = curves[1:] - curves[0]
@@ -48,7 +46,7 @@ def change_point(curves: Floats, doses: Floats) -> ChangePoint:
     gained = _gain(null, doses)
     # What rounding leaves of an exact line is no gain.
     least = 1e-12 * float(np.square(curves[0]).sum())
-    found = max(float(line - bent[0].min()), 0.0)
+    found = float(line - bent[0].min())
     p_value = (1 + int((gained >= found - least).sum())) / (1 + len(gained))
     return ChangePoint(int(places[0]), places[1:], p_value)
 

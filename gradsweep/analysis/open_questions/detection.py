@@ -16,6 +16,7 @@ from gradsweep.analysis.open_questions.question import (
     answer_of,
 )
 from gradsweep.analysis.open_questions.signals import (
+    FEW,
     LOSS,
     NOT_OF_GRADIENTS,
     Level,
@@ -30,10 +31,10 @@ QUESTION = OpenQuestion(
     "What detects wrong reasoning, and does a gradient tell more than the loss?",
     "A signal is right about a question where its irrelevant response has the larger loss, norm or "
     "σ₁/Σσ, or the smaller effective or stable rank. Accuracy is the share of questions (Jeffreys "
-    "intervals), AUC the share of all pairs of responses. What decides is what is left when loss and "
-    "length are taken out: each signal's logarithm is regressed on log loss, log T and their "
-    "squares, over the responses of all other questions, and the accuracy of the rest is looked at, "
-    "at the slowest level; the confidence of these intervals is that of all signals together "
+    "intervals), AUC the share of all pairs of responses. What decides is what is left when loss "
+    "and length are taken out: each signal's logarithm is regressed on log loss, log T and their "
+    "squares, over the responses of all other questions, and the accuracy of the rest is looked "
+    "at, at the slowest level; the confidence of these intervals is that of all signals together "
     "(Bonferroni).",
     "A loss that stands in another relation to the signal than a square of logarithms; responses "
     "that are irrelevant in another way.",
@@ -41,8 +42,6 @@ QUESTION = OpenQuestion(
 
 RUN = "run `python -m gradsweep -m cot=none,detailed correctness=correct,irrelevant`"
 _TOO_FEW = "too few questions for the regression, or none drawn"
-_COMPARED = (LOSS, "nuclear_norm", "stable_rank")
-"""Signals of which base and instruct models are compared in answers; the table has all."""
 
 
 def beyond(signal: str) -> Statement:
@@ -87,9 +86,9 @@ def answered(material: QuestionMaterial) -> Answered:
     levels = list(levels_of(material))
     if not levels:
         return Answered(QUESTION, run=RUN)
-    answers = [
-        answer for level in slowest(levels) for answer in _of_level(level, material)
-    ] + list(_base_and_instruct(levels, material))
+    answers = [answer for level in slowest(levels) for answer in _of_level(level, material)] + list(
+        _base_and_instruct(levels, material)
+    )
     table = signals_table(levels, material.confidence)
     return Answered(
         QUESTION,
@@ -144,7 +143,7 @@ def _compared(
         return
     rows = [[one.question_ids.index(name) for name in common] for one in (base, instruct)]
     weights = base.weights[:, rows[0]]
-    for signal in _COMPARED:
+    for signal in FEW:
         if signal in base.signals and signal in instruct.signals:
             one, other = (
                 level.scores(signal)[chosen]
@@ -168,7 +167,8 @@ def _sentences(levels: Sequence[Level], answers: Sequence[Answer]) -> Iterator[s
             "no signal of gradients is shown to tell something that loss and length do not"
             if beside else "too few questions to take the loss out"
         )  # fmt: skip
-        yield f"**{scope.model_words} · {scope.dataset}**: {'; '.join(said)}. Beside the loss: {left}"
+        place = f"**{scope.model_words} · {scope.dataset}**"
+        yield f"{place}: {'; '.join(said)}. Beside the loss: {left}"
 
 
 def _counts(level: Level) -> str:
@@ -176,6 +176,6 @@ def _counts(level: Level) -> str:
     counts = ", ".join(
         f"{words_of(signal)} {level.scores(signal).sum():g}"
         for signal in level.signals
-        if signal in _COMPARED
+        if signal in FEW
     )
     return f"right of {level.n_questions}: {counts}"

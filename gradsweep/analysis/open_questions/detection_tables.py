@@ -14,10 +14,8 @@ from gradsweep.analysis.open_questions.detectors import (
     weighted_mean,
 )
 from gradsweep.analysis.open_questions.question import PLOT_SCHEMA, Numbers, Plot, with_ends
-from gradsweep.analysis.open_questions.signals import LOSS, Level, words_of
-
-_DRAWN = (LOSS, "nuclear_norm", "sigma_ratio", "stable_rank")
-"""More lines in a panel could not be told apart."""
+from gradsweep.analysis.open_questions.signals import FEW, LOSS, Level, words_of
+from gradsweep.config import cot_reading_key
 
 COLUMNS = {
     "accuracy": "accuracy",
@@ -30,7 +28,6 @@ COLUMNS = {
 
 def signals_table(levels: Sequence[Level], confidence: float) -> Numbers:
     """Tabulate every signal of every level; the models of a dataset stand under each other."""
-    ordered = sorted(levels, key=lambda level: level.scope.dataset)
     lines = [
         {
             "dataset": level.scope.dataset,
@@ -40,21 +37,31 @@ def signals_table(levels: Sequence[Level], confidence: float) -> Numbers:
             **_numbers(level, signal, confidence),
             "n": level.n_questions,
         }
-        for level in ordered
-        for signal in level.signals
+        for of_models in _by_dataset_and_level(levels)
+        for signal in dict.fromkeys(name for level in of_models for name in level.signals)
+        for level in of_models
+        if signal in level.signals
     ]
     return Numbers(
         name="signals",
         title="what tells irrelevant from correct",
         caption=(
             "Share of questions in which the irrelevant response has the larger signal (accuracy) "
-            "and share of all pairs of responses (AUC); the accuracy over that of the loss, paired; "
-            "and both for what loss and length leave of a signal, leaving one question out"
+            "and share of all pairs of responses (AUC); the accuracy less that of the loss, "
+            "paired; and both for what loss and length leave of a signal, leaving one question out"
         ),
         keys=("dataset", "level", "signal", "model"),
         columns={**COLUMNS, "n": "questions"},
         frame=pl.DataFrame(lines, infer_schema_length=None),
     )
+
+
+def _by_dataset_and_level(levels: Sequence[Level]) -> list[list[Level]]:
+    """The models of each dataset and level, from fast to slow thinking."""
+    found: dict[tuple[str, str], list[Level]] = {}
+    for level in levels:
+        found.setdefault((level.scope.dataset, level.cot), []).append(level)
+    return [found[key] for key in sorted(found, key=lambda key: (key[0], cot_reading_key(key[1])))]
 
 
 def _numbers(level: Level, signal: str, confidence: float) -> dict[str, float]:
@@ -79,13 +86,13 @@ def _numbers(level: Level, signal: str, confidence: float) -> dict[str, float]:
 
 def accuracy_plot(table: Numbers) -> Plot:
     """Draw accuracy by level, from fast to slow thinking, of the signals that differ most."""
-    words = {words_of(signal): signal for signal in _DRAWN}
+    words = {words_of(signal): signal for signal in FEW}
     shown = table.frame.filter(pl.col("signal").is_in(list(words)))
-    levels = shown["level"].unique(maintain_order=True).to_list()
+    levels = sorted(shown["level"].unique(), key=cot_reading_key)
     place = {level: float(index) for index, level in enumerate(levels)}
     return Plot(
         name="accuracy",
-        title="accuracy by level",
+        title="share of questions that are told right",
         x="CoT level",
         lines=shown.select(
             pl.format("{} · {}, accuracy", "model", "dataset").alias("panel"),

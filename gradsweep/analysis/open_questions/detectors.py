@@ -1,6 +1,8 @@
-"""How well a number tells irrelevant responses from correct ones, and what is left beside others."""
+"""How well a number tells irrelevant responses from correct ones, alone and beside others."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +31,17 @@ def share(scores: Floats, resamples: int) -> Floats:
     Returns:
         (1 + resamples,): the mean, then quantiles of the Beta distribution, evenly spaced.
     """
-    n, k = len(scores), scores.sum()
+    return _jeffreys(float(scores.sum()), len(scores), resamples)
+
+
+# Of few questions there are few scores, and the quantiles take most of a large report's time.
+@lru_cache(maxsize=1000)
+def _jeffreys(right_ones: float, n: int, resamples: int) -> Floats:
     levels = (np.arange(resamples) + 0.5) / resamples
-    return np.concatenate([[k / n], betaincinv(k + 0.5, n - k + 0.5, levels)])
+    quantiles = betaincinv(right_ones + 0.5, n - right_ones + 0.5, levels)
+    found = np.concatenate([[right_ones / n], quantiles])
+    found.flags.writeable = False
+    return found
 
 
 def weighted_mean(values: Floats, weights: Floats) -> Floats:

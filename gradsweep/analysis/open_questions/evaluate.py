@@ -33,7 +33,7 @@ def evaluate_open_questions(
     """Answer every open question (`OPEN_QUESTIONS`) as far as the points go.
 
     A question that they cannot answer says what to run. Points of other objectives than the study's
-    change no number. Intervals are percentile bootstraps over questions, the same questions drawn in
+    change no number. Intervals are percentile bootstraps over questions, the same ones drawn in
     every condition.
 
     Args:

@@ -69,7 +69,7 @@ def tokens_plot(scopes: Scopes, material: QuestionMaterial) -> Plot:
     ]
     return Plot(
         name="tokens",
-        title="norm by tokens",
+        title="size by tokens, loss averaged and summed over them",
         x="response tokens T",
         lines=pl.DataFrame(lines, schema=PLOT_SCHEMA),
         x_by_factors=True,
@@ -82,10 +82,11 @@ def _points(
 ) -> Iterator[dict[str, object]]:
     for condition, cloud in clouds.items():
         joined = is_main(condition)
+        words = condition.replace("_as_long_as_", " as long as ")
         ends = with_ends("value", _norm(cloud, reduction), material.confidence)
         yield {
             "panel": f"{scope.model_words}, {reduction}",
-            "line": scope.dataset if joined else f"{scope.dataset}, {condition}",
+            "line": scope.dataset if joined else f"{scope.dataset}, {words}",
             "level": None,
             "joined": joined,
             "x": float(np.exp(cloud.mean_log_tokens[0])),
@@ -98,6 +99,4 @@ def _points(
 
 def _norm(cloud: Cloud, reduction: str) -> NDArray[np.float64]:
     """The geometric mean over questions, (1 + resamples,)."""
-    return np.asarray(
-        np.exp(cloud.mean_log_norm + _REDUCTIONS[reduction] * cloud.mean_log_tokens)
-    )
+    return np.asarray(np.exp(cloud.mean_log_norm + _REDUCTIONS[reduction] * cloud.mean_log_tokens))

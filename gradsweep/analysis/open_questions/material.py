@@ -28,15 +28,12 @@ Floats = NDArray[np.float64]
 NO_SAMPLES = "give evaluate_open_questions the samples (gradsweep.load_samples_table)"
 
 SIGNALS: Mapping[str, str] = {
-    "nuclear_norm": "larger",
-    "sigma_max": "larger",
-    "frobenius_norm": "larger",
-    "sigma_ratio": "larger",
-    "effective_rank": "smaller",
-    "stable_rank": "smaller",
+    name: named.of_irrelevant
+    for name, named in METRIC_NAMES.items()
+    if named.of_irrelevant is not None
 }
-"""Metrics of gradients that every question looks at -> what the study and its follow-up lead one to
-expect of an irrelevant response: a larger norm, a spectrum of fewer directions."""
+"""Metrics of gradients that the questions look at -> what is expected of an irrelevant response:
+a larger norm, a spectrum of fewer directions."""
 
 
 def metric_words(metric: str) -> str:

@@ -35,9 +35,9 @@ QUESTION = OpenQuestion(
     "metrics",
     "Do other metrics tell the same story?",
     "Every claim is evaluated over all models and datasets with each metric in the place of the "
-    "nuclear norm. A claim stands whatever the metric where it has the same verdict under each. Norms "
-    "(nuclear, σ₁, Frobenius) measure size; ranks and σ₁/Σσ measure shape, know no scale, and need "
-    "not go the same way: where a claim says larger, a larger rank is a flatter spectrum.",
+    "nuclear norm. A claim stands whatever the metric where it has the same verdict under each. "
+    "Norms (nuclear, σ₁, Frobenius) measure size; ranks and σ₁/Σσ measure shape, know no scale, "
+    "and need not go the same way: where a claim says larger, a larger rank is a flatter spectrum.",
     "Controls that stand beside the claims themselves are not repeated here.",
 )
 
@@ -121,7 +121,7 @@ _ALL = Scope("all", "", "all")
 
 
 def _alike(verdicts: set[Verdict]) -> Verdict:
-    """Whether verdicts say one thing: clear ones that are the same, or that contradict each other."""
+    """Whether verdicts say one thing, or contradict each other."""
     if verdicts <= {Verdict.TOO_FEW, Verdict.NOT_TESTABLE}:
         return max(verdicts, key=lambda one: one is Verdict.TOO_FEW)
     if set(_DECIDED) <= verdicts:

@@ -1,4 +1,4 @@
-"""A question that the study leaves open, and what stored points answer: the records of this package.
+"""A question that the study leaves open, and what points answer: the records of this package.
 
 Verdicts, intervals and controls are those of the claims (`gradsweep.analysis.claims`).
 """
@@ -179,7 +179,7 @@ def _lines(question: OpenQuestion, answer: Answer) -> list[tuple[object, ...]]:
     about = (
         question.key, statement.text, statement.statistic, scope.model, scope.series, scope.dataset,
     )  # fmt: skip
-    own = (
+    own: tuple[object, ...] = (
         *about, "", answer.value, answer.low, answer.high, statement.null, answer.verdict.value,
         "", answer.reason, answer.n_questions,
     )  # fmt: skip

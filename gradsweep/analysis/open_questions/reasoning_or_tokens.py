@@ -41,12 +41,12 @@ QUESTION = OpenQuestion(
     "Is it reasoning, or tokens?",
     "The loss is a mean over the response's T tokens, and a longer response has a smaller gradient "
     "by that alone. Both reductions stand side by side; log norm is fitted on log T over samples, "
-    "inside conditions and between them; what decides is the ratio of no CoT to detailed CoT that is "
-    "left when the slope inside the two conditions is taken out. Slope −0.5 is what independent "
+    "inside conditions and between them; what decides is the ratio of no CoT to detailed CoT that "
+    "is left when the slope inside the two conditions is taken out. Slope −0.5 is what independent "
     "tokens give, 0 what tokens give that all ask for the same change.",
     "Lengths of the two levels hardly overlap, so that the slope reaches beyond what it was fitted "
-    "on: responses of the same length (cot.match_length) and slopes of −0.5 and −1 (the loss summed) "
-    "are its controls.",
+    "on: responses of the same length (cot.match_length) and slopes of −0.5 and −1 (the loss "
+    "summed) are its controls.",
 )
 
 LEVELS = ("none", "detailed")
@@ -71,7 +71,9 @@ AVERAGED = _ratio(
 SUMMED = _ratio(
     "gradients are larger without CoT, loss summed over tokens", "T · mean, none / detailed"
 )
-WITHIN = _slope("inside a condition, the norm goes with length", "slope of log mean on log T, inside")
+WITHIN = _slope(
+    "inside a condition, the norm goes with length", "slope of log mean on log T, inside"
+)
 BETWEEN = _slope(
     "between conditions, the norm goes with length", "slope of log mean on log T, between"
 )
@@ -81,8 +83,12 @@ REPEATED = _slope(
 )
 
 INDEPENDENT = "slope −0.5, as of independent tokens"
-RUN = "run `python -m gradsweep -m cot=none,detailed` (and `cot.match_length=detailed` with cot=none)"
-_SAME_LENGTH = "every response of these conditions has the same number of tokens, or no positive norm"
+RUN = (
+    "run `python -m gradsweep -m cot=none,detailed` (and `cot.match_length=detailed` with cot=none)"
+)
+_SAME_LENGTH = (
+    "every response of these conditions has the same number of tokens, or no positive norm"
+)
 
 
 Clouds = Mapping[str, Cloud]
@@ -114,7 +120,7 @@ def _scopes(material: QuestionMaterial) -> Iterator[tuple[Scope, Clouds]]:
         pl.col("correctness") == CORRECT,
         pl.col("series").is_in(averaged),
         pl.col(material.metric).is_finite(),
-        pl.col("tokens") > 0,
+        pl.col("tokens").log().is_finite(),
     )
     for scope, lines in scopes_of(known):
         yield scope, _clouds(material, lines, "cot")
@@ -184,7 +190,8 @@ def _under(clouds: Clouds, scope: Scope, material: QuestionMaterial) -> dict[str
         elif level == fast:
             found[name] = Estimate(
                 problem=f"run `python -m gradsweep -m model={base_name(scope.model)} "
-                f"dataset={base_name(scope.dataset)} cot={level} cot.match_length={length}` with the other settings the same"
+                f"dataset={base_name(scope.dataset)} cot={level} cot.match_length={length}` "
+                "with the other settings the same"
             )
     return found | _of_loss(scope, material)
 
@@ -194,14 +201,14 @@ def _of_loss(scope: Scope, material: QuestionMaterial) -> dict[str, Estimate]:
     chosen = material.by_question.filter(
         pl.col("model") == scope.model, pl.col("series") == scope.series,
         pl.col("dataset") == scope.dataset, pl.col("correctness") == CORRECT,
-        pl.col("cot").is_in(LEVELS), pl.col("loss") > 0, pl.col("tokens") > 0,
+        pl.col("cot").is_in(LEVELS), pl.col("loss", "tokens").log().is_finite(),
     ).with_columns(pl.col("loss").log().alias(material.metric))  # fmt: skip
     clouds = _clouds(material, chosen, "cot")
     if not set(LEVELS) <= clouds.keys():
         return {}
-    pair = [clouds[level] for level in LEVELS]
-    gap = gap_at_equal_length(*pair, slope_within(pair))
-    return {OF_LOSS: _estimate(material, gap, pair)}
+    above, below = (clouds[level] for level in LEVELS)
+    gap = gap_at_equal_length(above, below, slope_within([above, below]))
+    return {OF_LOSS: _estimate(material, gap, [above, below])}
 
 
 def _estimate(
@@ -230,8 +237,8 @@ def _sentences(answers: Sequence[Answer]) -> Iterator[str]:
             left = found[LEFT]
             averaged, summed = (_number(found[one]) for one in (AVERAGED, SUMMED))
             parts.append(
-                f"{_IN_WORDS[left.verdict]} (none / detailed {_number(left)}; as measured, averaged "
-                f"over tokens {averaged}, summed {summed})"
+                f"{_IN_WORDS[left.verdict]} (none / detailed {_number(left)}; as measured, "
+                f"averaged over tokens {averaged}, summed {summed})"
             )
         slopes = [
             f"T^{_number(found[statement])} {where}"

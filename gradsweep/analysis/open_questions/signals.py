@@ -17,6 +17,7 @@ from gradsweep.analysis.open_questions.material import (
     scopes_of,
 )
 from gradsweep.analysis.open_questions.question import Scope
+from gradsweep.analysis.reduction import SCALED
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.config import cot_reading_key, is_reasoning_level
 
@@ -24,6 +25,8 @@ Floats = NDArray[np.float64]
 
 LOSS = "loss"
 LENGTH = "tokens"
+FEW = (LOSS, "nuclear_norm", *(name for name in SIGNALS if name not in SCALED))
+"""Signals that differ most: norms go with each other. Of these sentences and plots are."""
 NOT_OF_GRADIENTS = {LOSS: "loss", LENGTH: "response tokens"}
 """Signals that need no backward pass."""
 
@@ -72,9 +75,7 @@ def levels_of(material: QuestionMaterial) -> Iterator[Level]:
                 yield level
 
 
-def _level(
-    scope: Scope, cot: str, lines: pl.DataFrame, material: QuestionMaterial
-) -> Level | None:
+def _level(scope: Scope, cot: str, lines: pl.DataFrame, material: QuestionMaterial) -> Level | None:
     names = [name for name in (LOSS, LENGTH, *SIGNALS) if name in lines.columns]
     logged = lines.with_columns(pl.col(LOSS, LENGTH).log())
     of_kind = {

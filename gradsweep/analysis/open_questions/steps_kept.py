@@ -39,9 +39,9 @@ QUESTION = OpenQuestion(
     "Responses keep the first 0, 1, 2, 4, … steps of the detailed rationale, then all of them. The "
     "size and the MAD of their gradients, over those of the whole rationale, are a dose-response "
     "curve; a line with a plateau is fitted at every dose, by least squares over log2(1 + steps), "
-    "all steps counting as twice the most that were kept. There is a change point where the best of "
-    "these fits better than one line does (bootstrap test at the interval's confidence). Ablations "
-    "remove, reorder or falsify steps of the whole rationale, and are paired with it.",
+    "all steps counting as twice the most that were kept. There is a change point where the best "
+    "of these fits better than one line does (bootstrap test at the interval's confidence). "
+    "Ablations remove, reorder or falsify steps of the whole rationale, and are paired with it.",
     "More steps are more tokens: the curve of the summed loss, and that of the loss itself.",
 )
 
@@ -52,7 +52,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
 ALL = "detailed"
 ABLATIONS = {
     "detailed_drop": "a step removed from the middle",
-    "detailed_shuffled": "steps in another order",
+    "detailed_shuffled": "another order of the steps",
     "detailed_corrupted": "a wrong number in a step",
 }
 _STATISTICS = {"mean": log_ratio_of_means, "MAD": log_ratio_of_mads}
@@ -125,7 +125,7 @@ def _of_doses(material: QuestionMaterial) -> QuestionMaterial:
 def _curves(
     material: QuestionMaterial, estimator: Estimator, scope: Scope, kind: str
 ) -> list[Curve]:
-    """Curves of mean and MAD over those of all steps, with what controls them; none without doses."""
+    """Curves of mean and MAD over those of all steps, and of controls; none without doses."""
     at = {
         axes.cot: axes
         for axes in estimator.study.points
@@ -163,9 +163,7 @@ def _ratios(
     return np.stack([ratio(matched, cot, ALL) for cot in group], axis=1), matched.n_questions
 
 
-def _settled(
-    material: QuestionMaterial, curves: Sequence[Curve], kind: str
-) -> Iterator[Answer]:
+def _settled(material: QuestionMaterial, curves: Sequence[Curve], kind: str) -> Iterator[Answer]:
     for quantity in _STATISTICS:
         of_quantity = [one for one in curves if one.quantity == quantity and len(one.log_ratios)]
         if not of_quantity or of_quantity[0].reduction:
@@ -195,15 +193,14 @@ def _judged(curve: Curve, confidence: float) -> Judgement:
         return Judgement(*NO_NUMBERS, Verdict.TOO_FEW, reason)
     if found.p_value < 1 - confidence:
         low, high = np.quantile(found.places, tails, method="nearest")
-        steps = [float(doses[place]) for place in (found.place, int(low), int(high))]
+        value, *ends = (float(doses[place]) for place in (found.place, int(low), int(high)))
         left = np.exp([curves[0, found.place], *quantiles(curves[1:, found.place], tails)])
         reason = (
             f"a plateau fits better ({test}); there, it is {left[0]:.2g} [{left[1]:.2g}, "
             f"{left[2]:.2g}] times that of all steps"
         )
-        return Judgement(*steps, Verdict.SUPPORTED, reason)
-    ends = quantiles(curves[1:], tails)
-    if np.abs(ends).max() < np.log(1.1):
+        return Judgement(value, ends[0], ends[1], Verdict.SUPPORTED, reason)
+    if np.abs(quantiles(curves[1:], tails)).max() < np.log(1.1):
         reason = f"flat: every interval lies within 0.91 and 1.1 times that of all steps ({test})"
         return Judgement(*NO_NUMBERS, Verdict.NOT_SUPPORTED, reason)
     return Judgement(*NO_NUMBERS, Verdict.UNDECIDED, f"one line fits as well ({test})")
@@ -224,12 +221,10 @@ def _ablations(
             statement = ablated(label, quantity, kind)
             trial = Trial(statement, partial(ratio, above=label, below=ALL), (group,))
             under: dict[str, Estimate] = {}
-            if material.metric in SCALED and estimator.study.of_mean_loss:
-                if other := material.claims.reduced.get(estimator.study.name):
-                    under[REDUCTION["mean"]] = other.estimate(trial)
-            yield answer_of(
-                statement, scope, estimator.estimate(trial), under, material.confidence
-            )
+            scaled = material.metric in SCALED and estimator.study.of_mean_loss
+            if scaled and (other := material.claims.reduced.get(estimator.study.name)):
+                under[REDUCTION["mean"]] = other.estimate(trial)
+            yield answer_of(statement, scope, estimator.estimate(trial), under, material.confidence)
 
 
 def _sentences(answers: Sequence[Answer]) -> Iterator[str]:

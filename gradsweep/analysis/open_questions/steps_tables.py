@@ -75,16 +75,14 @@ def dose_table(curves: Sequence[Curve], material: QuestionMaterial) -> Numbers:
                 "model": curve.scope.model_words, "dataset": curve.scope.dataset,
                 "layers": curve.kind, "steps kept": words, "tokens": tokens.get(label, np.nan),
             })  # fmt: skip
-            line |= with_ends(
-                curve.column, np.exp(curve.log_ratios[:, place]), material.confidence
-            )
+            line |= with_ends(curve.column, np.exp(curve.log_ratios[:, place]), material.confidence)
     columns = list(dict.fromkeys(curve.column for curve in curves if curve.column))
     return Numbers(
         name="doses",
         title="by steps kept",
         caption=(
-            "Size and unevenness of gradients over those of the whole rationale, by the first steps "
-            "that are kept; the size also with the loss summed over tokens, and of the loss itself"
+            "Size and unevenness of gradients over those of the whole rationale, by the first "
+            "steps that are kept; the size with the loss summed over tokens; and the loss itself"
         ),
         keys=("model", "dataset", "layers", "steps kept"),
         columns={"tokens": "tokens T", **{name: name for name in columns}},
@@ -103,7 +101,7 @@ def dose_plot(curves: Sequence[Curve], material: QuestionMaterial) -> Plot:
     lines = [line for curve in own for line in _points(curve, material.confidence)]
     return Plot(
         name="doses",
-        title="by steps kept",
+        title="over that of all steps",
         x="steps kept",
         lines=pl.DataFrame(lines, schema=PLOT_SCHEMA),
         y_by_factors=True,
@@ -112,10 +110,10 @@ def dose_plot(curves: Sequence[Curve], material: QuestionMaterial) -> Plot:
 
 
 def _places(curve: Curve) -> list[float]:
-    """Of every label on the plot's axis; what stands beside is one step further."""
+    """Of every label on the plot's axis; what stands beside is further right."""
     last = float(curve.places[-1])
     beside = range(1, len(curve.labels) - len(curve.doses) + 1)
-    return [*map(float, curve.places), *(last + step for step in beside)]
+    return [*map(float, curve.places), *(last + 1.3 * step for step in beside)]
 
 
 def _points(curve: Curve, confidence: float) -> Iterator[dict[str, object]]:
@@ -124,8 +122,7 @@ def _points(curve: Curve, confidence: float) -> Iterator[dict[str, object]]:
         ends = with_ends("value", np.exp(curve.log_ratios[:, index]), confidence)
         beside = index >= n_doses
         yield {
-            "panel": f"{curve.scope.model_words} · {curve.scope.dataset}, {curve.quantity} over "
-            "that of all steps",
+            "panel": f"{curve.scope.model_words} · {curve.scope.dataset}, {curve.quantity}",
             "line": f"{curve.kind}, {words}" if beside else curve.kind,
             "level": None,
             "joined": not beside,

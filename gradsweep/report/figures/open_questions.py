@@ -1,7 +1,8 @@
-"""Plots of open questions as figures: a row for each model or dataset, a column for each quantity."""
+"""Plots of open questions as figures: a row for each model, a column for each quantity."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from functools import partial
 
@@ -17,6 +18,11 @@ from gradsweep.report.figures.colours import PALETTE
 from gradsweep.report.figures.files import Drawing
 from gradsweep.report.figures.scales import plain_numbers
 
+_ROW_INCHES = 1.7
+_LEGEND_LETTERS = 22
+"""Of a line of the legend; several entries stand side by side."""
+_TICKS_SIDE_BY_SIDE = 6
+"""Words of more ticks would run into each other: they are slanted."""
 MOST_ROWS = 6
 """Of a figure; more would not fit a page, and the tables have all."""
 
@@ -47,19 +53,19 @@ def draw_plot(plot: Plot, lines: pl.DataFrame, title: str) -> Figure | None:
     columns = list(dict.fromkeys(column for *_, column in places))
     names = lines["line"].unique(maintain_order=True).to_list()
     colours = {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
-    figure, axes = style.panel_grid(len(rows), len(columns), row_inches=style.ROW_INCHES)
+    figure, axes = style.panel_grid(len(rows), len(columns), row_inches=_ROW_INCHES)
     for row, panels in zip(rows, axes, strict=True):
         for column, panel in zip(columns, panels, strict=True):
             _draw_panel(panel, lines.filter(panel=f"{row}, {column}"), colours)
             _scale(panel, plot)
-        style.name_row(panels[0], row, style.ROW_INCHES)
+        style.name_row(panels[0], row, _ROW_INCHES)
     style.name_columns(axes[0], columns)
     figure.supxlabel(plot.x, fontsize=style.LABEL_POINTS, color=style.INK)
     handles = [
-        Line2D([], [], color=colours[name], marker="o", markersize=3, linewidth=1, label=name)
-        for name in names
+        Line2D([], [], color=colours[name], marker="o", markersize=3, linewidth=1, label=wrapped)
+        for name, wrapped in ((name, textwrap.fill(name, _LEGEND_LETTERS)) for name in names)
     ]
-    style.add_legend(figure, title, handles)
+    style.add_legend(figure, f"{title} ({plot.title})", handles)
     return figure
 
 
@@ -87,3 +93,5 @@ def _scale(panel: Axes, plot: Plot) -> None:
         panel.xaxis.set_major_locator(FixedLocator(list(places)))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.set_xticks(list(places), list(words))
+        if len(words) > _TICKS_SIDE_BY_SIDE and any(len(word) > 4 for word in words):
+            panel.tick_params(axis="x", labelrotation=35)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.text import Text
 
 from gradsweep.analysis.open_questions import Answered
-from gradsweep.report.open_questions.section import TITLE, verdict_words
+from gradsweep.report.open_questions.section import TITLE, deciding, verdict_words
 
 MOST_SENTENCES = 2
 """Of a question; more are in the files alone."""
@@ -23,13 +24,17 @@ def open_questions_lines(answered: Sequence[Answered]) -> Group:
     return Group(Text(), Text(TITLE, style="bold"), *lines)
 
 
-def _lines(one: Answered) -> Iterator[Text]:
-    verdicts = f" {verdict_words(one)}" if one.answers else ""
+def _lines(one: Answered) -> Iterator[RenderableType]:
+    verdicts = f" {verdict_words(one)}" if deciding(one) else ""
     yield Text(f"{one.question.title}{verdicts}", overflow="fold")
     for sentence in one.said[:MOST_SENTENCES]:
-        yield Text(f"  {sentence.replace('**', '')}", overflow="fold")
+        yield _indented(sentence.replace("**", ""))
     if len(one.said) > MOST_SENTENCES:
         left = len(one.said) - MOST_SENTENCES
-        yield Text(f"  and {left} more models and datasets: findings.md has them all", style="dim")
+        yield _indented(f"and {left} more models and datasets: findings.md has them all", "dim")
     if one.run and not one.answers:
-        yield Text(f"  {one.run.replace('`', '')}", style="dim", overflow="fold")
+        yield _indented(one.run.replace("`", ""), "dim")
+
+
+def _indented(text: str, style: str = "") -> Padding:
+    return Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, 2))

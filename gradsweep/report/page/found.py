@@ -18,11 +18,11 @@ from gradsweep.report.measures import Measures
 from gradsweep.report.numerals import MISSING
 from gradsweep.report.page.pictures import Scale, dots, scale_of
 from gradsweep.report.page.terms import with_terms
-from gradsweep.report.reading import sentences
+from gradsweep.report.reading import sentences, summed_sentence
 from gradsweep.store.series import with_model_labels
 
-FIRST = 4
-"""Sentences that stand beside the picture: size in both reductions, unevenness."""
+FIRST = 3
+"""Sentences that stand beside the picture, and the other reduction's where there is one."""
 
 Numbers = Mapping[str, Any]
 """A line of `condition_summaries`."""
@@ -69,6 +69,7 @@ def found_in(computed: Sequence[Measures]) -> list[Found]:
         chosen = summaries.filter(model=comparison.model, dataset=comparison.dataset)
         seen: set[str] = set()
         said = [with_terms(sentence, seen) for sentence in sentences(comparison)]
+        first = FIRST + (summed_sentence(comparison) is not None)
         scale = scale_of(_values(chosen))
         shown.append(
             Found(
@@ -76,8 +77,8 @@ def found_in(computed: Sequence[Measures]) -> list[Found]:
                 metric=metric_label(comparison.metric),
                 lines=tuple(_level_lines(chosen, scale)),
                 scale=scale,
-                first=tuple(said[:FIRST]),
-                more=tuple(said[FIRST:]),
+                first=tuple(said[:first]),
+                more=tuple(said[first:]),
             )
         )
     return shown

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from gradsweep.analysis.open_questions import Answered, Plot
 from gradsweep.report.figures.colours import PALETTE, on_dark
-from gradsweep.report.open_questions.section import sentences, verdict_words
+from gradsweep.report.open_questions.section import deciding, sentences, verdict_words
 from gradsweep.report.page.findings import section_html
 
 MOST_PANELS = 12
@@ -27,7 +27,7 @@ def question_groups(answered: Sequence[Answered]) -> list[dict[str, Any]]:
     return [
         {
             "title": one.question.title,
-            "verdicts": verdict_words(one) if one.answers else "",
+            "verdicts": verdict_words(one) if deciding(one) else "",
             "said": Markup(section_html(f"\n{sentences(one)}")) if one.said else "",
             "run": one.run if not one.answers else "",
             "charts": [_chart(plot) for plot in one.plots],
@@ -46,7 +46,7 @@ def _chart(plot: Plot) -> dict[str, Any]:
         "x": {
             "title": plot.x,
             "log": plot.x_by_factors,
-            "places": [place for place, _ in plot.ticks],
+            "places": [_rounded(place) for place, _ in plot.ticks],
             "words": [words for _, words in plot.ticks],
         },
         "log": plot.y_by_factors,
@@ -79,9 +79,13 @@ def _lines(lines: pl.DataFrame, colours: dict[str, str]) -> list[dict[str, Any]]
 
 def _short(values: pl.Series) -> list[float | None]:
     return [
-        None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
-        for value in values
+        None if value is None or not math.isfinite(value) else _rounded(value) for value in values
     ]
+
+
+def _rounded(value: float) -> float:
+    """To the digits that are drawn; ticks are found by the same."""
+    return float(f"{value:.4g}")
 
 
 def _both(colour: str) -> dict[str, str]:

@@ -13,7 +13,9 @@ LINE = -0.3 * DOSES
 SETTLES = -0.5 * np.minimum(DOSES, DOSES[2])
 
 
-def resampled(truth: np.ndarray, seed: int, n_questions: int = 20, noise: float = 0.3) -> np.ndarray:
+def resampled(
+    truth: np.ndarray, seed: int, n_questions: int = 20, noise: float = 0.3
+) -> np.ndarray:
     """Mean curves of questions and of 200 bootstrap resamples of them, (201, doses)."""
     rng = np.random.default_rng(seed)
     own = rng.normal(0, 1, (n_questions, 1))

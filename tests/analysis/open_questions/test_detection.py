@@ -93,6 +93,7 @@ def test_few_questions_are_counted_without_a_verdict():
                             for key, of in levels(beyond=1.0).items()}, n_questions=6))  # fmt: skip
     assert all(a.verdict is Verdict.TOO_FEW for a in found.answers)
     assert "right of 6" in found.said[0]
+    assert "too few questions" in found.said[0]
 
 
 def test_without_irrelevant_responses_it_says_what_to_run():

@@ -1,4 +1,4 @@
-"""Detectors of known strength are measured within their intervals; what the loss explains is gone."""
+"""Detectors of known strength lie in their intervals; what the loss explains is taken out."""
 
 from __future__ import annotations
 

@@ -20,7 +20,11 @@ def norms(slope: float, gap: float, seed: int = 0) -> dict[tuple[str, str], dict
     rng = np.random.default_rng(seed)
     of_question = rng.lognormal(sigma=0.2, size=N)
     found = {}
-    for cot, (least, most) in {"none": (2, 9), "simplified": (15, 60), "detailed": (90, 400)}.items():
+    for cot, (least, most) in {
+        "none": (2, 9),
+        "simplified": (15, 60),
+        "detailed": (90, 400),
+    }.items():
         tokens = rng.integers(least, most, N).astype(float)
         noise = rng.lognormal(sigma=0.1, size=N)
         factor = gap if cot == "none" else 1.0

@@ -61,7 +61,8 @@ def test_levels_are_joined_and_controls_of_length_stand_alone(
 
 DRAWN = """
 const chart = document.querySelector(".question-chart");
-return chart.data.filter((one) => one.hoverinfo !== "skip").map((one) => [one.mode, Boolean(one.error_y)]);
+const drawn = chart.data.filter((one) => one.hoverinfo !== "skip");
+return drawn.map((one) => [one.mode, Boolean(one.error_y)]);
 """
 POOR = "return document.documentElement.scrollWidth > innerWidth"
 

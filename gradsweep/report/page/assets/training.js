@@ -24,7 +24,7 @@ function stepTraces(panel, number, x) {
       type: "data", symmetric: false, thickness: 1, width: 2, color: colour,
       array: one.value.map((value, i) => (one.high[i] === null ? 0 : one.high[i] - value)), arrayminus: one.value.map((value, i) => (one.low[i] === null ? 0 : value - one.low[i])),
     } } : {};
-    const where = (step) => `${x.word ?? x.title} ${x.places.includes(step) ? x.words[x.places.indexOf(step)] : short(step)}`;
+    const where = (step) => `${x.word ?? x.title} ${x.words[x.places.indexOf(step)] ?? step}`;
     lines.push({
       ...axes, ...bars, type: "scatter", mode: one.dots ? "markers" : one.step.length < 30 ? "lines+markers" : "lines",
       x: one.step, y: one.value, hovertemplate: "%{text}<extra></extra>",
@@ -48,20 +48,21 @@ function drawSteps(group, chart) {
   const x0 = group.x ?? OPTIMIZER_STEPS;
   const nColumns = Math.max(1, Math.min(group.panels.length, Math.floor(width / STEP_PANEL)));
   const nRows = Math.ceil(group.panels.length / nColumns);
-  const height = nRows * STEP_HEIGHT + 30;
+  const slanted = x0.words.some((word) => word.length > 3) ? 30 : 0; // words that may not fit side by side
+  const height = nRows * (STEP_HEIGHT + slanted) + 30;
   const ink = isDark() ? "#e6e8ea" : "#222222", grid = isDark() ? "#343a41" : "#e3e3e3", paper = isDark() ? "#14171a" : "#ffffff";
   const layout = {
     height, width, showlegend: false, dragmode: width < 600 ? false : "zoom", hovermode: "closest",
     paper_bgcolor: paper, plot_bgcolor: paper, font: { family: "system-ui, sans-serif", size: 12, color: ink },
-    margin: { l: 48, r: 8, t: 24, b: 44 }, annotations: [],
+    margin: { l: 48, r: 8 + slanted, t: 24, b: 44 + slanted }, annotations: [],
     hoverlabel: { align: "left", bgcolor: isDark() ? "#1e2226" : "#ffffff", font: { color: ink, size: 12 } },
   };
-  const gapX = 48 / width, gapY = 62 / height, w = (1 - gapX * (nColumns - 1)) / nColumns, h = (1 - gapY * (nRows - 1)) / nRows;
+  const gapX = 48 / width, gapY = (62 + slanted) / height, w = (1 - gapX * (nColumns - 1)) / nColumns, h = (1 - gapY * (nRows - 1)) / nRows;
   group.panels.forEach((panel, i) => {
     const id = i ? String(i + 1) : "", x = (i % nColumns) * (w + gapX), top = 1 - Math.floor(i / nColumns) * (h + gapY);
     const quiet = { gridcolor: grid, zeroline: false, linecolor: ink, ticks: "outside", ticklen: 3 };
     const last = i + nColumns >= group.panels.length;
-    layout[`xaxis${id}`] = { ...quiet, domain: [x, x + w], anchor: `y${id}`, showgrid: false, nticks: 6, title: last ? { text: x0.title, standoff: 4 } : undefined, ...(x0.log ? { type: "log", tickformat: "~g", dtick: "D2" } : {}), ...(x0.places.length ? { tickvals: x0.places, ticktext: x0.words } : {}) };
+    layout[`xaxis${id}`] = { ...quiet, domain: [x, x + w], anchor: `y${id}`, showgrid: false, nticks: 6, title: last ? { text: x0.title, standoff: 4 } : undefined, ...(x0.log ? { type: "log", tickformat: "~g", dtick: "D2" } : {}), ...(x0.places.length ? { tickvals: x0.places, ticktext: x0.words, range: [x0.places[0] - 0.3, x0.places.at(-1) + 0.4] } : {}) };
     layout[`yaxis${id}`] = { ...quiet, domain: [Math.max(0, top - h), top], anchor: `x${id}`, nticks: 5, rangemode: "tozero", ...(stepLog(group, panel.quantity) ? { type: "log", tickformat: "~g", dtick: "D2" } : {}) };
     const first = group.panels.findIndex((other) => other.quantity === panel.quantity);
     if (first < i) layout[`yaxis${id}`].matches = `y${first ? first + 1 : ""}`;
