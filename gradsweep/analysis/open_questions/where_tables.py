@@ -26,6 +26,7 @@ from gradsweep.analysis.open_questions.question import (
     Scope,
     with_ends,
 )
+from gradsweep.analysis.rows import in_reading_order, values_in_reading_order
 
 if TYPE_CHECKING:
     from gradsweep.analysis.open_questions.where_it_responds import Effects
@@ -39,7 +40,7 @@ def part_table(whole: Sequence[Effects], material: QuestionMaterial) -> Numbers:
     lines = []
     for effects in whole:
         weights = material.weights(effects.question_ids)
-        for name in effects.cells["projection"].unique(maintain_order=True):
+        for name in values_in_reading_order(effects.cells, "projection"):
             line: dict[str, object] = {
                 "model": effects.scope.model_words,
                 "dataset": effects.scope.dataset,
@@ -73,7 +74,8 @@ def _ratios(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def layer_plot(whole: Sequence[Effects], material: QuestionMaterial) -> Plot:
-    """Draw irrelevant over correct by layer, a panel for each projection."""
+    """Draw irrelevant over correct by layer: a row for each model and dataset, a column for each
+    projection."""
     tails = ((1 - material.confidence) / 2, (1 + material.confidence) / 2)
     lines = []
     for effects in whole:
@@ -81,13 +83,12 @@ def layer_plot(whole: Sequence[Effects], material: QuestionMaterial) -> Plot:
         with np.errstate(invalid="ignore", divide="ignore"):
             ratios = np.exp(weights @ effects.values / weights.sum(axis=1, keepdims=True))
         low, high = quantiles(ratios[1:], tails)
-        for place, (name, layer) in enumerate(
-            effects.cells.select("projection", "layer").iter_rows()
-        ):
+        cells = in_reading_order(effects.cells.with_row_index("place"))
+        for place, name, layer in cells.select("place", "projection", "layer").iter_rows():
             lines.append(
                 {
-                    "panel": name,
-                    "line": f"{effects.scope.model_words} · {effects.scope.dataset}",
+                    "panel": f"{effects.scope.model_words} · {effects.scope.dataset}, {name}",
+                    "line": f"cot={effects.cot}",
                     "level": None,
                     "joined": True,
                     "x": float(layer),
@@ -153,8 +154,8 @@ def heads_said(material: QuestionMaterial) -> dict[Scope, list[str]]:
                  f"{100 * RATE:g} %"]  # fmt: skip
         for line in top_heads(own, 1).to_dicts():
             words.append(
-                f"most of all head {line['head']} of {line['projection']} in layer "
-                f"{line['layer']} ({line['ratio']:.2f} times, d_z {line['cohen_dz']:.1f})"
+                f"the largest effect is that of head {line['head']} of {line['projection']} in "
+                f"layer {line['layer']} ({line['ratio']:.2f} times, d_z {line['cohen_dz']:.1f})"
             )
         said[Scope(str(model), str(series), str(dataset))] = words
     return said

@@ -13,7 +13,11 @@ from helpers.page_reader import show
 from helpers.planted_page import stored_of
 from helpers.question_rows import planted
 
-from gradsweep.analysis.open_questions import Answered, evaluate_open_questions
+from gradsweep.analysis.open_questions import (
+    OPEN_QUESTIONS,
+    Answered,
+    evaluate_open_questions,
+)
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.page import write_page
 
@@ -49,7 +53,7 @@ def test_levels_are_joined_and_controls_of_length_stand_alone(
     page: Path, data_of: Callable[[Path], dict[str, Any]]
 ):
     ((chart,), *others) = data_of(page)["questions"]
-    assert others == [[], [], []]
+    assert others == [[]] * (len(OPEN_QUESTIONS) - 1)
     assert [panel["quantity"] for panel in chart["panels"]] == ["averaged", "summed"]
     of_levels, of_length = sorted(chart["panels"][0]["lines"], key=lambda line: line["dots"])
     assert len(of_levels["step"]) == 2
@@ -75,5 +79,5 @@ def test_a_browser_draws_them(chromium: Any, page: Path, width: int):
     assert ["lines+markers", False] in drawn
     assert not chromium.execute_script(POOR)
     titles = [one.text for one in chromium.find_elements("css selector", "#questions > h3")]
-    assert len(titles) == 4
+    assert len(titles) == len(OPEN_QUESTIONS)
     assert [line for line in chromium.get_log("browser") if line["level"] == "SEVERE"] == []
