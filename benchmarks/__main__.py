@@ -10,6 +10,9 @@ from rich.console import Console
 
 from benchmarks.cases import ALL, GROWTH, MAIN, QUICK, Case
 from benchmarks.environment import environment, load_average
+from benchmarks.heads import CASES as HEADS
+from benchmarks.heads import QUICK as QUICK_HEADS
+from benchmarks.heads import head_table, measure_heads
 from benchmarks.memory import peak_in_own_process
 from benchmarks.table import Measured, report
 from benchmarks.timing import measure
@@ -39,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = report([m for m in measured if m not in growth], growth, environment() | load)
     if given.units and not status:
         text += "\n" + unit_table(measure_units(UNITS, given.rounds, _tick))
+    if given.heads and not status:
+        of_heads = QUICK_HEADS if given.quick else HEADS
+        text += "\n" + head_table(measure_heads(of_heads, given.rounds, _tick))
     if given.training and not status:
         of_training = QUICK_TRAINING if given.quick else TRAINING
         text += "\n" + training_table(measure_training(of_training, given.rounds, _tick))
@@ -66,6 +72,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--training", action="store_true", help="what watching a training run costs"
     )
+    parser.add_argument("--heads", action="store_true", help="what rows of single heads cost")
     parser.add_argument("--no-memory", action="store_true", help="skip the peak memory")
     parser.add_argument("--quick", action="store_true", help="a tiny model, seconds: does it run?")
     parser.add_argument("--out", type=Path, help="write the table to this file too")
@@ -81,7 +88,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _cases(given: argparse.Namespace) -> list[Case]:
     if given.quick:
         return list(QUICK.values())
-    if (given.units or given.training) and not given.cases:
+    if (given.units or given.training or given.heads) and not given.cases:
         return []
     named = [ALL[name] for name in given.cases] if given.cases else list(MAIN.values())
     return named + [case for case in GROWTH.values() if given.growth and case not in named]

@@ -26,6 +26,12 @@ def layer_parts(n_layers: int) -> tuple[int, int, int]:
     return _PAPER_PARTS.get(n_layers, (third, n_layers - 2 * third, third))
 
 
+def part_of_each_layer(n_layers: int) -> list[str]:
+    """Name the part of every layer of a model: early, middle or late, as `layer_parts` cuts."""
+    sizes = zip(PARTS, layer_parts(n_layers), strict=True)
+    return [part for part, size in sizes for _ in range(size)]
+
+
 def part_means(curves: pl.DataFrame) -> pl.DataFrame:
     """Average each curve over all layers and over the layers of each part.
 
@@ -56,9 +62,7 @@ def part_means(curves: pl.DataFrame) -> pl.DataFrame:
 
 def _parts_of_layers(n_layers: int, schema: pl.Schema) -> pl.DataFrame:
     """Columns depth, layer, part: every layer once in `all` and once in its own part."""
-    of_layer = [
-        part for part, size in zip(PARTS, layer_parts(n_layers), strict=True) for _ in range(size)
-    ]
+    of_layer = part_of_each_layer(n_layers)
     lines = [(n_layers, layer, part) for layer, own in enumerate(of_layer) for part in ("all", own)]
     kind = schema["layer"]
     return pl.DataFrame(lines, {"depth": kind, "layer": kind, "part": pl.String()}, orient="row")

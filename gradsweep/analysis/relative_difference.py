@@ -46,7 +46,7 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
     """
     require_metric(rows, metric)
     rows = whole_matrices(conditions(with_every_axis(rows)))
-    pairs = _pairs(rows)
+    pairs = response_pairs(rows)
     values = complete_values(rows, metric)
     correct = values.join(pairs, on="point_id")
     irrelevant = values.rename({"point_id": "irrelevant_point_id"}).join(
@@ -116,8 +116,11 @@ def relative_difference_means(differences: pl.DataFrame, top: int = 5) -> pl.Dat
     return in_reading_order(means)
 
 
-def _pairs(rows: pl.DataFrame) -> pl.DataFrame:
-    """The correct and the irrelevant point of each model, dataset, CoT level and series."""
+def response_pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    """Pair the correct and the irrelevant point of each model, dataset, CoT level and series.
+
+    Columns: model, dataset, cot, objective, series, point_id (correct), irrelevant_point_id.
+    """
     points = rows.select(*POINT_LABELS, "point_id").unique()
     correct, irrelevant = (
         points.filter(pl.col("correctness") == kind) for kind in (CORRECT, IRRELEVANT)

@@ -24,7 +24,7 @@ UNITS_OF_BOTH = (CorrectnessKind.pair.name, CorrectnessKind.group.name)
 
 _SORTED_BY = (
     "model", "objective", "series", "dataset", "cot", "correctness", "point_id", "projection",
-    "part", "layer",
+    "part", "layer", "head",
 )  # fmt: skip
 
 _ORDER = {
@@ -42,7 +42,7 @@ def main_responses(kinds: Collection[str]) -> str:
 
 
 def in_reading_order(frame: pl.DataFrame) -> pl.DataFrame:
-    """Sort `frame` by its axes, point, projection, part and layer, as far as it has them.
+    """Sort `frame` by its axes, point, projection, part, layer and head, as far as it has them.
 
     CoT levels go from fast to slow thinking (none, partial_0, partial_1, …, simplified,
     detailed, then the user's own), correct comes before irrelevant, the study's objective before
@@ -102,6 +102,13 @@ def whole_samples(rows: pl.DataFrame) -> pl.DataFrame:
     if "step_index" not in rows.columns or rows["step_index"].null_count() == len(rows):
         return rows
     return rows.filter(pl.col("step_index").is_null())
+
+
+def single_heads(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep the rows of single attention heads, of units' own gradients."""
+    if "head" not in rows.columns:
+        return rows.clear()
+    return of_units(rows).filter(pl.col("head").is_not_null())
 
 
 def whole_matrices(rows: pl.DataFrame, *, strict: bool = True) -> pl.DataFrame:

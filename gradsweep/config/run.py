@@ -12,7 +12,12 @@ from gradsweep.config.named_objects import check_named_object, identity_of
 from gradsweep.config.options import Effect, Science, option
 from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError
-from gradsweep.records import ALL_PROJECTIONS, PROJECTIONS, SpectrumRow
+from gradsweep.records import (
+    ALL_PROJECTIONS,
+    HEAD_PROJECTIONS,
+    PROJECTIONS,
+    SpectrumRow,
+)
 
 _ROW_COLUMNS = {f.name for f in fields(SpectrumRow)} | {
     *("sample_id", "question_id", "step_index", "point_id")
@@ -79,6 +84,17 @@ class SpectraOptions:
     """Cosines of each gradient with that of the next layer and of its partner (q with o, k with
     v). Costs about the time of the spectra again (twice that in wide models), and the memory of
     one more layer's factors in float64."""
+    heads: bool = option(False, Effect(Science.when_set, spectra=1.0, stored=True, adds=True))
+    """Beside the rows of whole matrices, one row for each attention head's part of q, k, v and o
+    (column `head`). Costs about the time of the spectra again, and several times the rows on
+    disk."""
+    spectral_radius: bool = option(False, Effect(Science.when_set, spectra=15.0, adds=True))
+    """Largest |eigenvalue| of square gradients. Slow: eigenvalues of a matrix that is not symmetric
+    take some thirty times those of one that is."""
+    optimizer_geometry: bool = option(False, Effect(Science.when_set, spectra=0.5, adds=True))
+    """Nuclear rank of each gradient and stable rank of its input: where the first is the larger
+    one, an update by singular vectors lowers the loss more than one by the gradient
+    (arXiv 2512.04299)."""
     own_metrics: dict[str, Any] = option(
         effect=Effect(Science.when_set, canonical=_own_metrics_identity), default_factory=dict
     )
@@ -104,6 +120,11 @@ class SpectraOptions:
                     f"and not as another column of a row ({', '.join(sorted(_ROW_COLUMNS))})"
                 )
             check_named_object(node, f"gradients.own_metrics.{name}")
+
+    @property
+    def asks_for_factor_metrics(self) -> bool:
+        """Whether rows have metrics that come from the factors, and not from the spectrum."""
+        return self.spectral_radius or self.optimizer_geometry
 
     @property
     def kept(self) -> int | None:
@@ -147,6 +168,12 @@ class GradientsConfig(SpectraOptions):
             raise ConfigError(
                 f"gradients.projections: {unknown or 'empty'}; "
                 f"allowed are {', '.join(ALL_PROJECTIONS)}"
+            )
+        if self.heads and not set(self.projections) & set(HEAD_PROJECTIONS):
+            raise ConfigError(
+                f"gradients.heads=true, and gradients.projections is {self.projections}, which "
+                f"have no attention heads: add one of {', '.join(HEAD_PROJECTIONS)}, or leave "
+                "gradients.heads out"
             )
         if len(set(self.projections)) != len(self.projections):
             raise ConfigError(f"gradients.projections names one twice: {self.projections}")

@@ -107,6 +107,7 @@ class OwnFactors:
             for factors in layer
             for name, dy in factors.dy.items()
         }
+        self._heads = {name: heads for of in layer for name, heads in of.heads.items()}
 
     @property
     def noise(self) -> float:
@@ -122,9 +123,13 @@ class OwnFactors:
         dy, x = self._of[projection]
         return dy.T @ x
 
-    def sigma(self, projection: str) -> Tensor:
-        """Return the singular values of dYᵀX, descending: min(T, m, n) of them."""
+    def sigma(self, projection: str, head: int | None = None) -> Tensor:
+        """Return the singular values of dYᵀX, or of a head's part of it, descending: as many as
+        the shorter side of its factors has.
+        """
         dy, x = self._of[projection]
+        if head is not None:
+            x, dy = self._heads[projection].factors(head, x, dy)
         if len(x) >= min(dy.shape[1], x.shape[1]):
             return _svdvals(dy.T @ x)
         r_dy, r_x = (torch.linalg.qr(factor.T, mode="r").R for factor in (dy, x))
@@ -153,7 +158,7 @@ def row_errors(
         own: the factors of its layer.
         functions: the user's own metrics by name.
     """
-    sigma = own.sigma(row.projection)
+    sigma = own.sigma(row.projection, row.head)
     expected = _metrics(sigma, own.noise, functions)
     found = {name: getattr(row, name) for name in ADDED if name not in (ROW, SPECTRUM)}
     found |= row.own_metrics

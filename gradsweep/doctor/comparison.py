@@ -107,8 +107,9 @@ class Comparison:
                 place = (row.layer, row.projection)
                 if place in autograd.of:
                     rows += row_errors(row, i, own[row.layer], self._functions)
-                    distances.append(gradient_distance(row, i, own[row.layer], autograd, exact))
-                    advance()
+                    if row.head is None:
+                        distances.append(gradient_distance(row, i, own[row.layer], autograd, exact))
+                        advance()
         compared = tuple(outcomes)
         return Agreement(dtype, tuple(rows), tuple(distances), truth.name, truth.weaker, compared)
 
@@ -129,7 +130,8 @@ class Comparison:
         expected = Counter((site.layer, name) for site in sites for name in site.columns)
         wrong = []
         for i, result in outcomes.items():
-            found = Counter((row.layer, row.projection) for row in _of_units(result))
+            whole = (row for row in _of_units(result) if row.head is None)
+            found = Counter((row.layer, row.projection) for row in whole)
             places = (expected - found) + (found - expected)
             wrong += [RowError(ROW, *place, i, math.inf) for place in sorted(places)]
         return wrong

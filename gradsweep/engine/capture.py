@@ -130,7 +130,7 @@ class _LayerCollector:
     def __init__(self, sites: Sequence[ProjectionSite], on_layer: OnLayer) -> None:
         self._on_layer = on_layer
         self._projections: dict[int, set[str]] = {}
-        self._arrived: dict[int, list[tuple[Tensor, dict[str, Tensor]]]] = {}
+        self._arrived: dict[int, list[tuple[ProjectionSite, Tensor, dict[str, Tensor]]]] = {}
         self._handed_over: set[int] = set()
         self._any_reported = False
         for site in sites:
@@ -144,7 +144,7 @@ class _LayerCollector:
             for name, index in site.columns.items()
         }
         layer = site.layer
-        self._arrived.setdefault(layer, []).append((x, columns))
+        self._arrived.setdefault(layer, []).append((site, x, columns))
         self._missing[layer] -= columns.keys()
         if not self._missing[layer]:
             self._missing[layer] = set(self._projections[layer])
@@ -153,9 +153,10 @@ class _LayerCollector:
 
     def _grouped_by_input(self, layer: int) -> list[Factors]:
         groups: dict[tuple[int, torch.Size], Factors] = {}
-        for x, dy in self._arrived.pop(layer):
-            key = (x.data_ptr(), x.shape)
-            groups.setdefault(key, Factors(layer, x, {})).dy.update(dy)
+        for site, x, dy in self._arrived.pop(layer):
+            group = groups.setdefault((x.data_ptr(), x.shape), Factors(layer, x, {}))
+            group.dy.update(dy)
+            group.heads.update(site.heads)
         return list(groups.values())
 
     def check_complete(self) -> None:

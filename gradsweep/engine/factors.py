@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gradsweep.engine.batch import Layout
+from gradsweep.models.projections import Heads
 
 ROUNDING = 16 * torch.finfo(torch.float32).eps
 """Of the largest input: how far a library may round a row by its place in the batch. Folding moves
@@ -35,6 +36,8 @@ class Factors:
     token_norms: Mapping[str, float] = field(default_factory=dict)
     """Projection -> `Spectrum.token_norm` before tokens were put together; empty where none were.
     Their dy may cancel, and what is left is then known no better than what went in."""
+    heads: dict[str, Heads] = field(default_factory=dict)
+    """Projection -> its attention heads, whose spectra are wanted beside the whole matrix's."""
 
 
 def split_units(factors: Factors, layout: Layout) -> Iterator[Factors]:
@@ -55,7 +58,7 @@ def split_units(factors: Factors, layout: Layout) -> Iterator[Factors]:
         own_dy = {name: _tokens(values, rows, layout) for name, values in dys.items()}
         dy = {name: _stacked(_summed(parts, shared), shared) for name, parts in own_dy.items()}
         norms = {name: _token_norm(own_x, parts) for name, parts in own_dy.items() if shared}
-        yield Factors(factors.layer, _stacked(own_x, shared), dy, norms)
+        yield Factors(factors.layer, _stacked(own_x, shared), dy, norms, factors.heads)
 
 
 def _tokens(values: Tensor, rows: range, layout: Layout) -> list[Tensor]:

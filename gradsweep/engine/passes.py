@@ -19,6 +19,7 @@ from gradsweep.config import SpectraOptions
 from gradsweep.engine.batch import Batch
 from gradsweep.engine.capture import install_taps
 from gradsweep.engine.checkpointing import checkpointed_layers
+from gradsweep.engine.eigenvalue_sizes import EigenvalueSizes
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.frozen import frozen
 from gradsweep.engine.independence import independent_parts
@@ -31,8 +32,8 @@ from gradsweep.engine.result import GradientSpectra
 from gradsweep.engine.rows import Members, RowSink
 from gradsweep.engine.scaling import LossScale, needs_scaling, with_loss_scale
 from gradsweep.engine.schedule import Schedule, default_workers, on_cpu, return_free_memory
-from gradsweep.engine.spectra import RowMaker, backend_for, gram_size
-from gradsweep.models.projections import ProjectionSite, find_projections, projection_shapes
+from gradsweep.engine.spectra import RowMaker, backend_for
+from gradsweep.models.projections import ProjectionSite, find_projections, with_heads
 from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import PROJECTIONS, SampleResult, SampleStatus
 
@@ -62,8 +63,8 @@ class Engine:
         teacher: nn.Module | None = None,
     ) -> None:
         self._model = model
-        self._sites = sites
         self._options = options or SpectraOptions()
+        self._sites = with_heads(model, sites) if self._options.heads else sites
         self._objective = objective or Sft()
         self._make_rows = RowMaker(self._options)
         self._on_factors = on_factors
@@ -91,7 +92,7 @@ class Engine:
             beside = self._cores if self.workers == 1 and on_cpu(self._model) else 0
             self._solvers = stack.enter_context(ThreadPoolExecutor(beside)) if beside else None
             stack.callback(return_free_memory)
-            self._shapes = _shapes_by_device(self._sites)
+            self._sizes = EigenvalueSizes(self._sites, self._options.solver)
             self._stack = stack.pop_all()
         return self
 
@@ -116,11 +117,8 @@ class Engine:
 
     def _prepare(self, batch: Batch) -> None:
         """Let the devices make ready for the batch's sizes, so that no pass waits for that."""
-        spans, solver = batch.layout.spans, self._options.solver
-        for device, shapes in self._shapes.items():
-            tokens = {sum(spans[r][1] - spans[r][0] for r in u) for u in batch.layout.unit_rows}
-            sizes = {gram_size(n_tokens, m, n, solver) for n_tokens in tokens for m, n in shapes}
-            backend_for(device).prepare(sizes - {0})
+        for device, sizes in self._sizes.of(batch.layout):
+            backend_for(device).prepare(sizes)
 
     def _pass(self, batch: Batch, scale: LossScale | None = None) -> list[SampleResult]:
         finite: list[bool] = []
@@ -195,18 +193,6 @@ def measure_batch(
         return engine.measure(batch)
 
 
-def _shapes_by_device(
-    sites: Sequence[ProjectionSite],
-) -> dict[torch.device, set[tuple[int, int]]]:
-    """The shapes of the gradients on every device but the CPU, which needs no preparation."""
-    shapes: dict[torch.device, set[tuple[int, int]]] = {}
-    for site in sites:
-        device = next(site.module.parameters()).device
-        if device.type != "cpu":
-            shapes.setdefault(device, set()).update(projection_shapes(site).values())
-    return shapes
-
-
 def _result(loss: float, count: int, sink: RowSink, unit: int) -> SampleResult:
     rows = sink.rows(unit)
     return SampleResult(
@@ -254,7 +240,8 @@ def gradient_spectra(
         response_mask: (rows, length), true at the tokens that carry loss.
         attention_mask: (rows, length), true at real tokens, padded on either side; None: all are.
         projections: what to measure: q k v o, gate up down or fc1 fc2.
-        options: solver, rank tolerance, which singular values to keep, cosines between layers.
+        options: solver, rank tolerance, which singular values to keep, cosines between layers,
+            rows of single attention heads.
         objective: what loss a unit has: an `Objective`, a name of conf/objective with its options
             as they are there, or None for `gradsweep.engine.objectives.Sft`.
         units: number of rows of each unit, whose rows lie together: 2 of a pair, chosen before

@@ -26,7 +26,7 @@ from gradsweep.engine.factors import Factors
 from gradsweep.engine.rows import RowSink
 from gradsweep.engine.spectra import RowMaker
 from gradsweep.errors import ModelError
-from gradsweep.models.projections import find_projections
+from gradsweep.models.projections import find_projections, with_heads
 from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import PROJECTIONS, SpectrumRow
 
@@ -61,14 +61,17 @@ class Probe:
             options: as for `gradient_spectra`.
 
         Raises:
-            ModelError: an unknown family, a projection that the model does not have, or a model
-                whose modules do not see the whole gradient (compiled, or sharded by ZeRO-3).
+            ModelError: an unknown family, a projection that the model does not have, heads that
+                are not known (`with_heads`), or a model whose modules do not see the whole gradient
+                (compiled, or sharded by ZeRO-3).
         """
         check_can_be_watched(model)
         self._options = options or SpectraOptions()
         self._make_rows = RowMaker(self._options)
         self._model = model
         self._sites = find_projections(unwrapped(model), projections)
+        if self._options.heads:
+            self._sites = with_heads(unwrapped(model), self._sites)
         self._taps: Taps | None = None
 
     def __enter__(self) -> Probe:

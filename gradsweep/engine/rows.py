@@ -15,6 +15,7 @@ from gradsweep.engine.spectra import (
     backend_for,
     member_metrics,
     unit_cosines,
+    with_factor_metrics,
 )
 from gradsweep.records import READING_ORDER, SpectrumRow
 
@@ -79,10 +80,12 @@ class RowSink:
             rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
             if self._cosines:
                 rows = self._with_cosines(backend, layer, units, rows)
+            if self._options.asks_for_factor_metrics:
+                rows = self._with_factor_metrics(backend, layer, units, rows)
             if self._members:
                 rows = self._with_members(backend, layer, units, rows, self._members)
-            for unit, of_unit in zip(units, rows, strict=True):
-                self.by_unit[unit] += of_unit
+            for unit, of_unit, own in zip(units, rows, spectra, strict=True):
+                self.by_unit[unit] += [*of_unit, *self._make_rows.head_rows(own, layer)]
 
     def _with_cosines(
         self,
@@ -102,6 +105,23 @@ class RowSink:
             )
         )
 
+    def _with_factor_metrics(
+        self,
+        backend: Backend,
+        layer: list[Factors],
+        units: Sequence[int],
+        rows: list[list[SpectrumRow]],
+    ) -> list[list[SpectrumRow]]:
+        split = [list(split_units(factors, self._layout)) for factors in layer]
+        own = [[factors[unit] for factors in split] for unit in units]
+        return list(
+            backend.spread(
+                lambda place: with_factor_metrics(rows[place], own[place], backend, self._options),
+                range(len(units)),
+                float(self._layout.length**2 * layer[0].x.shape[-1]),
+            )
+        )
+
     def _with_members(
         self,
         backend: Backend,
@@ -114,6 +134,7 @@ class RowSink:
         rows_of = {unit: self._layout.unit_rows[unit] for unit in units}
         wanted = [row for unit in units for row in rows_of[unit] if len(rows_of[unit]) > 1]
         solver, layout = self._options.solver, self._row_layout
+        layer = [replace(factors, heads={}) for factors in layer]  # heads are of the unit's own
         (spectra,) = backend.spectra_of_layers([layer], layout, wanted, solver)
         made = dict(
             zip(wanted, (self._make_rows.layer_rows(s, layer) for s in spectra), strict=True)
@@ -149,5 +170,8 @@ def _with_metrics(row: SpectrumRow, known: tuple[float, float]) -> SpectrumRow:
 
 
 def reading_order(row: SpectrumRow) -> tuple[int, int]:
-    """Sort key of rows: the backward pass brings the last layer first; readers want the first."""
+    """Sort key of rows: the backward pass brings the last layer first; readers want the first.
+
+    A weight's own row comes before those of its heads, which stay in their order.
+    """
     return row.layer, READING_ORDER.index(row.projection)

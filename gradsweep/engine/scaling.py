@@ -10,6 +10,7 @@ row does not depend on what ran before or beside it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -67,7 +68,7 @@ class LossScale:
             infinite = ~by_row.isfinite().flatten(1).all(dim=1).to(self._finite.device)
             self._finite[self._unit_of_row[infinite]] = False
             dys[name] = by_row / scales.to(dy.device)[:, None, None]
-        return Factors(factors.layer, factors.x, dys)
+        return replace(factors, dy=dys)
 
     @property
     def overflowed(self) -> list[int]:

@@ -17,6 +17,7 @@ from gradsweep.records.points import full_axes as full_axes
 from gradsweep.records.rows import ADAPTER_MATRICES as ADAPTER_MATRICES
 from gradsweep.records.rows import ALL_PROJECTIONS as ALL_PROJECTIONS
 from gradsweep.records.rows import ATTENTION_PROJECTIONS as ATTENTION_PROJECTIONS
+from gradsweep.records.rows import HEAD_PROJECTIONS as HEAD_PROJECTIONS
 from gradsweep.records.rows import METRIC_NAMES as METRIC_NAMES
 from gradsweep.records.rows import METRICS as METRICS
 from gradsweep.records.rows import MLP_PROJECTIONS as MLP_PROJECTIONS

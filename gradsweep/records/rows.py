@@ -20,6 +20,9 @@ MLP_PROJECTIONS = ("gate", "up", "down", "fc1", "fc2")
 
 ATTENTION_PROJECTIONS = PROJECTIONS + MORE_ATTENTION_PROJECTIONS
 
+HEAD_PROJECTIONS = (*PROJECTIONS, "attn_gate")
+"""Projections whose weights are cut into attention heads."""
+
 ALL_PROJECTIONS = ATTENTION_PROJECTIONS + MLP_PROJECTIONS
 """Every projection that can be asked for, in reading order."""
 
@@ -138,6 +141,26 @@ class SpectrumRow:
     )
     """exp(−Σ p log p) of the eigenvalues of the members' Gram matrix ⟨G_i, G_j⟩, G_i being each
     one's share of the unit's gradient; in (0, members]. NaN as `member_cosine`."""
+    spectral_radius: float = field(
+        default=nan,
+        metadata=_metric("spectral radius", "max |λ|", "gradients.spectral_radius=true"),
+    )
+    """Largest absolute value of an eigenvalue of G, where m = n; only in the unit's own rows, and
+    only when `gradients.spectral_radius` is set. NaN for other shapes and for single heads."""
+    nuclear_rank: float = field(
+        default=nan,
+        metadata=_metric("nuclear rank", "(Σσ)²/Σσ²", "gradients.optimizer_geometry=true"),
+    )
+    """(‖G‖_*/‖G‖_F)², in [1, rank] (arXiv 2512.04299); only in the unit's own rows, and only when
+    `gradients.optimizer_geometry` is set. NaN for a zero gradient and for single heads."""
+    input_stable_rank: float = field(
+        default=nan,
+        metadata=_metric(
+            "stable rank of the input", "‖X‖²_F/σ₁(X)²", "gradients.optimizer_geometry=true"
+        ),
+    )
+    """‖X‖²_F/σ₁(X)² of the input X (T×n) of the projection, all tokens of the unit (arXiv
+    2512.04299): the same for q, k and v. As `nuclear_rank`, but a number for a zero gradient."""
     singular_values: list[float] | None = None
     """The whole spectrum with `gradients.save_spectra`, the largest k with `gradients.top_k`."""
     head: int | None = None

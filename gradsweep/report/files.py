@@ -20,6 +20,7 @@ from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
 from gradsweep.report.figures.open_questions import question_drawings
 from gradsweep.report.figures.training import training_drawings
 from gradsweep.report.findings import findings_markdown
+from gradsweep.report.heads import head_drawings, head_study, save_head_tables
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.objectives import objectives_markdown
 from gradsweep.report.open_questions.answers import questions_of
@@ -98,6 +99,8 @@ def write_report(
             written += save_tables(content.every, folder / "tables", advance)
         written += save_question_tables(content.questions, folder / "tables")
         written += save_training_tables(study, folder / "tables") if study else []
+        heads = head_study(rows, metrics[0])
+        written += save_head_tables(heads, folder / "tables") if heads else []
     if stored is not None:
         with track("page", 1) as advance:
             page = write_page(
@@ -110,6 +113,7 @@ def write_report(
     figures = drawings(curved, most_figures)
     figures += _few(question_drawings(content.questions), most_figures)
     figures += _few(training_drawings(study) if study else [], most_figures)
+    figures += _few(head_drawings(heads) if heads else [], most_figures)
     processes = processes or _processes(len(figures))
     with track("figures", len(figures)) as advance:
         written += save_all_figures(figures, folder / "figures", advance, processes)

@@ -36,7 +36,7 @@ def _means(
 ) -> dict[str, float]:
     values: dict[str, list[float]] = {}
     for rows in of_units:
-        for row in rows:
+        for row in (row for row in rows if row.head is None):
             for metric in metrics:
                 value = row.own_metrics.get(metric, getattr(row, metric, math.nan))
                 values.setdefault(f"{prefix}/{row.projection}/{metric}", []).append(value)

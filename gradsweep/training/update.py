@@ -106,8 +106,9 @@ class UpdateWatch:
                 trained: compiled, in DistributedDataParallel, or after `fully_shard`.
             projections: what to watch: q k v o, gate up down or fc1 fc2.
             layers: every so-manieth layer is watched: 4 for layers 0, 4, 8, …; or their numbers.
-            options: as for `gradient_spectra`. `similarities` are not measured of updates, and
-                `token_gram` has no tokens here: all but `svd` go by the smaller Gram matrix.
+            options: as for `gradient_spectra`. `similarities`, `heads`, `spectral_radius` and
+                `optimizer_geometry` are not measured of updates: their rows are of whole matrices
+                alone. `token_gram` has no tokens here: all but `svd` go by the smaller Gram matrix.
             every: steps between those that are due, from step 0 on; 0 for none.
             scaler: the GradScaler of float16 training, whose scale is taken out again.
 

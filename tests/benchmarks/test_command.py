@@ -57,6 +57,15 @@ def test_a_stopped_run_still_prints_what_it_has(
     assert "# Benchmark" in capsys.readouterr().out
 
 
+def test_heads_are_timed_beside_the_same_pass_without_them(capsys: Captured) -> None:
+    quick = ["--quick", "--heads", "--no-memory", "--rounds", "1", "--plain-rounds", "0"]
+    assert main(quick) == 0
+    shown = capsys.readouterr().out
+    section = shown[shown.index("## Heads") :]
+    cells = next(line for line in section.splitlines() if line.startswith("| tiny")).split("|")
+    assert all(float(cell.split()[0]) > 0 for cell in cells[2:4])
+
+
 def test_a_training_run_is_timed_unwatched_idle_and_with_every_update(capsys: Captured) -> None:
     quick = ["--quick", "--training", "--no-memory", "--rounds", "1", "--plain-rounds", "0"]
     assert main(quick) == 0

@@ -94,6 +94,9 @@ def test_where_and_how_does_not_change_the_point(override: str) -> None:
         "gradients.save_spectra=true",
         "gradients.similarities=true",
         "gradients.top_k=5",
+        "gradients.heads=true",
+        "gradients.spectral_radius=true",
+        "gradients.optimizer_geometry=true",
     ],
 )
 def test_science_changes_the_point(override: str) -> None:
@@ -102,7 +105,8 @@ def test_science_changes_the_point(override: str) -> None:
 
 def test_columns_that_are_off_leave_no_trace_in_the_identity() -> None:
     """Points from before these columns were there keep their id."""
-    assert not {"similarities", "top_k"} & science(compose())["gradients"].keys()
+    added = {"similarities", "top_k", "heads", "spectral_radius", "optimizer_geometry"}
+    assert not added & science(compose())["gradients"].keys()
 
 
 def test_a_file_is_known_by_its_content_not_its_place(tmp_path: Path) -> None:
@@ -130,6 +134,7 @@ def test_an_excluded_cell_names_dataset_and_levels() -> None:
         ("gradients={top_k: 5, save_spectra: true}", r"top_k=5.*save_spectra=true.*one of the two"),
         ("gradients.projections=[q,q]", r"gradients\.projections.*twice"),
         ("gradients.projections=[]", r"gradients\.projections.*empty"),
+        ("gradients={heads: true, projections: [up]}", r"gradients\.heads=true.*\['up'\].*q, k, v"),
     ],
 )
 def test_cross_field_checks_name_field_value_and_what_is_allowed(

@@ -109,6 +109,22 @@ def test_two_samples_unless_asked_otherwise(tiny: list[str], capsys: Captured) -
     assert "│ q " not in shown
 
 
+def test_a_wrong_number_of_a_single_head_fails(
+    tiny: list[str], capsys: Captured, with_rows_changed: Callable[[Change], None]
+) -> None:
+    assert main([*tiny, "gradients.heads=true"]) == 0
+    capsys.readouterr()
+
+    def one_head_off(result: SampleResult) -> SampleResult:
+        index = next(i for i, row in enumerate(result.rows) if row.head == 1)
+        return with_row(result, index, "nuclear_norm", 1.0005)
+
+    with_rows_changed(one_head_off)
+    assert main([*tiny, "gradients.heads=true"]) == 1
+    shown = capsys.readouterr().out
+    assert table_line(shown, "nuclear_norm")[3:5] == ["q", "0"]
+
+
 @pytest.mark.parametrize("metric", ROW_METRICS)
 def test_one_wrong_number_fails_and_is_located(
     metric: str, tiny: list[str], capsys: Captured, with_rows_changed: Callable[[Change], None]

@@ -12,12 +12,14 @@ import pytest
 import torch
 from helpers.plain_gradients import mask, tokens
 
+from gradsweep.config import Solver
 from gradsweep.engine import Batch, make_batch
+from gradsweep.engine.eigenvalue_sizes import EigenvalueSizes
 from gradsweep.engine.passes import Engine
 from gradsweep.engine.spectra import CudaBackend, factor_spectra, many_spectra
 from gradsweep.engine.spectra.backends import cuda as eigenvalues
 from gradsweep.engine.spectra.backends import cusolver
-from gradsweep.models.projections import find_projections, projection_shapes
+from gradsweep.models.projections import find_projections
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device"))]  # fmt: skip
@@ -212,9 +214,8 @@ def test_the_ways_are_timed_before_the_pass_that_brings_a_size(
         monkeypatch.setattr(f"gradsweep.engine.{room}.backend_for", on_device)
     model = tiny_model("llama_gqa")
     sites = find_projections(model, "qkvo")
-    shapes = {shape for site in sites for shape in projection_shapes(site).values()}
     with Engine(model, sites, workers=1) as engine:
-        engine._shapes = {torch.device("cpu"): shapes}
+        engine._sizes = EigenvalueSizes(sites, Solver.auto, always_ready=())
         for length in (6, 7, 14):
             ids = tokens(length)[None]
             (result,) = engine.measure(make_batch(ids, mask(length, 2)[None], None))

@@ -78,6 +78,7 @@ def test_one_more_point_leaves_a_series_what_it_is(changes, name):
         {"gradients__projections": ["down", "gate", "k", "o", "q", "up", "v"]},
         {"gradients__similarities": True},
         {"gradients__top_k": 8},
+        {"gradients__heads": True},
         {"gradients__save_spectra": True},
         {"seed": 1},
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import torch
 from helpers.agreement import assert_same
 from helpers.training import backward, batch, probe_set, with_dropout
 
-from gradsweep import ProbeSample, ProbeSet, compose, gradient_spectra
+from gradsweep import ProbeSample, ProbeSet, SpectraOptions, compose, gradient_spectra
 from gradsweep.errors import ConfigError, DataError, ModelError
 from gradsweep.records import SampleResult, Source
+from gradsweep.training.scalars import probe_scalars
 
 Model = Any
 
@@ -42,6 +44,20 @@ def test_every_sample_is_measured_as_if_it_were_alone(llama: Model, tokenizer: A
     mask = torch.arange(ids.shape[1])[None] >= ids.shape[1] - fast.n_response_tokens
     (expected,) = gradient_spectra(llama, ids, mask, projections="qv").samples
     assert_same(fast, SampleResult(loss=expected.loss, rows=expected.rows))
+
+
+def test_probes_have_rows_of_heads_where_they_are_asked_for(llama: Model, tokenizer: Any) -> None:
+    options = SpectraOptions(heads=True)
+    measured = dict(probe_set().measure(llama, tokenizer, 0, options=options))
+    rows = [row for results in measured.values() for result in results for row in result.rows]
+    assert {(row.projection, row.head) for row in rows} == {
+        *((name, head) for name in "qo" for head in (None, *range(4))),
+        *((name, head) for name in "kv" for head in (None, 0, 1)),
+    }
+    (moment, results), *_ = measured.items()
+    whole = [replace(r, rows=tuple(x for x in r.rows if x.head is None)) for r in results]
+    metrics = ("nuclear_norm", "effective_rank")
+    assert probe_scalars(moment, results, metrics) == probe_scalars(moment, whole, metrics)
 
 
 def test_questions_pair_up_over_conditions(llama: Model, tokenizer: Any) -> None:

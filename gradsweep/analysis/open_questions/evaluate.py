@@ -10,13 +10,21 @@ from gradsweep.analysis.open_questions import (
     reasoning_or_tokens,
     single_steps,
     steps_kept,
+    where_it_responds,
 )
 from gradsweep.analysis.open_questions.material import material_of
 from gradsweep.analysis.open_questions.question import Answered, OpenQuestion
 from gradsweep.analysis.rows import require_metric
 from gradsweep.errors import ConfigError
 
-_QUESTION_FILES = (reasoning_or_tokens, steps_kept, single_steps, detection, metrics)
+_QUESTION_FILES = (
+    reasoning_or_tokens,
+    steps_kept,
+    single_steps,
+    detection,
+    where_it_responds,
+    metrics,
+)
 
 OPEN_QUESTIONS: tuple[OpenQuestion, ...] = tuple(file.QUESTION for file in _QUESTION_FILES)
 

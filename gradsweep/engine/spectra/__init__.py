@@ -5,6 +5,7 @@ from gradsweep.engine.spectra.backends import CpuBackend as CpuBackend
 from gradsweep.engine.spectra.backends import CudaBackend as CudaBackend
 from gradsweep.engine.spectra.backends import backend_for as backend_for
 from gradsweep.engine.spectra.backends import factor_spectra as factor_spectra
+from gradsweep.engine.spectra.factor_metrics import with_factor_metrics as with_factor_metrics
 from gradsweep.engine.spectra.matrix import matrix_spectra as matrix_spectra
 from gradsweep.engine.spectra.matrix import scaled_spectrum as scaled_spectrum
 from gradsweep.engine.spectra.members import member_metrics as member_metrics

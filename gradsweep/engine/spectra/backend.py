@@ -99,6 +99,12 @@ class Backend(Protocol):
         """
         ...
 
+    def eigvals(self, a: Array) -> np.ndarray | None:
+        """Return eigenvalues of any square matrix, complex and in no order, on the CPU; None where
+        they do not converge or the matrix is not finite.
+        """
+        ...
+
     def svdvals(self, a: Array) -> np.ndarray:
         """Return singular values, descending, on the CPU."""
         ...

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -71,6 +72,26 @@ class RowMaker:
         }
         return self.rows(layer[0].layer, spectra, shapes, layer[0].x.dtype)
 
+    def head_rows(
+        self, spectra: Mapping[str, Spectrum], layer: Sequence[Factors]
+    ) -> Iterator[SpectrumRow]:
+        """Yield a row for each attention head of each projection of a layer.
+
+        What is noise is so by the layer's whole matrices: a head has a part of each.
+
+        Args:
+            spectra: by projection, with those of their heads.
+            layer: the factors that they are of; only shapes and dtypes are read.
+        """
+        dtype = layer[0].x.dtype
+        noise = noise_norm(spectra, dtype)
+        for of_input in layer:
+            for name, heads in of_input.heads.items():
+                shape = heads.shape(of_input.dy[name].shape[-1], of_input.x.shape[-1])
+                for place, spectrum in enumerate(spectra[name].heads):
+                    row = self._row(of_input.layer, name, spectrum, shape, dtype, noise)
+                    yield replace(row, head=place)
+
     def rows(
         self,
         layer: int,
@@ -87,16 +108,23 @@ class RowMaker:
             dtype: of what the gradients were computed from.
         """
         noise = noise_norm(spectra, dtype)
-        rows = []
-        for name, (m, n) in shapes.items():
-            tolerance = self._options.rank_tolerance or rank_tolerance(dtype, m, n)
-            own = {
-                metric: _value(function, spectra[name], metric)
-                for metric, function in self._own.items()
-            }
-            kept = self._options.kept
-            rows.append(spectrum_row(spectra[name], layer, name, tolerance, kept, noise, own))
-        return rows
+        return [
+            self._row(layer, name, spectra[name], shape, dtype, noise)
+            for name, shape in shapes.items()
+        ]
+
+    def _row(
+        self,
+        layer: int,
+        name: str,
+        spectrum: Spectrum,
+        shape: tuple[int, int],
+        dtype: torch.dtype,
+        noise: float,
+    ) -> SpectrumRow:
+        tolerance = self._options.rank_tolerance or rank_tolerance(dtype, *shape)
+        own = {metric: _value(function, spectrum, metric) for metric, function in self._own.items()}
+        return spectrum_row(spectrum, layer, name, tolerance, self._options.kept, noise, own)
 
 
 def spectrum_row(

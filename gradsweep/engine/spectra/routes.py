@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,7 +26,9 @@ from torch import Tensor
 
 from gradsweep.config import Solver
 from gradsweep.engine.spectra.backend import Array, Backend, LinAlgError
+from gradsweep.engine.spectra.heads import HeadGrams, grams_by_matrix, grams_by_tokens
 from gradsweep.engine.spectra.spectrum import Spectrum
+from gradsweep.models.projections import Heads
 
 EIGENVALUE_COST = 2.6
 """Time of one flop of an eigenvalue solve, in those of a matrix product (measured at n = 450)."""
@@ -39,12 +41,16 @@ def many_spectra(
     inputs: Sequence[tuple[Tensor, Mapping[str, Tensor]]],
     backend: Backend,
     solver: Solver = Solver.auto,
+    heads: Mapping[str, Heads] | None = None,
 ) -> list[dict[str, Spectrum]]:
     """Return, for each X (T×n) on one device, the spectrum of G = dYᵀX for every dY (T×m) of it.
 
     A spectrum whose checksum fails, or whose factorisation breaks down, is computed
     again on the safe path; if it still fails, `Spectrum.holds` says so. Non-finite factors give
     a spectrum of NaN. On CUDA, the eigenvalues of all inputs come together.
+
+    With `heads` (projection -> its attention heads) a spectrum has those of its heads, by the route
+    of the whole matrix, from what that has computed.
     """
     shared = [_SharedInput(x, backend) for x, _ in inputs]
     attempts = [
@@ -54,7 +60,12 @@ def many_spectra(
     ]
     grams = [attempt.gram for attempt in attempts if attempt.gram is not None]
     eigenvalues = iter(backend.eigvalsh(grams)) if grams else iter(())
-    spectra = iter([_finished(a, None if a.gram is None else next(eigenvalues)) for a in attempts])
+    solved = [_finished(a, None if a.gram is None else next(eigenvalues)) for a in attempts]
+    if heads:
+        names = (name for _, dy in inputs for name in dy)
+        whole = zip(solved, attempts, names, strict=True)
+        solved = [_with_heads(one, attempt, heads.get(name)) for one, attempt, name in whole]
+    spectra = iter(solved)
     return [{name: next(spectra) for name in dy} for _, dy in inputs]
 
 
@@ -82,6 +93,7 @@ class _SharedInput:
 
     def __init__(self, x: Tensor, linalg: Backend) -> None:
         self.linalg = linalg
+        self.given = x
         self.x: Array = linalg.float64(x)
 
     @cached_property
@@ -107,6 +119,7 @@ class _Problem:
         self.shared = shared
         self.linalg = shared.linalg
         self.x = shared.x
+        self.given = dy
         self.dy: Array = shared.linalg.float64(dy)
         self.tokens, self.n = shared.x.shape
         self.m = dy.shape[1]
@@ -224,6 +237,44 @@ def _singular_values(problem: _Problem) -> np.ndarray:
     r_x = problem.linalg.r_factor(problem.x.T)
     r_y = problem.linalg.r_factor(problem.dy.T)
     return problem.linalg.svdvals(r_y @ r_x.T)
+
+
+def _with_heads(whole: Spectrum, attempt: _Attempt, heads: Heads | None) -> Spectrum:
+    """The spectrum with those of its heads, on the safe path where no other is left."""
+    if heads is None:
+        return whole
+    problem, backend = attempt.problem, attempt.problem.linalg
+    rank = min(problem.tokens, *heads.shape(problem.m, problem.n))
+    found: list[Spectrum | None] = [None] * heads.count
+    if attempt.solver in GRAMS:
+        grams, *checks = _head_grams(problem, heads, attempt.solver)
+        sizes = backend.scalars(*(value for check in checks for value in check))
+        starts = range(0, 3 * heads.count, heads.count)
+        squares, token_squares, lost = (sizes[i : i + heads.count] for i in starts)
+        solvable = [i for i in range(heads.count) if not lost[i]]
+        finite = [i for i in solvable if math.isfinite(squares[i])]
+        eigenvalues = dict(zip(finite, backend.eigvalsh([grams[i] for i in finite]), strict=True))
+        for i in solvable:
+            norms = math.sqrt(max(squares[i], 0.0)), math.sqrt(max(token_squares[i], 0.0))
+            found[i] = solved_spectrum(attempt.solver, rank, norms, eigenvalues.get(i))
+    given = problem.shared.given, problem.given
+    safe = (
+        safe_spectrum(*heads.factors(place, *given), backend) if own is None else own
+        for place, own in enumerate(found)
+    )
+    return replace(whole, heads=tuple(safe))
+
+
+def _head_grams(problem: _Problem, heads: Heads, solver: Solver) -> HeadGrams:
+    if heads.of_inputs:
+        cut, token_squares = problem.x, (problem.dy * problem.dy).sum(1)
+    else:
+        cut, token_squares = problem.dy, problem.shared.token_squares
+    if solver is Solver.token_gram:
+        gram = problem.dy_gram if heads.of_inputs else problem.shared.gram
+        return grams_by_tokens(cut, gram, token_squares, heads.count)
+    g = problem.g.T if heads.of_inputs else problem.g
+    return grams_by_matrix(cut, g, token_squares, heads.count)
 
 
 GRAMS: dict[Solver, Callable[[_Problem], Array]] = {

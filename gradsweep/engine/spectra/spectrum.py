@@ -26,6 +26,8 @@ class Spectrum:
     token_norm: float
     """(Σ_t ‖x_t‖²‖dy_t‖²)^½: the norm that G would have if its tokens did not cancel. Its rounding
     errors are of this size times the precision of the factors (docs/numerics.md)."""
+    heads: tuple[Spectrum, ...] = ()
+    """Of each attention head's part of G, in order; empty where single heads are not measured."""
 
     @cached_property
     def checksum_error(self) -> float:

@@ -21,8 +21,10 @@ from gradsweep.models.projections.wrappers import WRAPPERS
 if TYPE_CHECKING:
     from gradsweep.models.projections.covered import Coverage, coverage
     from gradsweep.models.projections.find import available_projections, find_projections
+    from gradsweep.models.projections.heads import with_heads
     from gradsweep.models.projections.sites import (
         Columns,
+        Heads,
         ProjectionSite,
         n_parameters,
         projection_shapes,
@@ -34,6 +36,7 @@ __all__ = [
     "Adapter",
     "Columns",
     "Coverage",
+    "Heads",
     "ProjectionSite",
     "available_projections",
     "check_family",
@@ -41,12 +44,14 @@ __all__ = [
     "find_projections",
     "n_parameters",
     "projection_shapes",
+    "with_heads",
 ]
 
 _WITH_TORCH = {
     "covered": ("Coverage", "coverage"),
     "find": ("available_projections", "find_projections"),
-    "sites": ("Columns", "ProjectionSite", "n_parameters", "projection_shapes"),
+    "heads": ("with_heads",),
+    "sites": ("Columns", "Heads", "ProjectionSite", "n_parameters", "projection_shapes"),
 }
 """Module -> its names, imported when one of them is asked for."""
 

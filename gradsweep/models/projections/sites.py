@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,6 +12,31 @@ from torch import nn
 
 Columns = torch.Tensor | None
 """Output columns of a module that belong to one projection; None is all of them."""
+
+
+@dataclass(frozen=True)
+class Heads:
+    """How a weight W (m×n) is cut into attention heads, all of one width, one after the other."""
+
+    count: int
+    of_inputs: bool = False
+    """Whether a head has columns of W, as of o; otherwise it has rows."""
+
+    def width(self, m: int, n: int) -> int:
+        """Return the features of one head."""
+        return (n if self.of_inputs else m) // self.count
+
+    def shape(self, m: int, n: int) -> tuple[int, int]:
+        """Return the shape of one head's part of W."""
+        return (m, n // self.count) if self.of_inputs else (m // self.count, n)
+
+    def factors(
+        self, head: int, x: torch.Tensor, dy: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return X and dY of one head's part of G = dYᵀX, from those of all (T×n and T×m)."""
+        width = self.width(dy.shape[-1], x.shape[-1])
+        own = slice(head * width, (head + 1) * width)
+        return (x[..., own], dy) if self.of_inputs else (x, dy[..., own])
 
 
 @dataclass(frozen=True)
@@ -25,6 +51,8 @@ class ProjectionSite:
     module: nn.Module
     columns: dict[str, Columns]
     """Projection name -> output columns of `module`."""
+    heads: Mapping[str, Heads] = field(default_factory=dict)
+    """Projection name -> its attention heads; empty unless single heads are measured."""
 
 
 def weight_shape(module: Any) -> tuple[int, int]:

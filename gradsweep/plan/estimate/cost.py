@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from gradsweep.config import Config, Resolution, Responses
+from gradsweep.config import Config, GradientsConfig, Resolution, Responses
 from gradsweep.config.objective import MEMBERS, objective_options, responses_of
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
@@ -19,13 +19,15 @@ from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.memory import shape_of
 from gradsweep.plan.estimate.training import samples_passed
-from gradsweep.records import ALL_PROJECTIONS, SampleResult
+from gradsweep.records import ALL_PROJECTIONS, HEAD_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
 from gradsweep.store.checksums import read_summary
 
 ROW_BYTES = 80
 """Of one row in Parquet (720 rows took 56 kB), without singular values."""
 SAMPLE_BYTES = 640
+HEAD_WIDTH, QUERIES_OF_A_KEY = 128, 4
+"""Of most of today's models."""
 POINT_BYTES = 8_000
 """config.yaml, summary.json, DONE."""
 
@@ -122,6 +124,16 @@ def read_costs(results: Path) -> list[Cost]:
     return found
 
 
+def heads_of_layer(wanted: GradientsConfig, width: float) -> float:
+    """About how many rows of single heads a layer of a model of this width has; 0 unless asked."""
+    if not wanted.heads:
+        return 0.0
+    heads = width / HEAD_WIDTH
+    of_queries = [name for name in wanted.projections if name in HEAD_PROJECTIONS]
+    shared = [name for name in of_queries if name in ("k", "v")]
+    return heads * (len(of_queries) - len(shared) + len(shared) / QUERIES_OF_A_KEY)
+
+
 def _in_order(stored: Sequence[str]) -> tuple[str, ...]:
     """As `work` spells it; earlier versions wrote the settings in another order."""
     settings = [name for name in stored if name not in ALL_PROJECTIONS]
@@ -146,4 +158,5 @@ def point_bytes(config: Config, tokens: float, costs: Sequence[Cost]) -> float |
     values = min(tokens, shape.width) if wanted.save_spectra else wanted.top_k or 0
     members = 2 if MEMBERS in work(config) else 0  # chosen and rejected; of most units
     rows = len(wanted.projections) * shape.layers * (1 + members)
+    rows += shape.layers * heads_of_layer(wanted, shape.width)
     return POINT_BYTES + samples * (SAMPLE_BYTES + rows * (ROW_BYTES + 8 * values))

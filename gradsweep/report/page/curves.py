@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from gradsweep.analysis.rows import whole_matrices
 from gradsweep.report.labels import metric_label, metric_words
 from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.store.frames import metric_columns
@@ -35,7 +36,7 @@ def with_other_metrics(
     """
     present = {one.metric for one in computed}
     others = [name for name in metric_columns(rows) if name not in present]
-    if len(rows) > most_rows:
+    if len(whole_matrices(rows, strict=False)) > most_rows:
         others = []
     with_values = [name for name in others if rows[name].cast(pl.Float64).is_finite().any()]
     drawn = [one for one in computed if not one.per_sample]

@@ -70,8 +70,16 @@ def test_singular_values_take_more_disk_and_unknown_models_are_unknown(tmp_path:
     def size(*overrides: str, costs: tuple[Cost, ...] = ()) -> float | None:
         return point_bytes(compose("model=qwen2_1.5b", "tracking=none", *overrides), 400, costs)
 
-    plain, some, every = (
-        size(*more) for more in ((), ("gradients.top_k=16",), ("gradients.save_spectra=true",))
+    plain, some, every, heads = (
+        size(*more)
+        for more in (
+            (),
+            ("gradients.top_k=16",),
+            ("gradients.save_spectra=true",),
+            ("gradients.heads=true",),
+        )
     )
     assert plain < some < every  # type: ignore[operator]
+    # 28 layers of 12 + 12 + 2 + 2 heads beside four whole matrices; the shape is a guess.
+    assert 4 < heads / plain < 16  # type: ignore[operator]
     assert size("model=folder", "model.source.path=/m") is None

@@ -66,7 +66,7 @@ def test_tables_have_every_answer_and_the_numbers_behind_them(
 def test_figures_show_both_reductions_and_doses(answered: list[Answered], tmp_path: Path):
     drawn = question_drawings(answered)
     assert [drawing.names[1] for drawing in drawn] == [
-        "reasoning_or_tokens", "steps_kept", "detection",
+        "reasoning_or_tokens", "steps_kept", "detection", "where_it_responds",
     ]  # fmt: skip
     both = drawn[0].draw(drawn[0].frame, drawn[0].metric)
     assert both is not None

@@ -62,7 +62,7 @@ class CpuBackend:
         split = [list(split_units(factors, layout)) for factors in layer]
         problems = [(place, own[unit]) for own in split for place, unit in enumerate(units)]
         solve = self.spread(
-            lambda factors: many_spectra([(factors.x, factors.dy)], self, solver)[0],
+            lambda factors: many_spectra([(factors.x, factors.dy)], self, solver, factors.heads)[0],
             [factors for _, factors in problems],
             float(tokens * tokens * n),
         )
@@ -102,6 +102,9 @@ class CpuBackend:
 
     def eigvalsh(self, many: Sequence[np.ndarray]) -> list[np.ndarray | None]:
         return [lapack.converged(a) for a in many]
+
+    def eigvals(self, a: np.ndarray) -> np.ndarray | None:
+        return lapack.eigvals(a)
 
     def svdvals(self, a: np.ndarray) -> np.ndarray:
         return np.linalg.svd(a, compute_uv=False)

@@ -23,7 +23,7 @@ from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra.backend import JITTER, Item, Value
 from gradsweep.engine.spectra.backends import cusolver, lapack
-from gradsweep.engine.spectra.backends.stacked import stacked_spectra
+from gradsweep.engine.spectra.backends.stacked import head_elements, stacked_spectra
 from gradsweep.engine.spectra.matrix import matrix_spectra
 from gradsweep.engine.spectra.routes import gram_size, many_spectra
 from gradsweep.engine.spectra.spectrum import Spectrum
@@ -90,6 +90,7 @@ class CudaBackend:
         last, tokens = layers[-1], _longest_unit(layout)
         shapes = [(dy.shape[-1], of.x.shape[-1]) for of in last for dy in of.dy.values()]
         elements = sum(gram_size(tokens, m, n, solver) ** 2 for m, n in shapes)
+        elements += sum(head_elements(of) for of in last)
         kept = sum(t.nbytes for of_input in last for t in (of_input.x, *of_input.dy.values()))
         with_next = len(layers) + 1
         fits = with_next * elements * len(layout.unit_rows) <= batch_elements(last[0].x.device)
@@ -102,7 +103,8 @@ class CudaBackend:
         for factors in layer:
             split = list(split_units(factors, layout))
             inputs = [(split[unit].x, split[unit].dy) for unit in units]
-            for own, of_input in zip(spectra, many_spectra(inputs, self, Solver.svd), strict=True):
+            found = many_spectra(inputs, self, Solver.svd, factors.heads)
+            for own, of_input in zip(spectra, found, strict=True):
                 own |= of_input
         return spectra
 
@@ -136,6 +138,9 @@ class CudaBackend:
 
     def eigvalsh(self, many: Sequence[Tensor]) -> Eigenvalues:
         return eigvalsh(many)
+
+    def eigvals(self, a: Tensor) -> np.ndarray | None:
+        return lapack.eigvals(a.cpu().numpy())  # a GPU is no faster at what is not symmetric
 
     def svdvals(self, a: Tensor) -> np.ndarray:
         return torch.linalg.svdvals(a).cpu().numpy()

@@ -11,12 +11,15 @@ import ctypes
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Complex128, Float64
 from scipy.linalg import cython_lapack  # type: ignore[attr-defined]
 
 _INT, _DOUBLES = ctypes.POINTER(ctypes.c_int), ctypes.c_void_p
 _TRIDIAGONAL_BLOCK = 64
 """Columns that LAPACK reduces at a time: the size of its workspace, in rows of the matrix."""
+
+_HESSENBERG_BLOCK = 66
+"""Rows of workspace for eigenvalues of a matrix that is not symmetric."""
 
 Matrix = Float64[np.ndarray, "n n"]
 
@@ -36,6 +39,14 @@ _dpotrf = _routine("dpotrf", ctypes.c_char_p, _INT, _DOUBLES, _INT, _INT)
 _dsygst = _routine("dsygst", _INT, ctypes.c_char_p, _INT, _DOUBLES, _INT, _DOUBLES, _INT, _INT)
 _dsyev = _routine(
     "dsyev", *[ctypes.c_char_p] * 2, _INT, _DOUBLES, _INT, *[_DOUBLES] * 2, _INT, _INT
+)
+
+_dgeev = _routine(
+    "dgeev",
+    *[ctypes.c_char_p] * 2,
+    *[_INT, _DOUBLES, _INT, _DOUBLES, _DOUBLES],
+    *[_DOUBLES, _INT] * 2,
+    *[_DOUBLES, _INT, _INT],
 )
 
 _LOWER = b"U"
@@ -80,6 +91,22 @@ def eigvalsh(a: Matrix) -> Float64[np.ndarray, " n"]:
     _dsyev(b"N", _LOWER, n, work_matrix.ctypes.data, n, *pointers, size, info)
     _check(info, "the eigenvalues do not converge")
     return eigenvalues
+
+
+def eigvals(a: Matrix) -> Complex128[np.ndarray, " n"] | None:
+    """Eigenvalues of any square matrix, in no order; None where it is not finite or LAPACK does not
+    converge.
+    """
+    if not np.isfinite(a).all():
+        return None
+    work_matrix, n, info = np.array(a, order="C"), ctypes.c_int(len(a)), ctypes.c_int()
+    real, imaginary = np.empty(len(a)), np.empty(len(a))
+    work = np.empty(_HESSENBERG_BLOCK * len(a))
+    pointers = [array.ctypes.data for array in (real, imaginary)]
+    none = [None, ctypes.c_int(1)] * 2  # of the eigenvectors, on either side
+    last = [work.ctypes.data, ctypes.c_int(len(work)), info]
+    _dgeev(b"N", b"N", n, work_matrix.ctypes.data, n, *pointers, *none, *last)
+    return None if info.value else real + 1j * imaginary
 
 
 def converged(a: Matrix) -> Float64[np.ndarray, " n"] | None:

@@ -9,8 +9,7 @@ the host hears of nothing until everything is on its way.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -21,9 +20,12 @@ from torch import Tensor
 from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
-from gradsweep.engine.spectra.backend import JITTER, Backend
+from gradsweep.engine.spectra.backend import Backend
+from gradsweep.engine.spectra.backends.stacks import Inputs, Pair, Side, Stack
+from gradsweep.engine.spectra.heads import grams_by_matrix, grams_by_tokens
 from gradsweep.engine.spectra.routes import cheapest_route, safe_spectrum, solved_spectrum
 from gradsweep.engine.spectra.spectrum import Spectrum
+from gradsweep.models.projections import Heads
 
 FILLED_UP = 0.9
 """Units are stacked with those that have at least this share of the tokens of the longest."""
@@ -36,12 +38,14 @@ Shapes = dict[str, tuple[int, int]]
 
 @dataclass(frozen=True)
 class _Problems:
-    """One projection of some units in some layers, all on one route."""
+    """One projection of some units in some layers, or its heads, all on one route."""
 
     name: str
     solver: Solver
     places: list[tuple[int, int]]
-    """(layer, unit), as places in what was asked for, of each."""
+    """(layer, unit), as places in what was asked for, of each; of a unit's heads one each."""
+    heads: Heads | None
+    """None for whole matrices."""
     m: int
     n: int
     grams: Float64[Tensor, "problems k k"]
@@ -51,36 +55,7 @@ class _Problems:
     token_squares: Float64[Tensor, " problems"]
     """The square of `Spectrum.token_norm`."""
     failed: Float64[Tensor, " problems"]
-    """Not 0 where the Cholesky factorisation broke down."""
-
-
-class _Inputs:
-    """X of some units in some layers (problems×tokens×n), and what their projections share."""
-
-    def __init__(self, x: Float64[Tensor, "problems tokens n"], counts: Sequence[int]) -> None:
-        """`counts` has the tokens of each unit; the units of a layer lie together."""
-        self.x = x
-        of_layer = torch.tensor(counts, dtype=torch.float64).to(x.device)
-        self._counts = of_layer.repeat(len(x) // len(counts))
-
-    @cached_property
-    def gram(self) -> Float64[Tensor, "problems tokens tokens"]:
-        """K = XXᵀ."""
-        return self.x @ self.x.mT
-
-    @cached_property
-    def cholesky(self) -> tuple[Tensor, Tensor]:
-        """L with LLᵀ = K + jitter, and where there is none; see `routes`."""
-        jittered = self.gram.clone()
-        diagonal = jittered.diagonal(dim1=1, dim2=2)
-        diagonal += (JITTER * diagonal.sum(1) / self._counts)[:, None]
-        lower, failed = torch.linalg.cholesky_ex(jittered)
-        return lower, failed.double()
-
-    @cached_property
-    def token_squares(self) -> Float64[Tensor, "problems tokens"]:
-        """‖x_t‖²."""
-        return (self.x * self.x).sum(2)
+    """Not 0 where only the safe path is left."""
 
 
 def stacked_spectra(
@@ -92,6 +67,8 @@ def stacked_spectra(
     most_elements: int,
 ) -> list[list[dict[str, Spectrum]]]:
     """Return the spectra of every layer, for each of `units`; by a route of eigenvalues.
+
+    Those of a projection's heads come with it, where its factors name them.
 
     Args:
         layers: the factors of a whole batch, all on one device.
@@ -112,19 +89,31 @@ def stacked_spectra(
     solvable = np.isfinite(frobenius) & (failed == 0)
     grams = [gram for stack in stacks for gram in stack.grams]
     eigenvalues = iter(backend.eigvalsh([grams[i] for i in np.flatnonzero(solvable)]))
-    found: list[list[dict[str, Spectrum]]] = [[{} for _ in units] for _ in layers]
+    # The whole matrix first, then its heads in their order: as `_problems` gives them.
+    found: list[list[dict[str, list[Spectrum]]]] = [[{} for _ in units] for _ in layers]
     problems = ((stack, *place) for stack in stacks for place in stack.places)
     for i, (stack, layer, place) in enumerate(problems):
         own = next(eigenvalues) if solvable[i] else None
         rank = min(lengths[place], stack.m, stack.n)
         norms = float(frobenius[i]), float(token_norms[i])
         spectrum = solved_spectrum(stack.solver, rank, norms, own)
+        together = found[layer][place].setdefault(stack.name, [])
         if spectrum is None:
             factors = next(of_input for of_input in layers[layer] if stack.name in of_input.dy)
             unit = list(split_units(factors, layout))[units[place]]
-            spectrum = safe_spectrum(unit.x, unit.dy[stack.name], backend)
-        found[layer][place][stack.name] = spectrum
-    return found
+            x, dy = unit.x, unit.dy[stack.name]
+            if stack.heads is not None:
+                x, dy = stack.heads.factors(len(together) - 1, x, dy)
+            spectrum = safe_spectrum(x, dy, backend)
+        together.append(spectrum)
+    return [[_with_heads(of_unit) for of_unit in of_layer] for of_layer in found]
+
+
+def _with_heads(found: dict[str, list[Spectrum]]) -> dict[str, Spectrum]:
+    return {
+        name: replace(whole, heads=tuple(heads)) if heads else whole
+        for name, (whole, *heads) in found.items()
+    }
 
 
 def _stacks(
@@ -138,14 +127,15 @@ def _stacks(
     alike: dict[object, list[tuple[int, Factors]]] = {}
     for layer, inputs in enumerate(layers):
         for factors in inputs:
-            kind = (factors.x.dtype, *_shapes(factors).items())
+            kind = (factors.x.dtype, *_shapes(factors).items(), *sorted(factors.heads.items()))
             alike.setdefault(kind, []).append((layer, factors))
     for members in alike.values():
         shapes = _shapes(members[0][1])
         for group, routes in _groups(lengths, shapes, solver):
             each = _elements(lengths[group[0]], shapes, routes)
+            each = max(each, head_elements(members[0][1]))
             for places in _chunks(group, most_elements // each):
-                stack = _Stack(layout, [units[place] for place in places], members[0][1].x.device)
+                stack = Stack(layout, [units[place] for place in places], members[0][1].x.device)
                 for chunk in _chunks(members, most_elements // (each * len(places))):
                     yield from _problems(chunk, places, stack, routes)
 
@@ -153,63 +143,56 @@ def _stacks(
 def _problems(
     chunk: Sequence[tuple[int, Factors]],
     places: Sequence[int],
-    stack: _Stack,
+    stack: Stack,
     routes: dict[str, Solver],
 ) -> Iterator[_Problems]:
-    inputs = _Inputs(stack.of([factors.x for _, factors in chunk]), stack.counts)
+    inputs = Inputs(stack.of([factors.x for _, factors in chunk]), stack.counts)
     of = [(layer, place) for layer, _ in chunk for place in places]
     for name, route in routes.items():
-        dy = stack.of([factors.dy[name] for _, factors in chunk])
+        pair = Pair(inputs, stack.of([factors.dy[name] for _, factors in chunk]))
         solve = _by_tokens if route is Solver.token_gram else _by_weight
-        yield _Problems(name, route, of, dy.shape[-1], inputs.x.shape[-1], *solve(inputs, dy))
+        yield _Problems(name, route, of, None, *pair.shape, *solve(pair))
+        if heads := chunk[0][1].heads.get(name):
+            of_heads = [place for place in of for _ in range(heads.count)]
+            shape = heads.shape(*pair.shape)
+            yield _Problems(name, route, of_heads, heads, *shape, *_of_heads(pair, heads, route))
 
 
 _Gram = tuple[Tensor, Tensor, Tensor, Tensor]
 """`grams`, `squares`, `token_squares` and `failed` of `_Problems`."""
 
 
-def _by_tokens(inputs: _Inputs, dy: Float64[Tensor, "problems tokens m"]) -> _Gram:
-    h = dy @ dy.mT
-    squares = inputs.gram * h
-    lower, failed = inputs.cholesky
+def _by_tokens(pair: Pair) -> _Gram:
+    h = pair.outputs.gram
+    squares = pair.inputs.gram * h
+    lower, failed = pair.inputs.cholesky
     on_diagonal = squares.diagonal(dim1=1, dim2=2).sum(1)
     return lower.mT @ h @ lower, squares.sum((1, 2)), on_diagonal, failed
 
 
-def _by_weight(inputs: _Inputs, dy: Float64[Tensor, "problems tokens m"]) -> _Gram:
-    g = dy.mT @ inputs.x
+def _by_weight(pair: Pair) -> _Gram:
+    g = pair.g
     flat = g if g.shape[1] <= g.shape[2] else g.mT
     squares = (g * g).sum((1, 2))
-    token_squares = (inputs.token_squares * (dy * dy).sum(2)).sum(1)
+    token_squares = (pair.inputs.token_squares * pair.outputs.token_squares).sum(1)
     return flat @ flat.mT, squares, token_squares, torch.zeros_like(squares)
 
 
-class _Stack:
-    """Lays the tokens of some units of a batch one behind the other, filled up with zeros."""
-
-    def __init__(self, layout: Layout, units: Sequence[int], device: torch.device) -> None:
-        """The first unit is the longest."""
-        rows = [layout.unit_rows[unit] for unit in units]
-        tokens = [
-            [row * layout.length + t for row in of_unit for t in range(*layout.spans[row])]
-            for of_unit in rows
-        ]
-        self.counts = [len(own) for own in tokens]
-        self._length = self.counts[0]
-        filled = [own + [-1] * (self._length - len(own)) for own in tokens]
-        index = torch.tensor(filled).flatten()
-        n_tokens = len(layout.spans) * layout.length
-        self._index = None if index.tolist() == list(range(n_tokens)) else index.to(device)
-        self._filler = None if -1 not in index else (index < 0).to(device)[:, None]
-
-    def of(self, layers: Sequence[Tensor]) -> Float64[Tensor, "problems tokens width"]:
-        """The values of these units in each of the layers, layer after layer."""
-        width = layers[0].shape[-1]
-        values = torch.stack([layer.reshape(-1, width) for layer in layers])
-        own = (values if self._index is None else values[:, self._index]).double()
-        if self._filler is not None:
-            own.masked_fill_(self._filler, 0.0)  # not a product: there may be NaN at padding
-        return own.reshape(-1, self._length, width)
+def _of_heads(pair: Pair, heads: Heads, route: Solver) -> _Gram:
+    """Of every head of every problem: problem after problem, head after head."""
+    sides: tuple[Side, Side] = pair.outputs, pair.inputs
+    cut, other = reversed(sides) if heads.of_inputs else sides
+    if route is Solver.token_gram:
+        found = grams_by_tokens(cut.values, other.gram, other.token_squares, heads.count)
+    else:
+        g = pair.g.mT if heads.of_inputs else pair.g
+        found = grams_by_matrix(cut.values, g, other.token_squares, heads.count)
+    return (
+        found.grams.flatten(0, 1),
+        found.squares.flatten(),
+        found.token_squares.flatten(),
+        found.cancelled.flatten().double(),
+    )
 
 
 def _shapes(factors: Factors) -> Shapes:
@@ -240,6 +223,13 @@ def _elements(tokens: int, shapes: Shapes, routes: dict[str, Solver]) -> int:
     """The largest matrix that a unit brings: X, dY, or G where that is formed."""
     formed = [m * n for name, (m, n) in shapes.items() if routes[name] is Solver.weight_gram]
     return max(tokens * max(max(shape) for shape in shapes.values()), *formed, tokens * tokens)
+
+
+def head_elements(factors: Factors) -> int:
+    """Return how many elements the heads' small matrices of one unit have, in one layer."""
+    shapes = _shapes(factors)
+    widths = ((heads.count, heads.width(*shapes[name])) for name, heads in factors.heads.items())
+    return sum(count * width**2 for count, width in widths)
 
 
 def _chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -1,0 +1,223 @@
+"""Which layers, kinds and heads respond most to irrelevant responses?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from gradsweep.analysis.claims import Expected, Statement
+from gradsweep.analysis.claims.estimate import Estimate
+from gradsweep.analysis.heads import HEAD, PAIR, response_effects
+from gradsweep.analysis.layers import part_of_each_layer
+from gradsweep.analysis.open_questions.material import QuestionMaterial
+from gradsweep.analysis.open_questions.question import (
+    Answer,
+    Answered,
+    OpenQuestion,
+    Scope,
+    answer_of,
+)
+from gradsweep.analysis.open_questions.where_tables import (
+    head_tables,
+    heads_said,
+    layer_plot,
+    part_table,
+)
+from gradsweep.analysis.rows import single_heads
+from gradsweep.config import cot_reading_key
+from gradsweep.records import ATTENTION_PROJECTIONS, MLP_PROJECTIONS
+
+Floats = NDArray[np.float64]
+
+QUESTION = OpenQuestion(
+    "where_it_responds",
+    "Which layers, kinds and heads respond most?",
+    "The effect of a matrix, or of one attention head's part of it, is log(irrelevant/correct) of "
+    "its norm, question by question, at the slowest level that has both. Effects are averaged over "
+    "early and late layers, and over kinds of projections, and compared within each question. Of "
+    "single heads every one is tested (Wilcoxon's signed ranks, Benjamini-Hochberg over all), and "
+    "the effects of heads in one half of the questions are correlated with those in the other "
+    "half: where the same heads respond, the correlation is above zero.",
+    "Another norm of the same gradients (tested), another kind of irrelevant response. Summing the "
+    "loss over tokens cannot: it multiplies every matrix of a response's gradient by one factor, "
+    "which these ratios and correlations do not see.",
+)
+
+RUN = (
+    "run `python -m gradsweep -m correctness=correct,irrelevant cot=detailed gradients.heads=true`"
+)
+OTHER_NORM, _OTHER_NORM_WORDS = "frobenius_norm", "the Frobenius norm in its place"
+
+EARLY = Statement(
+    "early layers respond otherwise than late ones",
+    "effect of early layers / late layers",
+    Expected.APART, 1.0, 1.05, ratio=True,
+)  # fmt: skip
+QUERIES = Statement(
+    "queries and keys respond otherwise than values and outputs",
+    "effect of Q K / V O",
+    Expected.APART, 1.0, 1.05, ratio=True, decides=False,
+)  # fmt: skip
+ATTENTION = Statement(
+    "attention responds otherwise than feed-forward layers",
+    "effect of attention / feed-forward",
+    Expected.APART, 1.0, 1.05, ratio=True, decides=False,
+)  # fmt: skip
+SAME_HEADS = Statement(
+    "the same heads respond in other questions",
+    "correlation of heads' effects between halves of the questions",
+    Expected.ABOVE, 0.0, 0.3,
+)  # fmt: skip
+_GROUPS: Mapping[Statement, tuple[tuple[str, tuple[str, ...]], tuple[str, tuple[str, ...]]]] = {
+    EARLY: (("part", ("early",)), ("part", ("late",))),
+    QUERIES: (("projection", ("q", "k")), ("projection", ("v", "o"))),
+    ATTENTION: (("projection", ATTENTION_PROJECTIONS), ("projection", MLP_PROJECTIONS)),
+}
+
+
+@dataclass(frozen=True)
+class Effects:
+    """Effects of one pair of points, in the questions that have all of them."""
+
+    scope: Scope
+    cot: str
+    cells: pl.DataFrame
+    """`HEAD` and part, a line for each column of `values`."""
+    question_ids: tuple[str, ...]
+    values: Floats
+    """(questions, cells)"""
+
+    def mean_of(self, column: str, names: Sequence[str]) -> Floats | None:
+        """Average over some cells: (questions,); None without any."""
+        chosen = self.cells[column].is_in(list(names)).to_numpy()
+        return self.values[:, chosen].mean(axis=1) if chosen.any() else None
+
+
+def answered(material: QuestionMaterial) -> Answered:
+    """Compare layers, kinds and heads of every model and dataset."""
+    metric = material.metric
+    whole = _effects(material, metric, heads=False)
+    if not whole:
+        return Answered(QUESTION, run=RUN)
+    has_heads = not single_heads(material.rows).is_empty()
+    heads = _effects(material, metric, heads=True) if has_heads else []
+    with_other = metric != OTHER_NORM and OTHER_NORM in material.rows.columns
+    other = _effects(material, OTHER_NORM, heads=False) if with_other else []
+    other_heads = _effects(material, OTHER_NORM, heads=True) if with_other and has_heads else []
+    answers = [*_compared(material, whole, other), *_repeated(material, heads, other_heads)]
+    return Answered(
+        QUESTION,
+        tuple(answers),
+        tuple(_said(answers, whole, heads, material)),
+        (part_table(whole, material), *(head_tables(material) if heads else ())),
+        (layer_plot(whole, material),),
+        "" if heads else RUN,
+    )
+
+
+def _effects(material: QuestionMaterial, metric: str, *, heads: bool) -> list[Effects]:
+    """The slowest level of each model and dataset that has both kinds of responses."""
+    found: dict[Scope, Effects] = {}
+    pairs = sorted(
+        response_effects(material.rows, metric, heads=heads),
+        key=lambda one: cot_reading_key(one[0][PAIR.index("cot")]),
+    )
+    for pair, effects in pairs:
+        named = dict(zip(PAIR, pair, strict=True))
+        scope = Scope(named["model"], named["series"], named["dataset"])
+        own = _complete(scope, named["cot"], effects)
+        if own is not None:
+            found[scope] = own
+    return list(found.values())
+
+
+def _complete(scope: Scope, cot: str, effects: pl.DataFrame) -> Effects | None:
+    """The questions that have an effect in every cell; None without any."""
+    cells = effects.select(HEAD).unique(maintain_order=True)
+    whole = effects.filter(pl.len().over("question_id") == len(cells))
+    if whole.is_empty():
+        return None
+    whole = whole.sort("question_id", *HEAD)
+    cells = whole.select(HEAD).unique(maintain_order=True)
+    parts = part_of_each_layer(int(cells["layer"].to_numpy().max()) + 1)
+    named = cells.with_columns(part=pl.Series([parts[layer] for layer in cells["layer"]]))
+    question_ids = tuple(whole["question_id"].unique(maintain_order=True))
+    values = whole["effect"].to_numpy().reshape(len(question_ids), len(cells))
+    return Effects(scope, cot, named, question_ids, values)
+
+
+def _compared(
+    material: QuestionMaterial, whole: Sequence[Effects], other: Sequence[Effects]
+) -> Iterator[Answer]:
+    controls = {effects.scope: effects for effects in other}
+    for effects in whole:
+        for statement, groups in _GROUPS.items():
+            estimate = _difference(material, effects, *groups)
+            if estimate is None:
+                continue
+            control = controls.get(effects.scope)
+            after = _difference(material, control, *groups) if control else None
+            under = {_OTHER_NORM_WORDS: after} if after else {}
+            yield answer_of(statement, effects.scope, estimate, under, material.confidence)
+
+
+def _difference(
+    material: QuestionMaterial,
+    effects: Effects,
+    one: tuple[str, tuple[str, ...]],
+    other: tuple[str, tuple[str, ...]],
+) -> Estimate | None:
+    """The mean difference of two groups of cells within a question; None where one is empty."""
+    first, second = effects.mean_of(*one), effects.mean_of(*other)
+    if first is None or second is None:
+        return None
+    weights = material.weights(effects.question_ids)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        resampled = weights @ (first - second) / weights.sum(axis=1)
+    return material.estimate(resampled, len(effects.question_ids), "no question was drawn")
+
+
+def _repeated(
+    material: QuestionMaterial, heads: Sequence[Effects], other: Sequence[Effects]
+) -> Iterator[Answer]:
+    controls = {effects.scope: effects for effects in other}
+    for effects in heads:
+        control = controls.get(effects.scope)
+        under = {_OTHER_NORM_WORDS: _correlation(material, control)} if control else {}
+        estimate = _correlation(material, effects)
+        yield answer_of(SAME_HEADS, effects.scope, estimate, under, material.confidence)
+
+
+def _correlation(material: QuestionMaterial, effects: Effects) -> Estimate:
+    """Between the mean effects of heads in every other question and in the rest."""
+    weights = material.weights(effects.question_ids)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = [
+            weights[:, half] @ effects.values[half] / weights[:, half].sum(axis=1, keepdims=True)
+            for half in (slice(0, None, 2), slice(1, None, 2))
+        ]
+        first, second = (mean - mean.mean(axis=1, keepdims=True) for mean in means)
+        norms = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
+        resampled = (first * second).sum(axis=1) / norms
+    return material.estimate(resampled, len(effects.question_ids), "all heads respond alike")
+
+
+def _said(
+    answers: Sequence[Answer],
+    whole: Sequence[Effects],
+    heads: Sequence[Effects],
+    material: QuestionMaterial,
+) -> Iterator[str]:
+    of_heads = heads_said(material) if heads else {}
+    for effects in whole:
+        own = [one for one in answers if one.scope == effects.scope]
+        told = [
+            f"{one.statement.statistic} {one.value:.2f} [{one.low:.2f}, {one.high:.2f}]"
+            for one in own
+        ]
+        told += of_heads.get(effects.scope, [])
+        yield f"**{effects.scope.model_words} · {effects.scope.dataset}**: {'; '.join(told)}"
