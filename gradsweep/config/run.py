@@ -95,6 +95,10 @@ class SpectraOptions:
     """Nuclear rank of each gradient and stable rank of its input: where the first is the larger
     one, an update by singular vectors lowers the loss more than one by the gradient
     (arXiv 2512.04299)."""
+    attention_shares: bool = option(False, Effect(Science.when_set, passes=0.7, adds=True))
+    """Of each attention head, the shares of a response's attention that fall on the first token, on
+    the rest of the prompt and on earlier steps, in the rows of q's heads. Takes a forward pass
+    more, in plain attention; samples are measured one batch at a time."""
     own_metrics: dict[str, Any] = option(
         effect=Effect(Science.when_set, canonical=_own_metrics_identity), default_factory=dict
     )
@@ -175,12 +179,28 @@ class GradientsConfig(SpectraOptions):
                 f"have no attention heads: add one of {', '.join(HEAD_PROJECTIONS)}, or leave "
                 "gradients.heads out"
             )
+        self._check_attention_shares()
         if len(set(self.projections)) != len(self.projections):
             raise ConfigError(f"gradients.projections names one twice: {self.projections}")
         if self.batch_tokens < 1:
             raise ConfigError(f"gradients.batch_tokens must be positive, got {self.batch_tokens}")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"gradients.workers must be at least 1, got {self.workers}")
+
+    def _check_attention_shares(self) -> None:
+        """Raises ConfigError where there are no rows that could have them, or no whole response."""
+        if not self.attention_shares:
+            return
+        if not self.heads or "q" not in self.projections:
+            raise ConfigError(
+                "gradients.attention_shares=true stands in the rows of q's single heads: type "
+                "gradients.heads=true beside it, with q in gradients.projections"
+            )
+        if self.by is Resolution.step:
+            raise ConfigError(
+                "gradients.attention_shares=true is of whole responses: leave out "
+                "gradients.by=step, or measure the shares in a point of their own"
+            )
 
 
 @dataclass

@@ -39,7 +39,7 @@ from gradsweep.data.paper.release import read_paper
 from gradsweep.data.questions import Dataset, Question, Response, digest
 from gradsweep.data.sentences import TextRules
 from gradsweep.data.step_samples import step_samples
-from gradsweep.data.steps import keep_steps
+from gradsweep.data.steps import keep_steps, step_ends
 from gradsweep.errors import DataError, ExcludedPointError
 from gradsweep.records import Sample
 
@@ -99,6 +99,11 @@ def load_samples(config: Config) -> LoadedSamples:
         reference_note(responses, config),
     ]
     messages = [*dataset.messages, *(note for note in notes if note)]
+    if config.gradients.attention_shares:
+        samples = [
+            replace(sample, step_ends=tuple(step_ends(sample.response, rules)))
+            for sample in samples
+        ]
     if config.gradients.by is Resolution.step:
         of_one = [response for of_one in responses for response in of_one]
         samples = step_samples(samples, of_one, rules)

@@ -6,16 +6,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import nn
 
 from gradsweep.config import Dtype, GradientsConfig, ModelConfig
 from gradsweep.engine.against_autograd import check_named_projections
+from gradsweep.engine.attention import AttentionReader, with_shares
 from gradsweep.engine.batch import collate, dealt, token_batches
 from gradsweep.engine.causality import check_causal
+from gradsweep.engine.encoded_unit import encoded_unit
 from gradsweep.engine.independence import INDEPENDENT, Independence, check_independence
 from gradsweep.engine.objectives import Objective
 from gradsweep.engine.other_models import LogProbs, OtherModels, OthersOf, with_references
@@ -23,18 +25,15 @@ from gradsweep.engine.passes import Engine, OnFactors
 from gradsweep.engine.paths import check_paths
 from gradsweep.engine.schedule import default_workers, suppress_out_of_memory
 from gradsweep.errors import ModelError
-from gradsweep.models.encode import encode, rejected
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import find_projections
 from gradsweep.records import (
     WHOLE,
-    EncodedSample,
     EncodedUnit,
     Sample,
     SampleResult,
     SampleStatus,
     Shard,
-    Unit,
 )
 
 log = logging.getLogger("gradsweep")
@@ -76,7 +75,7 @@ class Run:
         self._gradients = gradients
         self._objective = objective
         refers = "reference" in objective.other_models and others is None
-        outcomes = [_encoded(unit, loaded, model, refers) for unit in objective.units(samples)]
+        outcomes = [encoded_unit(unit, loaded, model, refers) for unit in objective.units(samples)]
         rejected = [outcome for outcome in outcomes if isinstance(outcome, SampleResult)]
         encoded = [outcome for outcome in outcomes if isinstance(outcome, EncodedUnit)]
         self._others = others(encoded) if others and encoded else OtherModels()
@@ -175,14 +174,19 @@ class Run:
             batches = [[unit] for batch in batches for unit in batch]
         if not independence.of_threads:
             workers = 1
+        reader = AttentionReader(model, sites) if gradients.attention_shares else None
+        if reader:
+            workers = 1  # a pass in plain attention has the model for itself
         tensors = (collate(batch, model.device) for batch in batches)
         wanted = (gradients, workers, checkpointing, self._objective, on_factors, self.teacher)
-        with Engine(model, sites, *wanted) as engine:
+        with Engine(model, sites, *wanted) as engine, ExitStack() as stack:
+            if reader:
+                stack.enter_context(reader.installed())
             for place, results in engine.measure_all(tensors):
-                yield [
-                    self._identified(result, unit)
-                    for unit, result in zip(batches[place], results, strict=True)
-                ]
+                measured = zip(batches[place], results, strict=True)
+                if reader:
+                    measured = ((unit, _read(reader, unit, result)) for unit, result in measured)
+                yield [self._identified(result, unit) for unit, result in measured]
 
     def _tried_independence(self, workers: int) -> Independence:
         """Of the point's units; where nothing runs beside anything, there is nothing to try."""
@@ -215,72 +219,11 @@ class Run:
         )
 
 
-def _encoded(
-    unit: Unit, loaded: LoadedModel, model: ModelConfig, refers: bool
-) -> EncodedUnit | SampleResult:
-    """The unit as the model reads it, or the outcome of the first member that it cannot read.
-
-    `refers`: the objective compares with a reference, which the data may have recorded.
-    """
-    rows: list[EncodedSample] = []
-    for sample in unit.samples:
-        outcome = _with_embeddings(
-            encode(sample, loaded.tokenizer, model.prompt, model.max_length, model.template_date),
-            loaded,
-        )
-        if refers:
-            outcome = _with_whole_reference(outcome)
-        if isinstance(outcome, SampleResult):
-            return replace(
-                outcome,
-                sample_id=unit.unit_id,
-                question_id=unit.question_id,
-                index=unit.index,
-                reason=_of_member(outcome.reason, sample, unit),
-            )
-        rows.append(outcome)
-    return EncodedUnit(unit, tuple(rows))
-
-
-def _with_embeddings(
-    outcome: EncodedSample | SampleResult, loaded: LoadedModel
-) -> EncodedSample | SampleResult:
-    """The outcome, unless a token of it lies beyond the rows of the model's embedding."""
-    if isinstance(outcome, SampleResult):
-        return outcome
-    embedding: Any = loaded.model.get_input_embeddings()
-    n_rows = len(embedding.weight)
-    largest = max(outcome.input_ids)
-    if largest < n_rows:
-        return outcome
-    reason = (
-        f"the tokenizer gives token {largest} ({loaded.tokenizer.decode([largest])!r}) and the "
-        f"model's embedding has {n_rows} rows: the tokenizer is another model's, or tokens "
-        "were added to it alone"
-    )
-    status, start = SampleStatus.TOKEN_WITHOUT_EMBEDDING, outcome.response_start
-    return rejected(outcome.sample, status, reason, start, outcome.truncated)
-
-
-def _with_whole_reference(outcome: EncodedSample | SampleResult) -> EncodedSample | SampleResult:
-    """The outcome, unless the data record the log-probability of more than is measured."""
-    if isinstance(outcome, SampleResult) or not outcome.truncated:
-        return outcome
-    if outcome.sample.reference_log_prob is None:
-        return outcome
-    reason = (
-        "the data record the reference's log-probability of the whole response, which is cut at "
-        f"model.max_length: {outcome.n_tokens_uncut} would hold it"
-    )
-    status = SampleStatus.REFERENCE_OF_WHOLE_RESPONSE
-    return rejected(outcome.sample, status, reason, outcome.response_start, outcome.truncated)
-
-
-def _of_member(reason: str, sample: Sample, unit: Unit) -> str:
-    if len(unit.samples) == 1:
-        return reason
-    place = unit.samples.index(sample) + 1
-    return f"{place} of {len(unit.samples)} responses of the unit: {reason}"
+def _read(reader: AttentionReader, unit: EncodedUnit, result: SampleResult) -> SampleResult:
+    """The result with what its heads look at; a unit of several responses has no one answer."""
+    if len(unit.rows) > 1 or result.status is not SampleStatus.OK:
+        return result
+    return replace(result, rows=with_shares(result.rows, reader.shares(unit.rows[0])))
 
 
 def _reason(result: SampleResult, model: ModelConfig, gradients: GradientsConfig) -> str:

@@ -8,6 +8,8 @@ token belongs to the response as soon as it holds one of the response's characte
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gradsweep.config import TEMPLATE_DATE, Prompt
@@ -70,7 +72,13 @@ def encode(
     if sample.step is not None and start < len(input_ids):
         starts = [begin - len(prefix) for begin, _ in spans[start:]]
         return _cut_to_step(sample, sample.step, input_ids, starts, max_length)
-    return _cut(sample, input_ids, start, max_length)
+    outcome = _cut(sample, input_ids, start, max_length)
+    if isinstance(outcome, EncodedSample) and sample.step_ends and target is None:
+        of_response = spans[start : len(outcome.input_ids)]
+        begins = [max(begin - len(prefix), 0) for begin, _ in of_response]
+        steps = tuple(bisect_right(sample.step_ends[:-1], begin) for begin in begins)
+        return replace(outcome, step_of_token=steps)
+    return outcome
 
 
 def _cut(

@@ -161,6 +161,24 @@ class SpectrumRow:
     )
     """‖X‖²_F/σ₁(X)² of the input X (T×n) of the projection, all tokens of the unit (arXiv
     2512.04299): the same for q, k and v. As `nuclear_rank`, but a number for a zero gradient."""
+    attention_to_first: float = field(
+        default=nan,
+        metadata=_metric("attention to the first token", option="gradients.attention_shares=true"),
+    )
+    """Share of the attention of the response's tokens, mean over these, that falls on the first
+    token of the text; only in rows of q's single heads and only when `gradients.attention_shares`
+    is set. NaN elsewhere, and for units of several responses."""
+    attention_to_prompt: float = field(
+        default=nan,
+        metadata=_metric("attention to the prompt", option="gradients.attention_shares=true"),
+    )
+    """The same of the prompt's other tokens."""
+    attention_to_earlier_steps: float = field(
+        default=nan,
+        metadata=_metric("attention to earlier steps", option="gradients.attention_shares=true"),
+    )
+    """The same of the response's steps before the token's own. NaN, too, where the length of the
+    response was matched."""
     singular_values: list[float] | None = None
     """The whole spectrum with `gradients.save_spectra`, the largest k with `gradients.top_k`."""
     head: int | None = None

@@ -55,6 +55,9 @@ class Sample:
     it; None where the reference is the model itself."""
     step: Step | None = None
     """The step that is measured, of the whole `response`; None where all of it is."""
+    step_ends: tuple[int, ...] = ()
+    """Offsets in `response` at which its steps end, where somebody asks for them; the last one is
+    its length."""
     unusable: str = ""
     """Why the response is not what the point asks for; the sample is then recorded as bad."""
 
@@ -75,6 +78,9 @@ class EncodedSample:
     """Whether response tokens were cut off at `model.max_length`."""
     n_tokens_uncut: int = 0
     """What `model.max_length` would have to be for the whole response."""
+    step_of_token: tuple[int, ...] = ()
+    """For each response token the step that holds its first character, where `sample.step_ends` are
+    known; empty elsewhere."""
     reference_log_probs: tuple[float, ...] | None = None
     """log p of each response token under a reference model that was run here, in nats."""
 
