@@ -16,6 +16,7 @@ ALL = sorted(NOTEBOOKS.glob("*.ipynb"))
 FEWEST_SAMPLES = 3
 """As many as `demo_points` have."""
 TRAINING, TRAINING_ASKED = "05_while_it_trains", "GRADSWEEP_TEST_TRAINING_NOTEBOOK"
+QUESTIONS = "06_open_questions"
 OWN_POINTS = ("04_your_own_model_and_data", "05_while_it_trains")
 """The others begin with the demo's points, and go on at once where a folder has them."""
 
@@ -38,7 +39,7 @@ def code(notebook: Path) -> str:
 
 
 def test_all_of_them_are_there() -> None:
-    names = ["01_first_look", "02_read_results", "03_paper_figures", *OWN_POINTS]
+    names = ["01_first_look", "02_read_results", "03_paper_figures", *OWN_POINTS, QUESTIONS]
     assert [notebook.stem for notebook in ALL] == names
 
 
