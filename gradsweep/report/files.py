@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gradsweep.analysis import Finding, evaluate_claims
+from gradsweep.analysis import Finding, evaluate_claims, evaluate_rated_claims
 from gradsweep.analysis.members import member_metrics
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import whole_samples
@@ -160,6 +160,8 @@ def _of_points(
         )
         first = next(one for one in every if one.metric == metrics[0])
         objectives = objectives_markdown(rows, first, found)
+        if loss == "mean":
+            found = [*found, *evaluate_rated_claims(rows, samples)]
         advance()
     return replace(content, every=every, n_drawn=len(drawn), found=found, objectives=objectives)
 

@@ -10,6 +10,7 @@ from string import ascii_lowercase
 from gradsweep.analysis.claims import (
     ALL_CLAIMS,
     OVERALL,
+    RATED_CLAIMS,
     TRAINING_CLAIMS,
     Claim,
     ClaimVerdict,
@@ -22,7 +23,7 @@ from gradsweep.analysis.claims import (
 )
 from gradsweep.analysis.open_questions import Answer
 from gradsweep.records import STUDY_OBJECTIVE
-from gradsweep.report.how_to_read import HOW_TO_READ, OF_OTHERS, OF_TRAINING
+from gradsweep.report.how_to_read import HOW_TO_READ, OF_OTHERS, OF_RATED, OF_TRAINING
 from gradsweep.report.numerals import MISSING
 from gradsweep.store.series import model_label
 
@@ -66,6 +67,8 @@ def findings_markdown(
         parts.append(OF_OTHERS)
     if present & {claim.number for claim in TRAINING_CLAIMS}:
         parts.append(OF_TRAINING)
+    if present & {claim.number for claim in RATED_CLAIMS}:
+        parts.append(OF_RATED)
     for claim in claims:
         of_claim = [finding for finding in findings if finding.claim == claim.number]
         parts += _section(claim, of_claim, [v for v in verdicts if v.claim == claim.number])

@@ -41,3 +41,9 @@ Claims 6 and 7 are about training points, and no claims of the paper, which meas
 they are trained. Claim 6 compares the runs of a model with each other: its intervals are over runs,
 and its controls are partial rank correlations, *the same response length* given the tokens of a
 response, *the same learning rate* given that. Claim 7 looks at each run's probe."""
+
+OF_RATED = """\
+Claims 8 to 10 are the follow-up's (arXiv 2504.10766), about data that others have rated. The two
+ends of a rating are other samples: nothing is paired, and *samples* counts those of the smaller
+side. *At equal response length*: both sides share one slope of the logarithm on that of the number
+of response tokens, and are compared at the same number."""
