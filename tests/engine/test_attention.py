@@ -19,7 +19,7 @@ from gradsweep.errors import ConfigError, ModelError
 from gradsweep.models.projections import find_projections
 from gradsweep.records import EncodedSample, Sample
 
-TRIED = ("llama_gqa", "qwen2_biases", "gemma3", "gpt2")
+TRIED = ("llama_gqa", "qwen2_biases", "gemma3", "gpt2_conv1d")
 IDS = [3, 5, 7, 9, 11, 13, 2, 4, 6]
 START, STEPS = 4, (0, 0, 1, 1, 2)
 
@@ -101,6 +101,7 @@ def test_what_cannot_have_them_is_said(overrides: tuple[str, ...], message: str)
 
 def test_a_point_has_them_and_its_other_numbers_stay(saved_model: Path, tmp_path: Path) -> None:
     model = ["model=folder", f"model.source.path={saved_model}", "model.name=tiny", "n_samples=3"]
+    model.append(f"store.root={tmp_path / 'results'}")
     also = ["tracking=none", "cot=detailed", "gradients.heads=true"]
     extract(compose(*model, *also), show_progress=False)
     extract(compose(*model, *also, "gradients.attention_shares=true"), show_progress=False)
