@@ -183,9 +183,11 @@ class Run:
             if reader:
                 stack.enter_context(reader.installed())
             for place, results in engine.measure_all(tensors):
-                measured = zip(batches[place], results, strict=True)
+                units = batches[place]
                 if reader:
-                    measured = ((unit, _read(reader, unit, result)) for unit, result in measured)
+                    measured = zip(units, results, strict=True)
+                    results = [_read(reader, unit, result) for unit, result in measured]
+                measured = zip(units, results, strict=True)
                 yield [self._identified(result, unit) for unit, result in measured]
 
     def _tried_independence(self, workers: int) -> Independence:

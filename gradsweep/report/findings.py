@@ -79,7 +79,7 @@ def verdict_lines(findings: Sequence[Finding]) -> list[str]:
     """Write a line for each claim over all models and datasets: title, verdict and its reason."""
     titles = {claim.number: claim.title for claim in ALL_CLAIMS}
     overall = [verdict for verdict in claim_verdicts(findings) if verdict.model == OVERALL]
-    return [f"{v.claim}. {titles[v.claim]}: {_marked(v.verdict)}, {v.reason}" for v in overall]
+    return [f"{v.claim}. {titles[v.claim]}: {marked(v.verdict)}, {v.reason}" for v in overall]
 
 
 def _overview(claims: Sequence[Claim], verdicts: Sequence[ClaimVerdict]) -> Iterator[str]:
