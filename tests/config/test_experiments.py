@@ -102,6 +102,20 @@ def test_the_whole_grid_says_why_cells_are_left_out(paper_root: Path) -> None:
     assert missing == {name for name, levels in LEVELS.items() if levels < 3}
 
 
+def test_open_questions_are_asked_of_the_papers_data_in_one_command(paper_root: Path) -> None:
+    datasets = ["gsm8k", "aqua", "strategyqa", *sorted(WIKI)]
+    made = make_plan(
+        [
+            "+experiment=open_questions",
+            f"dataset={','.join(datasets)}",
+            f"dataset.root={paper_root}",
+        ],
+        multirun=True,
+    )
+    found = Counter(point.axes.dataset for point in made.points)
+    assert found == {name: 2 if name in WIKI else 16 for name in datasets}
+
+
 def test_first_look_is_three_comparisons(paper_root: Path) -> None:
     found = {
         (p.axes.model, p.axes.dataset, p.axes.cot) for p in plan("first_look", paper_root).points

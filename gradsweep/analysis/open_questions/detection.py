@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gradsweep.analysis.claims import Expected, Statement, Verdict
+from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.open_questions.detection_tables import accuracy_plot, signals_table
-from gradsweep.analysis.open_questions.detectors import right, share, weighted_mean
+from gradsweep.analysis.open_questions.detectors import (
+    area_under_curve,
+    right,
+    share,
+    weighted_mean,
+)
 from gradsweep.analysis.open_questions.material import NO_SAMPLES, QuestionMaterial
 from gradsweep.analysis.open_questions.question import (
     Answer,
@@ -36,11 +45,13 @@ QUESTION = OpenQuestion(
     "squares, over the responses of all other questions, and the accuracy of the rest is looked "
     "at, at the slowest level; the confidence of these intervals is that of all signals together "
     "(Bonferroni).",
-    "A loss that stands in another relation to the signal than a square of logarithms; responses "
-    "that are irrelevant in another way.",
+    "A loss that stands in another relation to the signal than a square of logarithms (ranks in "
+    "their place are a control); responses that are irrelevant in another way.",
 )
 
 RUN = "run `python -m gradsweep -m cot=none,detailed correctness=correct,irrelevant`"
+RANKS = "ranks in place of logarithms"
+AREA = "AUC in place of accuracy"
 _TOO_FEW = "too few questions for the regression, or none drawn"
 
 
@@ -104,18 +115,23 @@ def _of_level(level: Level, material: QuestionMaterial) -> Iterator[Answer]:
     of_gradients = [name for name in level.signals if name not in NOT_OF_GRADIENTS]
     together = 1 - (1 - material.confidence) / max(len(of_gradients), 1)
     for signal in of_gradients:
-        left = level.left_of(signal)
-        if left is not None:
-            found = material.estimate(
-                share(right(*left), material.resamples), level.n_questions, _TOO_FEW
+        left, ranked = (level.left_of(signal, ranked=ranked) for ranked in (False, True))
+        if left is not None and ranked is not None:
+            found, of_ranks = (
+                _estimate(share(right(*one), material.resamples), level, material)
+                for one in (left, ranked)
             )
-            yield answer_of(beyond(signal), level.scope, found, confidence=together)
+            area = _estimate(area_under_curve(*left, level.weights), level, material)
+            under = {RANKS: of_ranks, AREA: area}
+            yield answer_of(beyond(signal), level.scope, found, under, together)
     for signal in of_gradients:
         difference = level.scores(signal) - level.scores(LOSS)
-        found = material.estimate(
-            weighted_mean(difference, level.weights), level.n_questions, _TOO_FEW
-        )
+        found = _estimate(weighted_mean(difference, level.weights), level, material)
         yield answer_of(better(signal), level.scope, found, confidence=material.confidence)
+
+
+def _estimate(resampled: NDArray[np.float64], level: Level, material: QuestionMaterial) -> Estimate:
+    return material.estimate(resampled, level.n_questions, _TOO_FEW)
 
 
 def _base_and_instruct(levels: Sequence[Level], material: QuestionMaterial) -> Iterator[Answer]:

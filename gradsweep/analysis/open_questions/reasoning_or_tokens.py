@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import polars as pl
 
-from gradsweep.analysis.claims import Expected, Statement, Verdict
+from gradsweep.analysis.claims import Expected, Outcome, Statement, Verdict
 from gradsweep.analysis.claims.controls import OF_LOSS, REDUCTION
 from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.claims.trials import KNOWLEDGE_PREFIX
@@ -240,6 +240,8 @@ def _sentences(answers: Sequence[Answer]) -> Iterator[str]:
                 f"{_IN_WORDS[left.verdict]} (none / detailed {_number(left)}; as measured, "
                 f"averaged over tokens {averaged}, summed {summed})"
             )
+            turned = [one.name for one in left.controls if one.outcome is Outcome.REVERSED]
+            parts += [f"reversed under {', '.join(turned)}"] if turned else []
         slopes = [
             f"T^{_number(found[statement])} {where}"
             for statement, where in (

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 from gradsweep.analysis.open_questions.detectors import right, without
 from gradsweep.analysis.open_questions.material import (
@@ -57,12 +58,28 @@ class Level:
         """Score each question by `right`, (questions,)."""
         return right(*self.signals[signal])
 
-    def left_of(self, signal: str) -> tuple[Floats, Floats] | None:
+    def left_of(self, signal: str, *, ranked: bool = False) -> tuple[Floats, Floats] | None:
         """Give what loss and length do not explain of a signal; None of these two themselves, and
-        with too few questions."""
+        with too few questions.
+
+        Args:
+            signal: one of `signals`.
+            ranked: all three as ranks over the responses of both kinds, so that any monotone
+                relation is a line.
+        """
         if signal in NOT_OF_GRADIENTS:
             return None
-        return without(self.signals[signal], [self.signals[LOSS], self.signals[LENGTH]])
+        own, *others = (
+            _ranks(self.signals[name]) if ranked else self.signals[name]
+            for name in (signal, LOSS, LENGTH)
+        )
+        return without(own, others)
+
+
+def _ranks(signal: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    ranks = rankdata(np.concatenate(signal))
+    n = len(signal[0])
+    return ranks[:n], ranks[n:]
 
 
 def levels_of(material: QuestionMaterial) -> Iterator[Level]:

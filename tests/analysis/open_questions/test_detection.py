@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from helpers.question_rows import planted
 
-from gradsweep.analysis.claims import Verdict
+from gradsweep.analysis.claims import Outcome, Verdict
 from gradsweep.analysis.open_questions import Answered, evaluate_open_questions
 
 N = 40
@@ -69,6 +69,16 @@ def test_a_signal_of_its_own_tells_more_than_the_loss_and_one_of_the_loss_does_n
     )
     told = found["nuclear norm larger tells something that loss and length do not"]
     assert told is not Verdict.SUPPORTED
+
+
+def test_another_relation_to_the_loss_is_a_control():
+    found = asked(*planted(levels(beyond=1.0)))
+    ranks = next(a for a in found.answers if a.statement.statistic.startswith(
+        "accuracy of stable rank smaller, loss and T"))  # fmt: skip
+    outcomes = {control.name: control.outcome for control in ranks.controls}
+    assert outcomes == dict.fromkeys(
+        ("ranks in place of logarithms", "AUC in place of accuracy"), Outcome.SAME
+    )
 
 
 def test_base_stands_beside_instruct_over_common_questions():

@@ -112,6 +112,7 @@ def test_both_reductions_of_every_condition_stand_side_by_side():
     (sentence,) = found.said
     assert "averaged over tokens" in sentence
     assert "summed 0." in sentence
+    assert "reversed under loss summed over tokens" in sentence
 
 
 def test_knowledge_texts_of_all_lengths_are_one_fit_of_their_own():
