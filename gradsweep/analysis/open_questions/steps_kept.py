@@ -108,6 +108,10 @@ def answered(material: QuestionMaterial) -> Answered:
                 curves += found
                 answers += _settled(of_kind, found, kind)
                 answers += _ablations(of_kind, estimator, scope, kind)
+    # Kinds of layers of one model and dataset side by side.
+    places = {scope: place for place, scope in enumerate(dict.fromkeys(a.scope for a in answers))}
+    answers.sort(key=lambda answer: places[answer.scope])
+    curves.sort(key=lambda curve: places.get(curve.scope, len(places)))
     return Answered(
         QUESTION,
         tuple(answers),
