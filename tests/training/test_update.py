@@ -168,6 +168,13 @@ def test_layers_and_options(llama: Model) -> None:
         assert row.singular_values[0] == row.sigma_max == row.own_metrics["largest"]
 
 
+def test_rows_are_of_whole_matrices_also_where_heads_are_asked_for(llama: Model) -> None:
+    with UpdateWatch(llama, options=SpectraOptions(heads=True)) as watch:
+        backward(llama, batch())
+        rows = stepped(watch, llama).rows
+    assert [row.head for row in rows] == [None] * 12
+
+
 def test_a_tied_embedding_counts_once_and_frozen_parts_do_not(tiny_model: Make) -> None:
     model = tiny_model("gemma3").train()
     model.get_input_embeddings().weight.requires_grad_(False)

@@ -17,7 +17,11 @@ from gradsweep.analysis.claims.matched import Matched
 from gradsweep.analysis.claims.statistics import log_ratio_of_mads, log_ratio_of_means
 from gradsweep.analysis.claims.trials import Trial, reasoning_scopes
 from gradsweep.analysis.effect_sizes import quantiles
-from gradsweep.analysis.open_questions.change_point import FEWEST_DOSES, change_point
+from gradsweep.analysis.open_questions.change_point import (
+    FEWEST_DOSES,
+    ChangePoint,
+    change_point,
+)
 from gradsweep.analysis.open_questions.material import QuestionMaterial
 from gradsweep.analysis.open_questions.question import (
     Answer,
@@ -55,6 +59,8 @@ ABLATIONS = {
     "detailed_shuffled": "another order of the steps",
     "detailed_corrupted": "a wrong number in a step",
 }
+COUNTS = 1.1
+"""The smallest ratio to all steps that counts."""
 _STATISTICS = {"mean": log_ratio_of_means, "MAD": log_ratio_of_mads}
 _DOSES = "`python -m gradsweep -m cot=partial cot.steps_kept=0,1,2,4` and `cot=detailed`"
 RUN = f"run {_DOSES} with the same dataset, model and seed"
@@ -79,7 +85,7 @@ def ablated(label: str, quantity: str, kind: str) -> Statement:
         f"{quantity}, {label} / {ALL}, {kind}",
         Expected.APART,
         1.0,
-        1.1,
+        COUNTS,
         ratio=True,
         decides=False,
     )
@@ -102,6 +108,10 @@ def answered(material: QuestionMaterial) -> Answered:
                 curves += found
                 answers += _settled(of_kind, found, kind)
                 answers += _ablations(of_kind, estimator, scope, kind)
+    # Kinds of layers of one model and dataset side by side.
+    places = {scope: place for place, scope in enumerate(dict.fromkeys(a.scope for a in answers))}
+    answers.sort(key=lambda answer: places[answer.scope])
+    curves.sort(key=lambda curve: places.get(curve.scope, len(places)))
     return Answered(
         QUESTION,
         tuple(answers),
@@ -192,18 +202,26 @@ def _judged(curve: Curve, confidence: float) -> Judgement:
         reason = f"{curve.n_questions} common questions, {FEWEST_QUESTIONS} are needed ({test})"
         return Judgement(*NO_NUMBERS, Verdict.TOO_FEW, reason)
     if found.p_value < 1 - confidence:
-        low, high = np.quantile(found.places, tails, method="nearest")
-        value, *ends = (float(doses[place]) for place in (found.place, int(low), int(high)))
-        left = np.exp([curves[0, found.place], *quantiles(curves[1:, found.place], tails)])
-        reason = (
-            f"a plateau fits better ({test}); there, it is {left[0]:.2g} [{left[1]:.2g}, "
-            f"{left[2]:.2g}] times that of all steps"
-        )
-        return Judgement(value, ends[0], ends[1], Verdict.SUPPORTED, reason)
-    if np.abs(quantiles(curves[1:], tails)).max() < np.log(1.1):
+        return _bent(curve, found, confidence, test)
+    if np.abs(quantiles(curves[1:], tails)).max() < np.log(COUNTS):
         reason = f"flat: every interval lies within 0.91 and 1.1 times that of all steps ({test})"
         return Judgement(*NO_NUMBERS, Verdict.NOT_SUPPORTED, reason)
     return Judgement(*NO_NUMBERS, Verdict.UNDECIDED, f"one line fits as well ({test})")
+
+
+def _bent(curve: Curve, found: ChangePoint, confidence: float, test: str) -> Judgement:
+    """The change point of a curve that has one: it settles there, or goes on after the bend."""
+    tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+    at_bend = curve.log_ratios[:, found.place]
+    least, most = quantiles(at_bend[1:], tails)
+    there = f"{np.exp(at_bend[0]):.2g} [{np.exp(least):.2g}, {np.exp(most):.2g}] times"
+    if least > np.log(COUNTS) or most < -np.log(COUNTS):
+        reason = f"it bends ({test}), but goes on: there, it is {there} that of all steps"
+        return Judgement(*NO_NUMBERS, Verdict.UNDECIDED, reason)
+    low, high = np.quantile(found.places, tails, method="nearest")
+    value, *ends = (curve.doses[place] for place in (found.place, int(low), int(high)))
+    reason = f"a plateau fits better ({test}); there, it is {there} that of all steps"
+    return Judgement(value, ends[0], ends[1], Verdict.SUPPORTED, reason)
 
 
 def _ablations(

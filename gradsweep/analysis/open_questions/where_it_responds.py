@@ -26,6 +26,7 @@ from gradsweep.analysis.open_questions.where_tables import (
     heads_said,
     layer_plot,
     part_table,
+    slowest_heads,
 )
 from gradsweep.analysis.rows import single_heads
 from gradsweep.config import cot_reading_key
@@ -108,12 +109,13 @@ def answered(material: QuestionMaterial) -> Answered:
     with_other = metric != OTHER_NORM and OTHER_NORM in material.rows.columns
     other = _effects(material, OTHER_NORM, heads=False) if with_other else []
     other_heads = _effects(material, OTHER_NORM, heads=True) if with_other and has_heads else []
+    found = slowest_heads(material) if heads else None
     answers = [*_compared(material, whole, other), *_repeated(material, heads, other_heads)]
     return Answered(
         QUESTION,
         tuple(answers),
-        tuple(_said(answers, whole, heads, material)),
-        (part_table(whole, material), *(head_tables(material) if heads else ())),
+        tuple(_said(answers, whole, found)),
+        (part_table(whole, material), *(() if found is None else head_tables(found))),
         (layer_plot(whole, material),),
         "" if heads else RUN,
     )
@@ -209,10 +211,9 @@ def _correlation(material: QuestionMaterial, effects: Effects) -> Estimate:
 def _said(
     answers: Sequence[Answer],
     whole: Sequence[Effects],
-    heads: Sequence[Effects],
-    material: QuestionMaterial,
+    found: pl.DataFrame | None,
 ) -> Iterator[str]:
-    of_heads = heads_said(material) if heads else {}
+    of_heads = {} if found is None else heads_said(found)
     for effects in whole:
         own = [one for one in answers if one.scope == effects.scope]
         told = [

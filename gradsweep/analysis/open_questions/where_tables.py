@@ -106,9 +106,11 @@ def layer_plot(whole: Sequence[Effects], material: QuestionMaterial) -> Plot:
     )
 
 
-def head_tables(material: QuestionMaterial) -> Iterator[Numbers]:
-    """Tabulate the heads that respond most, where they lie, and whether they are the same."""
-    found = _slowest(head_sensitivity(material.rows, material.metric))
+def head_tables(found: pl.DataFrame) -> Iterator[Numbers]:
+    """Tabulate the heads that respond most, where they lie, and whether they are the same.
+
+    `found` is of `slowest_heads`.
+    """
     columns = {"ratio": "ratio", "cohen_dz": "d_z", "p_adjusted": "p (BH)"}
     keys = ("model", "dataset", "cot")
     yield Numbers(
@@ -144,9 +146,11 @@ def head_tables(material: QuestionMaterial) -> Iterator[Numbers]:
         )
 
 
-def heads_said(material: QuestionMaterial) -> dict[Scope, list[str]]:
-    """Say how many heads respond, and which one most, by model and dataset."""
-    found = _slowest(head_sensitivity(material.rows, material.metric))
+def heads_said(found: pl.DataFrame) -> dict[Scope, list[str]]:
+    """Say how many heads respond, and which one most, by model and dataset.
+
+    `found` is of `slowest_heads`.
+    """
     said = {}
     for (model, series, dataset), own in found.group_by("model", "series", "dataset"):
         responding = int((own["p_adjusted"] <= RATE).sum())
@@ -161,8 +165,9 @@ def heads_said(material: QuestionMaterial) -> dict[Scope, list[str]]:
     return said
 
 
-def _slowest(found: pl.DataFrame) -> pl.DataFrame:
-    """The slowest level of each model and dataset: the last, in reading order."""
+def slowest_heads(material: QuestionMaterial) -> pl.DataFrame:
+    """Test every head at the slowest level of its model and dataset, the last in reading order."""
+    found = head_sensitivity(material.rows, material.metric)
     return found.filter(
         pl.col("cot") == pl.col("cot").last().over("model", "dataset", "series", "objective")
     )

@@ -14,8 +14,11 @@ N = 30
 STEPS = {"partial_0": 0, "partial_1": 1, "partial_2": 2, "partial_4": 4, "detailed": 8}
 
 
-def doses(fall: float, settled: float, projections: str, **more: float) -> tuple[pl.DataFrame, ...]:
-    """Norms that fall by exp(−fall) with each doubling of 1 + steps, until `settled` steps.
+def doses(
+    fall: float, settled: float, projections: str, later: float = 0.0, **more: float
+) -> tuple[pl.DataFrame, ...]:
+    """Norms that fall by exp(−fall) with each doubling of 1 + steps, until `settled` steps, and by
+    exp(−later) from there on.
 
     Every step is 20 tokens; `more` are further levels, with their factor to `detailed`.
     """
@@ -24,7 +27,8 @@ def doses(fall: float, settled: float, projections: str, **more: float) -> tuple
     conditions, shapes = {}, {}
     last = np.exp(-fall * np.log2(1 + min(8, settled)))
     for cot, steps in STEPS.items():
-        norm = np.exp(-fall * np.log2(1 + min(steps, settled)))
+        before = np.log2(1 + min(steps, settled))
+        norm = np.exp(-fall * before - later * (np.log2(1 + steps) - before))
         conditions[cot, "correct"] = _values(norm, 20.0 * (steps + 1), of_question, rng)
         shapes[cot, "correct"] = np.linspace(0.5, 1.5, N_LAYERS)
     for cot, factor in more.items():
@@ -63,6 +67,14 @@ def test_attention_settles_where_it_was_planted_and_a_flat_mlp_nowhere():
         assert mlp_answer.verdict is Verdict.NOT_SUPPORTED
         assert np.isnan(mlp_answer.value)
         assert "flat" in mlp_answer.reason
+
+
+def test_a_bend_after_which_it_goes_on_is_no_plateau():
+    found = answers(asked(*doses(0.8, 2, "q", later=0.15)))
+    mean = found["steps kept where log mean settles, attention"]
+    assert mean.verdict is Verdict.UNDECIDED
+    assert "goes on" in mean.reason
+    assert np.isnan(mean.value)
 
 
 def test_the_summed_loss_is_a_control_of_the_change_point():
