@@ -21,6 +21,10 @@ from gradsweep.config import (
 
 SCHEMAS = {"dataset": DatasetConfig, "cot": CotConfig, "correctness": CorrectnessConfig}
 OPTIONS = [(group, path) for group in SCHEMAS for path in sorted((CONF / group).glob("*.yaml"))]
+CONTROLS = (
+    "none_as_long_as_detailed",
+    *(f"detailed_{done}" for done in ("drop", "shuffled", "corrupted")),
+)
 RATED = ("wizardlm", "openhermes", "magpie")
 DATASETS = [path for group, path in OPTIONS if group == "dataset"]
 
@@ -48,7 +52,7 @@ def test_the_options_of_the_study_are_all_there() -> None:
     assert names == math | commonsense | wiki | follow_up | {"arithmetic", "jsonl"}
     for group, allowed in (("cot", CotLevel), ("correctness", None)):
         stems = {path.stem for g, path in OPTIONS if g == group}
-        levels = {level.name for level in allowed or ()} | {"partial", "custom"}
+        levels = {level.name for level in allowed or ()} | {"partial", "custom", *CONTROLS}
         assert stems == (levels if allowed else {"correct", "irrelevant", "pair", "group"})
 
 
