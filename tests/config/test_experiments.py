@@ -115,7 +115,7 @@ def test_open_questions_are_asked_of_the_papers_data_in_one_command(paper_root: 
         multirun=True,
     )
     found = Counter(point.axes.dataset for point in made.points)
-    assert found == {name: 2 if name in WIKI else 16 for name in datasets}
+    assert found == {name: 2 if name in WIKI else 22 for name in datasets}
 
 
 def test_first_look_is_three_comparisons(paper_root: Path) -> None:
