@@ -20,9 +20,10 @@ BOOLEANS = ["gradients.similarities=true", "gradients.similarities=false"]
     [
         ("gradsweep re", ["retry", "report"]),
         ("python -m gradsweep raport", []),
-        ("/opt/bin/gradsweep cot=de", ["cot=detailed"]),
-        ("gradsweep -m cot=none,de", ["cot=none,detailed"]),
-        ("gradsweep plan -m cot=none,n", []),
+        ("/opt/bin/gradsweep cot=si", ["cot=simplified"]),
+        ("gradsweep -m cot=none,si", ["cot=none,simplified"]),
+        ("gradsweep plan -m cot=none,n", ["cot=none,none_as_long_as_detailed"]),
+        ("gradsweep plan -m cot=none,simplified,s", []),
         ("gradsweep verify model.prompt=", ["model.prompt=plain", "model.prompt=chat"]),
         ("gradsweep model.quant", ["model.quantization="]),
         ("gradsweep gradients.similarities=", BOOLEANS),
@@ -30,7 +31,7 @@ BOOLEANS = ["gradients.similarities=true", "gradients.similarities=false"]
         ("gradsweep -m hydra/launcher=loc", ["hydra/launcher=local"]),
         ("gradsweep model.sou", ["model.source."]),
         ("gradsweep model.source.hub", ["model.source.hub_id="]),
-        ("gradsweep compare cot=none cot=de", ["cot=detailed"]),
+        ("gradsweep compare cot=none cot=si", ["cot=simplified"]),
         ("gradsweep cot=none re", []),
         ("gradsweep --hy", ["--hydra-help"]),
     ],
@@ -59,7 +60,7 @@ def test_bash_reads_it_for_both_ways_to_call(tmp_path: Path) -> None:
     lines = [
         SCRIPT,
         "compopt() { :; }",
-        "COMP_LINE='gradsweep cot=de' COMP_POINT=16 COMP_WORDS=(gradsweep cot = de) COMP_CWORD=3",
+        "COMP_LINE='gradsweep cot=si' COMP_POINT=16 COMP_WORDS=(gradsweep cot = si) COMP_CWORD=3",
         "_gradsweep; echo ${COMPREPLY[@]}",
         "COMP_LINE='python -m gradsweep stat' COMP_POINT=24 COMP_CWORD=3",
         f"COMP_WORDS=({sys.executable} -m gradsweep stat)",
@@ -71,5 +72,5 @@ def test_bash_reads_it_for_both_ways_to_call(tmp_path: Path) -> None:
         ["bash", "-c", "\n".join(lines)], capture_output=True, text=True, env=environment
     )
     first, second, *rules = answer.stdout.splitlines()
-    assert (first, second) == ("detailed", "status")
+    assert (first, second) == ("simplified", "status")
     assert len(rules) == 2

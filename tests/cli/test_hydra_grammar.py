@@ -17,8 +17,8 @@ pytestmark = pytest.mark.usefixtures("wide_terminal")
 @pytest.mark.parametrize(
     ("grid", "expected"),
     [
-        (["cot=glob(*)"], ["4 points", "left out", "cot=custom: cot.path is needed"]),
-        (["cot=glob([none,d*])"], ["2 points"]),
+        (["cot=glob(*)"], ["8 points", "left out", "cot=custom: cot.path is needed"]),
+        (["cot=glob([none,d*])"], ["5 points"]),
         (["cot=choice(none,detailed)", "seed=range(0,2)"], ["4 points"]),
         (["cot=none, detailed"], ["2 points"]),
         (["~tracking", "cot=none,detailed"], ["2 points"]),
@@ -43,7 +43,10 @@ def test_a_glob_finds_ones_own_options(own: Path, capsys: Captured) -> None:
     ("args", "expected"),
     [
         (["seed=interval(0,1)"], "allowed are a,b,c, choice(a,b,c), range(0,3) and glob(*)"),
-        (["cot=glob(x*)"], "none of custom, detailed, none, partial, simplified"),
+        (
+            ["cot=glob(x*)"],
+            "none of custom, detailed, detailed_corrupted, detailed_drop, detailed_shuffled, none,",
+        ),
         (["dataset.path=glob(*)"], "glob chooses among the options of model, dataset"),
         (["model=glob(folder)"], "none of these can run: model=folder: model.source.path"),
         (["+experiment=first_look,paper_math", "sweep=both"], "a command runs one experiment"),

@@ -37,7 +37,9 @@ def measured(model: Model, monkeypatch: pytest.MonkeyPatch) -> list[SampleResult
     """What a run gives of these steps, which need no tokenizer."""
     units = step_units()
     row_of = {unit.rows[0].sample: unit.rows[0] for unit in units}
-    monkeypatch.setattr("gradsweep.engine.run.encode", lambda sample, *given: row_of[sample])
+    monkeypatch.setattr(
+        "gradsweep.engine.encoded_unit.encode", lambda sample, *given: row_of[sample]
+    )
     config = ModelConfig("tiny", ModelSource(hub_id="me/tiny"))
     gradients = GradientsConfig(by=Resolution.step, workers=1)
     samples = [row.sample for unit in units for row in unit.rows]

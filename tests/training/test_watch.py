@@ -193,7 +193,7 @@ def test_bad_options_are_refused(llama: Model) -> None:
         gradsweep.watch(llama, optimizer, layers=0)
     with pytest.raises(ConfigError, match="would measure nothing"):
         gradsweep.watch(llama, optimizer, update_every=0)
-    with pytest.raises(ConfigError, match=r"'nuclear' is none.*did you mean nuclear_norm"):
+    with pytest.raises(ConfigError, match=r"'nuclear' is none.*did you mean nuclear_"):
         gradsweep.watch(llama, optimizer, metrics=["nuclear"])
     watch = gradsweep.watch(llama, optimizer, probe=probe_set())
     with pytest.raises(ConfigError, match="tokenizer"):
