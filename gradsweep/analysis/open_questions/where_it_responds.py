@@ -25,6 +25,7 @@ from gradsweep.analysis.open_questions.where_tables import (
     head_tables,
     heads_said,
     layer_plot,
+    of_main_levels,
     part_table,
     slowest_heads,
 )
@@ -125,7 +126,7 @@ def _effects(material: QuestionMaterial, metric: str, *, heads: bool) -> list[Ef
     """The slowest level of each model and dataset that has both kinds of responses."""
     found: dict[Scope, Effects] = {}
     pairs = sorted(
-        response_effects(material.rows, metric, heads=heads),
+        response_effects(of_main_levels(material.rows), metric, heads=heads),
         key=lambda one: cot_reading_key(one[0][PAIR.index("cot")]),
     )
     for pair, effects in pairs:
@@ -204,8 +205,20 @@ def _correlation(material: QuestionMaterial, effects: Effects) -> Estimate:
         ]
         first, second = (mean - mean.mean(axis=1, keepdims=True) for mean in means)
         norms = np.sqrt((first**2).sum(axis=1) * (second**2).sum(axis=1))
-        resampled = (first * second).sum(axis=1) / norms
+        resampled = _unshrunk((first * second).sum(axis=1) / norms)
     return material.estimate(resampled, len(effects.question_ids), "all heads respond alike")
+
+
+def _unshrunk(correlations: Floats) -> Floats:
+    """Move the resamples' correlations to where the observed one lies.
+
+    A resample has fewer different questions, so that the means of its halves are noisier and agree
+    less: all of its correlations are lower. Their median is put at the observed one, on the scale
+    of Fisher's z, where their spread does not depend on their size.
+    """
+    z = np.arctanh(np.clip(correlations, -1 + 1e-12, 1 - 1e-12))
+    z[1:] += z[0] - np.nanmedian(z[1:])
+    return np.asarray(np.tanh(z))
 
 
 def _said(

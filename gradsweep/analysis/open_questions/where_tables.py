@@ -27,6 +27,7 @@ from gradsweep.analysis.open_questions.question import (
     with_ends,
 )
 from gradsweep.analysis.rows import in_reading_order, values_in_reading_order
+from gradsweep.config import is_reasoning_level
 
 if TYPE_CHECKING:
     from gradsweep.analysis.open_questions.where_it_responds import Effects
@@ -165,9 +166,21 @@ def heads_said(found: pl.DataFrame) -> dict[Scope, list[str]]:
     return said
 
 
+def of_main_levels(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep levels between fast and slow thinking; all where a model and dataset has no such level.
+
+    Spoilt rationales and controls of length come behind the level that they are made from, and are
+    no slower thinking than it.
+    """
+    is_main = pl.col("cot").is_in(
+        [name for name in rows["cot"].unique() if is_reasoning_level(name)]
+    )
+    return rows.filter(is_main | ~is_main.any().over("model", "dataset", "series", "objective"))
+
+
 def slowest_heads(material: QuestionMaterial) -> pl.DataFrame:
     """Test every head at the slowest level of its model and dataset, the last in reading order."""
-    found = head_sensitivity(material.rows, material.metric)
+    found = head_sensitivity(of_main_levels(material.rows), material.metric)
     return found.filter(
         pl.col("cot") == pl.col("cot").last().over("model", "dataset", "series", "objective")
     )

@@ -72,3 +72,22 @@ def test_another_norm_may_overturn_it() -> None:
     (answer,) = (one for one in asked(rows).answers if "early" in one.statement.statistic)
     assert [control.name for control in answer.controls] == ["the Frobenius norm in its place"]
     assert answer.controls[0].verdict is Verdict.NOT_SUPPORTED
+
+
+def test_a_spoilt_rationale_is_no_slower_thinking_than_the_whole_one() -> None:
+    rows = with_whole(study({(4, 2): 0.6}))
+    (level,) = rows["cot"].unique()
+    spoilt = with_whole(study(EARLY)).with_columns(
+        cot=pl.format("{}_shuffled", "cot"), point_id=pl.format("{}_shuffled", "point_id")
+    )
+    asked_of_both, alone = asked(pl.concat([rows, spoilt])), asked(rows)
+    assert asked_of_both.answers == alone.answers
+    (table,) = (one.frame for one in asked_of_both.numbers if one.name == "parts")
+    assert table["cot"].unique().to_list() == [level]
+
+
+def test_the_interval_of_heads_that_repeat_is_around_their_correlation() -> None:
+    for seed in range(4):
+        found = asked(with_whole(study(EARLY, seed=seed)))
+        (answer,) = (one for one in found.answers if "halves" in one.statement.statistic)
+        assert answer.low < answer.value < answer.high
