@@ -29,11 +29,16 @@ def question_groups(answered: Sequence[Answered]) -> list[dict[str, Any]]:
             "title": one.question.title,
             "verdicts": verdict_words(one) if deciding(one) else "",
             "said": Markup(section_html(f"\n{sentences(one)}")) if one.said else "",
-            "run": one.run if not one.answers else "",
+            "run": _to_answer(one) if one.run and not one.answers else "",
             "charts": [_chart(plot) for plot in one.plots],
         }
         for one in answered
     ]
+
+
+def _to_answer(one: Answered) -> Markup:
+    """What to run, with its commands as code."""
+    return Markup(section_html(f"\nTo answer it: {one.run}."))
 
 
 def _chart(plot: Plot) -> dict[str, Any]:
