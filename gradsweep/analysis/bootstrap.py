@@ -67,6 +67,12 @@ def question_weights(question_ids: Sequence[str], resamples: int, seed: int = 0)
     return np.concatenate([np.ones((1, len(drawn))), columns])
 
 
+def weighted_mean(weights: Weights, values: Weights) -> Weights:
+    """Average (n,) values in every resample: (1 + resamples,); NaN where none was drawn."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(weights @ values / weights.sum(axis=1))
+
+
 @lru_cache(maxsize=20_000)
 def _draws(question_id: str, resamples: int, seed: int) -> NDArray[np.uint8]:
     source = np.random.default_rng([seed, crc32(question_id.encode())])

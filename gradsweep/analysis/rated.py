@@ -13,14 +13,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.bootstrap import question_weights
+from gradsweep.analysis.bootstrap import question_weights, weighted_mean
+from gradsweep.analysis.length_fit import Cloud, gap_at_equal_length, slope_within
 from gradsweep.analysis.rows import CORRECT, whole_matrices
+from gradsweep.config import Quality
 from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.store.series import base_name, series_parts
 
 Floats = NDArray[np.float64]
 
-HIGH, LOW = "quality=high", "quality=low"
+HIGH, LOW = Quality.high.label, Quality.low.label
 """As labels of the dataset axis end (`Config.axes`)."""
 
 
@@ -137,7 +139,7 @@ def log_ratio(
         scaled = values if power == 0 else values * tokens**power
         weights = question_weights(ids, resamples, seed)
         with np.errstate(invalid="ignore", divide="ignore"):
-            logs.append(np.log(weights @ scaled / weights.sum(axis=1)))
+            logs.append(np.log(weighted_mean(weights, scaled)))
     return np.asarray(logs[0] - logs[1])
 
 
@@ -152,18 +154,11 @@ def log_ratio_at_equal_length(
 
     Arguments as `log_ratio`. Returns (1 + resamples,), the observed one first.
     """
-    means, products, squares = [], 0.0, 0.0
+    clouds = []
     for one in (first, second):
         values, tokens, ids = one.at(metric)
-        weights = question_weights(ids, resamples, seed)
         with np.errstate(invalid="ignore", divide="ignore"):
-            x, y = np.log(tokens), np.log(values)
-            totals = weights.sum(axis=1)
-            mean_x, mean_y = weights @ x / totals, weights @ y / totals
-            products = products + weights @ (x * y) - totals * mean_x * mean_y
-            squares = squares + weights @ (x * x) - totals * mean_x**2
-        means.append((mean_x, mean_y))
-    (x1, y1), (x2, y2) = means
-    with np.errstate(invalid="ignore", divide="ignore"):
-        slope = products / np.where(np.asarray(squares) > 1e-9, squares, np.nan)
-        return np.asarray((y1 - y2) - slope * (x1 - x2))
+            logs = np.log(tokens), np.log(values)
+        clouds.append(Cloud(*logs, question_weights(ids, resamples, seed)))
+    above, below = clouds
+    return gap_at_equal_length(above, below, slope_within(clouds))

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from gradsweep.analysis.bootstrap import question_weights
+from gradsweep.analysis.effect_sizes import quantiles
 from gradsweep.analysis.rank_correlation import partial_rank_correlation, rank_correlation
 from gradsweep.analysis.rows import require_metric, whole_matrices
 from gradsweep.errors import ConfigError
@@ -147,8 +148,7 @@ def _sample_weights(questions: pl.Series, resamples: int, seed: int) -> np.ndarr
 
 def _interval(resampled: np.ndarray, tails: tuple[float, float]) -> tuple[float, float]:
     """Of the resamples that have a value; NaN where the samples themselves have none."""
-    drawn = resampled[1:][np.isfinite(resampled[1:])]
-    if not np.isfinite(resampled[0]) or not len(drawn):
+    if not np.isfinite(resampled[0]):
         return np.nan, np.nan
-    low, high = np.quantile(drawn, tails)
+    low, high = quantiles(resampled[1:], tails)
     return float(low), float(high)

@@ -46,6 +46,11 @@ class Quality(Enum):
     high = "high"
     low = "low"
 
+    @property
+    def label(self) -> str:
+        """As it is typed, and as labels of the dataset axis end."""
+        return f"quality={self.name}"
+
 
 _IN_FILES = {Quality.high: "highest", Quality.low: "lowest"}
 """How the follow-up's files name the ends."""
@@ -228,7 +233,7 @@ class DatasetConfig:
         """The value of the dataset axis: the option's name, or that of the user's own file, with
         the end of it that a point takes: `wizardlm_ifd quality=high`."""
         name = own_data_name(self.name, self.path)
-        return name if quality is None else f"{name} quality={quality.name}"
+        return name if quality is None else f"{name} {quality.label}"
 
     @property
     def from_hub(self) -> bool:

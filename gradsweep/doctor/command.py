@@ -21,7 +21,7 @@ from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.records import AXES, axis_words
 from gradsweep.store import PointPaths
-from gradsweep.store.place import is_results_folder
+from gradsweep.store.place import is_override
 from gradsweep.store.points import find_point, point_table
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
@@ -64,7 +64,7 @@ def doctor(args: Sequence[str], description: str) -> int:
     given = parser.parse_intermixed_args(args)
     if given.multirun:
         raise ConfigError(f"{_ALLOWED}, and no grid: leave out -m")
-    overrides = [word for word in given.words if _is_override(word)]
+    overrides = [word for word in given.words if is_override(word)]
     if overrides and len(overrides) < len(given.words):
         raise ConfigError(f"{_ALLOWED}: not both; got {' '.join(given.words)}")
     source = source_of(given)
@@ -75,11 +75,6 @@ def doctor(args: Sequence[str], description: str) -> int:
     if overrides:
         return _show(_composed(overrides, source))
     return _show(_stored(given.words, given.load, given.sweep))
-
-
-def _is_override(word: str) -> bool:
-    named = "=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word)
-    return named and not is_results_folder(word)
 
 
 def _composed(overrides: Sequence[str], source: ConfigSource) -> list[Examination]:

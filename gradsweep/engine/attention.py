@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gradsweep.errors import ModelError
-from gradsweep.models.projections import ProjectionSite
+from gradsweep.models.projections import ProjectionSite, parents_of
 from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import EncodedSample, SpectrumRow
 
@@ -54,7 +54,7 @@ class AttentionReader:
             ModelError: the family has no plain attention to switch to.
         """
         self._model: Any = unwrapped(model)
-        inside = {id(child): parent for parent in model.modules() for child in parent.children()}
+        inside = parents_of(model)
         self._attentions = {
             site.layer: inside[id(site.module)] for site in sites if OF in site.columns
         }

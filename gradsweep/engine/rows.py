@@ -78,49 +78,34 @@ class RowSink:
         found = backend.spectra_of_layers(layers, self._layout, units, self._options.solver)
         for layer, spectra in zip(layers, found, strict=True):
             rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
-            if self._cosines:
-                rows = self._with_cosines(backend, layer, units, rows)
-            if self._options.asks_for_factor_metrics:
-                rows = self._with_factor_metrics(backend, layer, units, rows)
+            if self._cosines or self._options.asks_for_factor_metrics:
+                rows = self._completed(backend, layer, units, rows)
             if self._members:
                 rows = self._with_members(backend, layer, units, rows, self._members)
             for unit, of_unit, own in zip(units, rows, spectra, strict=True):
                 self.by_unit[unit] += [*of_unit, *self._make_rows.head_rows(own, layer)]
 
-    def _with_cosines(
+    def _completed(
         self,
         backend: Backend,
         layer: list[Factors],
         units: Sequence[int],
         rows: list[list[SpectrumRow]],
     ) -> list[list[SpectrumRow]]:
+        """Each unit's rows with what its own factors tell beyond their spectra."""
         split = [list(split_units(factors, self._layout)) for factors in layer]
         own = [[factors[unit] for factors in split] for unit in units]
         flops = float(self._layout.length**2 * layer[0].x.shape[-1])
-        return list(
-            backend.spread(
-                lambda place: self._cosines[units[place]].complete(rows[place], own[place]),
-                range(len(units)),
-                flops,
-            )
-        )
 
-    def _with_factor_metrics(
-        self,
-        backend: Backend,
-        layer: list[Factors],
-        units: Sequence[int],
-        rows: list[list[SpectrumRow]],
-    ) -> list[list[SpectrumRow]]:
-        split = [list(split_units(factors, self._layout)) for factors in layer]
-        own = [[factors[unit] for factors in split] for unit in units]
-        return list(
-            backend.spread(
-                lambda place: with_factor_metrics(rows[place], own[place], backend, self._options),
-                range(len(units)),
-                float(self._layout.length**2 * layer[0].x.shape[-1]),
-            )
-        )
+        def completed(place: int) -> list[SpectrumRow]:
+            found = rows[place]
+            if self._cosines:
+                found = self._cosines[units[place]].complete(found, own[place])
+            if self._options.asks_for_factor_metrics:
+                found = with_factor_metrics(found, own[place], backend, self._options)
+            return found
+
+        return list(backend.spread(completed, range(len(units)), flops))
 
     def _with_members(
         self,

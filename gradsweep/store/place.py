@@ -15,6 +15,12 @@ def is_results_folder(word: str) -> bool:
     return any((Path(word) / inside).exists() for inside in ("points", "sweeps", "manifest.json"))
 
 
+def is_override(word: str) -> bool:
+    """Whether a word sets a field (`cot=detailed`, `+x=1`, `~tracking`) and is no place."""
+    named = "=" in word or word.startswith("+") or (word.startswith("~") and "/" not in word)
+    return named and not is_results_folder(word)
+
+
 def require_writable(results: Path) -> None:
     """Make the results folder, and see that files can be written there, before work is spent.
 

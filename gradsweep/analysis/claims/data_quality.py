@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gradsweep.analysis.bootstrap import question_weights
+from gradsweep.analysis.bootstrap import question_weights, weighted_mean
 from gradsweep.analysis.claims.controls import REDUCTION
 from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.claims.finding import Claim, Expected, Statement
@@ -76,8 +76,6 @@ RIGHT_ANGLES = Claim(
     (UNLIKE,),
 )
 
-CLAIMS = (BETTER_DATA, REASONING_DATA, RIGHT_ANGLES)
-
 EQUAL_LENGTH = "at equal response length"
 """Length taken out by a regression (`log_ratio_at_equal_length`)."""
 
@@ -91,17 +89,11 @@ class RatedMaterial:
     seed: int
 
 
-def scopes(claim: Claim, material: RatedMaterial) -> Iterator[RunScope]:
-    """Give the scopes of a claim: a rated dataset, a dataset of thoughts, or any of both."""
-    of_claim = {8: _of_ends, 9: _of_thoughts, 10: _of_layers}
-    yield from of_claim[claim.number](material)
-
-
 def _of_ends(material: RatedMaterial) -> Iterator[RunScope]:
     ends = {(s.model, s.series, s.dataset, s.end): s for s in material.samples if s.end}
     for model, series, dataset in dict.fromkeys(key[:3] for key in ends):
         high, low = (ends.get((model, series, dataset, end)) for end in (HIGH, LOW))
-        lacking = [end for end, there in ((HIGH, high), (LOW, low)) if there is None]
+        lacking = [f"the same with {end}" for end, s in ((HIGH, high), (LOW, low)) if s is None]
         trials = tuple(
             _ratio(material, statement, metric, first, second, lacking[0] if lacking else "")
             for statement, metric, first, second in (
@@ -136,7 +128,7 @@ def _of_layers(material: RatedMaterial) -> Iterator[RunScope]:
             estimate = Estimate(problem=problem)
         else:
             weights = question_weights(ids, material.resamples, material.seed)
-            resampled = weights @ values / weights.sum(axis=1)
+            resampled = weighted_mean(weights, values)
             estimate = _enough(resampled, len(values), len(one.question_ids) - len(values))
         yield RunScope(one.model, one.series, dataset, (RunTrial(UNLIKE, estimate, one.point_ids),))
 
@@ -150,8 +142,7 @@ def _ratio(
     lacking: str,
 ) -> RunTrial:
     if first is None or second is None:
-        asked = lacking if " " in lacking else f"the same with {lacking}"
-        return RunTrial(statement, Estimate(problem=f"there is one side only: run {asked}"), ())
+        return RunTrial(statement, Estimate(problem=f"there is one side only: run {lacking}"), ())
     draws = material.resamples, material.seed
     counts = _counts((first, second), metric)
     estimate = _enough(log_ratio(first, second, metric, *draws), *counts)
@@ -195,3 +186,11 @@ def _joined(several: Sequence[Samples]) -> Samples:
         {m: np.concatenate([one.values[m] for one in several]) for m in first.values},
         np.concatenate([one.tokens for one in several]),
     )
+
+
+SCOPES: Mapping[Claim, Callable[[RatedMaterial], Iterator[RunScope]]] = {
+    BETTER_DATA: _of_ends,
+    REASONING_DATA: _of_thoughts,
+    RIGHT_ANGLES: _of_layers,
+}
+"""Claim -> where it is tested: a rated dataset, a dataset of thoughts, or any of both."""

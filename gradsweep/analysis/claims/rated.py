@@ -11,7 +11,7 @@ from gradsweep.analysis.claims.training import scope_results
 from gradsweep.analysis.rated import is_rated, rated_samples
 from gradsweep.errors import ConfigError
 
-RATED_CLAIMS: tuple[Claim, ...] = data_quality.CLAIMS
+RATED_CLAIMS: tuple[Claim, ...] = tuple(data_quality.SCOPES)
 
 _NO_DATA = "no rated data in these points; run `python -m gradsweep -m +experiment=data_quality`"
 
@@ -49,10 +49,10 @@ def evaluate_rated_claims(
     arranged = rated_samples(rows, samples, data_quality.METRICS)
     material = data_quality.RatedMaterial(arranged, resamples, seed)
     findings: list[Finding] = []
-    for claim in RATED_CLAIMS:
+    for claim, scopes in data_quality.SCOPES.items():
         results: list[Result] = [
             result
-            for scope in data_quality.scopes(claim, material)
+            for scope in scopes(material)
             for result in scope_results(claim, scope, confidence)
         ]
         findings += [

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from gradsweep.analysis.bootstrap import weighted_mean
 from gradsweep.analysis.claims import Expected, Statement, Verdict
 from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.open_questions.detection_tables import accuracy_plot, signals_table
@@ -14,7 +15,6 @@ from gradsweep.analysis.open_questions.detectors import (
     area_under_curve,
     right,
     share,
-    weighted_mean,
 )
 from gradsweep.analysis.open_questions.material import NO_SAMPLES, QuestionMaterial
 from gradsweep.analysis.open_questions.question import (
@@ -126,7 +126,7 @@ def _of_level(level: Level, material: QuestionMaterial) -> Iterator[Answer]:
             yield answer_of(beyond(signal), level.scope, found, under, together)
     for signal in of_gradients:
         difference = level.scores(signal) - level.scores(LOSS)
-        found = _estimate(weighted_mean(difference, level.weights), level, material)
+        found = _estimate(weighted_mean(level.weights, difference), level, material)
         yield answer_of(better(signal), level.scope, found, confidence=material.confidence)
 
 
@@ -165,7 +165,7 @@ def _compared(
                 level.scores(signal)[chosen]
                 for level, chosen in zip((base, instruct), rows, strict=True)
             )
-            found = material.estimate(weighted_mean(other - one, weights), len(common), _TOO_FEW)
+            found = material.estimate(weighted_mean(weights, other - one), len(common), _TOO_FEW)
             yield answer_of(instruct_better(signal), scope, found, confidence=material.confidence)
 
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from gradsweep.analysis.bootstrap import weighted_mean
 from gradsweep.analysis.open_questions.detectors import (
     area_under_curve,
     right,
     share,
-    weighted_mean,
 )
 from gradsweep.analysis.open_questions.question import PLOT_SCHEMA, Numbers, Plot, with_ends
 from gradsweep.analysis.open_questions.signals import FEW, LOSS, Level, words_of
@@ -72,7 +72,7 @@ def _numbers(level: Level, signal: str, confidence: float) -> dict[str, float]:
         "AUC": area_under_curve(*level.signals[signal], level.weights),
     }
     if signal != LOSS:
-        columns["over the loss"] = weighted_mean(scores - level.scores(LOSS), level.weights)
+        columns["over the loss"] = weighted_mean(level.weights, scores - level.scores(LOSS))
     if (left := level.left_of(signal)) is not None:
         columns["accuracy left"] = share(right(*left), resamples)
         columns["AUC left"] = area_under_curve(*left, level.weights)

@@ -44,12 +44,6 @@ def _jeffreys(right_ones: float, n: int, resamples: int) -> Floats:
     return found
 
 
-def weighted_mean(values: Floats, weights: Floats) -> Floats:
-    """Average (questions,) in every resample: (1 + resamples,); NaN where none was drawn."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(weights @ values / weights.sum(axis=1))
-
-
 def area_under_curve(correct: Floats, irrelevant: Floats, weights: Floats) -> Floats:
     """Compute the area under the ROC curve over all pairs of a correct and an irrelevant response.
 

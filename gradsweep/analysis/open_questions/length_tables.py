@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.claims.trials import KNOWLEDGE_PREFIX
-from gradsweep.analysis.open_questions.length_fit import Cloud
+from gradsweep.analysis.length_fit import Cloud
 from gradsweep.analysis.open_questions.material import QuestionMaterial
 from gradsweep.analysis.open_questions.question import (
     PLOT_SCHEMA,

@@ -11,7 +11,7 @@ from gradsweep.analysis.claims import Expected, Outcome, Statement, Verdict
 from gradsweep.analysis.claims.controls import OF_LOSS, REDUCTION
 from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.claims.trials import KNOWLEDGE_PREFIX
-from gradsweep.analysis.open_questions.length_fit import (
+from gradsweep.analysis.length_fit import (
     Cloud,
     gap_at_equal_length,
     slope_between,

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradsweep.analysis.bootstrap import weighted_mean
 from gradsweep.analysis.claims import Expected, Statement
 from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.heads import HEAD, PAIR, response_effects
@@ -179,8 +180,7 @@ def _difference(
     if first is None or second is None:
         return None
     weights = material.weights(effects.question_ids)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        resampled = weights @ (first - second) / weights.sum(axis=1)
+    resampled = weighted_mean(weights, first - second)
     return material.estimate(resampled, len(effects.question_ids), "no question was drawn")
 
 

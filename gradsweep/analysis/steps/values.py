@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.bootstrap import question_weights
+from gradsweep.analysis.bootstrap import question_weights, weighted_mean
 from gradsweep.analysis.intervals import interval
 from gradsweep.analysis.rows import require_metric, whole_matrices, with_every_axis
 from gradsweep.records import POINT_LABELS, SAMPLE_METRICS, SampleStatus
@@ -172,12 +172,6 @@ def drawn_weights(steps: pl.DataFrame, resamples: int, seed: int) -> tuple[Float
     """How often each question counts, (1 + resamples, questions), and each one's column."""
     names = steps["question_id"].unique().sort().to_list()
     return question_weights(names, resamples, seed), {name: i for i, name in enumerate(names)}
-
-
-def weighted_mean(weights: Floats, values: Floats) -> Floats:
-    """Weighted means of (n,) values: (1 + resamples,); NaN where no question was drawn."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(weights @ values / weights.sum(axis=1))
 
 
 def labelled_frame(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from gradsweep.analysis.bootstrap import question_weights
+from gradsweep.analysis.bootstrap import question_weights, weighted_mean
 from gradsweep.analysis.intervals import interval
 from gradsweep.analysis.steps.values import (
     OF_POINT,
@@ -17,7 +17,6 @@ from gradsweep.analysis.steps.values import (
     Floats,
     labelled_frame,
     step_values,
-    weighted_mean,
 )
 from gradsweep.records import StepLabel
 

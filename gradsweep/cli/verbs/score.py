@@ -12,7 +12,7 @@ from gradsweep.errors import UsageError
 from gradsweep.records import AXES, METRICS
 from gradsweep.store.choice import POINT, is_filter, read_filters
 from gradsweep.store.paths import point_folders
-from gradsweep.store.place import is_results_folder
+from gradsweep.store.place import is_override
 from gradsweep.store.selection import Selection, selection
 from gradsweep.store.sweep_flag import add_sweep
 
@@ -92,17 +92,12 @@ def _selection(given: argparse.Namespace) -> Selection | None:
 
 def _means_stored(words: Sequence[str]) -> bool:
     """Whether these are a place and axes of what is there, and no overrides."""
-    overrides = [word for word in words if _is_named(word)]
+    overrides = [word for word in words if is_override(word)]
     if len(overrides) < len(words) or not overrides:
         return True  # a place is no override
     named = {name for word in overrides if is_filter(word) for name in read_filters(word)}
     of_axes = named <= {*AXES, "series", "seed", POINT} and all(map(is_filter, overrides))
     return of_axes and bool(point_folders(Path("results")))
-
-
-def _is_named(word: str) -> bool:
-    named = "=" in word or word.startswith(("+", "~"))
-    return named and not is_results_folder(word)
 
 
 def _measured(given: argparse.Namespace) -> Selection | None:

@@ -21,7 +21,7 @@ from gradsweep.models.projections.wrappers import WRAPPERS
 if TYPE_CHECKING:
     from gradsweep.models.projections.covered import Coverage, coverage
     from gradsweep.models.projections.find import available_projections, find_projections
-    from gradsweep.models.projections.heads import with_heads
+    from gradsweep.models.projections.heads import parents_of, with_heads
     from gradsweep.models.projections.sites import (
         Columns,
         Heads,
@@ -43,6 +43,7 @@ __all__ = [
     "coverage",
     "find_projections",
     "n_parameters",
+    "parents_of",
     "projection_shapes",
     "with_heads",
 ]
@@ -50,7 +51,7 @@ __all__ = [
 _WITH_TORCH = {
     "covered": ("Coverage", "coverage"),
     "find": ("available_projections", "find_projections"),
-    "heads": ("with_heads",),
+    "heads": ("parents_of", "with_heads"),
     "sites": ("Columns", "Heads", "ProjectionSite", "n_parameters", "projection_shapes"),
 }
 """Module -> its names, imported when one of them is asked for."""

@@ -43,7 +43,7 @@ def with_heads(model: nn.Module, sites: Sequence[ProjectionSite]) -> list[Projec
         ModelError: no site has heads, or an attention module does not say how wide its heads are,
             or says something that its weights contradict.
     """
-    inside = {id(child): parent for parent in model.modules() for child in parent.children()}
+    inside = parents_of(model)
     config = _text_config(model)
     found = []
     for site in sites:
@@ -62,6 +62,11 @@ def with_heads(model: nn.Module, sites: Sequence[ProjectionSite]) -> list[Projec
             "gradients.projections, or leave gradients.heads out"
         )
     return found
+
+
+def parents_of(model: nn.Module) -> dict[int, nn.Module]:
+    """Map each module's id() to the module that it lies in: a projection's is its attention."""
+    return {id(child): parent for parent in model.modules() for child in parent.children()}
 
 
 def _text_config(model: nn.Module) -> Any:

@@ -13,6 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from gradsweep.analysis.bootstrap import weighted_mean
+
 Floats = NDArray[np.float64]
 
 
@@ -34,12 +36,12 @@ class Cloud:
     @cached_property
     def mean_log_tokens(self) -> Floats:
         """(1 + resamples,); NaN where no question was drawn."""
-        return self._mean(self.log_tokens)
+        return weighted_mean(self.weights, self.log_tokens)
 
     @cached_property
     def mean_log_norm(self) -> Floats:
         """(1 + resamples,); NaN where no question was drawn."""
-        return self._mean(self.log_norm)
+        return weighted_mean(self.weights, self.log_norm)
 
     @cached_property
     def products(self) -> tuple[Floats, Floats]:
@@ -52,10 +54,6 @@ class Cloud:
             both = self.weights @ (x * y) - of_x * of_y / totals
             squares = self.weights @ x**2 - of_x**2 / totals
         return both, squares
-
-    def _mean(self, values: Floats) -> Floats:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(self.weights @ values / self.weights.sum(axis=1))
 
 
 def slope_within(clouds: Sequence[Cloud]) -> Floats:

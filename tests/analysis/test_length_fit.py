@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import question_weights
-from gradsweep.analysis.open_questions.length_fit import (
+from gradsweep.analysis.length_fit import (
     Cloud,
     gap_at_equal_length,
     slope_between,
