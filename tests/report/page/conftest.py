@@ -20,6 +20,13 @@ from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.report.page import write_page
 
 
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture(scope="session")
 def page_of() -> Callable[..., Path]:
     """Writes the page of rows; metrics are the nuclear norm's unless others are asked for."""
