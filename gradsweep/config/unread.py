@@ -85,7 +85,7 @@ class TypedSettings:
         )
 
     def _require_own_data_name(self, text: str, dataset: DatasetConfig) -> None:
-        """Raises ConfigError where a dataset option's name would stand over other data's numbers."""
+        """Raises ConfigError where a dataset option's name would stand over other data."""
         seen = (dataset.name, repr((dataset.kind, dataset.files)))
         if seen in self._named or (option := self._built_in("dataset", dataset.name)) is None:
             return

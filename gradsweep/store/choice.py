@@ -91,9 +91,7 @@ def filtered(
     return points.filter(pl.col("point_id").is_in([line["point_id"] for line in kept]))
 
 
-def chosen(
-    points: pl.DataFrame, words: Iterable[str], shared: Set[str] = frozenset()
-) -> list[str]:
+def chosen(points: pl.DataFrame, words: Iterable[str], shared: Set[str] = frozenset()) -> list[str]:
     """Find every point that one of the words means, in the order of `points`.
 
     A word is an id, the beginning of one, or filters (`read_filters`) that hold together.

@@ -29,6 +29,7 @@ def run(args: Sequence[str]) -> int:
     from gradsweep.jobs.status.observer import Observer
     from gradsweep.jobs.status.table import MANY, status_table, wide_console
     from gradsweep.store.selection import selection
+
     parser = verb_parser(run)
     add_selection(parser)
     parser.add_argument("--all", action="store_true", help="every point, however many there are")

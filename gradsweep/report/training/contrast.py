@@ -110,7 +110,9 @@ def _legend(contrast: RunContrast) -> str:
     n_runs = len(contrast.pair.runs)
     over = "gradients: mean over layers and projections"
     if n_runs > 1:
-        return f"means and 95 % intervals over {n_runs} runs of each, paired by their seeds · {over}"
+        return (
+            f"means and 95 % intervals over {n_runs} runs of each, paired by their seeds · {over}"
+        )
     probes = contrast.by_step.filter(quantity=PROBE)["n_questions"].to_list()
     if not probes or max(probes) < 2:
         return f"one run of each, so there are no intervals · {over}"

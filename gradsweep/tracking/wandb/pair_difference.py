@@ -57,7 +57,8 @@ def _of_loss(paths: PointPaths, counterpart: str) -> dict[str, float]:
     if rows.filter(pl.col("loss").is_finite()).is_empty():
         return {}
     means = relative_difference_means(relative_difference(rows, "loss"))
-    return {RD_LOSS: mean for _, mean in _defined(means, "projection")}
+    defined = [mean for _, mean in _defined(means, "projection")]
+    return {RD_LOSS: defined[0]} if defined else {}
 
 
 def _defined(differences: pl.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:

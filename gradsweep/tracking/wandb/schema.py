@@ -11,8 +11,8 @@ History of a run, in this order:
 Summary (columns of the run table): the scalars of the whole point that the caller gives, named
 `<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.mad.summary_scalars`,
 and `loss_mean` by `analysis.sample_metrics.sample_scalars`;
-`rd_<metric>_<projection>` and `rd_loss` (`pair_difference.difference`); and `failure`, why the last start of the
-point stopped early, empty when it is complete.
+`rd_<metric>_<projection>` and `rd_loss` (`pair_difference.difference`); and `failure`, why the last
+start of the point stopped early, empty when it is complete.
 Table `layer_stats`: mean, quantiles and count over samples by layer, projection and metric.
 
 Metrics and projections are those that the rows have, the user's own metrics among them. Layer
