@@ -194,8 +194,8 @@ def _parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "words",
         nargs="+",
-        metavar="A B [results|sweep]",
-        help=f"each {SIDE}; default: results, all of its points",
+        metavar="A|B|results",
+        help=f"A and B, each {SIDE}; and a results folder or sweep (default: results)",
     )
     add_sweep(parser)
     parser.add_argument("--figures", action="store_true", help="however many pairs there are")
