@@ -32,7 +32,7 @@ class Pairs:
     points: pl.DataFrame
     """A line for each pair (`gradsweep.analysis.pairs.paired_points`)."""
     matched: tuple[str, ...]
-    """Axes on which the points of a pair agree because nothing was said of them."""
+    """Axes on which the points of a pair agree because the sides do not differ in them."""
     alone: tuple[str, ...]
     """Points of one side without a counterpart, in words."""
 
@@ -138,9 +138,9 @@ def pairs_of(
 ) -> Pairs:
     """Find the pairs that two words mean.
 
-    Two ids are one pair. Of filters, points pair when they agree on every axis that is not
-    named on both sides: the same model, dataset and correctness for `cot=none` and
-    `cot=detailed`. They are of the same series, too, unless series are named on both sides.
+    Two ids are one pair. Of filters, points pair when they agree on every axis that has no other
+    value on the other side: the same model, dataset and correctness for `cot=none` and
+    `cot=detailed`. They are of the same series, too, unless other series are named on both sides.
 
     Of two objectives (`objective=sft` and `objective=dpo`) a pair or a group of responses pairs
     with the correct ones, which it has, unless correctness is named; and where no series has
@@ -179,8 +179,11 @@ def pairs_of(
 
 
 def _same(first: Filters, second: Filters) -> list[str]:
-    """What the points of a pair must agree on: `POINT_LABELS` not named on both sides."""
-    named = set(first) & set(second)
+    """What the points of a pair must agree on: `POINT_LABELS` but for those that are compared.
+
+    These have other values on the two sides; `training=full` on both compares no trainings.
+    """
+    named = {name for name in set(first) & set(second) if first[name] != second[name]}
     labels = [*first.get("model", ()), *second.get("model", ())]
     # A name that is no axis is of a series, and a model's label may say its series.
     if not named <= {*AXES, "seed"} or any(len(series_parts(label)) > 1 for label in labels):

@@ -75,7 +75,7 @@ def test_seeds_are_repetitions_and_their_differences_have_students_interval(
     assert main(["compare", *SIDES, str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "over 3 runs of each" in shown
-    assert "no run on the other side has their seeds: detailed7" in " ".join(shown.split())
+    assert "no run on the other side has their seeds: detailed" in " ".join(shown.split())
     line = numbers(tmp_path).filter(quantity="loss", step=0).row(0, named=True)
     assert (line["difference"], line["n_pairs"]) == (pytest.approx(-1.0), 3)
     half = 4.302653 * 0.1 / 3**0.5  # Student's t with two degrees of freedom
@@ -98,6 +98,7 @@ def test_training_points_are_named_by_what_only_they_have(
     assert main(["compare", *runs, str(tmp_path)]) == 0
     assert "none → detailed" in capsys.readouterr().out
     first = numbers(tmp_path)
+    assert len(first.filter(quantity="loss")) == 2, "one pair"
     assert main(["compare", "none0", "detailed0", str(tmp_path)]) == 0
     again = pl.read_csv(tmp_path / "reports/compare__none0__detailed0/by_step.csv")
     assert again.equals(first), "two ids are the same pair"
