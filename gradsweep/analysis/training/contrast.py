@@ -128,7 +128,8 @@ def _of_steps(steps: pl.DataFrame, first: str, second: str) -> pl.DataFrame:
             )
             for name, side in ((first, "first"), (second, "second"))
         )
-        parts.append(one.join(other, on="step").with_columns(quantity=pl.lit(quantity)))
+        both = one.join(other, on="step", maintain_order="left")
+        parts.append(both.with_columns(quantity=pl.lit(quantity)))
     return pl.concat(parts, how="diagonal_relaxed").cast(pl.Schema(_VALUES))
 
 
@@ -144,8 +145,9 @@ def _of_rows(rows: pl.DataFrame, first: str, second: str, metric: str) -> pl.Dat
             continue
         one, other = (_by_question(side, metric) for side in of_source)
         both = one.rename({"value": "first"}).join(
-            other.rename({"value": "second"}), on=[*MOMENT, "question_id"], nulls_equal=True
-        )
+            other.rename({"value": "second"}), on=[*MOMENT, "question_id"], nulls_equal=True,
+            maintain_order="left",
+        )  # fmt: skip
         asked = None if source == UPDATE else pl.col("question_id")
         parts.append(both.with_columns(quantity=pl.col("source"), question_id=asked))
     whole = pl.concat(parts, how="diagonal_relaxed").select(*_VALUES)
@@ -161,8 +163,11 @@ def _by_question(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
     n_projections = named["projection"].n_unique()
     question = ["point_id", "question_id"]
     values = complete_values(named, metric)
-    means = values.group_by(*question, "projection").agg(pl.col("value").mean())
-    whole = means.group_by(question).agg(pl.col("value").mean(), n=pl.len())
+    # In a fixed order, so that rounding is the same in every run.
+    means = values.group_by(*question, "projection", maintain_order=True).agg(
+        pl.col("value").mean()
+    )
+    whole = means.group_by(question, maintain_order=True).agg(pl.col("value").mean(), n=pl.len())
     moments = named.select("point_id", *MOMENT).unique()
-    complete: pl.DataFrame = whole.filter(pl.col("n") == n_projections).join(moments, on="point_id")
-    return complete.select(*MOMENT, "question_id", "value")
+    complete = whole.filter(pl.col("n") == n_projections).join(moments, on="point_id")
+    return complete.select(*MOMENT, "question_id", "value").sort(*MOMENT, "question_id")
