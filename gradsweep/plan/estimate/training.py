@@ -63,7 +63,7 @@ def training_gb(config: Config) -> float:
         return 0.0
     shape = shape_of(parameters)
     layers = len(training.trained_layers) or shape.layers
-    copies = 1 + _STATES[training.optimizer]
+    copies = 1.0 + _STATES[training.optimizer]
     if training.kind is TrainingKind.lora:
         # Each update is compared with the adapters before it, and with the last gradients.
         copies += 1 + 2 * _watched(training)
