@@ -31,9 +31,9 @@ from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import ProjectionSite
 from gradsweep.records import EncodedUnit
 
-CHANGES = (0.01, 0.001)
-"""Of the loss, relative to it, by the steps along the gradient: a long one bends, a short one is
-lost in rounding. One that agrees is enough."""
+CHANGES = (0.01, 0.001, 0.0001)
+"""Of the loss, relative to it, by the steps along the gradient: a long one bends, or sends tokens
+to other experts, a short one is lost in rounding. One that agrees is enough."""
 AGREEMENT = 0.02
 """Largest relative distance between such a change and what the gradient says."""
 FARTHEST = 0.3
