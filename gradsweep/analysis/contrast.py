@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import polars as pl
 
 from gradsweep.analysis.curves import complete_values, curves
 from gradsweep.analysis.mad import mean_absolute_difference
 from gradsweep.analysis.paired import paired_tests
 from gradsweep.analysis.pairs import paired_points
+from gradsweep.analysis.relative_difference import relative_differences
 from gradsweep.analysis.rows import whole_matrices
 
 TOP_LAYERS = 5
@@ -113,6 +113,5 @@ def _differences(by_layer: pl.DataFrame, first_id: str, second_id: str) -> pl.Da
         for point_id, name in ((first_id, "first"), (second_id, "second"))
     )
     both = first.join(second, on=("projection", "layer"), maintain_order="left")
-    ratio = (pl.col("first") - pl.col("second")).abs() / pl.col("first").abs()
-    guarded = pl.when(pl.col("first") != 0).then(ratio).otherwise(np.nan)
-    return both.with_columns(relative_difference=guarded)
+    rd = relative_differences(both["first"].to_numpy(), both["second"].to_numpy())
+    return both.with_columns(relative_difference=rd)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gradsweep.analysis.bootstrap import question_weights
 from gradsweep.analysis.curves import complete_values
 from gradsweep.analysis.layers import PARTS, layer_parts
+from gradsweep.analysis.relative_difference import relative_differences
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +93,7 @@ class Resampled:
         if not common or not len(layers):
             return None
         curves = self.curve(one.of(common)), self.curve(other.of(common))
-        rd = relative(curves[0][:, at_one], curves[1][:, at_other])
+        rd = relative_differences(curves[0][:, at_one], curves[1][:, at_other])
         return Paired(layers, rd, len(common))
 
 
@@ -175,13 +176,6 @@ def _by_part(curves: Floats, layers: NDArray[np.int64]) -> dict[tuple[str, str],
                 found |= {(part, "mean"): mean, (part, "mad"): mad}
                 found[part, "relative_mad"] = mad / mean
     return found
-
-
-def relative(correct: Floats, irrelevant: Floats) -> Floats:
-    """RD of curves, NaN where the correct one is zero (as in `relative_difference`)."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = np.abs(correct - irrelevant) / np.abs(correct)
-    return np.where(correct != 0, ratio, np.nan)
 
 
 def interval(values: Floats, n_questions: int) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
+from numpy.typing import ArrayLike, NDArray
 
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.curves import complete_values
@@ -66,10 +67,10 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
         .with_columns(
             pl.col(CORRECT, IRRELEVANT).fill_null(np.nan), pl.col("n_questions").fill_null(0)
         )
-        .with_columns(relative_difference=_guarded_ratio())
     )
+    rd = relative_differences(differences[CORRECT].to_numpy(), differences[IRRELEVANT].to_numpy())
     return in_reading_order(
-        differences.select(
+        differences.with_columns(relative_difference=rd).select(
             *_PAIR,
             "point_id",
             "irrelevant_point_id",
@@ -136,8 +137,12 @@ def _means(values: pl.DataFrame, curve: list[str], name: str) -> pl.DataFrame:
     )
 
 
-def _guarded_ratio() -> pl.Expr:
-    """|s − s'| / s where s is not zero; NaN otherwise, never the huge number of a tiny divisor."""
-    # A cosine may be negative.
-    ratio = (pl.col(CORRECT) - pl.col(IRRELEVANT)).abs() / pl.col(CORRECT).abs()
-    return pl.when(pl.col(CORRECT) != 0).then(ratio).otherwise(np.nan)
+def relative_differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+    """Compute |s − s'|/|s| of values s and s' of one shape; NaN where s is zero.
+
+    The first is the unit; its size counts, as a cosine may be negative.
+    """
+    s, other = (np.asarray(values, dtype=np.float64) for values in (first, second))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = np.abs(s - other) / np.abs(s)
+    return np.where(s != 0, ratio, np.nan)

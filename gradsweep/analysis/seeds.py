@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from scipy.special import stdtrit
@@ -43,8 +45,19 @@ def between_seeds(
         .filter(pl.col("n_seeds") > 1)
     )
     n = several["n_seeds"].to_numpy()
-    half = stdtrit(n - 1, (1 + confidence) / 2) * several["s"].to_numpy() / np.sqrt(n)
+    half = student_half_width(several["s"].to_numpy(), n, confidence)
     centre = several["m"].to_numpy()
     return several.with_columns(seed_low=centre - half, seed_high=centre + half).select(
         *key, *_STATISTICS
     )
+
+
+def student_half_width(deviation: Any, n: Any, confidence: float = 0.95) -> Any:
+    """Return half of Student's interval of a mean: t s/√n of n values with standard deviation s.
+
+    Args:
+        deviation: s, with n − 1 degrees of freedom; a number or an array.
+        n: at least two; of the same shape.
+        confidence: of the interval.
+    """
+    return stdtrit(n - 1, (1 + confidence) / 2) * deviation / np.sqrt(n)

@@ -18,7 +18,7 @@ from gradsweep.config.files import AXIS_GROUPS, config_groups, options
 INSTALL, QUERY = "install=bash", "query=bash"
 OF_A_RUN = ("plan", "verify", "doctor")
 """Verbs that take the overrides of a run."""
-FILTERED = ("report", "compare", "sync", "dashboard", "logs", "cancel")
+FILTERED = ("report", "compare", "sync", "dashboard", "status", "logs", "retry", "cancel")
 """Verbs that take axis=value of stored points."""
 FLAGS = ("--cfg", "--config-dir", "--config-name", "--help", "--hydra-help", "--multirun")
 LAUNCHER = "hydra/launcher"

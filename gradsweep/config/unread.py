@@ -1,4 +1,4 @@
-"""Settings that were typed and that nothing would read, or that would belie a model's name.
+"""Settings that were typed and that nothing would read, or that would belie a name.
 
 Only what is typed is checked: a stored config may hold the same values from times before.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from gradsweep.config.conditional_fields import UNREAD
-from gradsweep.config.conditions import CorrectnessKind
+from gradsweep.config.conditions import CorrectnessKind, DatasetConfig
 from gradsweep.config.cot import CotLevel
 from gradsweep.config.files import config_dir
 from gradsweep.config.model import ModelConfig, ModelSource, SourceKind
@@ -40,12 +40,14 @@ class TypedSettings:
         """Take note of what one point was given.
 
         Raises:
-            ConfigError: its model would have the name of another one.
+            ConfigError: its model or its data would have the name of others.
         """
         for name, text in _typed(overrides):
             rule = _rule_of(name)
             if name.startswith(("model.source", "model.name")):
                 self._require_own_name(text, config.model)
+            if name in ("dataset", "dataset.name", "dataset.kind"):
+                self._require_own_data_name(text, config.dataset)
             if name.startswith("dataset.files."):
                 _require_level(name)
             if rule is None or name in self._read:
@@ -82,19 +84,40 @@ class TypedSettings:
             "as model.name=mine"
         )
 
+    def _require_own_data_name(self, text: str, dataset: DatasetConfig) -> None:
+        """Raises ConfigError where a dataset option's name would stand over other data."""
+        seen = (dataset.name, repr((dataset.kind, dataset.files)))
+        if seen in self._named or (option := self._built_in("dataset", dataset.name)) is None:
+            return
+        self._named.add(seen)
+        kind, files = option["kind"], set(option.get("files", {}).values())
+        if kind == dataset.kind.name and (not files or files & set(dataset.files.values())):
+            return
+        raise ConfigError(
+            f"{text}: the results would be called dataset={dataset.name}, which names other data. "
+            f"Type dataset={dataset.name} for those, or give yours a name of their own, as "
+            "dataset.name=mine"
+        )
+
     def _packaged(self, name: str) -> ModelSource | None:
-        """The source of the built-in option of this name; None where there is none."""
-        inside = Path("model") / f"{name}.yaml"
+        """The source of the built-in model of this name; None where there is none."""
+        node = self._built_in("model", name)
+        if node is None:
+            return None
+        given = {key: value for key, value in node["source"].items() if key != "kind"}
+        return ModelSource(kind=SourceKind[node["source"]["kind"]], **given)
+
+    def _built_in(self, group: str, name: str) -> dict[str, Any] | None:
+        """The content of the built-in option of this name; None where there is none."""
+        inside = Path(group) / f"{name}.yaml"
         if any((folder / inside).exists() for folder in self._own):
             return None
         file = config_dir() / inside
         if "/" in name or not file.is_file():
             return None
         node: Any = OmegaConf.to_container(OmegaConf.load(file))
-        if node.get("name") != name:
-            return None  # model=hub and the like have no name of their own
-        given = {key: value for key, value in node["source"].items() if key != "kind"}
-        return ModelSource(kind=SourceKind[node["source"]["kind"]], **given)
+        # model=hub and the like have no name of their own.
+        return node if node.get("name") == name else None
 
 
 def _typed(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -44,7 +44,7 @@ def _put_shards_in_place(model: nn.Module) -> None:
     """FSDP2 leaves the outermost weights gathered after a pass without gradients: a flag that is
     set on these is lost with them, and the shards would never train again.
     """
-    for module in _sharded_modules(model):
+    for module in sharded_modules(model):
         module.reshard()
 
 
@@ -52,12 +52,12 @@ def _let_shards_know(model: nn.Module) -> None:
     """FSDP2 takes the dtype of its reductions from what trains when it gathers for the first time,
     which may have been in the block.
     """
-    for module in _sharded_modules(model):
+    for module in sharded_modules(model):
         module.unshard()
         module.reshard()
 
 
-def _sharded_modules(model: nn.Module) -> list[Any]:
+def sharded_modules(model: nn.Module) -> list[Any]:
     """The modules that `fully_shard` was called on; its class takes a second to import."""
     return [m for m in model.modules() if hasattr(m, "set_requires_gradient_sync")]
 

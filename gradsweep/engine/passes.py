@@ -26,7 +26,7 @@ from gradsweep.engine.independence import independent_parts
 from gradsweep.engine.objectives import Objective, Sft, objective_named
 from gradsweep.engine.other_models import check_teacher
 from gradsweep.engine.own_tensors import own_batch, unit_sizes, with_facts
-from gradsweep.engine.paths import differentiable
+from gradsweep.engine.paths import check_paths_of_batch, differentiable
 from gradsweep.engine.response import ResponseTokens, install_response_head
 from gradsweep.engine.result import GradientSpectra
 from gradsweep.engine.rows import Members, RowSink
@@ -230,7 +230,8 @@ def gradient_spectra(
     objective's, by default the mean cross-entropy over its response tokens; for each layer and
     projection, σ(∂loss_i/∂W) (arXiv 2410.23743, section 3). Autograd computes
     no weight gradient, the model's own `requires_grad` and `training` flags are restored, and the
-    batch changes nothing: every unit is measured as if it were alone.
+    batch changes nothing: every unit is measured as if it were alone. A model is checked the first
+    time it comes with these projections, by a few passes of the shortest row (`check_paths`).
 
     Args:
         model: a causal LM of a family in `gradsweep.models.projections.ADAPTERS`, bare or wrapped
@@ -255,8 +256,8 @@ def gradient_spectra(
     Raises:
         ConfigError: there is no objective of this name.
         ModelError: an unknown family, a projection that the model does not have, units of
-            several rows in a model whose rows depend on each other, or a teacher with another
-            vocabulary.
+            several rows in a model whose rows depend on each other, a teacher with another
+            vocabulary, or a model some part of which has no backward.
         ValueError: shapes differ, something that is no mask, an id without an embedding, a row
             without a response token, units that are not whole, or a call inside
             `torch.autocast` or `torch.inference_mode`.
@@ -270,6 +271,7 @@ def gradient_spectra(
     if teacher is not None:
         check_teacher(model, teacher)
     with _one_at_a_time(model):
+        check_paths_of_batch(model, sites, batch)
         parts = independent_parts(model, batch)
         with Engine(model, sites, options, workers=1, objective=made, teacher=teacher) as engine:
             return GradientSpectra(tuple(unit for part in parts for unit in engine.measure(part)))

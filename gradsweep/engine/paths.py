@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -19,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from gradsweep.engine.batch import collate, shortest_row
+from gradsweep.engine.batch import Batch, collate, shortest_row
 from gradsweep.engine.capture import install_taps
 from gradsweep.engine.factors import Factors
-from gradsweep.engine.frozen import frozen
+from gradsweep.engine.frozen import frozen, sharded_modules
 from gradsweep.engine.objectives import Sft
 from gradsweep.engine.response import install_response_head
 from gradsweep.errors import ModelError
@@ -30,9 +31,9 @@ from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import ProjectionSite
 from gradsweep.records import EncodedUnit
 
-CHANGES = (0.01, 0.001)
-"""Of the loss, relative to it, by the steps along the gradient: a long one bends, a short one is
-lost in rounding. One that agrees is enough."""
+CHANGES = (0.01, 0.001, 0.0001)
+"""Of the loss, relative to it, by the steps along the gradient: a long one bends, or sends tokens
+to other experts, a short one is lost in rounding. One that agrees is enough."""
 AGREEMENT = 0.02
 """Largest relative distance between such a change and what the gradient says."""
 FARTHEST = 0.3
@@ -40,7 +41,7 @@ FARTHEST = 0.3
 
 
 _PASSED: WeakKeyDictionary[nn.Module, set[tuple[Any, ...]]] = WeakKeyDictionary()
-"""Points of a grid share a loaded model, which need not be tried again."""
+"""What was tried of each model, which lives as long as it: points of a grid share one."""
 
 
 def check_paths(
@@ -59,10 +60,35 @@ def check_paths(
             says how far the gradient is from the change of the loss.
     """
     model = loaded.model
-    key = (model.dtype, *(name for site in sites for name in site.columns))
+    _check_once(model, sites, lambda: collate([shortest_row(units)], model.device))
+
+
+def check_paths_of_batch(model: nn.Module, sites: Sequence[ProjectionSite], batch: Batch) -> None:
+    """Do what `check_paths` does, with the shortest row of tensors of a user's own.
+
+    Models that FSDP2 has sharded are left out: their processes must run equally many passes.
+    """
+    if not sharded_modules(model):
+        _check_once(model, sites, lambda: _shortest(batch))
+
+
+def _shortest(batch: Batch) -> Batch:
+    row = int(batch.attention_mask.sum(dim=1).argmin())
+    alone = replace(
+        batch, rows_of_unit=(1,) * len(batch.input_ids), units=(), rewards=(), references=()
+    )
+    return alone.part([row])
+
+
+def _check_once(
+    model: nn.Module, sites: Sequence[ProjectionSite], make_row: Callable[[], Batch]
+) -> None:
+    """Check a model that has not been for these projections in this dtype."""
+    dtype: torch.dtype = model.dtype  # type: ignore[assignment]
+    key = (dtype, *(name for site in sites for name in site.columns))
     if key in _PASSED.setdefault(model, set()):
         return
-    batch = collate([shortest_row(units)], model.device)
+    batch = make_row()
     with frozen(model), differentiable(), ExitStack() as stack:
         head = stack.enter_context(install_response_head(model))
 
@@ -70,7 +96,7 @@ def check_paths(
             return Sft().losses(head.tokens(model, batch)).sum()
 
         lowest, value = _lowest_factors(model, sites, loss)
-        if lowest and model.dtype is torch.float32:
+        if lowest and dtype is torch.float32:
             with torch.no_grad():
                 _check_derivative(model, loss, value, sites, lowest)
     _PASSED[model].add(key)

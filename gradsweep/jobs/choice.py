@@ -13,6 +13,7 @@ from gradsweep.records import full_axes
 from gradsweep.store import SweepPaths
 from gradsweep.store.choice import chosen, chosen_one
 from gradsweep.store.place import is_results_folder
+from gradsweep.store.points import settings_of_all
 from gradsweep.store.selection import Selection, selection
 from gradsweep.store.series import label_frame
 
@@ -34,13 +35,13 @@ def choose(points: Sequence[KnownPoint], words: Iterable[str]) -> list[KnownPoin
     Raises:
         ConfigError: a word that means no point, or the beginning of several ids.
     """
-    meant = set(chosen(_table(points), words))
+    meant = set(chosen(_table(points), words, _shared(points)))
     return [point for point in points if point.point_id in meant]
 
 
 def choose_one(points: Sequence[KnownPoint], word: str) -> KnownPoint:
     """Find the one point that a word means; raises ConfigError when it means none or several."""
-    meant = chosen_one(_table(points), word)
+    meant = chosen_one(_table(points), word, _shared(points))
     return next(point for point in points if point.point_id == meant)
 
 
@@ -48,6 +49,11 @@ def _table(points: Sequence[KnownPoint]) -> pl.DataFrame:
     return label_frame(
         {p.point_id: {**full_axes(p.axes), "series": p.series, "seed": p.seed} for p in points}
     )
+
+
+def _shared(points: Sequence[KnownPoint]) -> frozenset[str]:
+    """Settings of all points of the folder that these are of."""
+    return settings_of_all(points[0].paths.results) if points else frozenset()
 
 
 def _is_place(word: str) -> bool:

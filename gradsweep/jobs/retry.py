@@ -62,6 +62,7 @@ def retry(
     states: Collection[State],
     command: Sequence[str],
     new_code: bool = False,
+    words: Sequence[str] = (),
 ) -> Retried:
     """Submit the points that are in one of these states.
 
@@ -71,6 +72,7 @@ def retry(
         states: FAILED, and those of `LEFT`.
         command: what was typed.
         new_code: jobs run today's package, not the one that the points were submitted with.
+        words: ids and filters of the points; all when there are none.
 
     Raises:
         SchedulerError: the queue does not answer: a point might be in it. Or it refuses the jobs.
@@ -87,7 +89,7 @@ def retry(
                 f"{answer.complaint}: without the queue nobody knows which points are in a job, "
                 "and none is submitted twice; try again when it answers"
             )
-        status = Observer(results, sweep).look(answer)
+        status = Observer(results, sweep, words=words).look(answer)
         groups, refused = _grouped(status.of(*states), known)
         if set(LEFT) & set(states):
             refused |= {line.point_id: _elsewhere(line) for line in status.of(State.SUBMITTED)}

@@ -19,7 +19,7 @@ from gradsweep.plan.estimate import (
     this_machine,
     usual_batch,
 )
-from gradsweep.plan.estimate.memory import spreads_over_gpus
+from gradsweep.plan.estimate.memory import memory_settings, spreads_over_gpus
 from gradsweep.plan.points import PlannedPoint
 
 _WAYS_SHOWN = 3
@@ -130,7 +130,7 @@ def require_memory_here(configs: Sequence[Config]) -> None:
 
 def _distinct(configs: Sequence[Config]) -> list[Config]:
     """Points of a model mostly agree in all that matters here."""
-    return list({repr((config.model, config.gradients)): config for config in configs}.values())
+    return list({repr(memory_settings(config)): config for config in configs}.values())
 
 
 def _refusal(too_large: Misfit, anyway: str) -> ConfigError:

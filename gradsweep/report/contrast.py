@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rich import box
@@ -33,8 +34,12 @@ class Names:
 
 def names(contrast: Contrast) -> Names:
     """Name two points by their axes: `qwen2_1.5b · gsm8k · correct`, `none`, `detailed`."""
-    line = contrast.tests.row(0, named=True)
-    first = line | {"model": model_label(line["model"], line["series"])}
+    return names_of_pair(contrast.tests.row(0, named=True))
+
+
+def names_of_pair(line: Mapping[str, Any]) -> Names:
+    """Name the points of a line of `paired_points`."""
+    first = {**line, "model": model_label(line["model"], line["series"])}
     second = {axis: line[f"second_{axis}"] for axis in AXES}
     second |= {"model": model_label(second["model"], line["second_series"])}
     same = [axis for axis in AXES if first[axis] == second[axis]]

@@ -20,7 +20,7 @@ from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
 from gradsweep.report.figures.open_questions import question_drawings
 from gradsweep.report.figures.training import training_drawings
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.heads import head_drawings, head_study, save_head_tables
+from gradsweep.report.heads import HeadStudy, head_drawings, head_study, save_head_tables
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.objectives import objectives_markdown
 from gradsweep.report.open_questions.answers import questions_of
@@ -91,16 +91,10 @@ def write_report(
     found = [*content.found, *(study.findings if study else ())]
     caveats = [] if stored is None else cut_sentences(stored.samples)
     written = [folder / "findings.md"]
-    questions = open_questions_markdown(content.questions)
-    sections = (content.objectives, questions, content.training)
-    write_text(written[0], findings_markdown(found, caveats, sections))
+    write_text(written[0], findings_markdown(found, caveats, content.sections))
+    heads = head_study(rows, metrics[0])
     with track("tables", len(content.every)) as advance:
-        if content.every:
-            written += save_tables(content.every, folder / "tables", advance)
-        written += save_question_tables(content.questions, folder / "tables")
-        written += save_training_tables(study, folder / "tables") if study else []
-        heads = head_study(rows, metrics[0])
-        written += save_head_tables(heads, folder / "tables") if heads else []
+        written += _save_tables(content, study, heads, folder / "tables", advance)
     if stored is not None:
         with track("page", 1) as advance:
             page = write_page(
@@ -109,11 +103,7 @@ def write_report(
             )  # fmt: skip
             written.append(page)
             advance()
-    curved = [one for one in content.every[: content.n_drawn] if not one.per_sample]
-    figures = drawings(curved, most_figures)
-    figures += _few(question_drawings(content.questions), most_figures)
-    figures += _few(training_drawings(study) if study else [], most_figures)
-    figures += _few(head_drawings(heads) if heads else [], most_figures)
+    figures = _figures(content, study, heads, most_figures)
     processes = processes or _processes(len(figures))
     with track("figures", len(figures)) as advance:
         written += save_all_figures(figures, folder / "figures", advance, processes)
@@ -133,6 +123,11 @@ class _Content:
     objectives: str = ""
     """The section on other objectives."""
     questions: Sequence[Answered] = ()
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Sections of the findings beside those of claims; empty where there is nothing to say."""
+        return self.objectives, open_questions_markdown(self.questions), self.training
 
 
 def _of_points(
@@ -164,6 +159,31 @@ def _of_points(
             found = [*found, *evaluate_rated_claims(rows, samples)]
         advance()
     return replace(content, every=every, n_drawn=len(drawn), found=found, objectives=objectives)
+
+
+def _save_tables(
+    content: _Content,
+    study: TrainingStudy | None,
+    heads: HeadStudy | None,
+    folder: Path,
+    advance: Callable[[], None],
+) -> list[Path]:
+    """Write all tables; `advance` is called after each metric's."""
+    written = save_tables(content.every, folder, advance) if content.every else []
+    written += save_question_tables(content.questions, folder)
+    written += save_training_tables(study, folder) if study else []
+    return [*written, *(save_head_tables(heads, folder) if heads else [])]
+
+
+def _figures(
+    content: _Content, study: TrainingStudy | None, heads: HeadStudy | None, most: int | None
+) -> list[Drawing]:
+    """Choose what is drawn; of each kind nothing where it would be more than `most`."""
+    curved = [one for one in content.every[: content.n_drawn] if not one.per_sample]
+    figures = drawings(curved, most)
+    figures += _few(question_drawings(content.questions), most)
+    figures += _few(training_drawings(study) if study else [], most)
+    return figures + _few(head_drawings(heads) if heads else [], most)
 
 
 def _few(figures: list[Drawing], most: int | None) -> list[Drawing]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import AXES, POINT_LABELS, STUDY_OBJECTIVE, axis_words
 from gradsweep.report.training.stored import trained_points
 from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
-from gradsweep.store.points import point_table
+from gradsweep.store.place import is_results_folder
+from gradsweep.store.points import point_table, settings_of_all
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import series_parts, with_model_labels
 
@@ -31,9 +32,36 @@ class Pairs:
     points: pl.DataFrame
     """A line for each pair (`gradsweep.analysis.pairs.paired_points`)."""
     matched: tuple[str, ...]
-    """Axes on which the points of a pair agree because nothing was said of them."""
+    """Axes on which the points of a pair agree because the sides do not differ in them."""
     alone: tuple[str, ...]
     """Points of one side without a counterpart, in words."""
+
+
+def read_sides(words: Sequence[str]) -> tuple[str, str, list[str]]:
+    """Read `A B [results]`: what is compared with what, and where.
+
+    A side may be several words: of `training=full cot=none training=full cot=detailed` the first
+    filter that names an axis again begins the second side.
+
+    Raises:
+        ConfigError: not two sides.
+    """
+    is_place = len(words) > 2 and not _is_side(words[-1])
+    sides, places = (words[:-1], words[-1:]) if is_place else (words, [])
+    if len(sides) == 2:
+        return sides[0], sides[1], list(places)
+    named: set[str] = set()
+    for place, word in enumerate(sides):
+        names = set(read_filters(word)) if _is_side(word) else set()
+        if names & named:
+            return ",".join(sides[:place]), ",".join(sides[place:]), list(places)
+        named |= names
+    raise ConfigError(f"compare {' '.join(words)}: give twice {SIDE}, and then a results folder")
+
+
+def _is_side(word: str) -> bool:
+    """`lr=1` is a filter, unless there is a results folder of this name."""
+    return is_filter(word) and not is_results_folder(word)
 
 
 Load = Callable[[Path, Collection[str]], pl.DataFrame]
@@ -44,24 +72,20 @@ def pairs_and_rows(
 ) -> tuple[Pairs, pl.DataFrame]:
     """What two words mean, and the rows of it: of conditions, or of the single points they name.
 
-    Seeds are pooled unless they are named.
+    Seeds are pooled unless they are named. Training points are `training_pairs`' business.
     """
     points = chosen.of(point_table(chosen.results))
     filters = is_filter(first) and is_filter(second)
-    trained = trained_points(chosen.results)
+    points = points.filter(~pl.col("point_id").is_in(trained_points(chosen.results)))
     if not filters:
         pairs = pairs_of(points, first, second)
-        _refuse_training(pairs, trained)
         ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
         return _with_seeds_told(pairs, load(chosen.results, ids), points)
-    if points["point_id"].is_in(trained).all():
-        raise _trained(trained)
-    points = points.filter(~pl.col("point_id").is_in(trained))
     by_seed = any("seed" in read_filters(word) for word in (first, second))
     key = [*POINT_LABELS, *(["seed"] if by_seed else [])]
     # One point stands for its condition: others of it have another seed, or more measured.
     standing = points.sort("seed", "point_id").unique(key, keep="first").sort("point_id")
-    pairs = pairs_of(standing, first, second)
+    pairs = pairs_of(standing, first, second, settings_of_all(chosen.results))
     ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
     meant = points.join(standing.filter(pl.col("point_id").is_in(ids)), on=key, how="semi")
     rows = load(chosen.results, meant["point_id"].to_list())
@@ -69,22 +93,6 @@ def pairs_and_rows(
         pairs, rows = _with_seeds_told(pairs, rows, points)
     rows = conditions(rows)
     return replace(pairs, points=_under_pooled_names(pairs.points, rows)), rows
-
-
-def _refuse_training(pairs: Pairs, trained: Sequence[str]) -> None:
-    """Raise DataError where a point was trained while it was measured."""
-    ids = (pairs.points[f"{side}_point_id"][0] for side in ("first", "second"))
-    if meant := [name for name in ids if name in trained]:
-        raise _trained(meant)
-
-
-def _trained(point_ids: Sequence[str]) -> DataError:
-    names = ", ".join(name[:8] for name in point_ids)
-    several = "are training points" if len(point_ids) > 1 else "is a training point"
-    return DataError(
-        f"{names} {several}, whose numbers go by step, and compare has one number for a point: "
-        "`python -m gradsweep report` sets training points beside each other, step by step"
-    )
 
 
 def _with_seeds_told(
@@ -125,16 +133,18 @@ def _under_pooled_names(pairs: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame
     return pairs
 
 
-def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
+def pairs_of(
+    points: pl.DataFrame, first: str, second: str, shared: Set[str] = frozenset()
+) -> Pairs:
     """Find the pairs that two words mean.
 
-    Two ids are one pair. Of filters, points pair when they agree on every axis that is not
-    named on both sides: the same model, dataset and correctness for `cot=none` and
-    `cot=detailed`. They are of the same series, too, unless series are named on both sides.
+    Two ids are one pair. Of filters, points pair when they agree on every axis that has no other
+    value on the other side: the same model, dataset and correctness for `cot=none` and
+    `cot=detailed`. They are of the same series, too, unless other series are named on both sides.
 
     Of two objectives (`objective=sft` and `objective=dpo`) a pair or a group of responses pairs
     with the correct ones, which it has, unless correctness is named; and where no series has
-    both, that of an objective's own options counts for nothing.
+    both, that of an objective's own options counts for nothing. `shared` is as for `filtered`.
 
     Raises:
         ConfigError: an id on one side and filters on the other; an unknown id, axis or value;
@@ -149,7 +159,7 @@ def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
             raise ConfigError(f"{first} and {second} are the same point, {one_id}")
         return Pairs(pair_of(points, one_id, other_id), (), ())
     filters = [read_filters(word) for word in (first, second)]
-    sides = [filtered(_with_comparable(points), of_side) for of_side in filters]
+    sides = [filtered(_with_comparable(points), of_side, shared=shared) for of_side in filters]
     same = _same(*filters)
     if "series" in same and "objective" not in same and not _agree(sides, same):
         same = [_SERIES_ELSEWHERE if name == "series" else name for name in same]
@@ -169,8 +179,11 @@ def pairs_of(points: pl.DataFrame, first: str, second: str) -> Pairs:
 
 
 def _same(first: Filters, second: Filters) -> list[str]:
-    """What the points of a pair must agree on: `POINT_LABELS` not named on both sides."""
-    named = set(first) & set(second)
+    """What the points of a pair must agree on: `POINT_LABELS` but for those that are compared.
+
+    These have other values on the two sides; `training=full` on both compares no trainings.
+    """
+    named = {name for name in set(first) & set(second) if first[name] != second[name]}
     labels = [*first.get("model", ()), *second.get("model", ())]
     # A name that is no axis is of a series, and a model's label may say its series.
     if not named <= {*AXES, "seed"} or any(len(series_parts(label)) > 1 for label in labels):

@@ -20,7 +20,10 @@ from gradsweep.records import METRICS, SAMPLE_METRICS
 from gradsweep.report.contrast import Names, contrast_table, names, sentence
 from gradsweep.report.labels import file_stem
 from gradsweep.report.many_pairs import MOST_TABLES, show_many, show_sentences
-from gradsweep.report.pairing import SIDE, Pairs, pairs_and_rows
+from gradsweep.report.pairing import SIDE, Pairs, pairs_and_rows, read_sides
+from gradsweep.report.training.contrast import run_contrasts, show_run_contrasts
+from gradsweep.report.training.pairing import training_pairs
+from gradsweep.report.training.stored import trained_points
 from gradsweep.store import (
     PointPaths,
     PointState,
@@ -30,6 +33,7 @@ from gradsweep.store import (
     load_samples_table,
     point_state,
 )
+from gradsweep.store.choice import is_filter
 from gradsweep.store.selection import Selection, selection
 from gradsweep.store.sweep_flag import add_sweep
 
@@ -44,11 +48,26 @@ def compare(args: Sequence[str], description: str) -> int:
         ConfigError: an unknown id, axis, value or metric; an axis that has to be fixed.
         DataError: nothing is stored there, nothing matches, or no question is common.
     """
-    given = _parser(description).parse_args(args)
-    chosen = selection([given.results] if given.results else [], given.sweep)
+    given = _parser(description).parse_intermixed_args(args)
+    first, second, places = read_sides(given.words)
+    chosen = selection(places, given.sweep)
+    folder = SweepPaths(chosen.results, file_stem("compare", first, second)).report
+    if runs := training_pairs(chosen, first, second):
+        show_run_contrasts(
+            output_console(), run_contrasts(chosen.results, runs, given.metric), folder
+        )
+        return 0
+    _compare_points(chosen, first, second, folder, given)
+    return 0
+
+
+def _compare_points(
+    chosen: Selection, first: str, second: str, folder: Path, given: argparse.Namespace
+) -> None:
+    """Compare points that are not trained; raises as `compare`."""
     of_samples = given.metric in SAMPLE_METRICS
     load = _load_sample_rows if of_samples else load_rows
-    pairs, rows = pairs_and_rows(chosen, given.first, given.second, load)
+    pairs, rows = pairs_and_rows(chosen, first, second, load)
     rows = rows_with_values(rows, given.metric)
     lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
     lines, unmeasured = _with_rows(lines, set(rows["point_id"]))
@@ -59,20 +78,27 @@ def compare(args: Sequence[str], description: str) -> int:
     common = [each for each in contrasts if each.n_questions]
     if not common:
         raise DataError(
-            f"{given.first} and {given.second} have no question in common: points pair by the "
+            f"{first} and {second} have no question in common: points pair by the "
             "questions that they measured, so take the same dataset, seed and enough samples"
         )
     out = output_console()
-    for line in [*_matching(pairs, len(contrasts) - len(common)), *left_out]:
+    runs = _untold(chosen) if is_filter(first) else []
+    for line in [*_matching(pairs, len(contrasts) - len(common)), *left_out, *runs]:
         out.print(Text(line, style="dim", overflow="fold"))
-    folder = SweepPaths(chosen.results, file_stem("compare", given.first, given.second)).report
     if len(common) > MOST_TABLES:
         show_many(out, common, folder)
     else:
-        _show(out, common, {} if of_samples else _losses(chosen, given.first, given.second))
+        _show(out, common, {} if of_samples else _losses(chosen, first, second))
     if not of_samples:  # which have no curves
         _draw(out, common, folder, however_many=given.figures)
-    return 0
+
+
+def _untold(chosen: Selection) -> list[str]:
+    """Say that training points are compared otherwise, where there are some."""
+    n_runs = len(trained_points(chosen.results, chosen.point_ids))
+    if not n_runs:
+        return []
+    return [f"{n_runs} training points are compared by step: name training=… on both sides"]
 
 
 def _draw(out: Console, contrasts: Sequence[Contrast], folder: Path, *, however_many: bool) -> None:
@@ -165,10 +191,11 @@ def _parser(description: str) -> argparse.ArgumentParser:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("first", metavar="A", help=SIDE)
-    parser.add_argument("second", metavar="B", help="the same of what it is compared with")
     parser.add_argument(
-        "results", nargs="?", metavar="results|sweep", help="default: results, all of its points"
+        "words",
+        nargs="+",
+        metavar="A|B|results",
+        help=f"A and B, each {SIDE}; and a results folder or sweep (default: results)",
     )
     add_sweep(parser)
     parser.add_argument("--figures", action="store_true", help="however many pairs there are")

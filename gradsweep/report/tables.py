@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -174,42 +174,34 @@ def _title(measures: Measures, models: Collection[str], dataset: str, what: str)
     return " · ".join([quantity, ", ".join(map(model_title, models)), dataset_title(dataset)])
 
 
+_DIFFERENCES = {
+    "relative_difference": "RD",
+    "ratio": "ratio",
+    "top_layers": "layers",
+    "n_questions": "questions",
+}
+"""Columns of the table of RD, and what they are called."""
+
+
 def _differences_table(
     measures: Measures, models: Mapping[str, str], dataset: str, chosen: pl.Expr
 ) -> TableFile:
-    shown = measures.differences_over_layers.filter(chosen).with_columns(
-        ratio=pl.col("irrelevant") / pl.col("correct"),
-        top_layers=pl.col("top_layers").cast(pl.List(pl.String)).list.join(" "),
-    )
-    columns = {
-        "relative_difference": "RD",
-        "ratio": "ratio",
-        "top_layers": "layers",
-        "n_questions": "questions",
-    }
-    ends = {"rd_low": "RD low", "rd_high": "RD high"}
+    columns = dict(_DIFFERENCES)
     if measures.per_sample:
         del columns["top_layers"]
-    frame = in_reading_order(shown.select("cot", "projection").unique())
+    frame = _differences_frame(measures.differences_over_layers.filter(chosen), models, columns)
     labels = {name: projection_label(name) for name in frame["projection"]}
-    for model in models:
-        named = {column: f"{model} {name}" for column, name in (columns | ends).items()}
-        of_model = shown.filter(pl.col("model") == model).rename(named)
-        frame = frame.join(
-            of_model.select("cot", "projection", *named.values()),
-            on=("cot", "projection"),
-            how="left",
-            maintain_order="left",
-        )
+    what = (
+        "relative difference (RD), ratio of irrelevant to correct."
+        if measures.per_sample
+        else "relative difference (RD) averaged over layers, ratio of irrelevant to correct, and "
+        "the layers where RD is largest."
+    )
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric, "rd"),
         caption=(
             f"{dataset_title(dataset)}: {_whose(measures)}, correct against irrelevant responses "
-            "to the same questions: relative difference (RD), ratio of irrelevant to correct."
-            if measures.per_sample
-            else f"{dataset_title(dataset)}: {_whose(measures)}, correct against irrelevant "
-            "responses to the same questions: relative difference (RD) averaged over layers, ratio "
-            "of irrelevant to correct, and the layers where RD is largest."
+            f"to the same questions: {what}"
         ),
         keys=("cot", "projection"),
         groups=tuple(
@@ -223,6 +215,26 @@ def _differences_table(
         frame=frame.with_columns(pl.col("projection").replace(labels)),
         title=_title(measures, models, dataset, "correct against irrelevant: RD"),
     )
+
+
+def _differences_frame(
+    differences: pl.DataFrame, models: Iterable[str], columns: Mapping[str, str]
+) -> pl.DataFrame:
+    """A line for each level and projection, with the columns of every model and RD's ends."""
+    shown = differences.with_columns(
+        ratio=pl.col("irrelevant") / pl.col("correct"),
+        top_layers=pl.col("top_layers").cast(pl.List(pl.String)).list.join(" "),
+    )
+    keys = ["cot", "projection"]
+    frame = in_reading_order(shown.select(keys).unique())
+    for model in models:
+        ends = {"rd_low": "RD low", "rd_high": "RD high"}
+        named = {column: f"{model} {name}" for column, name in {**columns, **ends}.items()}
+        of_model = shown.filter(pl.col("model") == model).rename(named)
+        frame = frame.join(
+            of_model.select(*keys, *named.values()), on=keys, how="left", maintain_order="left"
+        )
+    return frame
 
 
 def heading(label: str, model: str) -> str:

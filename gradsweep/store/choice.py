@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import polars as pl
 
-from gradsweep.errors import ConfigError
+from gradsweep.errors import ConfigError, did_you_mean
 from gradsweep.records import AXES, POINT_LABELS, Axes
 from gradsweep.store.series import DEFAULT_SERIES, base_name, model_label, series_parts
 
@@ -17,6 +17,9 @@ Filters = Mapping[str, Sequence[str]]
 
 POINT = "point_id"
 """Filters by id: of one point, or the beginning of several."""
+
+_OF_POINTS = (*POINT_LABELS, "seed", POINT)
+"""Names that every point can be filtered by, whatever tells series apart."""
 
 _FILTER = re.compile(r"(\w+)=(.*)", re.DOTALL)
 _SHOWN = 8
@@ -48,7 +51,13 @@ def read_filters(word: str) -> dict[str, tuple[str, ...]]:
     return filters
 
 
-def filtered(points: pl.DataFrame, filters: Filters, *, strict: bool = True) -> pl.DataFrame:
+def filtered(
+    points: pl.DataFrame,
+    filters: Filters,
+    *,
+    strict: bool = True,
+    shared: Set[str] = frozenset(),
+) -> pl.DataFrame:
     """Keep the points that have one of the values of every filter.
 
     `model=qwen2_1.5b` keeps all series of the model, `n_samples=2` those that have it in their
@@ -59,18 +68,22 @@ def filtered(points: pl.DataFrame, filters: Filters, *, strict: bool = True) -> 
         points: columns point_id, the axes, series and seed, any number of lines per point.
         filters: what to keep.
         strict: whether a value that no point has, or filters that keep nothing, are mistakes.
+        shared: settings that all points have, `training=full`, and that no name tells therefore.
 
     Raises:
-        ConfigError: when `strict`; says what there is.
+        ConfigError: when `strict`; says what there is, and what was probably meant.
     """
+    filters = {
+        name: values
+        for name, values in filters.items()
+        if name in _OF_POINTS or shared.isdisjoint(f"{name}={value}" for value in values)
+    }
     labels = points.select("point_id", *POINT_LABELS, "seed").unique().to_dicts()
     kept = labels
     for name, values in filters.items():
         for value in values:
             if strict and labels and not any(_has(line, name, value) for line in labels):
-                raise ConfigError(
-                    f"{name}={value} is not among these points; {_there(labels, name)}"
-                )
+                raise _unknown(labels, name, value)
         kept = [line for line in kept if any(_has(line, name, value) for value in values)]
     if strict and labels and not kept:
         words = ",".join(f"{name}={','.join(values)}" for name, values in filters.items())
@@ -78,7 +91,7 @@ def filtered(points: pl.DataFrame, filters: Filters, *, strict: bool = True) -> 
     return points.filter(pl.col("point_id").is_in([line["point_id"] for line in kept]))
 
 
-def chosen(points: pl.DataFrame, words: Iterable[str]) -> list[str]:
+def chosen(points: pl.DataFrame, words: Iterable[str], shared: Set[str] = frozenset()) -> list[str]:
     """Find every point that one of the words means, in the order of `points`.
 
     A word is an id, the beginning of one, or filters (`read_filters`) that hold together.
@@ -86,6 +99,7 @@ def chosen(points: pl.DataFrame, words: Iterable[str]) -> list[str]:
     Args:
         points: columns point_id, the axes, series and seed, a line for each point.
         words: as they were typed.
+        shared: as for `filtered`.
 
     Returns:
         Ids of points.
@@ -96,15 +110,15 @@ def chosen(points: pl.DataFrame, words: Iterable[str]) -> list[str]:
     meant: set[str] = set()
     for word in words:
         if is_filter(word):
-            meant |= set(filtered(points, read_filters(word))["point_id"])
+            meant |= set(filtered(points, read_filters(word), shared=shared)["point_id"])
         else:
             meant.add(_beginning(points, word))
     return [point_id for point_id in points["point_id"] if point_id in meant]
 
 
-def chosen_one(points: pl.DataFrame, word: str) -> str:
+def chosen_one(points: pl.DataFrame, word: str, shared: Set[str] = frozenset()) -> str:
     """Find the one point that a word means; raises ConfigError, too, when filters mean several."""
-    found = chosen(points, [word])
+    found = chosen(points, [word], shared)
     if len(found) > 1:
         several = points.filter(pl.col("point_id").is_in(found))
         raise ConfigError(f"{word} is {len(found)} points, name one: {_listed(several)}")
@@ -141,6 +155,24 @@ def _parts(labels: Mapping[str, Any]) -> set[str]:
     """What tells the point apart beside axes and seed, part by part."""
     of_axes = (part for axis in AXES for part in series_parts(labels[axis])[1:])
     return {*of_axes, *filter(None, series_parts(labels["series"]))}
+
+
+def _unknown(labels: Sequence[Mapping[str, Any]], name: str, value: str) -> ConfigError:
+    """Tell a name that no point can be filtered by from a value that none has."""
+    told = [part.partition("=") for part in sorted({p for line in labels for p in _parts(line)})]
+    names = [*_OF_POINTS, *(part for part, _, _ in told)]
+    if name not in names:
+        return ConfigError(
+            f"{name}={value}: points are not told apart by {name}{did_you_mean(name, names)}; "
+            f"{_there(labels, name)}"
+        )
+    values = {shown for part, _, shown in told if part == name}
+    if name in _OF_POINTS:
+        values |= {str(line[name]) for line in labels}
+    return ConfigError(
+        f"{name}={value} is not among these points{did_you_mean(value, sorted(values))}; "
+        f"{_there(labels, name)}"
+    )
 
 
 def _there(labels: Sequence[Mapping[str, Any]], name: str) -> str:

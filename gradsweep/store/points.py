@@ -18,7 +18,7 @@ from gradsweep.store.choice import chosen_one
 from gradsweep.store.description import Description, describe, read_description
 from gradsweep.store.metadata import no_results, read_config, read_manifests
 from gradsweep.store.paths import PointPaths, point_folders
-from gradsweep.store.series import label_frame, point_labels
+from gradsweep.store.series import label_frame, point_labels, shared_settings
 
 
 def folder_labels(results: Path, record: Mapping[str, Any] | None = None) -> pl.DataFrame:
@@ -28,9 +28,7 @@ def folder_labels(results: Path, record: Mapping[str, Any] | None = None) -> pl.
     manifest plans, all together, so that a point has one name wherever it is read. With them the
     point of `record` (`gradsweep.identity.point_record`), which may be neither.
     """
-    files = [str(path) for path in (results / "sweeps").glob("*/manifest.json")]
-    files += [f"{paths.folder}/config.yaml" for paths in point_folders(results)]
-    marks = tuple((file, (stat := os.stat(file)).st_mtime_ns, stat.st_size) for file in files)
+    marks = _marks(results)
     known = _known(results, marks)
     if record is not None and str(record["point_id"]) not in known:
         known = known | {str(record["point_id"]): describe(record)}
@@ -40,6 +38,17 @@ def folder_labels(results: Path, record: Mapping[str, Any] | None = None) -> pl.
 
 _Marks = tuple[tuple[str, int, int], ...]
 """Files that say what the points of a folder are, with time of change and size."""
+
+
+def _marks(results: Path) -> _Marks:
+    files = [str(path) for path in (results / "sweeps").glob("*/manifest.json")]
+    files += [f"{paths.folder}/config.yaml" for paths in point_folders(results)]
+    return tuple((file, (stat := os.stat(file)).st_mtime_ns, stat.st_size) for file in files)
+
+
+def settings_of_all(results: Path) -> frozenset[str]:
+    """List the settings that every point of a folder has (`shared_settings`), as filters do."""
+    return shared_settings(_known(results, _marks(results)).values())
 
 
 @lru_cache(maxsize=4)
@@ -97,7 +106,7 @@ def find_point(results: Path, word: str) -> PointPaths:
         DataError: nothing is stored in `results`.
         ConfigError: no point, or several, are meant; lists them.
     """
-    return PointPaths(results, chosen_one(point_table(results), word))
+    return PointPaths(results, chosen_one(point_table(results), word, settings_of_all(results)))
 
 
 def other_conditions(

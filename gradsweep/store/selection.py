@@ -14,6 +14,7 @@ from gradsweep.store.choice import filtered, is_filter, read_filters
 from gradsweep.store.metadata import read_manifest
 from gradsweep.store.paths import SweepPaths
 from gradsweep.store.place import is_results_folder
+from gradsweep.store.points import settings_of_all
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,16 @@ class Selection:
     @property
     def name(self) -> str:
         """Name of its report's folder: `all`, `my-sweep`, `all__dataset=gsm8k,aqua`."""
-        chosen = [f"{axis}={','.join(values)}" for axis, values in self.filters.items()]
-        return "__".join([self.sweep or "all", *chosen])
+        return "__".join([self.sweep or "all", *self._typed])
+
+    @property
+    def filter_words(self) -> list[str]:
+        """The filters as one word, which `gradsweep.store.choice.chosen` reads; none without."""
+        return [",".join(self._typed)] if self.filters else []
+
+    @property
+    def _typed(self) -> list[str]:
+        return [f"{axis}={','.join(values)}" for axis, values in self.filters.items()]
 
     @property
     def point_ids(self) -> list[str] | None:
@@ -52,7 +61,8 @@ class Selection:
         """
         ids = self.point_ids
         of_sweep = frame if ids is None else frame.filter(pl.col("point_id").is_in(ids))
-        return filtered(of_sweep, self.filters)
+        shared = settings_of_all(self.results) if self.filters else frozenset()
+        return filtered(of_sweep, self.filters, shared=shared)
 
 
 def selection(words: Sequence[str], sweep: str | None = None) -> Selection:

@@ -56,6 +56,13 @@ def point_labels(points: Mapping[str, Description]) -> dict[str, dict[str, Any]]
     }
 
 
+def shared_settings(points: Iterable[Description]) -> frozenset[str]:
+    """List the settings that all points have, which no series is named by: `training=full`."""
+    return frozenset(
+        _name({name: value}) for name, value in _common([{*p.settings.items()} for p in points])
+    )
+
+
 def model_label(model: str, series: str, objective: str = STUDY_OBJECTIVE) -> str:
     """Join a model, another objective than the study's and a series for a reader:
     `qwen2_1.5b objective=dpo n_samples=2`."""

@@ -104,6 +104,21 @@ def test_no_packaged_name_stands_over_another_models_numbers(typed: str) -> None
 @pytest.mark.parametrize(
     "typed",
     [
+        "dataset=jsonl dataset.path=mine.jsonl dataset.name=gsm8k",
+        "dataset=jsonl dataset.path=mine.jsonl dataset.name=arithmetic",
+        "dataset=aqua dataset.name=gsm8k",
+    ],
+)
+def test_no_packaged_name_stands_over_other_data(typed: str) -> None:
+    with pytest.raises(ConfigError, match=r"would be called dataset=\w.* dataset.name=mine"):
+        compose(*typed.split())
+    assert compose(*typed.split(), "dataset.name=mine").dataset.name == "mine"
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "dataset=gsm8k dataset.name=gsm8k dataset.root=.",
         "model.source.kind=hub",
         "model=qwen2_1.5b model.source.revision=v1",
         "model=hub model.source.hub_id=owner/name",

@@ -120,6 +120,24 @@ def test_a_part_without_a_backward_is_named(
         check(with_mlp(tiny_model("llama_gqa"), kind).to(dtype))
 
 
+def test_tensors_of_ones_own_are_refused_too_and_a_model_is_tried_once(
+    tiny_model: MakeModel,
+) -> None:
+    ids, response = torch.stack([tokens(12), tokens(12)]), torch.stack([mask(12, 6), mask(12, 3)])
+    with pytest.raises(ModelError, match=r"no gradient passes through model\.layers\.1\.mlp:"):
+        gradient_spectra(with_mlp(tiny_model("llama_gqa"), WithoutGraph), ids, response)
+    model = tiny_model("llama_gqa")
+    passes: list[int] = []
+    model.model.register_forward_pre_hook(lambda module, args: passes.append(1))
+    counted = []
+    for projections in ("qkvo", "qkvo", "qk"):
+        passes.clear()
+        gradient_spectra(model, ids, response, projections=tuple(projections))
+        counted.append(len(passes))
+    assert counted[0] > counted[1] == 1
+    assert counted[2] > 1, "other projections are other paths"
+
+
 @pytest.mark.parametrize("kind", [Detached, WrongBackward])
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_a_gradient_that_is_not_the_derivative_is_refused(

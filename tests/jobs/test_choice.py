@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.stored_points import store_point
 
+from gradsweep.cli import main
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.jobs.choice import choose, choose_one, place_and_points
 from gradsweep.jobs.status.points import KnownPoint
+from gradsweep.records import Axes
 from gradsweep.store import PointPaths
 
 
@@ -55,6 +58,9 @@ def test_words_mean_points(words: list[str], ids: list[str]) -> None:
             "n_samples=7",
             "n_samples=7 is not among these points; .*: n_samples=2, n_samples=3",
         ),
+        ("cott=none", r"not told apart by cott \(did you mean cot\?\); .* model, dataset, cot"),
+        ("cot=non", r"cot=non is not among these points \(did you mean none\?\); there are"),
+        ("n_sample=2", r"did you mean n_samples\?.*: n_samples=2, n_samples=3"),
         ("model=my", "model=my is not among these points; there are: llama, my model"),
         ("cot=detailed,model=qwen", "no point is cot=detailed,model=qwen"),
     ],
@@ -62,6 +68,24 @@ def test_words_mean_points(words: list[str], ids: list[str]) -> None:
 def test_a_word_that_means_none_says_what_there_is(word: str, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         choose(POINTS, [word])
+
+
+def test_status_keeps_to_filters_and_refuses_those_that_nothing_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for cot in ("none", "detailed"):
+        axes = Axes("tiny", "sums", cot, "correct")
+        store_point(tmp_path, f"point-{cot}", axes, 1.0, questions=["a", "b"])
+    assert main(["status", str(tmp_path), "cot=none"]) == 0
+    shown = capsys.readouterr().out
+    assert "point-none"[:8] in shown
+    assert "1 done" in shown
+    for word in ("cott=none", "cot=non"):
+        assert main(["status", str(tmp_path), word]) == 1
+        assert "did you mean" in capsys.readouterr().err
+    # What all points have tells none apart, and keeps all.
+    assert main(["status", str(tmp_path), "n_samples=2"]) == 0
+    assert "2 done" in capsys.readouterr().out
 
 
 def test_one_point_is_not_several() -> None:

@@ -51,6 +51,15 @@ def test_python_is_refused_too_and_whoever_insists_is_not() -> None:
 
 
 @pytest.mark.usefixtures("small_machine")
+def test_a_point_that_trains_is_looked_at_beside_one_that_does_not() -> None:
+    plain = gradsweep.compose("model=qwen2_1.5b")
+    full = gradsweep.compose("model=qwen2_1.5b", "training=full")
+    require_memory_here([plain, gradsweep.compose("model=qwen2_1.5b", "training=lora")])
+    with pytest.raises(ConfigError, match="needs about"):
+        require_memory_here([plain, full])
+
+
+@pytest.mark.usefixtures("small_machine")
 def test_a_folder_counts_by_the_headers_of_its_weights(tmp_path: Path) -> None:
     folder = write_model(tmp_path / "mine")
     config = gradsweep.compose("model=folder", f"model.source.path={folder}")

@@ -76,6 +76,13 @@ def test_it_is_in_the_tables_and_on_the_page(stored: Path):
     values = {one["point"]: one["value"] for one in page["values"]["loss"]}
     assert values == pytest.approx({f"{cot}{kind}": loss for (cot, kind), loss in LOSSES.items()})
     assert "loss" not in page["curves"], "it has no layers"
+    table = text[text.index('<table class="found">') :]
+    lines = re.findall(r"<tr style.*?</tr>", table[: table.index("</table>")], re.S)
+    assert [re.findall(r'picture loss">.*?number">([\d.]+)', line, re.S) for line in lines] == [
+        ["5.0"],
+        ["1.0"],
+    ]
+    assert [line.count("<circle") for line in lines] == [4, 4], "both metrics, both responses"
     assert "the loss in place of the gradient: same verdict" in (folder / "findings.md").read_text()
 
 

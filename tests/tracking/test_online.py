@@ -91,7 +91,8 @@ def test_the_second_of_two_partners_gets_their_rd(
     run: Callable[..., PointPaths], receiver: Receiver
 ) -> None:
     from gradsweep.analysis import relative_difference, relative_difference_means
-    from gradsweep.store import load_rows
+    from gradsweep.analysis.sample_metrics import sample_rows
+    from gradsweep.store import load_rows, load_samples_table
 
     first, second = run("correctness=irrelevant"), run("correctness=correct")
     assert not [name for name in receiver.run(first.point_id).summary if name[:3] == "rd_"]
@@ -103,7 +104,11 @@ def test_the_second_of_two_partners_gets_their_rd(
     }
     summary = receiver.run(second.point_id).summary
     assert {name: summary[name] for name in expected} == pytest.approx(expected)
-    assert len([name for name in summary if name[:3] == "rd_"]) == 4 * 9
+    assert len([name for name in summary if name[:3] == "rd_"]) == 4 * 9 + 1
+    (loss,) = relative_difference(sample_rows(load_samples_table(first.results)), "loss")[
+        "relative_difference"
+    ]
+    assert summary["rd_loss"] == pytest.approx(loss)
     curves = {
         (row["layer"], name): value
         for row in receiver.run(second.point_id).history

@@ -43,7 +43,7 @@ def run_names(frame: pl.DataFrame) -> dict[str, RunName]:
     repetition.
     """
     runs = frame.select(RUN).unique()
-    series = [_apart(name) for name in runs["series"]]
+    series = [settings_and_seed(name) for name in runs["series"]]
     told = runs.with_columns(
         settings=pl.Series([settings for settings, _ in series], dtype=pl.String()),
         training_seed=pl.Series([seed for _, seed in series], dtype=pl.Int64()),
@@ -63,8 +63,8 @@ def _name(line: dict[str, Any]) -> RunName:
     return RunName(run, line["settings"], " ".join(seeds))
 
 
-def _apart(series: str) -> tuple[str, int]:
-    """The settings and the seed of training, which a series names where it is not 0."""
+def settings_and_seed(series: str) -> tuple[str, int]:
+    """Take the seed of training, which a series names where it is not 0, from its settings."""
     parts = series_parts(series)
     seeds = [part for part in parts if part.startswith("seed=")]
     settings = " ".join(part for part in parts if part not in seeds)

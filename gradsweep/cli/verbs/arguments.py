@@ -32,10 +32,15 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
-    """Add `place` and `--sweep`: a results folder or a sweep."""
+def add_points(parser: argparse.ArgumentParser) -> None:
+    """Add `words` and `--sweep`, which `jobs.choice.place_and_points` reads: a place, points."""
     add_sweep(parser)
-    parser.add_argument("place", nargs="?", metavar="results|sweep", help=_PLACE)
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="results|sweep|POINT",
+        help=f"{_PLACE}; points by id, its beginning, or axis=value,axis=value",
+    )
 
 
 def metric_list(text: str) -> tuple[str, ...]:

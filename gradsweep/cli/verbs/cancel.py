@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gradsweep.cli.verbs.arguments import verb_parser
+from gradsweep.cli.verbs.arguments import add_points, verb_parser
 from gradsweep.errors import ConfigError
-from gradsweep.store.sweep_flag import add_sweep
 
 if TYPE_CHECKING:
     from gradsweep.jobs.cancel import Cancelled
@@ -63,13 +62,6 @@ def _show(cancelled: Cancelled) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = verb_parser(run)
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="results|sweep|POINT",
-        help="a results folder (default: results) or a sweep; points by id, its beginning, "
-        "or axis=value,axis=value",
-    )
-    add_sweep(parser)
+    add_points(parser)
     parser.add_argument("--all", action="store_true", help="every point there")
     return parser

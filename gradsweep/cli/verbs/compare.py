@@ -12,8 +12,11 @@ def run(args: Sequence[str]) -> int:
     compare 3f2a 91bc                    two points, by id or its beginning
     compare cot=none cot=detailed        every pair with the same model, dataset and correctness
     compare cot=none,dataset=gsm8k cot=detailed,dataset=gsm8k
+    compare training=full cot=none training=full cot=detailed      two conditions of training
 
     Prints a table for each pair and writes figures to results/reports/compare__<A>__<B>/.
+    Training points are compared by step: losses, gradient norm, updates and probes, with intervals
+    over runs with other seeds, or over the probe's questions where there is one run of each.
     """
     from gradsweep.report.pairs import compare
 

@@ -16,7 +16,9 @@ def run(args: Sequence[str]) -> int:
     no model is loaded, and the scheduler is not asked about jobs.
 
       points   run: new · stopped, failed: would go on · queued: in a job that has not ended ·
-               running · done. Cells that the study does not have are listed with the reason
+               running · done. Cells that the study does not have are listed with the reason.
+               Training points have their steps and epochs, and the samples that pass through the
+               model: trained on, and probed
       models   estimated peak memory against a GPU of the launcher's profile (✓ fits, ~ but for
                the longest samples, ✗ submitting would be refused); time, and what it
                rests on: earlier points in this results folder on the same kind of device, or a

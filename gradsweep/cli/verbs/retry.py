@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gradsweep.cli.verbs.arguments import add_place, verb_parser
+from gradsweep.cli.verbs.arguments import add_points, verb_parser
 
 if TYPE_CHECKING:
     from gradsweep.jobs.retry import Retried
@@ -20,15 +20,17 @@ def run(args: Sequence[str]) -> int:
     version. When you have fixed the code, say --code new. Other settings (more memory, another
     partition): run the sweep's own command with them, which submits the same points.
 
+    retry my_sweep cot=none              only these points: ids, their beginnings or axis=value
+
     Nothing is submitted twice: points that wait or run are left alone, and when the queue does
     not answer, nothing is submitted at all.
     """
+    from gradsweep.jobs.choice import place_and_points
     from gradsweep.jobs.retry import retry
     from gradsweep.jobs.status.lines import LEFT, State
-    from gradsweep.store.selection import selection
 
     given = _parser().parse_args(args)
-    chosen = selection([given.place] if given.place else [], given.sweep)
+    chosen, words = place_and_points(given.words, given.sweep)
     states = {State.FAILED} if given.failed else set()
     states |= set(LEFT) if given.missing else set()
     retried = retry(
@@ -37,8 +39,9 @@ def run(args: Sequence[str]) -> int:
         states or {State.FAILED, *LEFT},
         ["python", "-m", "gradsweep", "retry", *args],
         given.code == "new",
+        words,
     )
-    _show(retried, given.place or "")
+    _show(retried, " ".join(given.words))
     return int(bool(retried.refused))
 
 
@@ -73,7 +76,7 @@ def _show(retried: Retried, place: str) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = verb_parser(run)
-    add_place(parser)
+    add_points(parser)
     parser.add_argument("--failed", action="store_true", help="the points that have failed")
     parser.add_argument(
         "--missing",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from gradsweep.cli.verbs.arguments import add_place, seconds, verb_parser
+from gradsweep.cli.verbs.arguments import add_selection, seconds, verb_parser
 
 
 def run(args: Sequence[str]) -> int:
@@ -20,6 +20,8 @@ def run(args: Sequence[str]) -> int:
     new       planned, not started, in no job
     done
 
+    status results cot=none dataset=gsm8k     only these points
+
     Samples are "stored/≤asked for": the data may have fewer. More than 40 points are condensed.
     All of this is read from the files; squeue only adds which jobs wait.
     """
@@ -29,7 +31,7 @@ def run(args: Sequence[str]) -> int:
     from gradsweep.store.selection import selection
 
     parser = verb_parser(run)
-    add_place(parser)
+    add_selection(parser)
     parser.add_argument("--all", action="store_true", help="every point, however many there are")
     parser.add_argument(
         "--watch",
@@ -40,8 +42,8 @@ def run(args: Sequence[str]) -> int:
         help="go on, looking every 2 seconds or so many, until nothing waits or runs",
     )
     given = parser.parse_args(args)
-    chosen = selection([given.place] if given.place else [], given.sweep)
-    observer = Observer(chosen.results, chosen.sweep)
+    chosen = selection(given.words, given.sweep)
+    observer = Observer(chosen.results, chosen.sweep, words=chosen.filter_words)
     if given.watch:
         # Ctrl-C ends the watching, no job; the last table stays in the terminal.
         with suppress(KeyboardInterrupt):

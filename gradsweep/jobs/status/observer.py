@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gradsweep.jobs.choice import choose
 from gradsweep.jobs.queue import (
     Known,
     QueueAnswer,
@@ -37,12 +38,17 @@ class Observer:
     """Looks at a results folder again and again; what cannot change is read once."""
 
     def __init__(
-        self, results: Path, sweep: str | None = None, only: Collection[str] | None = None
+        self,
+        results: Path,
+        sweep: str | None = None,
+        only: Collection[str] | None = None,
+        words: Sequence[str] = (),
     ) -> None:
-        """Keep to the points of `sweep`, or to `only`, point ids, where one is given."""
+        """Keep to the points of `sweep`, to `only`, point ids, or to those that `words` mean."""
         self.results = results
         self._sweep = sweep
         self._only = only
+        self._words = words
         self._reader = ProgressReader()
         self._done: dict[str, tuple[int, int, float]] = {}
         self._endings: dict[tuple[str, str], str] = {}
@@ -59,6 +65,7 @@ class Observer:
 
         Raises:
             DataError: nothing was ever planned or started there, or there is no such sweep.
+            ConfigError: a word that means no point.
         """
         for _ in range(LOOKS - 1):
             try:
@@ -92,7 +99,8 @@ class Observer:
 
     def _points(self, known: Known) -> list[KnownPoint]:
         points = known_points(self.results, self._sweep, known)
-        return [p for p in points if self._only is None or p.point_id in self._only]
+        kept = [p for p in points if self._only is None or p.point_id in self._only]
+        return choose(kept, self._words) if self._words else kept
 
     def _done_line(self, point: KnownPoint, tasks: Sequence[JobTask]) -> Line:
         if point.point_id not in self._done:

@@ -17,7 +17,7 @@ from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
-from gradsweep.plan.estimate.memory import shape_of
+from gradsweep.plan.estimate.shape import QUERIES_OF_A_KEY, shape_of
 from gradsweep.plan.estimate.training import samples_passed
 from gradsweep.records import ALL_PROJECTIONS, HEAD_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
@@ -26,7 +26,7 @@ from gradsweep.store.checksums import read_summary
 ROW_BYTES = 80
 """Of one row in Parquet (720 rows took 56 kB), without singular values."""
 SAMPLE_BYTES = 640
-HEAD_WIDTH, QUERIES_OF_A_KEY = 128, 4
+HEAD_WIDTH = 128
 """Of most of today's models."""
 POINT_BYTES = 8_000
 """config.yaml, summary.json, DONE."""

@@ -19,7 +19,7 @@ from gradsweep.models.footprint import weight_kind
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.cost import Cost, work
 from gradsweep.plan.estimate.hardware import Hardware
-from gradsweep.plan.estimate.memory import shape_of
+from gradsweep.plan.estimate.shape import shape_of
 
 SPECTRUM_SECONDS = 0.0075
 """Of one projection of one sample of `SPECTRUM_TOKENS` on one core (docs/benchmarks.md). The same

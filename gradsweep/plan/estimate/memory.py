@@ -2,34 +2,25 @@
 what was measured for activations (docs/benchmarks.md), exact for weights.
 
     weights      parameters × bytes of the dtype
-  + training     gradients and optimizer states, of points that train
+  + training     gradients and optimizer states of what is trained, of points that train
   + activations  a batch's tokens × what autograd keeps of a token (weights are frozen: no weight
                  gradient, no optimizer), for every batch that is in memory at a time
   + logits       a batch's tokens × vocabulary × float32, three times: logits, softmax, gradient
   + factors      of one layer, in float64
   + the rest     libraries, the device's context, workspace of the eigenvalue solver
-
-A config knows of a transformer's shape only its number of parameters P. Fitted to conf/model:
-
-    width d         ≈ 2.25·P^⅓
-    layers L        ≈ P^⅓/50, at least 24
-    widths L·d      ≈ P^⅔/27, which activations follow
-
-From 0.5 to 70 B parameters, L·d with the width of the feed-forward counted in comes out within a
-factor of 1.25, the others within 1.9; smaller models, which are deep or mostly vocabulary, within
-a factor of two.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gradsweep.config import Config, DeviceMap, Dtype, ModelConfig, Quantization
+from gradsweep.config import Config, DeviceMap, Dtype, ModelConfig, Quantization, TrainingKind
 from gradsweep.config.objective import OTHER_MODELS, other_model
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
+from gradsweep.plan.estimate.shape import shape_of
 from gradsweep.plan.estimate.training import training_gb
 
 KEPT_WIDTHS = 22
@@ -44,28 +35,10 @@ VOCABULARY = 150_000
 half of its parameters."""
 USUAL_TOKENS = 512
 """Few samples of the study are longer; its limit is 1024."""
-FEWEST_LAYERS = 24
 OVERHEAD_GB = {"cuda": 2.0, "cpu": 0.8}
 SMALL_MODEL_PARAMETERS = 500_000_000
 MOST_WORKERS = 8
 """As `schedule.py`: a CPU has a batch of a small model in memory for each core, at most so many."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """A transformer's shape; approximate, hence no whole numbers."""
-
-    width: float
-    """Hidden size d."""
-    layers: float
-    widths: float
-    """d, summed over layers."""
-
-
-def shape_of(parameters: int) -> Shape:
-    """The shape by the rules above."""
-    root = parameters ** (1 / 3)
-    return Shape(2.25 * root, max(FEWEST_LAYERS, root / 50), root**2 / 27)
 
 
 @dataclass(frozen=True)
@@ -85,6 +58,11 @@ class Memory:
 def spreads_over_gpus(model: ModelConfig) -> bool:
     """Whether a model's layers go to all GPUs of a process; otherwise it uses one."""
     return model.device_map is DeviceMap.auto
+
+
+def memory_settings(config: Config) -> tuple[object, ...]:
+    """Return the settings that decide `peak_memory`, to compare points by."""
+    return config.model, config.gradients, config.objective, config.training
 
 
 def longest_batch(config: Config) -> int:
@@ -150,7 +128,9 @@ def smaller(config: Config, hardware: Hardware, tokens: int) -> dict[str, float]
     models = {"": config.model}
     if config.model.dtype is Dtype.float32:
         models["model.dtype=bfloat16"] = replace(config.model, dtype=Dtype.bfloat16)
-    if config.model.quantization is Quantization.none and hardware.kind == "cuda":
+    trains_all = config.training.kind is TrainingKind.full  # which takes weights that can move
+    whole = config.model.quantization is Quantization.none and not trains_all
+    if whole and hardware.kind == "cuda":
         smallest = replace(list(models.values())[-1], quantization=Quantization.nf4)
         models["model.quantization=nf4"] = smallest
     found = {}

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from gradsweep.config import Config, Optimizer, TrainingKind
+import math
+from dataclasses import dataclass
+
+from gradsweep.config import Config, Optimizer, TrainingConfig, TrainingKind
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
+from gradsweep.plan.estimate.shape import QUERIES_OF_A_KEY, Shape, shape_of
 from gradsweep.plan.estimate.steps import steps_of
 
 _STATES = {Optimizer.adamw: 2, Optimizer.sgd: 0, Optimizer.muon: 1}
 """Copies of the weights that an optimizer keeps: moments; of Muon, for nearly all weights, one."""
 _ATTENTION = 1 / 3
 """Share of a model's weights in the projections that are watched by default, at most."""
+_OF_KEYS = 1 + 1 / QUERIES_OF_A_KEY
+_WIDTHS = {"q": 2.0, "k": _OF_KEYS, "v": _OF_KEYS, "o": 2.0}
+"""Inputs and outputs of a projection, in hidden sizes."""
+_FEED_FORWARD_WIDTHS = 4.5
+"""The same of a gate, up or down projection, as in Llama 3."""
 
 
 def passes(config: Config) -> list[tuple[Config, int]]:
@@ -45,13 +54,62 @@ def _moments(config: Config) -> int:
 def training_gb(config: Config) -> float:
     """Return the memory of gradients, optimizer states and what updates are compared with, in GB.
 
-    0 for points that do not train, where adapters alone are trained, and where the model's number
-    of parameters is unknown.
+    It is of what trains: every weight, those of `training.trained_layers`, or adapters, whose own
+    weights come on top. 0 for points that do not train, and where the model's number of parameters
+    is unknown.
     """
     training, parameters = config.training, parameters_of(config.model)
-    if training.kind is not TrainingKind.full or parameters is None:
+    if training.kind not in (TrainingKind.full, TrainingKind.lora) or parameters is None:
         return 0.0
+    shape = shape_of(parameters)
+    layers = len(training.trained_layers) or shape.layers
     copies = 1.0 + _STATES[training.optimizer]
-    if training.update_every:  # the weights before the step, and the last step's gradients
-        copies += 2 * _ATTENTION / training.update_layers
-    return copies * weights_gb(parameters, weight_kind(config.model))
+    if training.kind is TrainingKind.lora:
+        # Each update is compared with the adapters before it, and with the last gradients.
+        copies += 1 + 2 * _watched(training)
+        return copies * weights_gb(round(layers * _adapters_of_layer(config, shape)), "float32")
+    share = min(1.0, layers / shape.layers)
+    copies += 2 * _ATTENTION * _watched(training)
+    return copies * weights_gb(round(share * parameters), weight_kind(config.model))
+
+
+def _watched(training: TrainingConfig) -> float:
+    """Return the share of the trained layers that have update rows."""
+    if not training.update_every:
+        return 0.0
+    numbers = training.trained_layers
+    if not numbers:
+        return 1 / training.update_layers
+    return sum(number % training.update_layers == 0 for number in numbers) / len(numbers)
+
+
+def _adapters_of_layer(config: Config, shape: Shape) -> float:
+    """Return the weights of a layer's adapters: rank × (inputs + outputs) of each projection."""
+    widths = sum(_WIDTHS.get(name, _FEED_FORWARD_WIDTHS) for name in config.gradients.projections)
+    return config.training.rank * widths * shape.width
+
+
+@dataclass(frozen=True)
+class RunLength:
+    """How long a training point goes."""
+
+    steps: int
+    """Optimizer steps, or checkpoints of a series."""
+    epochs: float | None
+    """How many times through the data it trains on; None of a series."""
+
+
+def run_length(config: Config) -> RunLength | None:
+    """Return how long a training point goes; None of other points.
+
+    Epochs are of as many samples as the point asks for; the data may have fewer.
+    """
+    training = config.training
+    if not training.trains:
+        return None
+    if training.kind is TrainingKind.series:
+        return RunLength(len(training.checkpoints), None)
+    samples = config.requested_samples
+    n_train = samples - math.ceil(training.held_out * samples)
+    passed = training.steps * training.samples_per_step
+    return RunLength(training.steps, passed / n_train if n_train else None)

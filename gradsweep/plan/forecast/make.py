@@ -21,7 +21,8 @@ from gradsweep.plan.estimate import (
     this_machine,
     tokens_per_pass,
 )
-from gradsweep.plan.estimate.training import samples_passed
+from gradsweep.plan.estimate.memory import memory_settings
+from gradsweep.plan.estimate.training import run_length, samples_passed
 from gradsweep.plan.fit import misfit
 from gradsweep.plan.forecast.records import Forecast, ModelForecast, PointForecast
 from gradsweep.plan.grouping import Array, Foreseen, Task, group_points
@@ -96,6 +97,7 @@ def _points(
                 duration=time,
                 disk_bytes=point_bytes(config, tokens.number, costs),
                 hardware=hardware,
+                run=run_length(config),
             )
         )
     return tuple(points)
@@ -135,7 +137,8 @@ def _models(
         groups.setdefault(repr((config.model, config.gradients)), []).append(point)
     models = []
     for group in groups.values():
-        config, hardware = group[0].planned.config, group[0].hardware
+        hardware = group[0].hardware
+        config = _largest([point.planned.config for point in group], hardware)
         ids = {point.planned.point_id for point in group}
         models.append(
             ModelForecast(
@@ -148,6 +151,17 @@ def _models(
             )
         )
     return tuple(models)
+
+
+def _largest(configs: Sequence[Config], hardware: Hardware) -> Config:
+    """Choose the point that needs most memory: one that trains, or has a second model."""
+    distinct = {repr(memory_settings(config)): config for config in configs}.values()
+
+    def needed(config: Config) -> float:
+        memory = peak_memory(config, hardware, longest_batch(config))
+        return memory.total if memory else 0.0
+
+    return max(distinct, key=needed)
 
 
 def _task_seconds(task: Task, models: Sequence[ModelForecast], processes: int) -> float:

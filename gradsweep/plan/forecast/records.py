@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gradsweep.config import Config
 from gradsweep.plan import Plan, PlannedPoint
 from gradsweep.plan.estimate import Basis, Duration, Hardware, Memory, Tokens, fits, longest_batch
+from gradsweep.plan.estimate.training import RunLength
 from gradsweep.plan.fit import Misfit
 from gradsweep.plan.grouping import Array
 from gradsweep.plan.scheduling import JobPlanner
@@ -37,6 +38,8 @@ class PointForecast:
     """Seconds that a sample takes."""
     disk_bytes: float | None
     hardware: Hardware
+    run: RunLength | None = None
+    """How long the whole run is, of a training point."""
 
     @property
     def starts(self) -> bool:
@@ -54,7 +57,7 @@ class ModelForecast:
     """Points that run on the same weights in the same way."""
 
     config: Config
-    """The config of one of them."""
+    """The config of the one that needs most memory."""
     points: tuple[PointForecast, ...]
     hardware: Hardware
     memory: Memory | None

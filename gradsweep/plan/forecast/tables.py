@@ -16,6 +16,8 @@ from gradsweep.progress import duration_text
 
 WIDE = 100
 """Columns of a terminal from which on all columns of a table are shown."""
+RUN_COLUMNS = ("steps", "epochs")
+"""Columns of training points: how long the whole run is."""
 STYLES = {
     "run": "bold",
     "stopped": "yellow",
@@ -31,7 +33,9 @@ def points_table(forecast: Forecast, width: int) -> Table:
     fields = [_fields(forecast, point) for point in forecast.points]
     table = _table("point", *forecast.plan.varied, *(["fields"] if any(fields) else []), "state")
     table.columns[0].no_wrap = table.columns[-1].no_wrap = True
-    _add_numbers(table, *(["samples", "tokens"] if width >= WIDE else []), "time")
+    trains, wide = any(point.run for point in forecast.points), width >= WIDE
+    _add_numbers(table, *(RUN_COLUMNS if trains else []))
+    _add_numbers(table, *(["passes" if trains else "samples", "tokens"] if wide else []), "time")
     for point, others in zip(forecast.points, fields, strict=True):
         state = point.state + (f" {point.job}" if point.job else "")
         left = point.samples > 0
@@ -40,10 +44,26 @@ def points_table(forecast: Forecast, width: int) -> Table:
             *(getattr(point.planned.axes, axis) for axis in forecast.plan.varied),
             *([others] if any(fields) else []),
             Text(state, STYLES[point.state]),
-            *((_size(point) if left else ["", ""]) if width >= WIDE else []),
+            *(_run(point) if trains else []),
+            *((_size(point) if left else ["", ""]) if wide else []),
             _time(point) if left else "",
         )
     return table
+
+
+def _run(point: PointForecast) -> list[str]:
+    """Write the steps and epochs of a whole run: `20`, `1.7`; nothing of points that do not train.
+
+    Of one that has begun, passes, tokens and time are of what is left.
+    """
+    if point.run is None:
+        return ["", ""]
+    epochs = point.run.epochs
+    return [str(point.run.steps), "" if epochs is None else _epochs(epochs)]
+
+
+def _epochs(number: float) -> str:
+    return f"{number:.2g}"
 
 
 def _size(point: PointForecast) -> list[str]:
@@ -61,7 +81,9 @@ def conditions_table(forecast: Forecast) -> Table:
     axes = [axis for axis in ("dataset", "cot", "objective") if axis in forecast.plan.varied]
     states = _states(forecast.points)
     table = _table(*axes)
-    _add_numbers(table, "points", *states, "tokens each", "time each")
+    trains = any(point.run for point in forecast.points)
+    _add_numbers(table, "points", *states, *(RUN_COLUMNS if trains else []))
+    _add_numbers(table, "tokens each", "time each")
     groups: dict[tuple[str, ...], list[PointForecast]] = {}
     for point in forecast.points:
         values = tuple(getattr(point.planned.axes, axis) for axis in axes)
@@ -71,10 +93,18 @@ def conditions_table(forecast: Forecast) -> Table:
             *values,
             str(len(points)),
             *_counts(points, states),
+            *(_runs(points) if trains else []),
             ranged([point.tokens.number for point in points], lambda n: f"{n:.0f}"),
             _times(points),
         )
     return table
+
+
+def _runs(points: Sequence[PointForecast]) -> list[str]:
+    """Write the steps and epochs of several points' runs."""
+    runs = [point.run for point in points if point.run]
+    epochs = [run.epochs for run in runs if run.epochs is not None]
+    return [ranged([run.steps for run in runs], str), ranged(epochs, _epochs)]
 
 
 def models_table(forecast: Forecast, width: int) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -136,15 +136,26 @@ def _data(
     most_rows = ROWS_WHILE_WATCHED if refresh else ROWS_FOR_EVERY_METRIC
     drawn = [] if rows.is_empty() else with_other_metrics(rows, computed, most_rows)
     shared, own = settings_of(stored.points)
-    commands = command_of_each(stored)
-    samples = {}
-    if not rows.is_empty():
-        valued = rows_of_metric(computed[0].metric, rows, stored.samples)
-        samples = samples_by_point(stored, valued, computed[0].metric)
+    return {
+        **_names(rows),
+        "metrics": metric_names(drawn),
+        "palette": [_on_both(colour) for colour in PALETTE],
+        "curves": {one.metric: curve_numbers(one) for one in drawn},
+        "values": {one.metric: point_values(one) for one in computed if one.per_sample},
+        "differences": {one.metric: difference_numbers(one) for one in drawn},
+        "tables": table_texts(computed) if drawn else [],
+        "points": _points(rows, computed, stored, own),
+        "settings": shared,
+        "sampleMetric": computed[0].metric if computed else "",
+        "refresh": refresh,
+    }
+
+
+def _names(rows: pl.DataFrame) -> dict[str, Any]:
+    """Values of the axes and of the projection in reading order, with their names and colours."""
     levels = values_in_reading_order(rows, "cot")
     labels = with_model_labels(rows.select(POINT_LABELS), objective=False)
     return {
-        "metrics": metric_names(drawn),
         "projections": {
             name: projection_label(name) for name in values_in_reading_order(rows, "projection")
         },
@@ -155,30 +166,36 @@ def _data(
         },
         "levels": {level: level_label(level) for level in levels},
         "levelColours": {level: _on_both(level_colours(levels)[level]) for level in levels},
-        "palette": [_on_both(colour) for colour in PALETTE],
-        "curves": {one.metric: curve_numbers(one) for one in drawn},
-        "values": {one.metric: point_values(one) for one in computed if one.per_sample},
-        "differences": {one.metric: difference_numbers(one) for one in drawn},
-        "tables": table_texts(computed) if drawn else [],
-        "points": [
-            {
-                "id": point.point_id,
-                "axes": point.axes,
-                "state": point.state.value,
-                "stored": point.n_stored,
-                "bad": point.n_bad,
-                "note": point.note,
-                "command": commands.get(point.point_id, ""),
-                "started": bool(point.record),
-                "settings": own.get(point.point_id, {}),
-                **samples.get(point.point_id, {}),
-            }
-            for point in stored.points
-        ],
-        "settings": shared,
-        "sampleMetric": computed[0].metric if computed else "",
-        "refresh": refresh,
     }
+
+
+def _points(
+    rows: pl.DataFrame,
+    computed: Sequence[Measures],
+    stored: ReportPoints,
+    own: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """State, command, settings and samples of every point; `own` are settings by id."""
+    commands = command_of_each(stored)
+    samples = {}
+    if not rows.is_empty():
+        valued = rows_of_metric(computed[0].metric, rows, stored.samples)
+        samples = samples_by_point(stored, valued, computed[0].metric)
+    return [
+        {
+            "id": point.point_id,
+            "axes": point.axes,
+            "state": point.state.value,
+            "stored": point.n_stored,
+            "bad": point.n_bad,
+            "note": point.note,
+            "command": commands.get(point.point_id, ""),
+            "started": bool(point.record),
+            "settings": own.get(point.point_id, {}),
+            **samples.get(point.point_id, {}),
+        }
+        for point in stored.points
+    ]
 
 
 def _on_both(colour: str) -> dict[str, str]:

@@ -40,6 +40,9 @@ class LevelLine:
     """Questions of correct and irrelevant responses."""
     numbers: tuple[tuple[str, str], ...]
     """Mean, MAD over the mean, RD: each with its interval."""
+    loss: tuple[str, str]
+    """Mean loss with its interval; of correct responses where there are some."""
+    loss_picture: Markup
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Found:
     metric: str
     lines: tuple[LevelLine, ...]
     scale: Scale | None
+    loss_scale: Scale | None
+    """None where losses are not known, or are the metric itself."""
     first: tuple[Markup, ...]
     more: tuple[Markup, ...]
 
@@ -63,20 +68,25 @@ def found_in(computed: Sequence[Measures]) -> list[Found]:
         return []
     summaries = with_model_labels(computed[0].summaries)
     shown = []
-    losses = next((one for one in computed if one.metric == "loss"), None)
+    losses = next((one for one in computed[1:] if one.metric == "loss"), None)
+    of_losses = with_model_labels(losses.summaries) if losses else summaries.clear()
     found = sorted(comparisons_of(computed[0], losses), key=lambda one: -len(one.conditions))
     for comparison in found:
-        chosen = summaries.filter(model=comparison.model, dataset=comparison.dataset)
+        chosen, loss = (
+            frame.filter(model=comparison.model, dataset=comparison.dataset)
+            for frame in (summaries, of_losses)
+        )
         seen: set[str] = set()
         said = [with_terms(sentence, seen) for sentence in sentences(comparison)]
         first = FIRST + (summed_sentence(comparison) is not None)
-        scale = scale_of(_values(chosen))
+        scales = scale_of(_values(chosen)), scale_of(_values(loss))
         shown.append(
             Found(
                 title=f"{model_title(comparison.model)} · {dataset_title(comparison.dataset)}",
                 metric=metric_label(comparison.metric),
-                lines=tuple(_level_lines(chosen, scale)),
-                scale=scale,
+                lines=tuple(_level_lines(chosen, loss, *scales)),
+                scale=scales[0],
+                loss_scale=scales[1],
                 first=tuple(said[:first]),
                 more=tuple(said[first:]),
             )
@@ -107,13 +117,14 @@ def _values(summaries: pl.DataFrame) -> list[float]:
     return [v for name in ("mean", "mean_low", "mean_high") for v in summaries[name].to_list()]
 
 
-def _level_lines(summaries: pl.DataFrame, scale: Scale | None) -> Iterator[LevelLine]:
+def _level_lines(
+    summaries: pl.DataFrame, losses: pl.DataFrame, scale: Scale | None, loss_scale: Scale | None
+) -> Iterator[LevelLine]:
     levels = values_in_reading_order(summaries, "cot")
     colours = level_colours(levels)
     for level in levels:
-        of_level = {line["correctness"]: line for line in summaries.filter(cot=level).to_dicts()}
-        correct = of_level.get(main_responses(of_level))
-        irrelevant = of_level.get(IRRELEVANT)
+        correct, irrelevant = _responses(summaries, level)
+        loss = _responses(losses, level)
         counts = [str(line["n_questions"]) for line in (correct, irrelevant) if line]
         yield LevelLine(
             name=level,
@@ -125,4 +136,13 @@ def _level_lines(summaries: pl.DataFrame, scale: Scale | None) -> Iterator[Level
                 with_interval(correct or irrelevant, "relative_mad"),
                 with_interval(correct, "rd"),
             ),
+            loss=with_interval(loss[0] or loss[1], "mean"),
+            loss_picture=dots(loss_scale, *loss) if loss_scale else Markup(),
         )
+
+
+def _responses(summaries: pl.DataFrame, level: str) -> tuple[Numbers | None, Numbers | None]:
+    """Lines of a level: of its main responses, and of irrelevant ones."""
+    of_level = {line["correctness"]: line for line in summaries.filter(cot=level).to_dicts()}
+    main = of_level.get(main_responses(of_level)) if of_level else None
+    return main, of_level.get(IRRELEVANT)

@@ -20,7 +20,7 @@ from gradsweep.store import (
 from gradsweep.store.choice import filtered
 from gradsweep.store.frames import SAMPLE_SCHEMA
 from gradsweep.store.metadata import read_config, read_manifests
-from gradsweep.store.points import folder_labels, is_training_point
+from gradsweep.store.points import folder_labels, is_training_point, settings_of_all
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
 from gradsweep.store.state import point_statuses
@@ -133,5 +133,6 @@ def _named(rows: pl.DataFrame, axes: Collection[str], selection: Selection) -> p
     others = set(axes) - set(with_rows["point_id"])
     frame = folder_labels(selection.results).filter(pl.col("point_id").is_in(others))
     # Here a value that no point has is no mistake: it may come.
-    kept = filtered(frame, selection.filters, strict=False)
+    shared = settings_of_all(selection.results)
+    kept = filtered(frame, selection.filters, strict=False, shared=shared)
     return in_reading_order(pl.concat([with_rows, kept]))

@@ -2,7 +2,7 @@
 
 `study` computes everything once; `section` is its Markdown, `tables` its files, `terminal` its
 lines for a person who waits, `report.figures.training` its figures and `report.page.training` its
-charts.
+charts. `pairing` and `contrast` are what `compare` shows of training points.
 """
 
 from gradsweep.report.training.study import TrainingStudy as TrainingStudy

@@ -10,11 +10,12 @@ import polars as pl
 
 from gradsweep.analysis.relative_difference import relative_difference, relative_difference_means
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT, whole_matrices
-from gradsweep.store import PointPaths, load_rows
+from gradsweep.analysis.sample_metrics import sample_rows
+from gradsweep.store import PointPaths, load_rows, load_samples_table
 from gradsweep.store.frames import metric_columns
 from gradsweep.store.metadata import read_config
 from gradsweep.store.points import other_conditions
-from gradsweep.tracking.wandb.schema import rd_curve_name, rd_name
+from gradsweep.tracking.wandb.schema import RD_LOSS, rd_curve_name, rd_name
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Difference:
     """RD of a pair of points, named as it is logged; empty without a pair."""
 
     scalars: Mapping[str, float] = field(default_factory=dict)
-    """`rd_<metric>_<projection>`: mean over layers."""
+    """`rd_<metric>_<projection>`: mean over layers; and `rd_loss`."""
     layers: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     """Layer -> `layer_rd_<metric>_<projection>`."""
 
@@ -47,7 +48,17 @@ def difference(paths: PointPaths) -> Difference:
             scalars[rd_name(metric, projection)] = mean
         for projection, layer, value in _defined(differences, "projection", "layer"):
             layers.setdefault(layer, {})[rd_curve_name(metric, projection)] = value
-    return Difference(scalars, layers)
+    return Difference(scalars | _of_loss(paths, counterpart), layers)
+
+
+def _of_loss(paths: PointPaths, counterpart: str) -> dict[str, float]:
+    """RD of the two mean losses; empty where it is not defined."""
+    rows = sample_rows(load_samples_table(paths.results, [paths.point_id, counterpart]))
+    if rows.filter(pl.col("loss").is_finite()).is_empty():
+        return {}
+    means = relative_difference_means(relative_difference(rows, "loss"))
+    defined = [mean for _, mean in _defined(means, "projection")]
+    return {RD_LOSS: defined[0]} if defined else {}
 
 
 def _defined(differences: pl.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:

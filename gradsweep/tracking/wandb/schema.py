@@ -11,8 +11,8 @@ History of a run, in this order:
 Summary (columns of the run table): the scalars of the whole point that the caller gives, named
 `<metric>_mean_<projection>` and `mad_<metric>_<projection>` by `analysis.mad.summary_scalars`,
 and `loss_mean` by `analysis.sample_metrics.sample_scalars`;
-`rd_<metric>_<projection>` (`pair_difference.difference`); and `failure`, why the last start of the
-point stopped early, empty when it is complete.
+`rd_<metric>_<projection>` and `rd_loss` (`pair_difference.difference`); and `failure`, why the last
+start of the point stopped early, empty when it is complete.
 Table `layer_stats`: mean, quantiles and count over samples by layer, projection and metric.
 
 Metrics and projections are those that the rows have, the user's own metrics among them. Layer
@@ -39,6 +39,8 @@ SAMPLE = "sample"
 """The x axis of live curves."""
 LIVE_LOSS = "s_loss"
 FAILURE = "failure"
+RD_LOSS = "rd_loss"
+"""A summary scalar: RD of the two mean losses."""
 TABLE_COLUMNS = ("layer", "projection", "metric", "mean", "p10", "p50", "p90", "count")
 
 

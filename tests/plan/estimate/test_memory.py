@@ -15,7 +15,8 @@ from gradsweep.plan.estimate import (
     smaller,
     usual_batch,
 )
-from gradsweep.plan.estimate.memory import KEPT_WIDTHS, Memory, shape_of
+from gradsweep.plan.estimate.memory import KEPT_WIDTHS, Memory
+from gradsweep.plan.estimate.shape import shape_of
 
 CPU = Hardware("cpu", cores=2)
 GPU = Hardware("cuda", "A100", 80, gpus=1, cores=8)
@@ -119,6 +120,29 @@ def test_what_is_unknown_is_not_refused() -> None:
     assert fits(mine, GPU, 512)
     assert fits(large, Hardware("cuda", "A100", None, gpus=1), 512)
     assert not fits(large, GPU, 512)
+
+
+def test_gradients_and_optimizer_states_are_of_what_is_trained() -> None:
+    def beyond_weights(*overrides: str) -> float:
+        given = ("model=llama3_8b", "training.update_every=0", *overrides)
+        return needed(*given).weights - needed("model=llama3_8b").weights
+
+    whole = beyond_weights("training=full")
+    assert whole == pytest.approx(3 * 32.1, rel=0.01), "a gradient and two moments of each weight"
+    assert beyond_weights("training=full", "training.optimizer=sgd") == pytest.approx(whole / 3)
+    some = beyond_weights("training=full", "training.trained_layers=[0,1,2,3]")
+    assert whole / 16 < some < whole / 6, "four of 32 layers"
+    adapters = beyond_weights("training=lora", "training.rank=8")
+    # 6.8 million weights of rank 8 on q, k, v and o of Llama-3-8B, in float32, four times
+    assert adapters == pytest.approx(4 * 4 * 6.8e-3, rel=0.5)
+    assert beyond_weights("training=lora", "training.trained_layers=[0,1,2,3]") < adapters / 4
+    assert beyond_weights("training=lora", "training.update_every=1") > adapters
+
+
+def test_weights_that_all_train_are_not_offered_in_4_bits() -> None:
+    for kind, offered in (("full", False), ("lora", True)):
+        trained = config("model=llama3_8b", f"training={kind}")
+        assert any("nf4" in way for way in smaller(trained, GPU, 512)) == offered
 
 
 def test_a_usual_batch_is_what_most_samples_need() -> None:

@@ -11,14 +11,17 @@ from typing import Any
 import pytest
 from helpers.stored_costs import cost
 from helpers.submitted_grid import taken_by_slurm
+from rich.console import Console
 
+from gradsweep.config import TrainingKind
 from gradsweep.jobs.queue import points_in_jobs
 from gradsweep.jobs.schedulers.base import LaunchSettings
 from gradsweep.jobs.schedulers.local import LocalScheduler, LocalSettings
 from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
 from gradsweep.plan import Plan, PlannedPoint, make_plan
 from gradsweep.plan.estimate import Basis, Cost
-from gradsweep.plan.forecast import Forecast
+from gradsweep.plan.estimate.training import RunLength
+from gradsweep.plan.forecast import Forecast, show_forecast
 from gradsweep.plan.forecast import forecast as make_forecast
 from gradsweep.plan.grouping import Task
 from gradsweep.store import PointPaths
@@ -189,6 +192,25 @@ def test_shards_and_processes_take_their_share_of_the_time(grid: MakePlan) -> No
         assert seconds - model.load_seconds == pytest.approx(measuring[i // 2] / 8)
     assert model.n_loads == 8 * alone.n_loads
     assert model.hardware.gpus == 1
+
+
+def test_training_points_have_steps_epochs_and_the_memory_of_what_they_train(
+    grid: MakePlan,
+) -> None:
+    run = ("training.steps=30", "training.batch_size=4", "training.held_out=0.25", "n_samples=80")
+    found = forecast(grid("training=none,full", "cot=none", *run), A100)
+    plain, trained = found.points
+    assert plain.run is None
+    assert trained.run == RunLength(30, 2.0), "30 steps of 4 among 60 that are trained on"
+    (model,) = found.models
+    assert model.config.training.kind is TrainingKind.full, "the memory of the larger one"
+    with (console := Console(width=140)).capture() as captured:
+        show_forecast(found, console)
+    lines = captured.get().splitlines()
+    (header,) = (line for line in lines if "epochs" in line)
+    assert header.split()[-5:] == ["steps", "epochs", "passes", "tokens", "time"]
+    (shown,) = (line for line in lines if line.startswith(trained.planned.point_id))
+    assert "  30       2  " in shown
 
 
 def test_nothing_left_to_run_takes_nothing(grid: MakePlan) -> None:

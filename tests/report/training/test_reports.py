@@ -114,17 +114,3 @@ def test_a_run_that_has_only_begun_is_reported_as_far_as_it_is(tmp_path: Path, c
     store_run(tmp_path, "young", axes, update=[2.0], losses=[3.0], finish=False)
     report_of(tmp_path)
     assert "young" in capsys.readouterr().out
-
-
-@pytest.mark.usefixtures("without_figures")
-def test_compare_says_what_to_do_with_training_points(tmp_path: Path, capsys: Captured):
-    store_runs(tmp_path)
-    for words in (["runnone", "rundetailed"], ["cot=none", "cot=detailed"]):
-        assert main(["compare", *words, str(tmp_path)]) != 0
-        said = capsys.readouterr().err
-        assert "are training points" in said
-        assert "python -m gradsweep report" in said
-    store_plain(tmp_path)
-    assert main(["compare", "cot=none", "cot=detailed", str(tmp_path)]) == 0
-    assert main(["compare", "runnone", "detailed", str(tmp_path)]) != 0
-    assert "runnone is a training point" in capsys.readouterr().err
