@@ -22,7 +22,7 @@ from gradsweep.progress import output_console, step_bar
 from gradsweep.records import AXES, axis_words
 from gradsweep.store import PointPaths
 from gradsweep.store.place import is_override
-from gradsweep.store.points import find_point, point_table
+from gradsweep.store.points import find_point, folder_labels, point_table
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
 from gradsweep.store.sweep_flag import add_sweep
@@ -105,10 +105,10 @@ def _stored(words: Sequence[str], load: bool, sweep: str | None) -> list[Examina
         with progress_console.status("checking a point …"):
             ((point_id, title),) = titles.items()
             return [examine_again(PointPaths(results, point_id), title)]
-    texts = Texts()
+    texts, labels = Texts(), folder_labels(results)
     with step_bar(transient=True) as bar:
         return [
-            examine_stored(PointPaths(results, name), title, texts)
+            examine_stored(PointPaths(results, name), title, texts, labels)
             for name, title in bar.track(titles.items(), description="points")
         ]
 

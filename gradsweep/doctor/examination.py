@@ -52,7 +52,7 @@ from gradsweep.store import (
 )
 from gradsweep.store.checksums import damage, how_to_heal
 from gradsweep.store.metadata import read_config, stored_config
-from gradsweep.store.points import is_training_point, other_conditions
+from gradsweep.store.points import folder_labels, is_training_point, other_conditions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -153,31 +153,38 @@ def _encoding(
     return checks, [one for one in good if one.sample.index not in torn]
 
 
-def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) -> Examination:
+def examine_stored(
+    paths: PointPaths,
+    title: str,
+    texts: Texts | None = None,
+    labels: pl.DataFrame | None = None,
+) -> Examination:
     """Check what is stored of a point, and its data where they can be read; loads no model.
 
     Args:
         paths: of a point that has been started.
         title: what to call it.
         texts: shared between points, so that their data are read once.
+        labels: of the folder's points (`folder_labels`), shared likewise.
     """
     if found := damage(paths):
         return Examination(title, (Check(FILES, CheckState.PROBLEM, found, how_to_heal(paths)),))
     if is_training_point(paths):
         return Examination(title, tuple(check_training(paths) or _nothing_stored(paths)))
     record = read_config(paths)
-    samples = load_samples_table(paths.results, [paths.point_id])
-    rows = load_rows(paths.results, [paths.point_id])
+    labels = folder_labels(paths.results) if labels is None else labels
+    samples = load_samples_table(paths.results, [paths.point_id], labels=labels)
+    rows = load_rows(paths.results, [paths.point_id], labels=labels)
     axes = record["axes"]
     if samples.is_empty():
         return Examination(title, tuple(_nothing_stored(paths)))
-    stored = other_conditions(paths.results, record)
+    stored = other_conditions(paths.results, record, labels=labels)
     return Examination(
         title,
         (
             *_from_config(record, samples, texts or Texts(), _load_command(paths)),
             *_from_rows(record, samples, rows),
-            check_siblings(paths.results, stored, axes["cot"], axes["correctness"]),
+            check_siblings(paths.results, stored, axes["cot"], axes["correctness"], labels),
         ),
     )
 

@@ -27,7 +27,11 @@ _SIGNIFICANT = 0.05
 
 
 def check_siblings(
-    results: Path, point_ids: Mapping[tuple[str, str], str], cot: str, correctness: str
+    results: Path,
+    point_ids: Mapping[tuple[str, str], str],
+    cot: str,
+    correctness: str,
+    labels: pl.DataFrame | None = None,
 ) -> Check:
     """Compare a point with its siblings in other conditions, question by question.
 
@@ -41,6 +45,7 @@ def check_siblings(
             (`gradsweep.store.points.other_conditions`).
         cot: level of the point.
         correctness: of its responses.
+        labels: of the folder's points (`folder_labels`); looked up when None.
     """
     others = [key for key in _others(point_ids, cot, correctness) if key in point_ids]
     if (cot, correctness) not in point_ids or not others:
@@ -51,7 +56,7 @@ def check_siblings(
             _how(cot, correctness),
         )
     itself = point_ids[cot, correctness]
-    rows = load_rows(results, [itself, *(point_ids[key] for key in others)])
+    rows = load_rows(results, [itself, *(point_ids[key] for key in others)], labels=labels)
     if len(whole_samples(rows)) < len(rows):
         return Check(
             OTHER_CONDITIONS,

@@ -12,6 +12,7 @@ import yaml
 
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.store.checksums import how_to_heal
+from gradsweep.store.kept import kept, mark_of
 from gradsweep.store.paths import PointPaths, SweepPaths
 
 if TYPE_CHECKING:
@@ -27,10 +28,28 @@ def read_config(paths: PointPaths) -> dict[str, Any]:
     Raises:
         DataError: it is damaged; names it and the command that heals it.
     """
+    known, mark = kept(paths.results, "records"), mark_of(paths.config)
+    text = known.get(paths.point_id, mark)
+    if text is not None:
+        record: dict[str, Any] = json.loads(text)
+        return record
     try:
-        return read_yaml(paths.config)
+        record = read_yaml(paths.config)
     except DataError as error:
         raise DataError(f"{error}. {how_to_heal(paths)}") from error
+    text = _as_json(record)
+    if text is not None:
+        known.put(paths.point_id, mark, text)
+    return record
+
+
+def _as_json(record: Mapping[str, Any]) -> str | None:
+    """A record as one line of JSON, ten times as soon read; None where that would change it."""
+    try:
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError):  # YAML knows dates
+        return None
+    return text if json.loads(text) == record else None
 
 
 def stored_config(record: Mapping[str, Any]) -> Config:

@@ -17,13 +17,19 @@ from gradsweep.store.frames import (
     own_metric_columns,
     require_known_keys,
 )
+from gradsweep.store.kept import save_kept
 from gradsweep.store.metadata import no_results
-from gradsweep.store.paths import PointPaths, point_folders
+from gradsweep.store.paths import PointPaths, point_folders, started
 from gradsweep.store.point import read_parts
 from gradsweep.store.points import folder_labels, is_training_point
 
 
-def load_rows(results: str | Path, point_ids: Collection[str] | None = None) -> pl.DataFrame:
+def load_rows(
+    results: str | Path,
+    point_ids: Collection[str] | None = None,
+    *,
+    labels: pl.DataFrame | None = None,
+) -> pl.DataFrame:
     """Read one line per (point, sample, layer, projection, head).
 
     Points that still run or were stopped give what they have stored so far. Training points, whose
@@ -37,23 +43,28 @@ def load_rows(results: str | Path, point_ids: Collection[str] | None = None) -> 
     Args:
         results: the results folder (`store.root`).
         point_ids: only these points; all of them when None.
+        labels: names of the folder's points (`gradsweep.store.points.folder_labels`), for callers
+            that read point by point; looked up when None.
 
     Raises:
         DataError: there is no such folder, it holds no results, or rows differ in a column that
             this version does not know.
     """
-    return _load(Path(results), point_ids, "rows")
+    return _load(Path(results), point_ids, "rows", labels)
 
 
 def load_samples_table(
-    results: str | Path, point_ids: Collection[str] | None = None
+    results: str | Path,
+    point_ids: Collection[str] | None = None,
+    *,
+    labels: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Read one line per (point, sample): status, reason, loss, token counts.
 
     Columns: point_id, axes, series and seed as in `load_rows`, then those of `SampleResult`.
-    Raises as `load_rows`.
+    Arguments and errors as of `load_rows`.
     """
-    return _load(Path(results), point_ids, "samples")
+    return _load(Path(results), point_ids, "samples", labels)
 
 
 def stored_metrics(results: Path, point_ids: Collection[str]) -> set[str]:
@@ -70,12 +81,10 @@ def _row_files(paths: PointPaths) -> list[Path]:
     return [paths.rows] if paths.done.exists() else sorted(paths.parts.glob("rows-*.parquet"))
 
 
-def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.DataFrame:
-    asked = [
-        paths
-        for paths in point_folders(results)
-        if point_ids is None or paths.point_id in point_ids
-    ]
+def _load(
+    results: Path, point_ids: Collection[str] | None, kind: str, labels: pl.DataFrame | None
+) -> pl.DataFrame:
+    asked = point_folders(results) if point_ids is None else started(results, point_ids)
     if not asked:
         raise no_results(results)
     points = [paths for paths in asked if not is_training_point(paths)]
@@ -84,8 +93,11 @@ def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.Dat
             f"all of these {len(asked)} points of {results} are training points, whose rows have a "
             "step: gradsweep.load_training(results) reads them"
         )
-    labels = {line["point_id"]: line for line in folder_labels(results).to_dicts()}
-    frames = [_point_frame(paths, labels[paths.point_id], kind) for paths in points]
+    labels = folder_labels(results) if labels is None else labels
+    of_asked = labels.filter(pl.col("point_id").is_in([paths.point_id for paths in points]))
+    named = {line["point_id"]: line for line in of_asked.to_dicts()}
+    frames = [_point_frame(paths, named[paths.point_id], kind) for paths in points]
+    save_kept(results)
     # Points have other metrics of the user's own: null where a point lacks one.
     return pl.concat(frames, how="diagonal")
 

@@ -22,6 +22,7 @@ from gradsweep.plan.estimate.training import samples_passed
 from gradsweep.records import ALL_PROJECTIONS, HEAD_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
 from gradsweep.store.checksums import read_summary
+from gradsweep.store.kept import save_kept
 
 ROW_BYTES = 80
 """Of one row in Parquet (720 rows took 56 kB), without singular values."""
@@ -121,6 +122,7 @@ def read_costs(results: Path) -> list[Cost]:
             n_bytes = sum(path.stat().st_size for path in (paths.rows, paths.samples))
             n_samples = int(summary["samples"].get("ok", 0))
             found.append(replace(cost, stored_bytes=n_bytes, stored_samples=n_samples))
+    save_kept(results)
     return found
 
 
