@@ -114,8 +114,7 @@ def _sha256(paths: PointPaths, file: Path, mark: str, afresh: bool) -> str:
     known, name = kept(paths.results, "checksums"), f"{paths.point_id}/{file.name}"
     found = None if afresh else known.get(name, mark)
     if found is None:
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        found = hashlib.sha256(file.read_bytes()).hexdigest()
         known.put(name, mark, found)
     return found
 

@@ -15,12 +15,13 @@ from markupsafe import Markup
 
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import values_in_reading_order
-from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
 from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
 from gradsweep.report.measures import Measures
+from gradsweep.report.numbers import Numbers
 from gradsweep.report.open_questions.section import open_questions_markdown
+from gradsweep.report.outliers import told_outliers
 from gradsweep.report.page.curves import (
     ROWS_FOR_EVERY_METRIC,
     ROWS_WHILE_WATCHED,
@@ -76,12 +77,14 @@ def write_page(
     objectives: str = "",
     study: TrainingStudy | None = None,
     answered: Sequence[Answered] = (),
+    numbers: Numbers | None = None,
 ) -> Path:
     """Write `folder/index.html`, whole or not at all, and give its path.
 
     Args:
         folder: of the report; its name is the title.
-        rows: of the points, as `load_rows` gives them. May be empty.
+        rows: of the points, as `load_rows` gives them, or a line for each point and projection
+            where there are `numbers`. May be empty.
         computed: the metrics of the report; with few rows the charts have all others too.
         findings: Markdown of `findings_markdown`.
         stored: states, settings and samples of the points.
@@ -89,11 +92,12 @@ def write_page(
         objectives: Markdown of `objectives_markdown`, for a section of its own.
         study: of training points, for a section of its own.
         answered: open questions, for a section of their own.
+        numbers: of the points; computed from `rows` and `stored.samples` when None.
 
     Raises:
         StoreError: the file cannot be written.
     """
-    data = _data(rows, computed, stored, refresh)
+    data = _data(rows, computed, stored, refresh, numbers)
     data["training"] = training_charts(study)
     groups = question_groups(answered)
     data["questions"] = [group["charts"] for group in groups]
@@ -131,16 +135,20 @@ def _data(
     computed: Sequence[Measures],
     stored: ReportPoints,
     refresh: float | None,
+    numbers: Numbers | None,
 ) -> dict[str, Any]:
     """What the scripts read. Numbers of the charts have five digits, the tables' CSV has all."""
-    most_rows = ROWS_WHILE_WATCHED if refresh else ROWS_FOR_EVERY_METRIC
-    drawn = [] if rows.is_empty() else with_other_metrics(rows, computed, most_rows)
+    drawn = _drawn(rows, computed, refresh, numbers)
     shared, own = settings_of(stored.points)
     commands = command_of_each(stored)
     samples = {}
     if not rows.is_empty():
-        valued = rows_of_metric(computed[0].metric, rows, stored.samples)
-        samples = samples_by_point(stored, valued, computed[0].metric)
+        outliers = (
+            told_outliers(rows, stored.samples, computed[0].metric)
+            if numbers is None
+            else numbers.outliers
+        )
+        samples = samples_by_point(stored, outliers)
     levels = values_in_reading_order(rows, "cot")
     labels = with_model_labels(rows.select(POINT_LABELS), objective=False)
     return {
@@ -179,6 +187,21 @@ def _data(
         "sampleMetric": computed[0].metric if computed else "",
         "refresh": refresh,
     }
+
+
+def _drawn(
+    rows: pl.DataFrame,
+    computed: Sequence[Measures],
+    refresh: float | None,
+    numbers: Numbers | None,
+) -> list[Measures]:
+    """Those of `computed` that have curves, then the other metrics that charts can show."""
+    if numbers is not None:
+        names = {one.metric for one in computed}
+        others = [one for one in numbers.measures.values() if one.metric not in names]
+        return [one for one in (*computed, *others) if not one.per_sample]
+    most_rows = ROWS_WHILE_WATCHED if refresh else ROWS_FOR_EVERY_METRIC
+    return [] if rows.is_empty() else with_other_metrics(rows, computed, most_rows)
 
 
 def _on_both(colour: str) -> dict[str, str]:
