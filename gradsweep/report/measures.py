@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -74,6 +75,25 @@ class Measures:
         }
         return replace(self, **frames)
 
+    def by_study(self) -> dict[tuple[str, str], Measures]:
+        """Cut `labelled` into models and datasets, in reading order.
+
+        Frames without these columns stay whole: their lines are told apart by point.
+        """
+        shown = self.labelled()
+        studies = shown.curves.select("model", "dataset").unique(maintain_order=True).rows()
+        parts = {
+            f.name: _by_study(frame)
+            for f in fields(self)
+            if isinstance(frame := getattr(shown, f.name), pl.DataFrame)
+            and {"model", "dataset"} <= set(frame.columns)
+        }
+        nothing = {name: getattr(shown, name).clear() for name in parts}
+        return {
+            study: replace(shown, **{n: of.get(study, nothing[n]) for n, of in parts.items()})
+            for study in studies
+        }
+
 
 def compute_measures(
     rows: pl.DataFrame,
@@ -131,11 +151,27 @@ def compute_measures(
     )
 
 
+def _by_study(frame: pl.DataFrame) -> dict[Any, pl.DataFrame]:
+    return frame.partition_by("model", "dataset", as_dict=True, maintain_order=True)
+
+
 def _by_part(differences: pl.DataFrame) -> pl.DataFrame:
     as_curves = differences.with_columns(
         correctness=pl.lit(CORRECT), mean="relative_difference", n_samples="n_questions"
     )
     return part_means(as_curves).filter(pl.col("part") != "all")
+
+
+def joined(parts: Sequence[Measures]) -> Measures:
+    """Put parts of one metric together again (`Measures.by_study`), in their order."""
+    first = parts[0]
+    frames: dict[str, Any] = {
+        f.name: pl.concat([getattr(one, f.name) for one in parts])
+        for f in fields(first)
+        if isinstance(frame := getattr(first, f.name), pl.DataFrame)
+        and {"model", "dataset"} <= set(frame.columns)
+    }
+    return replace(first, **frames)
 
 
 def loss_measures(samples: pl.DataFrame | None, *, intervals: bool = True) -> Measures | None:

@@ -19,7 +19,7 @@ from gradsweep.report.labels import (
     model_title,
     projection_label,
 )
-from gradsweep.report.measures import Measures
+from gradsweep.report.measures import Measures, joined
 from gradsweep.store.atomic import write_text
 from gradsweep.store.series import model_label
 
@@ -62,16 +62,15 @@ def tables(measures: Measures) -> Iterator[TableFile]:
     studies = measures.curves.select("model", "objective", "series").unique().rows()
     named = [(model, model_label("", series, objective).strip()) for model, objective, series
              in studies]  # fmt: skip
-    shown = measures.labelled()
+    parts = measures.by_study()
     for names in side_by_side(named):
         models = {model_label(*name): name[0] for name in names}
-        of_models = pl.col("model").is_in(list(models))
-        datasets = shown.curves.filter(of_models)["dataset"].unique().sort()
-        for dataset in datasets:
-            chosen = of_models & (pl.col("dataset") == dataset)
-            yield _statistics_table(shown, models, dataset, chosen)
-            if not shown.differences_over_layers.filter(chosen).is_empty():
-                yield _differences_table(shown, models, dataset, chosen)
+        for dataset in sorted({dataset for model, dataset in parts if model in models}):
+            of_models = [parts[m, dataset] for m in models if (m, dataset) in parts]
+            shown = joined(of_models)
+            yield _statistics_table(shown, models, dataset)
+            if not shown.differences_over_layers.is_empty():
+                yield _differences_table(shown, models, dataset)
 
 
 def statistics(measures: Measures) -> pl.DataFrame:
@@ -120,10 +119,8 @@ def save_tables(
     return written
 
 
-def _statistics_table(
-    measures: Measures, models: Mapping[str, str], dataset: str, chosen: pl.Expr
-) -> TableFile:
-    shown = statistics(measures).filter(chosen)
+def _statistics_table(measures: Measures, models: Mapping[str, str], dataset: str) -> TableFile:
+    shown = statistics(measures)
     projections = values_in_reading_order(shown, "projection")
     names = ["mean"] if measures.per_sample else list(_STATISTICS.values())
     keys = {
@@ -134,7 +131,7 @@ def _statistics_table(
     }
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric),
-        caption=f"{dataset_title(dataset)}: {_what(measures)}{_about(measures, models, chosen)}.",
+        caption=f"{dataset_title(dataset)}: {_what(measures)}{_about(measures, models)}.",
         keys=tuple(keys),
         groups=tuple(
             ColumnGroup(
@@ -174,10 +171,8 @@ def _title(measures: Measures, models: Collection[str], dataset: str, what: str)
     return " · ".join([quantity, ", ".join(map(model_title, models)), dataset_title(dataset)])
 
 
-def _differences_table(
-    measures: Measures, models: Mapping[str, str], dataset: str, chosen: pl.Expr
-) -> TableFile:
-    shown = measures.differences_over_layers.filter(chosen).with_columns(
+def _differences_table(measures: Measures, models: Mapping[str, str], dataset: str) -> TableFile:
+    shown = measures.differences_over_layers.with_columns(
         ratio=pl.col("irrelevant") / pl.col("correct"),
         top_layers=pl.col("top_layers").cast(pl.List(pl.String)).list.join(" "),
     )
@@ -271,15 +266,15 @@ def _wide(
     return wide.join(n, on=list(keys), how="left", maintain_order="left")
 
 
-def _about(measures: Measures, models: Collection[str], chosen: pl.Expr) -> str:
+def _about(measures: Measures, models: Collection[str]) -> str:
     """How the layers are cut into parts, and over how many samples the curves are means."""
     cuts = []
     for model in models if not measures.per_sample else ():
-        layers = measures.curves.filter(chosen, pl.col("model") == model)["layer"]
+        layers = measures.curves.filter(pl.col("model") == model)["layer"]
         if len(layers):
             cut = ", ".join(map(str, layer_parts(1 + int(layers.to_numpy().max()))))
             cuts.append(f"{cut} for {model}" if len(models) > 1 else cut)
-    n_samples = measures.means.filter(chosen)["n_samples"].unique().sort().to_list()
+    n_samples = measures.means["n_samples"].unique().sort().to_list()
     samples = "–".join(map(str, dict.fromkeys((n_samples[0], n_samples[-1]))))
     parts = f"; early, middle and late layers are {'; '.join(cuts)}" if cuts else ""
     return f"{parts}; {samples} samples"
