@@ -41,11 +41,13 @@ from gradsweep.report.page.samples import samples_by_point
 from gradsweep.report.page.settings import (
     command_of_each,
     commands_of,
+    settings_csv,
     settings_of,
     versions_of,
 )
 from gradsweep.report.page.tables import table_texts
 from gradsweep.report.page.terms import TERMS, anchor, term_link
+from gradsweep.report.page.tiles import in_tiles
 from gradsweep.report.page.training import training_charts
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.section import training_markdown
@@ -55,6 +57,7 @@ from gradsweep.store.series import with_model_labels
 _SCRIPTS = (
     "plotly-basic.min.js",
     "theme.js",
+    "tiles.js",
     "files.js",
     "choices.js",
     "panels.js",
@@ -101,6 +104,9 @@ def write_page(
     data["training"] = training_charts(study)
     groups = question_groups(answered)
     data["questions"] = [group["charts"] for group in groups]
+    data = in_tiles(data, folder, refresh)
+    if "tiles" in data:
+        write_text(folder / "settings.csv", settings_csv(stored.points))
     text = _template().render(
         title="All points" if folder.name == "all" else folder.name,
         written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -108,6 +114,7 @@ def write_page(
         stored=stored,
         grid=point_grid(stored, computed[0] if computed else None),
         found=found_in(computed),
+        n_studies=len(computed[0].by_study()) if computed else 0,
         compared=compared_models(computed),
         terms=TERMS,
         has_curves=bool(data["metrics"]),
@@ -121,6 +128,7 @@ def write_page(
         commands=commands_of(stored),
         settings=data["settings"],
         refresh=refresh,
+        tiles="tiles" in data,
         data=_json(data),
         style=Markup(_asset("page.css")),
         scripts=Markup("\n".join(map(_asset, _SCRIPTS))),

@@ -21,6 +21,8 @@ from gradsweep.report.page.terms import with_terms
 from gradsweep.report.reading import sentences, summed_sentence
 from gradsweep.store.series import with_model_labels
 
+MOST_STUDIES = 24
+"""Models and datasets with a picture and sentences; the tables have them all."""
 FIRST = 3
 """Sentences that stand beside the picture, and the other reduction's where there is one."""
 
@@ -57,7 +59,7 @@ class Found:
 def found_in(computed: Sequence[Measures]) -> list[Found]:
     """Sum up the first metric of a report, model by model and dataset by dataset.
 
-    Those with most conditions come first: they have most to say.
+    Those with most conditions come first: they have most to say. Of many, the first are there.
     """
     if not computed:
         return []
@@ -65,7 +67,7 @@ def found_in(computed: Sequence[Measures]) -> list[Found]:
     shown = []
     losses = next((one for one in computed if one.metric == "loss"), None)
     found = sorted(comparisons_of(computed[0], losses), key=lambda one: -len(one.conditions))
-    for comparison in found:
+    for comparison in found[:MOST_STUDIES]:
         chosen = summaries.filter(model=comparison.model, dataset=comparison.dataset)
         seen: set[str] = set()
         said = [with_terms(sentence, seen) for sentence in sentences(comparison)]

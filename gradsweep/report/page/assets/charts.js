@@ -196,10 +196,14 @@ function showLegend(entries) {
   }));
 }
 
+/** Tiles of everything that the choices show. */
+const chosenTiles = () => choices.shown.model.flatMap((model) => choices.shown.dataset.map((dataset) => tileOf(model, dataset)));
+
 function drawChart() {
+  const here = haveTiles(chosenTiles(), drawAll);
   const arranged = arrange();
   const chart = byId("chart");
-  byId("message").textContent = arranged.message;
+  byId("message").textContent = here ? [tileTrouble, arranged.message].filter(Boolean).join(" ") : "reading …";
   byId("chart-title").textContent = chartTitle();
   byId("log").checked = usesLog(arranged.panels);
   byId("shared").checked = sharesScale();
