@@ -20,9 +20,9 @@ from gradsweep.analysis import (
     part_means,
     relative_difference,
     relative_difference_means,
-    resampled,
 )
-from gradsweep.analysis.intervals import Resampled
+from gradsweep.analysis.curves import complete_values
+from gradsweep.analysis.intervals import Resampled, resampled_values
 from gradsweep.analysis.reduction import summed_means
 from gradsweep.analysis.rows import CORRECT, rows_with_values
 from gradsweep.analysis.sample_metrics import rows_of_metric, sample_rows
@@ -122,11 +122,12 @@ def compute_measures(
     summed = summed_means(rows, None if metric in SAMPLE_METRICS else samples, metric)
     seeds = between_seeds(rows_with_values(rows, metric), metric)
     rows = rows_with_values(conditions(rows), metric)
-    differences = relative_difference(rows, metric)
-    by_layer = curves(rows, metric) if intervals else curves(rows, metric, resamples=0)
+    values = complete_values(rows, metric)
+    differences = relative_difference(rows, metric, values)
+    by_layer = curves(rows, metric, resamples=1000 if intervals else 0, values=values)
     # A sample has no early and late layers.
     parts = pl.col("part") == "all" if metric in SAMPLE_METRICS else pl.lit(True)
-    questions = resampled(rows, metric, 1000 if intervals else 0)
+    questions = resampled_values(values, 1000 if intervals else 0)
     summed_up = questions if summary else Resampled({})
     ends = difference_intervals(questions, differences)
     return Measures(
