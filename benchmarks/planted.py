@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import yaml
 
 from gradsweep.identity import point_record
 from gradsweep.plan import PlannedPoint, make_plan
+from gradsweep.plan.estimate.cost import Cost, work
 from gradsweep.plan.manifest import freeze
 from gradsweep.records import SampleStatus
 from gradsweep.store import PointPaths
@@ -90,10 +91,21 @@ def _store(paths: PointPaths, point: PlannedPoint, grid: Grid, noise: np.random.
     rows = _rows(point, grid, noise)
     rows.write_parquet(paths.rows, compression="zstd")
     _samples(grid, noise).write_parquet(paths.samples, compression="zstd")
-    write_json(paths.summary, {"samples": {"ok": grid.samples}, "flagged_rows": 0, "seconds": 9.0})
+    counts = {"samples": {"ok": grid.samples}, "flagged_rows": 0, "seconds": 9.0}
+    write_json(paths.summary, counts | {"cost": _cost(point, grid)})
     files = (paths.rows, paths.samples, paths.summary)
     sums = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     paths.done.write_text(json.dumps(sums))
+
+
+def _cost(point: PlannedPoint, grid: Grid) -> dict[str, object]:
+    """What the first point of its condition took; the names that share its file say the same."""
+    found = Cost(
+        model=point.axes.model, weights="float32", work=work(point.config),
+        dataset=point.axes.dataset, cot=point.axes.cot, kind="cpu", device="cpu", cores=2,
+        samples=grid.samples, tokens=200 * grid.samples, seconds=9.0,
+    )  # fmt: skip
+    return asdict(found)
 
 
 def _rows(point: PlannedPoint, grid: Grid, noise: np.random.Generator) -> pl.DataFrame:

@@ -5,7 +5,7 @@ seconds_per_sample(config, …, costs)  from earlier points' `Cost`, else a stat
 point_bytes(config, …, costs)         on disk
 """
 
-from gradsweep.plan.estimate.cost import Cost, Meter, point_bytes, read_costs
+from gradsweep.plan.estimate.cost import Cost, CostsByPoint, Meter, point_bytes, read_costs
 from gradsweep.plan.estimate.duration import Basis, Duration, makespan, seconds_per_sample
 from gradsweep.plan.estimate.hardware import Hardware, hardware_under, this_machine
 from gradsweep.plan.estimate.memory import (
@@ -27,6 +27,7 @@ __all__ = [
     "Memory",
     "Meter",
     "Tokens",
+    "CostsByPoint",
     "capacity_gb",
     "fits",
     "hardware_under",

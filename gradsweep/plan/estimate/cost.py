@@ -126,6 +126,26 @@ def read_costs(results: Path) -> list[Cost]:
     return found
 
 
+class CostsByPoint:
+    """Costs of thousands of points, from which each estimate takes the few that it looks at."""
+
+    def __init__(self, costs: Sequence[Cost]) -> None:
+        self._costs = costs
+        self._places: dict[tuple[str, str], list[int]] = {}
+        for place, cost in enumerate(costs):
+            for name in (("model", cost.model), ("dataset", cost.dataset)):
+                self._places.setdefault(name, []).append(place)
+
+    def of(self, config: Config) -> Sequence[Cost]:
+        """Return those of the point's model, and those of its dataset; all for one that trains,
+        whose probes may be of other data."""
+        if config.training.trains:
+            return self._costs
+        names = (("model", config.model.name), ("dataset", config.dataset.name))
+        places = {place for name in names for place in self._places.get(name, ())}
+        return [self._costs[place] for place in sorted(places)]
+
+
 def heads_of_layer(wanted: GradientsConfig, width: float) -> float:
     """About how many rows of single heads a layer of a model of this width has; 0 unless asked."""
     if not wanted.heads:
