@@ -15,14 +15,14 @@ from gradsweep.config.typed_paths import typed_place
 from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
 from gradsweep.doctor.show import examination_view, summary_line
-from gradsweep.doctor.texts import Texts
+from gradsweep.doctor.stored import StoredPoints
 from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.records import AXES, axis_words
 from gradsweep.store import PointPaths
 from gradsweep.store.place import is_override
-from gradsweep.store.points import find_point, folder_labels, point_table
+from gradsweep.store.points import find_point, point_table
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
 from gradsweep.store.sweep_flag import add_sweep
@@ -105,10 +105,10 @@ def _stored(words: Sequence[str], load: bool, sweep: str | None) -> list[Examina
         with progress_console.status("checking a point …"):
             ((point_id, title),) = titles.items()
             return [examine_again(PointPaths(results, point_id), title)]
-    texts, labels = Texts(), folder_labels(results)
+    points = StoredPoints(results)
     with step_bar(transient=True) as bar:
         return [
-            examine_stored(PointPaths(results, name), title, texts, labels)
+            examine_stored(PointPaths(results, name), title, points)
             for name, title in bar.track(titles.items(), description="points")
         ]
 

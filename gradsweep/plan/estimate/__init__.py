@@ -22,12 +22,12 @@ from gradsweep.plan.estimate.tokens import Tokens, tokens_per_pass, tokens_per_s
 __all__ = [
     "Basis",
     "Cost",
+    "CostsByPoint",
     "Duration",
     "Hardware",
     "Memory",
     "Meter",
     "Tokens",
-    "CostsByPoint",
     "capacity_gb",
     "fits",
     "hardware_under",
