@@ -31,8 +31,10 @@ class PointRows(Protocol):
     def points(self) -> pl.DataFrame:
         """A line for each: point_id, `POINT_LABELS`, seed; in reading order."""
 
-    def rows(self, point_ids: Collection[str]) -> pl.DataFrame:
-        """Read the rows of some points, as `load_rows` gives them."""
+    def rows(
+        self, point_ids: Collection[str], metrics: Collection[str] | None = None
+    ) -> pl.DataFrame:
+        """Read the rows of some points, as `load_rows` gives them; of `metrics` at least these."""
 
     def samples(self, point_ids: Collection[str]) -> pl.DataFrame | None:
         """Read the samples of the same points; None where nobody gave any."""
@@ -67,7 +69,9 @@ class FrameRows:
         parts = whole.partition_by("point_id", as_dict=True, maintain_order=True)
         return {str(name): rows for (name,), rows in parts.items()}
 
-    def rows(self, point_ids: Collection[str]) -> pl.DataFrame:
+    def rows(
+        self, point_ids: Collection[str], metrics: Collection[str] | None = None
+    ) -> pl.DataFrame:
         known = [self._by_point[name] for name in point_ids if name in self._by_point]
         return pl.concat(known) if known else with_every_axis(self.frame).clear()
 
@@ -120,7 +124,9 @@ class OtherRows:
 class OfSamples(OtherRows):
     """What whole samples have, as rows (`sample_rows`)."""
 
-    def rows(self, point_ids: Collection[str]) -> pl.DataFrame:
+    def rows(
+        self, point_ids: Collection[str], metrics: Collection[str] | None = None
+    ) -> pl.DataFrame:
         samples = self.source.samples(point_ids)
         assert samples is not None
         return sample_rows(samples)
@@ -135,14 +141,18 @@ class Conditions:
     """As `PointRows.points`, with a line for each condition."""
     members: Mapping[str, tuple[str, ...]]
     """The point that stands for a condition -> all of its points."""
+    several: frozenset[str]
+    """Those of them whose condition has several points of one seed."""
 
-    def rows(self, point_id: str) -> pl.DataFrame:
-        """Read the rows of a condition, of whole matrices.
+    def rows(self, point_id: str, metric: str) -> pl.DataFrame:
+        """Read the rows of a condition with a metric, of whole matrices.
 
         Raises:
             DataError: a projection with rows of single heads only.
         """
-        return whole_matrices(conditions(self.source.rows(self.members[point_id])))
+        # Which of several points of a seed has measured least, all of their metrics tell.
+        metrics = None if point_id in self.several else [metric]
+        return whole_matrices(conditions(self.source.rows(self.members[point_id], metrics)))
 
     def key(self, point_id: str) -> str | None:
         return self.source.key(self.members[point_id])
@@ -154,15 +164,17 @@ def conditions_of(source: PointRows) -> Conditions:
     Where several have one seed, their rows tell which of them has measured least (`conditions`).
     """
     members: dict[str, tuple[str, ...]] = {}
+    several = set()
     of_labels = source.points.sort("seed", "point_id").group_by(POINT_LABELS, maintain_order=True)
     for _, points in of_labels:
         ids = tuple(points["point_id"])
         name = ids[0]
         if points["seed"].is_duplicated().any():
             name = str(conditions(source.rows(ids))["point_id"][0])
+            several.add(name)
         members[name] = ids
     standing = source.points.filter(pl.col("point_id").is_in(list(members)))
-    return Conditions(source, standing, members)
+    return Conditions(source, standing, members, frozenset(several))
 
 
 def points_of(rows: pl.DataFrame) -> pl.DataFrame:

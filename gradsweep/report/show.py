@@ -13,6 +13,7 @@ from gradsweep.analysis.rows import rows_with_values, whole_samples
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
+from gradsweep.records import POINT_LABELS
 from gradsweep.report import save_figures, write_report
 from gradsweep.report.comparison import comparisons_of
 from gradsweep.report.cut import cut_responses, cut_sentences
@@ -23,7 +24,7 @@ from gradsweep.report.many_comparisons import (
 )
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.numbers import Numbers, NumbersReader
-from gradsweep.report.open_questions.answers import questions_of
+from gradsweep.report.open_questions.answers import METRICS, questions_of
 from gradsweep.report.open_questions.terminal import open_questions_lines
 from gradsweep.report.page import report_points
 from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC
@@ -159,7 +160,10 @@ def _questions(out: Console, source: StoredRows, numbers: Numbers | None) -> lis
     ids = source.every["point_id"].to_list()
     if not ids:
         return []
-    answered = questions_of(source.rows(ids), source.samples(ids), source.loss)
+    # Which of several points of a condition and seed stands for it, all of their metrics tell.
+    several = source.every.select(*POINT_LABELS, "seed").is_duplicated().any()
+    rows = source.rows(ids, None if several else METRICS)
+    answered = questions_of(rows, source.samples(ids), source.loss)
     out.print(open_questions_lines(answered))
     return answered
 

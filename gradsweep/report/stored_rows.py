@@ -56,10 +56,12 @@ class StoredRows:
         """All points, of steps too."""
         return pl.concat([self.points, self.steps])
 
-    def rows(self, point_ids: Collection[str]) -> pl.DataFrame:
+    def rows(
+        self, point_ids: Collection[str], metrics: Collection[str] | None = None
+    ) -> pl.DataFrame:
         if not point_ids:
             return pl.DataFrame(schema={**NO_POINTS.schema, **ROW_SCHEMA})
-        rows = load_rows(self.results, point_ids, labels=self.labels)
+        rows = load_rows(self.results, point_ids, labels=self.labels, metrics=metrics)
         if self.loss == "mean":
             return rows
         return named_summed(sum_reduced(rows, self._samples(point_ids)))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,19 @@ from gradsweep.store.kept import kept, mark_of
 from gradsweep.store.paths import PointPaths, SweepPaths
 
 
-def read_finished(paths: PointPaths, file: Path) -> pl.DataFrame:
-    """Read a table of a finished point.
+def read_finished(
+    paths: PointPaths, file: Path, wanted: Callable[[str], bool] | None = None
+) -> pl.DataFrame:
+    """Read a table of a finished point, all columns or those that are `wanted` by name.
 
     Raises:
         DataError: it is not there, cut short or edited; names it and the command that heals it.
     """
     require_whole(paths, file)
-    return pl.read_parquet(file)
+    if wanted is None:
+        return pl.read_parquet(file)
+    scan = pl.scan_parquet(file)
+    return scan.select(filter(wanted, scan.collect_schema().names())).collect()
 
 
 def read_summary(paths: PointPaths) -> dict[str, Any]:

@@ -84,10 +84,12 @@ class _Reduced(OtherRows):
 
     loss: str
 
-    def rows(self, point_ids: Collection[str]) -> pl.DataFrame:
+    def rows(
+        self, point_ids: Collection[str], metrics: Collection[str] | None = None
+    ) -> pl.DataFrame:
         samples = self.samples(point_ids)
         assert samples is not None
-        return other_reduction(self.source.rows(point_ids), samples, self.loss)
+        return other_reduction(self.source.rows(point_ids, metrics), samples, self.loss)
 
 
 

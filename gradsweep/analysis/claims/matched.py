@@ -166,7 +166,7 @@ class Study:
     def _point(self, point_id: str) -> _Point:
         """The values of a point; those of points that were not asked for lately are forgotten."""
         if point_id not in self._held:
-            rows = self._found.rows(point_id)
+            rows = self._found.rows(point_id, self._metric)
             values = question_values(rows, self._metric)
             self._held[point_id] = _Point(values, tuple(rows["question_id"].unique()))
             while len(self._held) > 1 and sum(p.size for p in self._held.values()) > _MOST_VALUES:
