@@ -18,6 +18,7 @@ from gradsweep.analysis.rows import (
 )
 from gradsweep.analysis.sample_metrics import sample_rows
 from gradsweep.records import POINT_LABELS
+from gradsweep.store.frames import own_metric_columns
 
 SCOPE = ("model", "objective", "series", "dataset")
 """Conditions that are compared with each other agree on these: no number of one scope depends on
@@ -46,6 +47,9 @@ class PointRows(Protocol):
     @property
     def has_losses(self) -> bool:
         """Whether samples have their loss and the names of their points."""
+
+    def own_metrics(self, point_ids: Collection[str]) -> set[str]:
+        """Name the metrics of the user's own that any of the points has."""
 
     def key(self, point_ids: Collection[str]) -> str | None:
         """Name what the points' numbers follow from; None where that may change any moment."""
@@ -91,6 +95,9 @@ class FrameRows:
         needed = {"loss", *POINT_LABELS} - {"objective"}
         return self.every_sample is not None and needed <= set(self.every_sample.columns)
 
+    def own_metrics(self, point_ids: Collection[str]) -> set[str]:
+        return set(own_metric_columns(self.frame))
+
     def key(self, point_ids: Collection[str]) -> str | None:
         return None
 
@@ -115,6 +122,9 @@ class OtherRows:
     @property
     def has_losses(self) -> bool:
         return self.source.has_losses
+
+    def own_metrics(self, point_ids: Collection[str]) -> set[str]:
+        return self.source.own_metrics(point_ids)
 
     def key(self, point_ids: Collection[str]) -> str | None:
         known = self.source.key(point_ids)

@@ -7,7 +7,7 @@ numbers that are computed are joined in the same way, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -22,7 +22,13 @@ from gradsweep.analysis.rows import (
     single_heads,
     whole_matrices,
 )
-from gradsweep.records import METRICS, OPTIONAL_METRICS, SAMPLE_METRICS, STUDY_OBJECTIVE
+from gradsweep.records import (
+    METRICS,
+    OPTIONAL_METRICS,
+    POINT_LABELS,
+    SAMPLE_METRICS,
+    STUDY_OBJECTIVE,
+)
 from gradsweep.report.cut import cut_responses
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.objectives import SHAPE
@@ -68,6 +74,9 @@ class _Scope:
     key: str
     kept: bool
     """Whether its numbers may be kept: its points are done."""
+    several: bool
+    """Whether a condition has several points of one seed: all of their metrics tell which of them
+    has measured least."""
 
 
 class NumbersReader:
@@ -119,8 +128,7 @@ class NumbersReader:
                 self._refuse(metric)
         n_rows = int(found["about"]["n_rows"].sum())
         if most_rows is not None and n_rows <= most_rows:
-            others = [name for name in self._known(found) if name not in measures]
-            measures |= self._curves_of(others)
+            measures |= self._curves_of(measures)
         return Numbers(
             measures, found["outliers"], found["cut"], found["members"],
             tuple(found["heads"]["point_id"]), n_rows, int(found["about"]["n_flagged"].sum()),
@@ -134,14 +142,17 @@ class NumbersReader:
         found = _about(rows, None, next(iter(metric_columns(rows))))
         return Numbers(measures, found["outliers"], found["cut"], found["members"], (), 0, 0)
 
-    def _curves_of(self, metrics: Sequence[str]) -> dict[str, Measures]:
-        """Measures of other metrics, without what curves do without."""
-        every = {name: self._kept(f"curves-{name}") for name in metrics}
+    def _curves_of(self, known: Collection[str]) -> dict[str, Measures]:
+        """Measures of all metrics that are not known, without what curves do without."""
+        ids = [name for scope in self._scopes for name in scope.point_ids]
+        names = [*METRICS, *sorted(self._source.own_metrics(ids))]
+        every = {name: self._kept(f"curves-{name}") for name in names if name not in known}
         for scope in self._scopes:
             self._read_scope(scope, None, every, "", summary=False)
         for kept in every.values():
             kept.save()
-        return {name: m for name, kept in every.items() if (m := _measures(name, kept))}
+        found = {name: m for name, kept in every.items() if (m := _measures(name, kept))}
+        return {name: m for name, m in found.items() if m.curves["mean"].is_finite().any()}
 
     @contextmanager
     def _keeping(
@@ -173,7 +184,9 @@ class NumbersReader:
         todo = [name for name, kept in of_metric.items() if scope not in kept]
         if not todo and (about is None or scope in about):
             return
-        rows, samples = self._source.rows(scope.point_ids), self._source.samples(scope.point_ids)
+        metrics = None if scope.several or not summary else [*of_metric, first]
+        rows = self._source.rows(scope.point_ids, metrics and _of_rows(metrics))
+        samples = self._source.samples(scope.point_ids)
         if about is not None and scope not in about:
             about.add(scope, _about(rows, samples, first))
         for metric in todo:
@@ -183,13 +196,8 @@ class NumbersReader:
     def _keyed(self, points: pl.DataFrame) -> _Scope:
         ids = tuple(points["point_id"])
         key = None if self._results is None else self._source.key(ids)
-        return _Scope(ids, key or key_of("not kept", ids), key is not None)
-
-    def _known(self, found: Tables) -> list[str]:
-        """Metrics with a value anywhere, in the order of a table's columns."""
-        names = set(found["metrics"]["metric"])
-        known = [name for name in METRICS if name in names]
-        return [*known, *sorted(names - set(known))]
+        several = bool(points.select(*POINT_LABELS, "seed").is_duplicated().any())
+        return _Scope(ids, key or key_of("not kept", ids), key is not None, several)
 
     def _require_known(self, metrics: Sequence[str]) -> None:
         """Refuse a metric that no point can have before anything is computed."""
@@ -270,7 +278,6 @@ def _about(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) -> Tab
     numbers = {"n_rows": [len(whole)], "n_flagged": [_n_flagged(rows)]}
     return {
         "about": pl.DataFrame(numbers, schema=dict.fromkeys(numbers, pl.Int64())),
-        "metrics": pl.DataFrame({"metric": _with_values(rows)}, schema={"metric": pl.String()}),
         "outliers": told_outliers(rows, samples, metric),
         "members": member_means(rows, metric if metric in rows.columns else "nuclear_norm"),
         "heads": single_heads(rows).select("point_id").unique().sort("point_id"),
@@ -282,7 +289,6 @@ def _n_flagged(rows: pl.DataFrame) -> int:
     return len(rows) - int(rows["finite"].sum()) if "finite" in rows.columns else 0
 
 
-def _with_values(rows: pl.DataFrame) -> list[str]:
-    return [
-        name for name in metric_columns(rows) if rows[name].cast(pl.Float64).is_finite().any()
-    ]
+def _of_rows(metrics: Sequence[str]) -> list[str]:
+    """Those that rows have; loss is of samples."""
+    return [name for name in dict.fromkeys(metrics) if name not in SAMPLE_METRICS]

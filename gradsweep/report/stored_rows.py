@@ -24,6 +24,7 @@ from gradsweep.store.metadata import no_results, read_config
 from gradsweep.store.paths import point_folders, started
 from gradsweep.store.point import read_parts
 from gradsweep.store.points import folder_labels
+from gradsweep.store.read import stored_metrics
 from gradsweep.store.selection import Selection
 
 
@@ -69,6 +70,9 @@ class StoredRows:
     def samples(self, point_ids: Collection[str]) -> pl.DataFrame:
         samples = self._samples(point_ids)
         return samples if self.loss == "mean" else named_summed(summed_over_tokens(samples))
+
+    def own_metrics(self, point_ids: Collection[str]) -> set[str]:
+        return stored_metrics(self.results, point_ids)
 
     def key(self, point_ids: Collection[str]) -> str | None:
         """Name the files by their checksums in DONE, after a look whether they still have them.
