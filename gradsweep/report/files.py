@@ -17,7 +17,7 @@ from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
 from gradsweep.report.figures.open_questions import question_drawings
 from gradsweep.report.figures.training import training_drawings
-from gradsweep.report.findings import findings_markdown
+from gradsweep.report.findings import MOST_LINES, findings_markdown
 from gradsweep.report.heads import HeadStudy, head_drawings, head_study, save_head_tables
 from gradsweep.report.numbers import Numbers, NumbersReader
 from gradsweep.report.open_questions.answers import questions_of
@@ -105,7 +105,8 @@ def write_report(
     if stored is not None:
         with track("page", 1) as advance:
             page = write_page(
-                folder, content.named, content.every, findings_markdown(found, caveats), stored,
+                folder, content.named, content.every,
+                findings_markdown(found, caveats, most_lines=MOST_LINES), stored,
                 objectives=content.objectives, study=study, answered=content.questions,
                 numbers=content.numbers,
             )  # fmt: skip

@@ -87,11 +87,14 @@ class NumbersReader:
         self._source = source
         self._results = results
         self._scopes = tuple(self._keyed(points) for points in scopes(source.points))
-        self._held: tuple[str, pl.DataFrame, pl.DataFrame | None] | None = None
 
     @property
     def n_scopes(self) -> int:
         return len(self._scopes)
+
+    @property
+    def _point_ids(self) -> list[str]:
+        return [name for scope in self._scopes for name in scope.point_ids]
 
     def read(
         self,
@@ -144,8 +147,7 @@ class NumbersReader:
 
     def _curves_of(self, known: Collection[str]) -> dict[str, Measures]:
         """Measures of all metrics that are not known, without what curves do without."""
-        ids = [name for scope in self._scopes for name in scope.point_ids]
-        names = [*METRICS, *sorted(self._source.own_metrics(ids))]
+        names = [*METRICS, *sorted(self._source.own_metrics(self._point_ids))]
         every = {name: self._kept(f"curves-{name}") for name in names if name not in known}
         for scope in self._scopes:
             self._read_scope(scope, None, every, "", summary=False)
@@ -201,10 +203,9 @@ class NumbersReader:
 
     def _require_known(self, metrics: Sequence[str]) -> None:
         """Refuse a metric that no point can have before anything is computed."""
-        if not set(metrics) <= {*METRICS, *SAMPLE_METRICS}:
-            rows = self._source.rows([ids for one in self._scopes for ids in one.point_ids[:1]])
-            for metric in set(metrics) - set(SAMPLE_METRICS):
-                require_metric(rows, metric)
+        unknown = set(metrics) - {*METRICS, *SAMPLE_METRICS}
+        if unknown and (unknown := unknown - self._source.own_metrics(self._point_ids)):
+            require_metric(self._source.rows(self._scopes[0].point_ids), min(unknown))
 
     def _refuse(self, metric: str) -> None:
         """Say of a metric without a value what would have measured it."""
@@ -266,7 +267,8 @@ def _tables(measures: Measures) -> Tables:
 def _measures(metric: str, kept: _Kept) -> Measures | None:
     """The measures of all scopes; None where none has the metric."""
     tables = kept.joined()
-    return Measures(metric=metric, **tables) if tables else None
+    known = bool(tables) and not tables["curves"].is_empty()
+    return Measures(metric=metric, **tables) if known else None
 
 
 _FRAMES = tuple(f.name for f in fields(Measures) if f.name != "metric")

@@ -158,7 +158,7 @@ def _questions(out: Console, source: StoredRows, numbers: Numbers | None) -> lis
         )
         return []
     ids = source.every["point_id"].to_list()
-    if not ids:
+    if not ids or source.loss != "mean":
         return []
     # Which of several points of a condition and seed stands for it, all of their metrics tell.
     several = source.every.select(*POINT_LABELS, "seed").is_duplicated().any()
