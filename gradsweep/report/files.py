@@ -17,8 +17,9 @@ from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
 from gradsweep.report.figures.open_questions import question_drawings
 from gradsweep.report.figures.training import training_drawings
-from gradsweep.report.findings import MOST_LINES, findings_markdown
+from gradsweep.report.findings import findings_markdown
 from gradsweep.report.heads import HeadStudy, head_drawings, head_study, save_head_tables
+from gradsweep.report.markdown import MOST_LINES
 from gradsweep.report.numbers import Numbers, NumbersReader
 from gradsweep.report.open_questions.answers import questions_of
 from gradsweep.report.open_questions.section import open_questions_markdown

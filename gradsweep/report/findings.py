@@ -24,6 +24,7 @@ from gradsweep.analysis.claims import (
 from gradsweep.analysis.open_questions import Answer
 from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.report.how_to_read import HOW_TO_READ, OF_OTHERS, OF_RATED, OF_TRAINING
+from gradsweep.report.markdown import first_items, first_lines, markdown_table
 from gradsweep.report.numerals import MISSING
 from gradsweep.store.series import model_label
 
@@ -42,10 +43,6 @@ _WORST_FIRST = (
     Outcome.SAME,
     Outcome.SAME_SIDE,
 )
-
-
-MOST_LINES = 200
-"""Lines of a table, or of a list, on the page; findings.md has them all."""
 
 
 def findings_markdown(
@@ -68,7 +65,7 @@ def findings_markdown(
     claims = [claim for claim in ALL_CLAIMS if claim.number in present]
     parts = ["# Findings", *_overview(claims, verdicts)]
     if caveats:
-        parts += ["## The samples", _listed([f"{one}." for one in caveats], most_lines)]
+        parts += ["## The samples", first_items([f"{one}." for one in caveats], most_lines)]
     parts += filter(None, sections)
     parts += ["## How to read this page", HOW_TO_READ]
     if any(finding.objective != STUDY_OBJECTIVE for finding in findings):
@@ -133,7 +130,7 @@ def _section(
     missing = _missing(claim, findings)
     if missing:
         yield "### Not testable with these points"
-        yield _listed(missing, most)
+        yield first_items(missing, most)
     if tested:
         yield "### Points used"
         yield _points(tested, most)
@@ -172,7 +169,7 @@ def _by_scope(
         n_questions = min(finding.n_questions for finding in cells.values())
         lines.append([*scope, verdict_of[scope], *shown, str(n_questions)])
     columns = [f"({letter})" for letter in letters.values()]
-    table = _table(["model", "dataset", "claim", *columns, _cases(claim)], lines, most)
+    table = first_lines(["model", "dataset", "claim", *columns, _cases(claim)], lines, most)
     left_out = max(finding.n_left_out for finding in findings)
     if left_out:
         cases = _cases(claim)
@@ -214,7 +211,7 @@ def _controls(claim: Claim, findings: Sequence[Finding], most: int | None) -> st
         for control in finding.controls
     ]  # fmt: skip
     heading = ["model", "dataset", "statistic", "under", "verdict", "value"]
-    return _table(heading, lines, most) if lines else ""
+    return first_lines(heading, lines, most) if lines else ""
 
 
 def _missing(claim: Claim, findings: Sequence[Finding]) -> list[str]:
@@ -240,20 +237,7 @@ def _points(findings: Sequence[Finding], most: int | None) -> str:
     for finding in findings:
         used.setdefault(_scope(finding), {}).update(dict.fromkeys(finding.point_ids))
     lines = [[*scope, " ".join(f"`{name}`" for name in ids)] for scope, ids in used.items()]
-    return _table(["model", "dataset", "points"], lines, most)
-
-
-def _table(heading: Sequence[str], lines: Sequence[Sequence[str]], most: int | None) -> str:
-    return markdown_table(heading, lines[:most]) + _more(len(lines), most)
-
-
-def _listed(lines: Sequence[str], most: int | None) -> str:
-    return "\n".join(f"- {line}" for line in lines[:most]) + _more(len(lines), most)
-
-
-def _more(n_lines: int, most: int | None) -> str:
-    hidden = 0 if most is None else n_lines - most
-    return f"\n\nand {hidden} more, in findings.md" if hidden > 0 else ""
+    return first_lines(["model", "dataset", "points"], lines, most)
 
 
 def _scope(found: Finding | ClaimVerdict) -> tuple[str, str]:
@@ -300,10 +284,3 @@ def interval_words(found: Finding | Control | Answer) -> str:
     numbers = (found.value, found.low, found.high)
     value, low, high = (f"{x:.3g}" if math.isfinite(x) else MISSING for x in numbers)
     return MISSING if value == MISSING else f"{value} [{low}, {high}]"
-
-
-def markdown_table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [heading, ["---"] * len(heading), *lines]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gradsweep.report.findings import markdown_table
+from gradsweep.report.markdown import markdown_table
 from gradsweep.report.formats import TableFile, cell_texts
 
 

@@ -16,7 +16,6 @@ from gradsweep.analysis.rows import main_responses, with_every_axis
 from gradsweep.config import is_reasoning_level
 from gradsweep.config.files import options
 from gradsweep.records import STUDY_OBJECTIVE
-from gradsweep.report.findings import markdown_table
 from gradsweep.report.labels import (
     dataset_title,
     level_label,
@@ -25,6 +24,7 @@ from gradsweep.report.labels import (
     model_title,
     responses_words,
 )
+from gradsweep.report.markdown import markdown_table
 from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.report.numerals import MISSING
 from gradsweep.store.series import base_name

@@ -20,7 +20,7 @@ from gradsweep.report.labels import (
     projection_label,
 )
 from gradsweep.report.measures import Measures, joined
-from gradsweep.store.atomic import write_text
+from gradsweep.store.atomic import write_changed_text, write_text
 from gradsweep.store.series import model_label
 
 _STATISTICS = {"mean": "mean", "mad": "MAD", "relative_mad": "MAD/mean"}
@@ -113,7 +113,7 @@ def save_tables(
         for table in tables(one):
             for suffix, text_of in FORMATS.items():
                 path = folder / f"{table.name}.{suffix}"
-                write_text(path, text_of(table))
+                write_changed_text(path, text_of(table))
                 written.append(path)
         advance()
     return written

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gradsweep.store.atomic import write_text
+from gradsweep.store.atomic import write_changed_text
 
 FOLDER = "data"
 """Of the tiles, beside the page."""
@@ -42,7 +42,7 @@ def in_tiles(data: Data, folder: Path, refresh: float | None) -> Data:
     tiles: dict[str, str] = {}
     for number, (name, part) in enumerate(parts.items()):
         tiles[name] = f"{FOLDER}/{number:04d}.js"
-        write_text(folder / tiles[name], f"tileHere({_text(name)}, {_text(part)});\n")
+        write_changed_text(folder / tiles[name], f"tileHere({_text(name)}, {_text(part)});\n")
     _remove_others(folder, set(tiles.values()))
     inside = {kind: {metric: [] for metric in data[kind]} for kind in _OF_STUDY}
     points = [
