@@ -200,10 +200,13 @@ function showLegend(entries) {
 const chosenTiles = () => choices.shown.model.flatMap((model) => choices.shown.dataset.map((dataset) => tileOf(model, dataset)));
 
 function drawChart() {
-  const here = haveTiles(chosenTiles(), drawAll);
+  if (!haveTiles(chosenTiles(), drawAll)) {
+    byId("message").textContent = "reading …";
+    return Promise.resolve();
+  }
   const arranged = arrange();
   const chart = byId("chart");
-  byId("message").textContent = here ? [tileTrouble, arranged.message].filter(Boolean).join(" ") : "reading …";
+  byId("message").textContent = [tileTrouble, arranged.message].filter(Boolean).join(" ");
   byId("chart-title").textContent = chartTitle();
   byId("log").checked = usesLog(arranged.panels);
   byId("shared").checked = sharesScale();
