@@ -59,25 +59,23 @@ def write_report(
 
     With `stored`, what the files say of these points beyond their rows, also `index.html`. Figures
     are of `metrics` and of what units' members are to each other, where that was measured, tables
-    of these, σ₁/Σσ and the loss, findings of the first one. `samples`
-    (`load_samples_table`), by default those of `stored`, are what the loss comes from, as a metric
-    and in the findings' controls. `loss` is what the rows are of, the mean over response tokens or
-    the sum. `numbers` spares computing them. Older files of the same names are replaced, others
-    stay. Where there are more than `most_figures`, none is drawn. They
-    are drawn in `processes`, by default one for each core when there are many; more than one takes
-    a main module that can be imported. `study` is of training points, which have a section, claims,
-    tables and figures of their own; there may be no `rows` beside it. `answered` spares answering
-    the open questions again; one of them is about points of single steps, which are in nothing
-    else.
-
-    `rows` are those of points, as `load_rows` gives them, or what reads them when they are needed.
+    of these, σ₁/Σσ and the loss, findings of the first one. `rows` are those of points, as
+    `load_rows` gives them, or what reads them when they are needed. `samples`
+    (`load_samples_table`) are what the loss comes from, as a metric and in the findings' controls,
+    where `rows` are a frame. `loss` is what the rows are of, the mean over response tokens or the
+    sum. `numbers` spares computing them. Older files of the same names are replaced, others stay.
+    Where there are more than `most_figures`, none is drawn. They are drawn in `processes`, by
+    default one for each core when there are many; more than one takes a main module that can be
+    imported. `study` is of training points, which have a section, claims, tables and figures of
+    their own; there may be no `rows` beside it. `answered` spares answering the open questions
+    again; one of them is about points of single steps, which are in nothing else.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
             series.
         StoreError: a file cannot be written.
     """
-    only_steps = False
+    only_steps = not isinstance(rows, pl.DataFrame) and rows.points.is_empty()
     if isinstance(rows, pl.DataFrame):
         answered = questions_of(rows, samples, loss) if answered is None else answered
         only_steps = len(rows) > 0 and whole_samples(rows).is_empty()
