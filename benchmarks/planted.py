@@ -32,9 +32,7 @@ _PAIRS = (
     *("qwen3_0.6b", "qwen3_1.7b", "qwen3_4b", "qwen3_8b", "llama3.2_1b", "llama3.2_3b"),
 )
 _MODELS = (*(f"{name}{kind}" for name in _PAIRS for kind in ("", "_instruct")), "pythia_1.4b")
-_REASONING = (
-    "aqua,gsm8k,math_algebra,math_counting,math_geometry,strategyqa,ecqa,creak,sensemaking"
-)
+_REASONING = "aqua,gsm8k,math_algebra,math_counting,math_geometry,strategyqa,ecqa,creak,sensemaking"
 _LEVEL_SIZE = {"none": 4.0, "simplified": 2.0, "detailed": 1.0}
 _PROJECTIONS = ("q", "k", "v", "o")
 

@@ -42,15 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; the exit status is 1 when a verb has failed."""
     given = _arguments(argv)
     grid = GRIDS[given.points]
-    grid = replace(
-        grid, samples=given.samples or grid.samples, layers=given.layers or grid.layers
-    )
+    grid = replace(grid, samples=given.samples or grid.samples, layers=given.layers or grid.layers)
     before, runs = load_average(), []
     with TemporaryDirectory(dir=given.folder) as folder:
         results = Path(folder) / "results"
         start = time.perf_counter()
         points = plant(results, grid)
-        print(f"planted {len(points)} points in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+        print(
+            f"planted {len(points)} points in {time.perf_counter() - start:.0f} s", file=sys.stderr
+        )
         for run in _runs(results, points, grid, given.verbs):
             print(f"{run.what}: {run.seconds:.1f} s, {run.peak_mb:,.0f} MB", file=sys.stderr)
             runs.append(run)

@@ -160,7 +160,9 @@ def _with_rows(points: pl.DataFrame, results: Path) -> pl.DataFrame:
 def _of_steps(results: Path, point_ids: Collection[str]) -> list[str]:
     """Points whose samples are single steps of a response (`gradients.by=step`)."""
     records = ((name, read_config(PointPaths(results, name))) for name in point_ids)
-    return [name for name, record in records if "by" in record.get("science", {}).get("gradients", {})]
+    return [
+        name for name, record in records if "by" in record.get("science", {}).get("gradients", {})
+    ]
 
 
 def _of_summed_loss(points: pl.DataFrame) -> pl.DataFrame:

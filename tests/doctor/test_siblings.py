@@ -31,7 +31,9 @@ def stored(
 
 def checked(results: Path, cot: str, correctness: str = "correct") -> Check:
     record = read_config(PointPaths(results, f"{cot}-{correctness}"))
-    return check_siblings(partial(load_rows, results), other_conditions(results, record), cot, correctness)
+    return check_siblings(
+        partial(load_rows, results), other_conditions(results, record), cot, correctness
+    )
 
 
 def test_levels_that_differ_are_fine(tmp_path: Path):

@@ -64,17 +64,17 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     found: list[Sequence[str]] = []
     rows = StoredRows.rows
 
-    def seen(self: StoredRows, point_ids: Sequence[str]) -> pl.DataFrame:
+    def seen(
+        self: StoredRows, point_ids: Sequence[str], metrics: Sequence[str] | None = None
+    ) -> pl.DataFrame:
         found.append(tuple(point_ids))
-        return rows(self, point_ids)
+        return rows(self, point_ids, metrics)
 
     monkeypatch.setattr(StoredRows, "rows", seen)
     return found
 
 
-def test_kept_numbers_are_those_of_the_rows(
-    results: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kept_numbers_are_those_of_the_rows(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from_rows = read(results, kept=False)
     read(results)
     looked_at = counted(monkeypatch)

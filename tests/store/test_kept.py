@@ -35,7 +35,9 @@ def another_process() -> None:
     kept.kept.cache_clear()
 
 
-def test_a_record_is_read_from_yaml_once(point: PointPaths, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_is_read_from_yaml_once(
+    point: PointPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = read_config(point)
     folder_labels(point.results)
     another_process()

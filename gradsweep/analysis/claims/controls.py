@@ -92,8 +92,6 @@ class _Reduced(OtherRows):
         return other_reduction(self.source.rows(point_ids, metrics), samples, self.loss)
 
 
-
-
 def control_estimates(
     material: Material, estimator: Estimator, trial: Trial
 ) -> dict[str, Estimate]:
