@@ -10,7 +10,6 @@ from gradsweep.analysis.rows import whole_samples
 from gradsweep.errors import DataError
 from gradsweep.records import POINT_LABELS, SampleStatus, axis_words
 
-
 NOTHING_CUT = pl.DataFrame(
     schema={"point_id": pl.String(), "n_cut": pl.Int64(), "n_measured": pl.Int64()}
 )

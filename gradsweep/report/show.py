@@ -9,8 +9,8 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console, RenderableType
 
-from gradsweep.analysis.rows import rows_with_values, whole_samples
 from gradsweep.analysis.open_questions import Answered
+from gradsweep.analysis.rows import rows_with_values, whole_samples
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.records import POINT_LABELS

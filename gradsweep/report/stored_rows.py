@@ -27,7 +27,6 @@ from gradsweep.store.points import folder_labels
 from gradsweep.store.read import stored_metrics
 from gradsweep.store.selection import Selection
 
-
 NO_POINTS = pl.DataFrame(
     schema={**dict.fromkeys(("point_id", *POINT_LABELS), pl.String()), "seed": pl.Int64()}
 )
@@ -159,10 +158,9 @@ def _with_rows(points: pl.DataFrame, results: Path) -> pl.DataFrame:
 
 def _of_steps(results: Path, point_ids: Collection[str]) -> list[str]:
     """Points whose samples are single steps of a response (`gradients.by=step`)."""
-    records = ((name, read_config(PointPaths(results, name))) for name in point_ids)
-    return [
-        name for name, record in records if "by" in record.get("science", {}).get("gradients", {})
-    ]
+    records = {name: read_config(PointPaths(results, name)) for name in point_ids}
+    gradients = {n: record.get("science", {}).get("gradients", {}) for n, record in records.items()}
+    return [name for name, settings in gradients.items() if "by" in settings]
 
 
 def _of_summed_loss(points: pl.DataFrame) -> pl.DataFrame:
