@@ -1,4 +1,4 @@
-"""Rows of stored points that are looked at more than once: by themselves, and as others' siblings."""
+"""Rows of stored points that are looked at more than once: as such, and as others' siblings."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from gradsweep.records import METRICS, SAMPLE_METRICS
 from gradsweep.report.contrast import Names, contrast_table, names, sentence
 from gradsweep.report.labels import file_stem
 from gradsweep.report.many_pairs import MOST_TABLES, show_many, show_sentences
-from gradsweep.report.pairing import SIDE, Load, MeantPairs, Pairs, meant_pairs
+from gradsweep.report.pairing import SIDE, MeantPairs, Pairs, meant_pairs
 from gradsweep.store import (
     PointPaths,
     PointState,
@@ -98,7 +98,7 @@ def _load_sample_rows(
 def _losses(chosen: Selection, first: str, second: str) -> dict[Names, Contrast]:
     """The losses of the pairs that have questions in common, by the names of the pair."""
     meant = meant_pairs(chosen, first, second)
-    found = {}
+    found: dict[Names, Contrast] = {}
     for pair in _lines(meant):
         # Losses of two objectives are two quantities.
         if (pair["objective"] == pair["second_objective"]).all():
@@ -141,7 +141,7 @@ def _matching(pairs: Pairs, without_questions: int) -> Iterator[str]:
 
 
 def _each(
-    meant: MeantPairs, load: Load, metric: str
+    meant: MeantPairs, load: Callable[..., pl.DataFrame], metric: str
 ) -> Iterator[tuple[Contrast | None, Sequence[str]]]:
     """Compare pair by pair, behind a bar where there are many, or say which points lack rows.
 

@@ -33,7 +33,7 @@ def read_finished(
     if wanted is None:
         return pl.read_parquet(file)
     scan = pl.scan_parquet(file)
-    return scan.select(filter(wanted, scan.collect_schema().names())).collect()
+    return scan.select([n for n in scan.collect_schema().names() if wanted(n)]).collect()
 
 
 def read_summary(paths: PointPaths) -> dict[str, Any]:

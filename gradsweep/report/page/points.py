@@ -71,7 +71,8 @@ def report_points(
 ) -> ReportPoints:
     """List every point that `selection` means: those of `rows`, and those without any row yet.
 
-    `rows` may be a line for each point, with its names; `cut` are their `cut_responses`. There are no points where nothing was started or planned.
+    `rows` may be a line for each point, with its names; `cut` are their `cut_responses`. There are
+    no points where nothing was started or planned.
 
     Raises:
         DataError: there is no such sweep.

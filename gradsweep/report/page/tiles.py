@@ -44,7 +44,7 @@ def in_tiles(data: Data, folder: Path, refresh: float | None) -> Data:
         tiles[name] = f"{FOLDER}/{number:04d}.js"
         write_changed_text(folder / tiles[name], f"tileHere({_text(name)}, {_text(part)});\n")
     _remove_others(folder, set(tiles.values()))
-    inside = {kind: {metric: [] for metric in data[kind]} for kind in _OF_STUDY}
+    inside: Data = {kind: {metric: [] for metric in data[kind]} for kind in _OF_STUDY}
     points = [
         {name: value for name, value in point.items() if name not in _OF_POINT}
         for point in data["points"]
