@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +26,17 @@ def versions() -> dict[str, str]:
                 found[package] = "not installed"
     commit = _git_commit()
     return found | ({"git_commit": commit} if commit else {})
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """First 12 hex digits of the SHA-256 of every source file of the package."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(str(path.relative_to(package)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _git_commit() -> str | None:

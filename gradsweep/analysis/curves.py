@@ -99,6 +99,7 @@ def curves(
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
+    values: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Average `metric` over the samples of each point, by projection and layer (paper section 3).
 
@@ -107,6 +108,7 @@ def curves(
 
     `rows` has one line per point, sample, layer and projection, as the store's reader gives it;
     or it is what `gradient_spectra` returns, or its table: one point, whose axes and id are empty.
+    `values` are its `complete_values`, where they are at hand.
     Columns: `POINT_LABELS`, point_id, projection, layer, mean, ci_low,
     ci_high (in the metric's unit), n_samples. Where no sample has a value, mean and interval
     are NaN and n_samples is 0; with one sample, or `resamples=0`, only the interval is NaN.
@@ -117,7 +119,7 @@ def curves(
     """
     rows = _rows_of_points(rows)
     require_metric(rows, metric)
-    values = complete_values(rows, metric)
+    values = complete_values(rows, metric) if values is None else values
     settings = {"confidence": confidence, "resamples": resamples, "seed": seed}
     statistics = pl.DataFrame(
         [line for block in _blocks(values) for line in _curve(*block, settings)],

@@ -103,8 +103,12 @@ def resampled(rows: pl.DataFrame, metric: str, resamples: int = 1000, seed: int 
     Raises:
         DataError: as `gradsweep.analysis.curves.complete_values`.
     """
+    return resampled_values(complete_values(rows, metric), resamples, seed)
+
+
+def resampled_values(values: pl.DataFrame, resamples: int = 1000, seed: int = 0) -> Resampled:
+    """Prepare the questions of `complete_values`."""
     found = {}
-    values = complete_values(rows, metric)
     for key, samples in values.group_by("point_id", "projection", maintain_order=True):
         found[str(key[0]), str(key[1])] = _sums(samples)
     return Resampled(found, resamples, seed)

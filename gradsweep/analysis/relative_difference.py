@@ -22,7 +22,9 @@ from gradsweep.records import POINT_LABELS
 _PAIR = ("model", "dataset", "cot", "objective", "series")
 
 
-def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.DataFrame:
+def relative_difference(
+    rows: pl.DataFrame, metric: str = "nuclear_norm", values: pl.DataFrame | None = None
+) -> pl.DataFrame:
     """Compute RD by layer between the correct and irrelevant points of each CoT level.
 
     Seeds of a condition are pooled (`conditions`).
@@ -31,6 +33,8 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
     responses (paper section 3: the correct curve is the unit). Both curves are means over the
     questions that both points have (and, per projection, have complete values for), so that a
     point that is still running, or that lost samples, is compared on equal terms.
+
+    `values` are the `complete_values` of conditions, where they are at hand.
 
     The absolute value makes RD positive for noise too: with few samples compare it between CoT
     levels rather than with zero.
@@ -48,7 +52,7 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
     require_metric(rows, metric)
     rows = whole_matrices(conditions(with_every_axis(rows)))
     pairs = response_pairs(rows)
-    values = complete_values(rows, metric)
+    values = complete_values(rows, metric) if values is None else values
     correct = values.join(pairs, on="point_id")
     irrelevant = values.rename({"point_id": "irrelevant_point_id"}).join(
         pairs, on="irrelevant_point_id"

@@ -15,7 +15,7 @@ from gradsweep.config.typed_paths import typed_place
 from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
 from gradsweep.doctor.show import examination_view, summary_line
-from gradsweep.doctor.texts import Texts
+from gradsweep.doctor.stored import StoredPoints
 from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
@@ -105,10 +105,10 @@ def _stored(words: Sequence[str], load: bool, sweep: str | None) -> list[Examina
         with progress_console.status("checking a point …"):
             ((point_id, title),) = titles.items()
             return [examine_again(PointPaths(results, point_id), title)]
-    texts = Texts()
+    points = StoredPoints(results)
     with step_bar(transient=True) as bar:
         return [
-            examine_stored(PointPaths(results, name), title, texts)
+            examine_stored(PointPaths(results, name), title, points)
             for name, title in bar.track(titles.items(), description="points")
         ]
 

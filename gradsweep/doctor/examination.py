@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ from gradsweep.doctor.gradients import (
 )
 from gradsweep.doctor.responses import IRRELEVANT, LEVELS
 from gradsweep.doctor.siblings import check_siblings
+from gradsweep.doctor.stored import StoredPoints
 from gradsweep.doctor.texts import Texts
 from gradsweep.doctor.training import check_training
 from gradsweep.errors import DataError, GradsweepError
@@ -47,7 +49,6 @@ from gradsweep.store import (
     PointState,
     failure,
     load_rows,
-    load_samples_table,
     point_state,
 )
 from gradsweep.store.checksums import damage, how_to_heal
@@ -120,7 +121,8 @@ def examine(config: Config, title: str | None = None, commit: str | None = None)
     )
     axes = config.axes
     stored = other_conditions(config.results, point_record(config))
-    conditions = check_siblings(config.results, stored, axes.cot, axes.correctness)
+    load = partial(load_rows, config.results)
+    conditions = check_siblings(load, stored, axes.cot, axes.correctness)
     return Examination(
         title or str(axes),
         (*checks, *trial, irrelevant, levels, conditions),
@@ -153,31 +155,33 @@ def _encoding(
     return checks, [one for one in good if one.sample.index not in torn]
 
 
-def examine_stored(paths: PointPaths, title: str, texts: Texts | None = None) -> Examination:
+def examine_stored(
+    paths: PointPaths, title: str, points: StoredPoints | None = None
+) -> Examination:
     """Check what is stored of a point, and its data where they can be read; loads no model.
 
     Args:
         paths: of a point that has been started.
         title: what to call it.
-        texts: shared between points, so that their data are read once.
+        points: of the same folder, where several are examined: what they share is read once.
     """
     if found := damage(paths):
         return Examination(title, (Check(FILES, CheckState.PROBLEM, found, how_to_heal(paths)),))
     if is_training_point(paths):
         return Examination(title, tuple(check_training(paths) or _nothing_stored(paths)))
     record = read_config(paths)
-    samples = load_samples_table(paths.results, [paths.point_id])
-    rows = load_rows(paths.results, [paths.point_id])
+    points = StoredPoints(paths.results) if points is None else points
+    samples, rows = points.samples(paths.point_id), points.rows([paths.point_id])
     axes = record["axes"]
     if samples.is_empty():
         return Examination(title, tuple(_nothing_stored(paths)))
-    stored = other_conditions(paths.results, record)
+    stored = other_conditions(paths.results, record, labels=points.labels)
     return Examination(
         title,
         (
-            *_from_config(record, samples, texts or Texts(), _load_command(paths)),
+            *_from_config(record, samples, points.texts, _load_command(paths)),
             *_from_rows(record, samples, rows),
-            check_siblings(paths.results, stored, axes["cot"], axes["correctness"]),
+            check_siblings(points.rows, stored, axes["cot"], axes["correctness"]),
         ),
     )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import polars as pl
@@ -16,7 +15,6 @@ from gradsweep.config import cot_reading_key
 from gradsweep.doctor.check import Check, CheckState
 from gradsweep.records import POINT_LABELS
 from gradsweep.report.numerals import distinct
-from gradsweep.store import load_rows
 
 OTHER_CONDITIONS = "conditions"
 
@@ -27,7 +25,10 @@ _SIGNIFICANT = 0.05
 
 
 def check_siblings(
-    results: Path, point_ids: Mapping[tuple[str, str], str], cot: str, correctness: str
+    rows_of: Callable[[list[str]], pl.DataFrame],
+    point_ids: Mapping[tuple[str, str], str],
+    cot: str,
+    correctness: str,
 ) -> Check:
     """Compare a point with its siblings in other conditions, question by question.
 
@@ -36,7 +37,7 @@ def check_siblings(
     gradients: paper, section 4).
 
     Args:
-        results: the results folder.
+        rows_of: reads the rows of points.
         point_ids: (cot, correctness) -> point, itself among them
             (`gradsweep.store.points.other_conditions`).
         cot: level of the point.
@@ -51,7 +52,7 @@ def check_siblings(
             _how(cot, correctness),
         )
     itself = point_ids[cot, correctness]
-    rows = load_rows(results, [itself, *(point_ids[key] for key in others)])
+    rows = rows_of([itself, *(point_ids[key] for key in others)])
     if len(whole_samples(rows)) < len(rows):
         return Check(
             OTHER_CONDITIONS,

@@ -4,12 +4,10 @@ package as it was when they were submitted.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import uuid
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from gradsweep.identity import changes_since, point_record
 from gradsweep.jobs.schedulers.base import RUNNER
 from gradsweep.store.atomic import readable_disk_errors, write_text
 from gradsweep.store.metadata import read_yaml, stored_config
-from gradsweep.versions import COMMIT_FILE, versions
+from gradsweep.versions import COMMIT_FILE, code_digest, versions
 
 PACKAGE = Path(gradsweep.__file__).resolve().parent
 
@@ -55,16 +53,6 @@ def frozen_config(record: dict[str, Any]) -> Config:
             "its numbers would be those of another point; submit it again"
         )
     return config
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """First 12 hex digits of the SHA-256 of every source file of the package."""
-    digest = hashlib.sha256()
-    for path in sorted(PACKAGE.rglob("*.py")):
-        digest.update(str(path.relative_to(PACKAGE)).encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 def take_snapshot(results: Path) -> Path:

@@ -17,7 +17,7 @@ from gradsweep.config import Config
 from gradsweep.config.composition import compose
 from gradsweep.errors import ConfigError, DataError, GradsweepError, SchedulerError
 from gradsweep.identity import point_id
-from gradsweep.jobs.frozen import code_digest, frozen_config, read_frozen
+from gradsweep.jobs.frozen import frozen_config, read_frozen
 from gradsweep.jobs.queue import Known, ask_queue, known_submissions, submission_lease
 from gradsweep.jobs.records import JobPaths, Submission
 from gradsweep.jobs.schedulers import scheduler_class
@@ -28,6 +28,7 @@ from gradsweep.plan import PlannedPoint
 from gradsweep.store import PointState, SweepPaths
 from gradsweep.store.lease import hold_lease
 from gradsweep.store.metadata import read_manifest
+from gradsweep.versions import code_digest
 
 
 @dataclass(frozen=True)

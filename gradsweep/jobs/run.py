@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gradsweep.errors import GradsweepError, PointBusyError, StopRequested
-from gradsweep.jobs.frozen import code_digest, frozen_config, read_frozen
+from gradsweep.jobs.frozen import frozen_config, read_frozen
 from gradsweep.jobs.place import keep_own_devices
 from gradsweep.jobs.records import (
     JobPaths,
@@ -36,6 +36,7 @@ from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.description import stored_axes
 from gradsweep.store.lease import EXPIRY_SECONDS, HEARTBEAT_SECONDS, holder
 from gradsweep.store.point import open_point, rivals
+from gradsweep.versions import code_digest
 
 LOG_COLUMNS = 160
 """Width of a line in a log, which nothing else limits."""

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gradsweep.jobs.frozen import code_digest, freeze_point, take_snapshot
+from gradsweep.jobs.frozen import freeze_point, take_snapshot
 from gradsweep.jobs.queue import submission_lease
 from gradsweep.jobs.records import (
     JobPaths,
@@ -32,7 +32,7 @@ from gradsweep.jobs.schedulers.base import Phase, Scheduler
 from gradsweep.plan import Plan, PlannedPoint
 from gradsweep.store import PointPaths, PointState, SweepPaths, point_state
 from gradsweep.store.lease import hold_lease
-from gradsweep.versions import versions
+from gradsweep.versions import code_digest, versions
 
 
 @dataclass(frozen=True)

@@ -137,43 +137,37 @@ def comparisons(
 
 def comparisons_of(measures: Measures, losses: Measures | None = None) -> list[Comparison]:
     """Make the `comparisons` from what is computed already; `losses` are of the metric loss."""
-    shown = measures.labelled()
-    of_loss = losses.labelled().means if losses and not measures.per_sample else None
-    groups = shown.curves.group_by("model", "dataset", maintain_order=True)
-    return [_comparison(shown, of_loss, str(model), str(dataset)) for (model, dataset), _ in groups]
+    of_loss = losses.by_study() if losses and not measures.per_sample else None
+    return [
+        _comparison(shown, None if of_loss is None else of_loss.get(name), *name)
+        for name, shown in measures.by_study().items()
+    ]
 
 
-def _comparison(
-    shown: Measures, losses: pl.DataFrame | None, model: str, dataset: str
-) -> Comparison:
-    chosen = (pl.col("model") == model) & (pl.col("dataset") == dataset)
-    by_layer = shown.curves.filter(chosen)
-    differences = shown.differences_over_layers.filter(chosen)
+def _comparison(shown: Measures, losses: Measures | None, model: str, dataset: str) -> Comparison:
+    by_layer, differences = shown.curves, shown.differences_over_layers
     whole = pl.col("part") == "all"
     parts: dict[tuple[str, str], dict[str, float]] = {}
-    for line in shown.differences_by_part.filter(chosen).iter_rows(named=True):
+    for line in shown.differences_by_part.iter_rows(named=True):
         parts.setdefault((line["cot"], line["projection"]), {})[line["part"]] = line["mean"]
     return Comparison(
         model=model,
         dataset=dataset,
         metric=shown.metric,
         projections=tuple(values_in_reading_order(by_layer, "projection")),
-        conditions=_conditions(shown.samples, by_layer, shown.seeds.filter(chosen)),
-        means=_cells(shown.means.filter(chosen, whole), "mean"),
-        mads=_cells(shown.mads.filter(chosen, whole), "mad"),
-        relative_mads=_cells(shown.mads.filter(chosen, whole), "relative_mad"),
-        summed=_cells(shown.summed.filter(chosen), "mean"),
+        conditions=_conditions(shown.samples, by_layer, shown.seeds),
+        means=_cells(shown.means.filter(whole), "mean"),
+        mads=_cells(shown.mads.filter(whole), "mad"),
+        relative_mads=_cells(shown.mads.filter(whole), "relative_mad"),
+        summed=_cells(shown.summed, "mean"),
         between_seeds=_cells(
-            shown.seeds.filter(chosen).with_columns(
-                half=(pl.col("seed_high") - pl.col("seed_low")) / 2
-            ),
-            "half",
+            shown.seeds.with_columns(half=(pl.col("seed_high") - pl.col("seed_low")) / 2), "half"
         ),
         pairs={
             (line["cot"], line["projection"]): _pair(line, parts[line["cot"], line["projection"]])
             for line in differences.to_dicts()
         },
-        losses={} if losses is None else _losses(losses.filter(chosen)),
+        losses={} if losses is None else _losses(losses.means),
     )
 
 

@@ -10,6 +10,11 @@ from gradsweep.analysis.rows import whole_samples
 from gradsweep.errors import DataError
 from gradsweep.records import POINT_LABELS, SampleStatus, axis_words
 
+NOTHING_CUT = pl.DataFrame(
+    schema={"point_id": pl.String(), "n_cut": pl.Int64(), "n_measured": pl.Int64()}
+)
+"""Where no response lost its end."""
+
 
 def cut_responses(samples: pl.DataFrame) -> pl.DataFrame:
     """Count them by point: `point_id`, its labels, `n_cut` and `n_measured`; points with any.
@@ -20,9 +25,7 @@ def cut_responses(samples: pl.DataFrame) -> pl.DataFrame:
         samples: of `load_samples_table`.
     """
     if samples.is_empty():
-        return pl.DataFrame(
-            schema={"point_id": pl.String, "n_cut": pl.Int64, "n_measured": pl.Int64}
-        )
+        return NOTHING_CUT
     labels = [name for name in POINT_LABELS if name in samples.columns]
     measured = whole_samples(samples).filter(status=SampleStatus.OK.value)
     counts = measured.group_by("point_id", *labels, maintain_order=True).agg(
@@ -62,10 +65,10 @@ def cut_note(lengths: Sequence[int], n_responses: int, max_length: int) -> str:
     return f"{what} (model.max_length={max(lengths)} holds all)"
 
 
-def cut_sentences(samples: pl.DataFrame) -> list[str]:
-    """Return a sentence for each point with such responses."""
+def cut_sentences(cut: pl.DataFrame) -> list[str]:
+    """Return a sentence for each point with such responses (`cut_responses`)."""
     sentences = []
-    for line in cut_responses(samples).iter_rows(named=True):
+    for line in cut.iter_rows(named=True):
         told = {label: str(line[label]) for label in POINT_LABELS if line.get(label)}
         name = " · ".join(axis_words(told))
         sentences.append(f"{name}: {cut_sentence(line['n_cut'], line['n_measured'])}")

@@ -5,28 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
-from gradsweep.analysis import Finding, evaluate_claims, evaluate_rated_claims
-from gradsweep.analysis.members import member_metrics
 from gradsweep.analysis.open_questions import Answered
+from gradsweep.analysis.point_rows import FrameRows, PointRows
 from gradsweep.analysis.rows import whole_samples
-from gradsweep.analysis.sample_metrics import rows_of_metric
+from gradsweep.report.content import Content, content_of_points
 from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
 from gradsweep.report.figures.open_questions import question_drawings
 from gradsweep.report.figures.training import training_drawings
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.heads import HeadStudy, head_drawings, head_study, save_head_tables
-from gradsweep.report.measures import Measures, compute_measures, loss_measures
-from gradsweep.report.objectives import objectives_markdown
+from gradsweep.report.markdown import MOST_LINES
+from gradsweep.report.numbers import Numbers, NumbersReader
 from gradsweep.report.open_questions.answers import questions_of
-from gradsweep.report.open_questions.section import open_questions_markdown
 from gradsweep.report.open_questions.tables import save_question_tables
 from gradsweep.report.page import ReportPoints, write_page
+from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC
 from gradsweep.report.tables import save_tables
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.section import training_markdown
@@ -36,16 +34,13 @@ from gradsweep.store.atomic import write_text
 Track = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
 """A step's words and size -> a context with the function to call after each part of it."""
 
-TABLE_METRIC = "sigma_ratio"
-"""The paper's tables have it beside the nuclear norm."""
-
 _FEW_FIGURES = 12
 """Drawn sooner here than other processes start."""
 _MOST_PROCESSES = 8
 
 
 def write_report(
-    rows: pl.DataFrame,
+    rows: pl.DataFrame | PointRows,
     folder: Path,
     metrics: Sequence[str] = ("nuclear_norm",),
     *,
@@ -55,7 +50,7 @@ def write_report(
     stored: ReportPoints | None = None,
     samples: pl.DataFrame | None = None,
     loss: str = "mean",
-    computed: Sequence[Measures] = (),
+    numbers: Numbers | None = None,
     study: TrainingStudy | None = None,
     answered: Sequence[Answered] | None = None,
 ) -> list[Path]:
@@ -63,43 +58,49 @@ def write_report(
 
     With `stored`, what the files say of these points beyond their rows, also `index.html`. Figures
     are of `metrics` and of what units' members are to each other, where that was measured, tables
-    of these, σ₁/Σσ and the loss, findings of the first one. `samples`
-    (`load_samples_table`), by default those of `stored`, are what the loss comes from, as a metric
-    and in the findings' controls. `loss` is what the rows are of, the mean over response tokens or
-    the sum. `computed` spares computing the measures of its metrics again. Older files of the same
-    names are replaced, others stay. Where there are more than `most_figures`, none is drawn. They
-    are drawn in `processes`, by default one for each core when there are many; more than one takes
-    a main module that can be imported. `study` is of training points, which have a section, claims,
-    tables and figures of their own; there may be no `rows` beside it. `answered` spares answering
-    the open questions again; one of them is about points of single steps, which are in nothing
-    else.
+    of these, σ₁/Σσ and the loss, findings of the first one. `rows` are those of points, as
+    `load_rows` gives them, or what reads them when they are needed. `samples`
+    (`load_samples_table`) are what the loss comes from, as a metric and in the findings' controls,
+    where `rows` are a frame. `loss` is what the rows are of, the mean over response tokens or the
+    sum. `numbers` spares computing them. Older files of the same names are replaced, others stay.
+    Where there are more than `most_figures`, none is drawn. They are drawn in `processes`, by
+    default one for each core when there are many; more than one takes a main module that can be
+    imported. `study` is of training points, which have a section, claims, tables and figures of
+    their own; there may be no `rows` beside it. `answered` spares answering the open questions
+    again; one of them is about points of single steps, which are in nothing else.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
             series.
         StoreError: a file cannot be written.
     """
-    samples = stored.samples if samples is None and stored else samples
-    answers = questions_of(rows, samples, loss) if answered is None else answered
-    only_steps = len(rows) > 0 and whole_samples(rows).is_empty()
-    rows, samples = whole_samples(rows), None if samples is None else whole_samples(samples)
+    only_steps = not isinstance(rows, pl.DataFrame) and rows.points.is_empty()
+    if isinstance(rows, pl.DataFrame):
+        answered = questions_of(rows, samples, loss) if answered is None else answered
+        only_steps = len(rows) > 0 and whole_samples(rows).is_empty()
+        rows = FrameRows(rows, None if samples is None else whole_samples(samples))
     track = track or (lambda words, size: nullcontext(lambda: None))
     training = training_markdown(study) if study else ""
-    content = _Content(training=training, questions=answers)
-    if not rows.is_empty() or (study is None and not only_steps):
-        content = _of_points(content, rows, metrics, track, samples, loss, computed)
+    content = Content(training=training, questions=answered or ())
+    if not rows.points.is_empty() or (study is None and not only_steps):
+        numbers = numbers or _numbers(rows, metrics, track)
+        with track("claims", 1) as advance:
+            content = content_of_points(rows, metrics, loss, numbers, content)
+            advance()
     found = [*content.found, *(study.findings if study else ())]
-    caveats = [] if stored is None else cut_sentences(stored.samples)
+    caveats = [] if stored is None else cut_sentences(stored.cut)
     written = [folder / "findings.md"]
     write_text(written[0], findings_markdown(found, caveats, content.sections))
-    heads = head_study(rows, metrics[0])
+    heads = _heads(rows, content.numbers, metrics[0])
     with track("tables", len(content.every)) as advance:
         written += _save_tables(content, study, heads, folder / "tables", advance)
     if stored is not None:
         with track("page", 1) as advance:
             page = write_page(
-                folder, rows, content.every, findings_markdown(found, caveats), stored,
+                folder, content.named, content.every,
+                findings_markdown(found, caveats, most_lines=MOST_LINES), stored,
                 objectives=content.objectives, study=study, answered=content.questions,
+                numbers=content.numbers,
             )  # fmt: skip
             written.append(page)
             advance()
@@ -110,59 +111,21 @@ def write_report(
     return written
 
 
-@dataclass(frozen=True)
-class _Content:
-    """What a report is written from."""
-
-    training: str = ""
-    """The section on training points."""
-    every: Sequence[Measures] = ()
-    """Of all metrics of tables, those that are drawn first."""
-    n_drawn: int = 0
-    found: Sequence[Finding] = ()
-    objectives: str = ""
-    """The section on other objectives."""
-    questions: Sequence[Answered] = ()
-
-    @property
-    def sections(self) -> tuple[str, ...]:
-        """Sections of the findings beside those of claims; empty where there is nothing to say."""
-        return self.objectives, open_questions_markdown(self.questions), self.training
+def _numbers(rows: PointRows, metrics: Sequence[str], track: Track) -> Numbers:
+    reader = NumbersReader(rows)
+    with track("numbers", reader.n_scopes) as advance:
+        return reader.read(metrics, advance, most_rows=ROWS_FOR_EVERY_METRIC)
 
 
-def _of_points(
-    content: _Content,
-    rows: pl.DataFrame,
-    metrics: Sequence[str],
-    track: Track,
-    samples: pl.DataFrame | None,
-    loss: str,
-    computed: Sequence[Measures],
-) -> _Content:
-    """Compute what is said of points that are not trained."""
-    drawn = [*metrics, *(name for name in member_metrics(rows) if name not in metrics)]
-    in_tables = [*drawn, *({TABLE_METRIC} & set(rows.columns) - set(drawn))]
-    ready = {measures.metric: measures for measures in computed}
-    every = []
-    with track("numbers", len(in_tables) + 1) as advance:
-        for metric in in_tables:
-            every.append(ready.get(metric) or compute_measures(rows, metric, samples=samples))
-            advance()
-        if "loss" not in metrics and (of_loss := loss_measures(samples)):
-            every.append(of_loss)
-        found = evaluate_claims(
-            rows_of_metric(metrics[0], rows, samples), metrics[0], samples=samples, loss=loss
-        )
-        first = next(one for one in every if one.metric == metrics[0])
-        objectives = objectives_markdown(rows, first, found)
-        if loss == "mean":
-            found = [*found, *evaluate_rated_claims(rows, samples)]
-        advance()
-    return replace(content, every=every, n_drawn=len(drawn), found=found, objectives=objectives)
+def _heads(rows: PointRows, numbers: Numbers | None, metric: str) -> HeadStudy | None:
+    """The study of single heads, where some points have rows of them."""
+    if numbers is None or not numbers.with_heads:
+        return None
+    return head_study(rows.rows(numbers.with_heads), metric)
 
 
 def _save_tables(
-    content: _Content,
+    content: Content,
     study: TrainingStudy | None,
     heads: HeadStudy | None,
     folder: Path,
@@ -176,7 +139,7 @@ def _save_tables(
 
 
 def _figures(
-    content: _Content, study: TrainingStudy | None, heads: HeadStudy | None, most: int | None
+    content: Content, study: TrainingStudy | None, heads: HeadStudy | None, most: int | None
 ) -> list[Drawing]:
     """Choose what is drawn; of each kind nothing where it would be more than `most`."""
     curved = [one for one in content.every[: content.n_drawn] if not one.per_sample]

@@ -24,6 +24,7 @@ from gradsweep.analysis.claims import (
 from gradsweep.analysis.open_questions import Answer
 from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.report.how_to_read import HOW_TO_READ, OF_OTHERS, OF_RATED, OF_TRAINING
+from gradsweep.report.markdown import first_items, first_lines, markdown_table
 from gradsweep.report.numerals import MISSING
 from gradsweep.store.series import model_label
 
@@ -45,13 +46,17 @@ _WORST_FIRST = (
 
 
 def findings_markdown(
-    findings: Sequence[Finding], caveats: Sequence[str] = (), sections: Sequence[str] = ()
+    findings: Sequence[Finding],
+    caveats: Sequence[str] = (),
+    sections: Sequence[str] = (),
+    most_lines: int | None = None,
 ) -> str:
     """Write a Markdown page (UTF-8, ends with a newline) of the result of `evaluate_claims`, and of
     `evaluate_training_claims`.
 
     `caveats` are sentences about the samples that every number rests on, `sections` are of their
-    own (`report.objectives`, `report.training.section`); empty ones are left out.
+    own (`report.objectives`, `report.training.section`); empty ones are left out. Of a table or
+    list of more than `most_lines` the first lines are there, and it says where the others are.
     An overview, then a section for each claim: what it says, its verdict, its statistics over
     all models and datasets, the same by model and dataset, what is missing, and the points used.
     """
@@ -60,7 +65,7 @@ def findings_markdown(
     claims = [claim for claim in ALL_CLAIMS if claim.number in present]
     parts = ["# Findings", *_overview(claims, verdicts)]
     if caveats:
-        parts += ["## The samples", "\n".join(f"- {caveat}." for caveat in caveats)]
+        parts += ["## The samples", first_items([f"{one}." for one in caveats], most_lines)]
     parts += filter(None, sections)
     parts += ["## How to read this page", HOW_TO_READ]
     if any(finding.objective != STUDY_OBJECTIVE for finding in findings):
@@ -71,7 +76,8 @@ def findings_markdown(
         parts.append(OF_RATED)
     for claim in claims:
         of_claim = [finding for finding in findings if finding.claim == claim.number]
-        parts += _section(claim, of_claim, [v for v in verdicts if v.claim == claim.number])
+        of_scopes = [v for v in verdicts if v.claim == claim.number]
+        parts += _section(claim, of_claim, of_scopes, most_lines)
     return "\n\n".join(parts) + "\n"
 
 
@@ -99,7 +105,10 @@ def _overview(claims: Sequence[Claim], verdicts: Sequence[ClaimVerdict]) -> Iter
 
 
 def _section(
-    claim: Claim, findings: Sequence[Finding], verdicts: Sequence[ClaimVerdict]
+    claim: Claim,
+    findings: Sequence[Finding],
+    verdicts: Sequence[ClaimVerdict],
+    most: int | None,
 ) -> Iterator[str]:
     overall, scopes = _split(verdicts)
     yield f"## {claim.number}. {claim.title}"
@@ -114,17 +123,17 @@ def _section(
     tested = [f for f in findings if not f.overall and f.verdict is not Verdict.NOT_TESTABLE]
     if tested:
         yield "### By model and dataset"
-        yield _by_scope(claim, tested, scopes)
-        if controlled := _controls(claim, tested):
+        yield _by_scope(claim, tested, scopes, most)
+        if controlled := _controls(claim, tested, most):
             yield "### What would reverse it, by model and dataset"
             yield controlled
     missing = _missing(claim, findings)
     if missing:
         yield "### Not testable with these points"
-        yield "\n".join(f"- {line}" for line in missing)
+        yield first_items(missing, most)
     if tested:
         yield "### Points used"
-        yield _points(tested)
+        yield _points(tested, most)
 
 
 def _statistics(claim: Claim, findings: Sequence[Finding]) -> str:
@@ -142,7 +151,12 @@ def _statistics(claim: Claim, findings: Sequence[Finding]) -> str:
     return markdown_table(heading, lines)
 
 
-def _by_scope(claim: Claim, findings: Sequence[Finding], verdicts: Sequence[ClaimVerdict]) -> str:
+def _by_scope(
+    claim: Claim,
+    findings: Sequence[Finding],
+    verdicts: Sequence[ClaimVerdict],
+    most: int | None,
+) -> str:
     letters = _letters(claim)
     scopes: dict[tuple[str, str], dict[str, Finding]] = {}
     for finding in findings:
@@ -155,7 +169,7 @@ def _by_scope(claim: Claim, findings: Sequence[Finding], verdicts: Sequence[Clai
         n_questions = min(finding.n_questions for finding in cells.values())
         lines.append([*scope, verdict_of[scope], *shown, str(n_questions)])
     columns = [f"({letter})" for letter in letters.values()]
-    table = markdown_table(["model", "dataset", "claim", *columns, _cases(claim)], lines)
+    table = first_lines(["model", "dataset", "claim", *columns, _cases(claim)], lines, most)
     left_out = max(finding.n_left_out for finding in findings)
     if left_out:
         cases = _cases(claim)
@@ -187,7 +201,7 @@ def outcome_words(outcome: Outcome) -> str:
     return f"**{outcome.value}**" if outcome is Outcome.REVERSED else outcome.value
 
 
-def _controls(claim: Claim, findings: Sequence[Finding]) -> str:
+def _controls(claim: Claim, findings: Sequence[Finding], most: int | None) -> str:
     """Every control of every scope; empty without one."""
     letters = _letters(claim)
     lines = [
@@ -197,7 +211,7 @@ def _controls(claim: Claim, findings: Sequence[Finding]) -> str:
         for control in finding.controls
     ]  # fmt: skip
     heading = ["model", "dataset", "statistic", "under", "verdict", "value"]
-    return markdown_table(heading, lines) if lines else ""
+    return first_lines(heading, lines, most) if lines else ""
 
 
 def _missing(claim: Claim, findings: Sequence[Finding]) -> list[str]:
@@ -218,12 +232,12 @@ def _missing(claim: Claim, findings: Sequence[Finding]) -> list[str]:
     ]
 
 
-def _points(findings: Sequence[Finding]) -> str:
+def _points(findings: Sequence[Finding], most: int | None) -> str:
     used: dict[tuple[str, str], dict[str, None]] = {}
     for finding in findings:
         used.setdefault(_scope(finding), {}).update(dict.fromkeys(finding.point_ids))
     lines = [[*scope, " ".join(f"`{name}`" for name in ids)] for scope, ids in used.items()]
-    return markdown_table(["model", "dataset", "points"], lines)
+    return first_lines(["model", "dataset", "points"], lines, most)
 
 
 def _scope(found: Finding | ClaimVerdict) -> tuple[str, str]:
@@ -270,10 +284,3 @@ def interval_words(found: Finding | Control | Answer) -> str:
     numbers = (found.value, found.low, found.high)
     value, low, high = (f"{x:.3g}" if math.isfinite(x) else MISSING for x in numbers)
     return MISSING if value == MISSING else f"{value} [{low}, {high}]"
-
-
-def markdown_table(heading: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [heading, ["---"] * len(heading), *lines]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows
-    )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from gradsweep.report.findings import markdown_table
 from gradsweep.report.formats import TableFile, cell_texts
+from gradsweep.report.markdown import markdown_table
 
 
 def interval_table(table: TableFile, most: int | None = None) -> str:

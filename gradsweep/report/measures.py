@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -19,9 +20,9 @@ from gradsweep.analysis import (
     part_means,
     relative_difference,
     relative_difference_means,
-    resampled,
 )
-from gradsweep.analysis.intervals import Resampled
+from gradsweep.analysis.curves import complete_values
+from gradsweep.analysis.intervals import Resampled, resampled_values
 from gradsweep.analysis.reduction import summed_means
 from gradsweep.analysis.rows import CORRECT, rows_with_values
 from gradsweep.analysis.sample_metrics import rows_of_metric, sample_rows
@@ -74,6 +75,25 @@ class Measures:
         }
         return replace(self, **frames)
 
+    def by_study(self) -> dict[tuple[str, str], Measures]:
+        """Cut `labelled` into models and datasets, in reading order.
+
+        Frames without these columns stay whole: their lines are told apart by point.
+        """
+        shown = self.labelled()
+        studies = shown.curves.select("model", "dataset").unique(maintain_order=True).rows()
+        parts = {
+            f.name: _by_study(frame)
+            for f in fields(self)
+            if isinstance(frame := getattr(shown, f.name), pl.DataFrame)
+            and {"model", "dataset"} <= set(frame.columns)
+        }
+        nothing = {name: getattr(shown, name).clear() for name in parts}
+        return {
+            study: replace(shown, **{n: of.get(study, nothing[n]) for n, of in parts.items()})
+            for study in studies
+        }
+
 
 def compute_measures(
     rows: pl.DataFrame,
@@ -102,11 +122,12 @@ def compute_measures(
     summed = summed_means(rows, None if metric in SAMPLE_METRICS else samples, metric)
     seeds = between_seeds(rows_with_values(rows, metric), metric)
     rows = rows_with_values(conditions(rows), metric)
-    differences = relative_difference(rows, metric)
-    by_layer = curves(rows, metric) if intervals else curves(rows, metric, resamples=0)
+    values = complete_values(rows, metric)
+    differences = relative_difference(rows, metric, values)
+    by_layer = curves(rows, metric, resamples=1000 if intervals else 0, values=values)
     # A sample has no early and late layers.
     parts = pl.col("part") == "all" if metric in SAMPLE_METRICS else pl.lit(True)
-    questions = resampled(rows, metric, 1000 if intervals else 0)
+    questions = resampled_values(values, 1000 if intervals else 0)
     summed_up = questions if summary else Resampled({})
     ends = difference_intervals(questions, differences)
     return Measures(
@@ -131,11 +152,27 @@ def compute_measures(
     )
 
 
+def _by_study(frame: pl.DataFrame) -> dict[Any, pl.DataFrame]:
+    return frame.partition_by("model", "dataset", as_dict=True, maintain_order=True)
+
+
 def _by_part(differences: pl.DataFrame) -> pl.DataFrame:
     as_curves = differences.with_columns(
         correctness=pl.lit(CORRECT), mean="relative_difference", n_samples="n_questions"
     )
     return part_means(as_curves).filter(pl.col("part") != "all")
+
+
+def joined(parts: Sequence[Measures]) -> Measures:
+    """Put parts of one metric together again (`Measures.by_study`), in their order."""
+    first = parts[0]
+    frames: dict[str, Any] = {
+        f.name: pl.concat([getattr(one, f.name) for one in parts])
+        for f in fields(first)
+        if isinstance(frame := getattr(first, f.name), pl.DataFrame)
+        and {"model", "dataset"} <= set(frame.columns)
+    }
+    return replace(first, **frames)
 
 
 def loss_measures(samples: pl.DataFrame | None, *, intervals: bool = True) -> Measures | None:

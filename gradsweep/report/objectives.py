@@ -11,12 +11,11 @@ import polars as pl
 
 from gradsweep.analysis.claims import Finding
 from gradsweep.analysis.claims.fast_thinking import LARGER
-from gradsweep.analysis.members import member_means, member_metrics
+from gradsweep.analysis.members import MEMBER_METRICS, member_means, member_metrics
 from gradsweep.analysis.rows import main_responses, with_every_axis
 from gradsweep.config import is_reasoning_level
 from gradsweep.config.files import options
 from gradsweep.records import STUDY_OBJECTIVE
-from gradsweep.report.findings import markdown_table
 from gradsweep.report.labels import (
     dataset_title,
     level_label,
@@ -25,6 +24,7 @@ from gradsweep.report.labels import (
     model_title,
     responses_words,
 )
+from gradsweep.report.markdown import markdown_table
 from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.report.numerals import MISSING
 from gradsweep.store.series import base_name
@@ -54,6 +54,9 @@ _SCALES = (
 
 _RANK = 2.0
 """The effective rank of a GRPO group's gradient according to arXiv 2606.29238."""
+
+SHAPE = "effective_rank"
+"""What is set beside the size of objectives' gradients: it knows no scale."""
 
 _Line = Mapping[str, Any]
 
@@ -101,10 +104,29 @@ def objectives_markdown(
     if measures.per_sample or not (metrics or (rows["objective"] != STUDY_OBJECTIVE).any()):
         return ""
     every = [measures]
-    for name in ("effective_rank", *metrics):
+    for name in (SHAPE, *metrics):
         if name != measures.metric and name in rows.columns:
             every.append(compute_measures(rows, name))
-    found = _studies(every, member_means(rows, measures.metric), findings)
+    return objectives_section(every, member_means(rows, measures.metric), findings)
+
+
+def objectives_section(
+    every: Sequence[Measures], members: pl.DataFrame, findings: Sequence[Finding] = ()
+) -> str:
+    """Write what `objectives_markdown` does, from numbers that are computed already.
+
+    Args:
+        every: measures of the report's first metric, then of `SHAPE` and of what members' gradients
+            are to each other, as far as there are any.
+        members: of `member_means`, by the first metric.
+        findings: of the first metric.
+    """
+    measures, *others = every
+    of_others = any(one.metric in MEMBER_METRICS for one in others)
+    plain = (measures.curves["objective"] == STUDY_OBJECTIVE).all()
+    if measures.per_sample or (plain and not of_others):
+        return ""
+    found = _studies(every, members, findings)
     parts = [f"## {TITLE}", "\n".join(f"- {line}" for line in _explained(found))]
     places = dict.fromkeys((one.model, one.dataset) for one in found)
     for place in places:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -67,52 +67,70 @@ def _is_side(word: str) -> bool:
 Load = Callable[[Path, Collection[str]], pl.DataFrame]
 
 
-def pairs_and_rows(
-    chosen: Selection, first: str, second: str, load: Load
-) -> tuple[Pairs, pl.DataFrame]:
-    """What two words mean, and the rows of it: of conditions, or of the single points they name.
+@dataclass(frozen=True)
+class MeantPairs:
+    """What two words mean among the points of a folder; rows are read pair by pair."""
 
-    Seeds are pooled unless they are named. Training points are `training_pairs`' business.
+    pairs: Pairs
+    results: Path
+    points: pl.DataFrame
+    """All points that the words are about, with their names."""
+    condition: tuple[str, ...]
+    """What the points of a condition agree on; empty where the words are ids of points."""
+
+    def with_rows(self, pairs: pl.DataFrame, load: Load) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Read some of the pairs: their lines, and rows of conditions or of the single points.
+
+        Seeds are pooled unless they are named.
+        """
+        ids = _ids(pairs)
+        if not self.condition:
+            return self._with_seeds_told(pairs, load(self.results, ids))
+        standing = self.points.filter(pl.col("point_id").is_in(ids))
+        meant = self.points.join(standing, on=self.condition, how="semi")
+        rows = load(self.results, meant["point_id"].to_list())
+        if "seed" in self.condition:
+            pairs, rows = self._with_seeds_told(pairs, rows)
+        rows = conditions(rows)
+        return _under_pooled_names(pairs, rows), rows
+
+    def _with_seeds_told(
+        self, pairs: pl.DataFrame, rows: pl.DataFrame
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Where points of several seeds are compared, the seed is a part of their series."""
+        compared = self.points.filter(pl.col("point_id").is_in(_ids(self.pairs.points)))
+        if compared["seed"].n_unique() < 2:
+            return pairs, rows
+        seeds = self.points.select("point_id", told=pl.format("seed={}", "seed"))
+        for side, prefix in (("first", ""), ("second", "second_")):
+            told = pairs.join(seeds, left_on=f"{side}_point_id", right_on="point_id", how="left",
+                              maintain_order="left")  # fmt: skip
+            pairs = told.with_columns(_joined(f"{prefix}series", "told")).drop("told")
+        rows = rows.join(seeds, on="point_id", how="left", maintain_order="left")
+        return pairs, rows.with_columns(_joined("series", "told")).drop("told")
+
+
+def meant_pairs(chosen: Selection, first: str, second: str) -> MeantPairs:
+    """Find what two words mean: pairs of conditions, or the pair of single points that they name.
+
+    Training points are `training_pairs`' business. Raises as `pairs_of`.
     """
     points = chosen.of(point_table(chosen.results))
     filters = is_filter(first) and is_filter(second)
     points = points.filter(~pl.col("point_id").is_in(trained_points(chosen.results)))
     if not filters:
         pairs = pairs_of(points, first, second)
-        ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
-        return _with_seeds_told(pairs, load(chosen.results, ids), points)
+        return MeantPairs(pairs, chosen.results, points, ())
     by_seed = any("seed" in read_filters(word) for word in (first, second))
-    key = [*POINT_LABELS, *(["seed"] if by_seed else [])]
+    key = (*POINT_LABELS, *(["seed"] if by_seed else []))
     # One point stands for its condition: others of it have another seed, or more measured.
     standing = points.sort("seed", "point_id").unique(key, keep="first").sort("point_id")
     pairs = pairs_of(standing, first, second, settings_of_all(chosen.results))
-    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
-    meant = points.join(standing.filter(pl.col("point_id").is_in(ids)), on=key, how="semi")
-    rows = load(chosen.results, meant["point_id"].to_list())
-    if by_seed:
-        pairs, rows = _with_seeds_told(pairs, rows, points)
-    rows = conditions(rows)
-    return replace(pairs, points=_under_pooled_names(pairs.points, rows)), rows
+    return MeantPairs(pairs, chosen.results, points, key)
 
 
-def _with_seeds_told(
-    pairs: Pairs, rows: pl.DataFrame, points: pl.DataFrame
-) -> tuple[Pairs, pl.DataFrame]:
-    """Where points of several seeds are compared, the seed is a part of their series."""
-    ids = {*pairs.points["first_point_id"], *pairs.points["second_point_id"]}
-    of_pairs = points.filter(pl.col("point_id").is_in(ids))
-    if of_pairs["seed"].n_unique() < 2:
-        return pairs, rows
-    seeds = points.select("point_id", told=pl.format("seed={}", "seed"))
-    labelled = pairs.points
-    for side, prefix in (("first", ""), ("second", "second_")):
-        told = labelled.join(seeds, left_on=f"{side}_point_id", right_on="point_id", how="left",
-                             maintain_order="left")  # fmt: skip
-        labelled = told.with_columns(_joined(f"{prefix}series", "told")).drop("told")
-    rows = rows.join(seeds, on="point_id", how="left", maintain_order="left")
-    return replace(pairs, points=labelled), rows.with_columns(_joined("series", "told")).drop(
-        "told"
-    )
+def _ids(pairs: pl.DataFrame) -> list[str]:
+    return sorted({*pairs["first_point_id"], *pairs["second_point_id"]})
 
 
 def _joined(series: str, told: str) -> pl.Expr:

@@ -14,13 +14,13 @@ from rich.text import Text
 from gradsweep.analysis.contrast import Contrast, contrast
 from gradsweep.analysis.rows import rows_with_values
 from gradsweep.analysis.sample_metrics import sample_rows
-from gradsweep.errors import DataError
+from gradsweep.errors import ConfigError, DataError
 from gradsweep.progress import output_console, step_bar
 from gradsweep.records import METRICS, SAMPLE_METRICS
 from gradsweep.report.contrast import Names, contrast_table, names, sentence
 from gradsweep.report.labels import file_stem
 from gradsweep.report.many_pairs import MOST_TABLES, show_many, show_sentences
-from gradsweep.report.pairing import SIDE, Pairs, pairs_and_rows, read_sides
+from gradsweep.report.pairing import SIDE, MeantPairs, Pairs, meant_pairs, read_sides
 from gradsweep.report.training.contrast import run_contrasts, show_run_contrasts
 from gradsweep.report.training.pairing import training_pairs
 from gradsweep.report.training.stored import trained_points
@@ -34,6 +34,7 @@ from gradsweep.store import (
     point_state,
 )
 from gradsweep.store.choice import is_filter
+from gradsweep.store.points import folder_labels
 from gradsweep.store.selection import Selection, selection
 from gradsweep.store.sweep_flag import add_sweep
 
@@ -66,15 +67,13 @@ def _compare_points(
 ) -> None:
     """Compare points that are not trained; raises as `compare`."""
     of_samples = given.metric in SAMPLE_METRICS
-    load = _load_sample_rows if of_samples else load_rows
-    pairs, rows = pairs_and_rows(chosen, first, second, load)
-    rows = rows_with_values(rows, given.metric)
-    lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
-    lines, unmeasured = _with_rows(lines, set(rows["point_id"]))
+    meant = meant_pairs(chosen, first, second)
+    found = list(_each(meant, _load_sample_rows if of_samples else _load_rows, given.metric))
+    contrasts = [one for one, _ in found if one is not None]
+    unmeasured = dict.fromkeys(name for _, names in found for name in names)
     left_out = [_told(PointPaths(chosen.results, name)) for name in unmeasured]
-    if not lines:
+    if not contrasts:
         raise DataError(f"there is nothing to compare yet: {'; '.join(left_out)}")
-    contrasts = list(_each(lines, partial(contrast, rows, metric=given.metric)))
     common = [each for each in contrasts if each.n_questions]
     if not common:
         raise DataError(
@@ -83,7 +82,7 @@ def _compare_points(
         )
     out = output_console()
     runs = _untold(chosen) if is_filter(first) else []
-    for line in [*_matching(pairs, len(contrasts) - len(common)), *left_out, *runs]:
+    for line in [*_matching(meant.pairs, len(contrasts) - len(common)), *left_out, *runs]:
         out.print(Text(line, style="dim", overflow="fold"))
     if len(common) > MOST_TABLES:
         show_many(out, common, folder)
@@ -110,30 +109,43 @@ def _draw(out: Console, contrasts: Sequence[Contrast], folder: Path, *, however_
         out.print(f"figure   {path}.{{png,pdf}}", soft_wrap=True)
 
 
-def _load_sample_rows(results: Path, point_ids: Collection[str]) -> pl.DataFrame:
-    return sample_rows(load_samples_table(results, point_ids))
+def _load_rows(
+    results: Path, point_ids: Collection[str], labels: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    return load_rows(results, point_ids, labels=labels)
+
+
+def _load_sample_rows(
+    results: Path, point_ids: Collection[str], labels: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    return sample_rows(load_samples_table(results, point_ids, labels=labels))
 
 
 def _losses(chosen: Selection, first: str, second: str) -> dict[Names, Contrast]:
     """The losses of the pairs that have questions in common, by the names of the pair."""
-    pairs, rows = pairs_and_rows(chosen, first, second, _load_sample_rows)
-    known = set(rows.filter(pl.col("loss").is_finite())["point_id"])
-    lines = pairs.points.partition_by("first_point_id", "second_point_id", maintain_order=True)
-    # Losses of two objectives are two quantities.
-    lines = [line for line in lines if (line["objective"] == line["second_objective"]).all()]
-    contrasts = [contrast(rows, line, "loss") for line in _with_rows(lines, known)[0]]
-    return {names(each): each for each in contrasts if each.n_questions}
+    meant = meant_pairs(chosen, first, second)
+    found: dict[Names, Contrast] = {}
+    for pair in _lines(meant):
+        # Losses of two objectives are two quantities.
+        if (pair["objective"] == pair["second_objective"]).all():
+            named, rows = meant.with_rows(pair, _load_sample_rows)
+            if not _without_rows(named, rows.filter(pl.col("loss").is_finite())):
+                each = contrast(rows, named, "loss")
+                found |= {names(each): each} if each.n_questions else {}
+    return found
 
 
-def _with_rows(
-    pairs: Sequence[pl.DataFrame], measured: Collection[str]
-) -> tuple[list[pl.DataFrame], list[str]]:
-    """The pairs whose points both have rows, and the points that have none."""
-    sides = [(pair, pair.row(0, named=True)) for pair in pairs]
-    ids = [(side["first_point_id"], side["second_point_id"]) for _, side in sides]
-    unmeasured = dict.fromkeys(name for both in ids for name in both if name not in measured)
-    kept = [pair for (pair, _), both in zip(sides, ids, strict=True) if set(both) <= set(measured)]
-    return kept, list(unmeasured)
+def _lines(meant: MeantPairs) -> list[pl.DataFrame]:
+    """Each pair by itself."""
+    ids = ("first_point_id", "second_point_id")
+    return meant.pairs.points.partition_by(*ids, maintain_order=True)
+
+
+def _without_rows(pair: pl.DataFrame, rows: pl.DataFrame) -> list[str]:
+    """The points of a pair that have no rows."""
+    measured = set(rows["point_id"])
+    ids = (pair["first_point_id"][0], pair["second_point_id"][0])
+    return [name for name in ids if name not in measured]
 
 
 def _told(paths: PointPaths) -> str:
@@ -155,12 +167,32 @@ def _matching(pairs: Pairs, without_questions: int) -> Iterator[str]:
 
 
 def _each(
-    pairs: Sequence[pl.DataFrame], compared: Callable[[pl.DataFrame], Contrast]
-) -> Iterator[Contrast]:
-    """Compare pair by pair, behind a bar where there are many; pairs without rows are left out."""
+    meant: MeantPairs, load: Callable[..., pl.DataFrame], metric: str
+) -> Iterator[tuple[Contrast | None, Sequence[str]]]:
+    """Compare pair by pair, behind a bar where there are many, or say which points lack rows.
+
+    Raises:
+        ConfigError: a metric that no pair has.
+    """
+    pairs, labels = _lines(meant), folder_labels(meant.results)
+    refused, n_compared = None, 0
     with step_bar(transient=True, disable=len(pairs) <= MOST_TABLES) as bar:
         for pair in bar.track(pairs, description="pairs"):
-            yield compared(pair)
+            named, rows = meant.with_rows(pair, partial(load, labels=labels))
+            if lacking := _without_rows(named, rows):
+                yield None, lacking
+                continue
+            try:
+                valued = rows_with_values(rows, metric)
+            except ConfigError as error:  # an option that these points did not have
+                refused, valued = error, rows.clear()
+            if lacking := _without_rows(named, valued):
+                yield None, lacking
+                continue
+            n_compared += 1
+            yield contrast(valued, named, metric), ()
+    if refused is not None and not n_compared:
+        raise refused
 
 
 def _show(out: Console, contrasts: Sequence[Contrast], losses: Mapping[Names, Contrast]) -> None:

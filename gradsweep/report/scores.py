@@ -27,7 +27,8 @@ from gradsweep.records import AXES, Unit, axis_words
 from gradsweep.report.labels import file_stem, metric_words
 from gradsweep.report.numerals import MISSING, aligned
 from gradsweep.report.sample_texts import stored_units
-from gradsweep.report.show import report_folder, report_rows
+from gradsweep.report.show import report_folder
+from gradsweep.report.stored_rows import stored_rows
 from gradsweep.store import PointPaths, load_samples_table
 from gradsweep.store.atomic import write_text
 from gradsweep.store.metadata import read_config, stored_config
@@ -101,7 +102,8 @@ def point_scores(
     selection: Selection, metrics: Sequence[str], loss: str = "mean"
 ) -> list[PointScores]:
     """Score the samples of each point, in reading order. Arguments and errors as `show_scores`."""
-    rows = report_rows(selection, loss)
+    source = stored_rows(selection, loss)
+    rows = source.rows(source.every["point_id"].to_list())
     if rows.is_empty():
         raise DataError(
             f"no samples to score in {selection.results}: the rows of training points go by step; "

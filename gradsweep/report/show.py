@@ -4,46 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 from rich.console import Console, RenderableType
 
+from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import rows_with_values, whole_samples
-from gradsweep.analysis.sample_metrics import summed_over_tokens
-from gradsweep.errors import ConfigError
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.records import POINT_LABELS
 from gradsweep.report import save_figures, write_report
 from gradsweep.report.comparison import comparisons_of
-from gradsweep.report.cut import cut_sentences
+from gradsweep.report.cut import cut_responses, cut_sentences
 from gradsweep.report.many_comparisons import (
     MOST_TABLES,
     comparison_overview,
     comparison_texts,
 )
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
-from gradsweep.report.open_questions.answers import questions_of
+from gradsweep.report.numbers import Numbers, NumbersReader
+from gradsweep.report.open_questions.answers import METRICS, questions_of
 from gradsweep.report.open_questions.terminal import open_questions_lines
-from gradsweep.report.page import ReportPoints, report_points
+from gradsweep.report.page import report_points
+from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC
 from gradsweep.report.steps import step_lines
+from gradsweep.report.stored_rows import StoredRows, stored_rows
 from gradsweep.report.table import ComparisonView, measures_table
 from gradsweep.report.training.stored import (
     chosen_study,
-    chosen_training,
     stored_study,
     trained_points,
 )
 from gradsweep.report.training.terminal import training_table
 from gradsweep.store import SweepPaths, load_rows, load_samples_table, point_folders
 from gradsweep.store.atomic import write_text
-from gradsweep.store.frames import ROW_SCHEMA
 from gradsweep.store.selection import Selection
 
 MOST_FIGURES = 24
 """More are drawn only when asked for: each takes most of a second, and the page has the curves."""
+MOST_ROWS_ASKED = 12_000_000
+"""Open questions look at every metric of all points together: so many rows take some GB."""
 _MANY_FILES = 20
 """More tables, or figures, are counted and not listed one by one."""
 
@@ -80,9 +81,10 @@ def show_results(
     samples = whole_samples(samples)
     losses = loss_measures(samples, intervals=False)
     measures = compute_measures(rows, metric, intervals=False, samples=samples)
-    for line in _comparison(rows, measures, losses):
+    flagged = len(rows) - int(rows["finite"].sum())
+    for line in _comparison(flagged, measures, losses):
         out.print(line, soft_wrap=isinstance(line, str))
-    _show_cut(out, samples)
+    _show_cut(out, cut_responses(samples))
     folder = SweepPaths(results, name).report / "figures"
     drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
     for path in drawn:
@@ -106,72 +108,64 @@ def show_report(
         DataError: nothing is stored there.
         StoreError: the report cannot be written.
     """
-    rows = report_rows(selection, loss)
+    source = stored_rows(selection, loss)
     out = output_console()
     folder = report_folder(selection, loss)
-    stored = stored_points(selection, rows, loss)
-    _show_steps(out, rows, stored.samples, metrics[0])
-    computed = _show_points(out, whole_samples(rows), metrics, stored, folder)
+    if ids := source.steps["point_id"].to_list():
+        _show_steps(out, source.rows(ids), source.samples(ids), metrics[0])
+    numbers = _show_points(out, source, metrics, folder)
+    stored = report_points(selection, source.every, numbers and numbers.cut)
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
         out.print(training_table(study))
-    answered = questions_of(rows, stored.samples, loss)
-    out.print(open_questions_lines(answered))
-    _show_cut(out, stored.samples)
+    answered = _questions(out, source, numbers)
+    _show_cut(out, stored.cut)
     written = write_report(
-        rows, folder, metrics, track=_progress, stored=stored, loss=loss, computed=computed,
+        source, folder, metrics, track=_progress, stored=stored, loss=loss, numbers=numbers,
         most_figures=None if figures else MOST_FIGURES, study=study, answered=answered,
     )  # fmt: skip
     if not any(path.suffix == ".png" for path in written):
         out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")
     for line in _listed(written, folder):
         out.print(line, soft_wrap=True)
-    n_points = rows["point_id"].n_unique() + len(study.runs if study else ())
+    n_points = len(source.every) + len(study.runs if study else ())
     _show_place(out, selection.results, n_points)
 
 
 def _show_points(
-    out: Console, rows: pl.DataFrame, metrics: Sequence[str], stored: ReportPoints, folder: Path
-) -> list[Measures]:
+    out: Console, source: StoredRows, metrics: Sequence[str], folder: Path
+) -> Numbers | None:
     """Print the comparisons of points that are not trained, and give what they are made of."""
-    if rows.is_empty():
-        return []
-    measured = stored.samples.join(rows, on="point_id", how="semi")
-    with _progress("numbers", len(metrics)) as advance:
-        computed = [_computed(rows, metric, measured, advance) for metric in metrics]
-    losses = loss_measures(measured, intervals=False)
-    for measures in computed:
-        for line in _comparison(rows, measures, losses, folder):
+    if source.points.is_empty():
+        return None
+    reader = NumbersReader(source, source.results)
+    with _progress("numbers", reader.n_scopes) as advance:
+        numbers = reader.read(metrics, advance, most_rows=ROWS_FOR_EVERY_METRIC)
+    losses = numbers.measures.get("loss")
+    for measures in numbers.of(metrics):
+        for line in _comparison(numbers.n_flagged, measures, losses, folder):
             out.print(line, soft_wrap=isinstance(line, str))
-    return computed
+    return numbers
 
 
-def report_rows(selection: Selection, loss: str = "mean") -> pl.DataFrame:
-    """Read the stored rows that a report is about; arguments and errors as `show_report`.
-
-    Of the summed loss only points of the study's objective have any: others are left out. There
-    are no rows where all of the points are training points, which the summed loss leaves out.
-    """
-    if not trained_points(selection.results):
-        rows = selection.of(load_rows(selection.results, selection.point_ids))
-    else:
-        _, others = chosen_training(selection)
-        rows = load_rows(selection.results, others) if others else empty_rows()
-    return _of_summed_loss(selection.results, rows) if loss == "sum" else rows
-
-
-def empty_rows() -> pl.DataFrame:
-    """Make a frame like `load_rows` gives, of no points."""
-    names = dict.fromkeys(("point_id", *POINT_LABELS), pl.String())
-    return pl.DataFrame(schema={**names, "seed": pl.Int64(), **ROW_SCHEMA})
-
-
-def stored_points(selection: Selection, rows: pl.DataFrame, loss: str = "mean") -> ReportPoints:
-    """What a report says of the points beyond `rows`; the loss of their samples is of `loss`."""
-    stored = report_points(selection, rows)
-    if loss == "mean":
-        return stored
-    return replace(stored, samples=_named_summed(summed_over_tokens(stored.samples)))
+def _questions(out: Console, source: StoredRows, numbers: Numbers | None) -> list[Answered]:
+    """Answer the open questions and print that, unless there are too many rows for it."""
+    if numbers is not None and numbers.n_rows > MOST_ROWS_ASKED:
+        out.print(
+            f"open questions are not answered of more than {MOST_ROWS_ASKED:,} rows: name a model "
+            "or a dataset (report model=…), and they are",
+            soft_wrap=True,
+        )
+        return []
+    ids = source.every["point_id"].to_list()
+    if not ids or source.loss != "mean":
+        return []
+    # Which of several points of a condition and seed stands for it, all of their metrics tell.
+    several = source.every.select(*POINT_LABELS, "seed").is_duplicated().any()
+    rows = source.rows(ids, None if several else METRICS)
+    answered = questions_of(rows, source.samples(ids), source.loss)
+    out.print(open_questions_lines(answered))
+    return answered
 
 
 def report_folder(selection: Selection, loss: str = "mean") -> Path:
@@ -179,41 +173,10 @@ def report_folder(selection: Selection, loss: str = "mean") -> Path:
     return SweepPaths(selection.results, name).report
 
 
-def _of_summed_loss(results: Path, rows: pl.DataFrame) -> pl.DataFrame:
-    """Scale rows as if the loss were the sum over response tokens; their series says so."""
-    from gradsweep.analysis.reduction import of_mean_loss, sum_reduced
-
-    rows = whole_samples(rows)
-    names = rows.select("objective", "series").unique()
-    kept = names.filter([of_mean_loss(*name) for name in names.rows()])
-    summed = rows.join(kept, on=["objective", "series"], how="semi", maintain_order="left")
-    if summed.is_empty():
-        raise ConfigError(
-            "--loss sum: a sum over tokens follows from the mean cross-entropy alone, and no point "
-            "here is of objective=sft with objective.reduction=mean and not trained; leave --loss "
-            "out"
-        )
-    samples = load_samples_table(results, summed["point_id"].unique())
-    return _named_summed(sum_reduced(summed, samples))
-
-
-def _named_summed(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.with_columns(series=(pl.col("series") + " loss=sum").str.strip_chars_start())
-
-
-def _computed(
-    rows: pl.DataFrame, metric: str, samples: pl.DataFrame, advance: Callable[[], None]
-) -> Measures:
-    measures = compute_measures(rows, metric, samples=samples)
-    advance()
-    return measures
-
-
 def _comparison(
-    rows: pl.DataFrame, measures: Measures, losses: Measures | None, folder: Path | None = None
+    flagged: int, measures: Measures, losses: Measures | None, folder: Path | None = None
 ) -> Iterator[RenderableType]:
     """What the terminal shows of one metric; the tables of many comparisons go to a file."""
-    flagged = len(rows) - int(rows["finite"].sum())
     found = comparisons_of(measures, losses)
     if len(found) <= MOST_TABLES:
         yield ""
@@ -236,8 +199,8 @@ def _show_steps(out: Console, rows: pl.DataFrame, samples: pl.DataFrame, metric:
         out.print(line, soft_wrap=True)
 
 
-def _show_cut(out: Console, samples: pl.DataFrame) -> None:
-    for sentence in cut_sentences(samples):
+def _show_cut(out: Console, cut: pl.DataFrame) -> None:
+    for sentence in cut_sentences(cut):
         out.print(f"note: {sentence}", soft_wrap=True)
 
 

@@ -19,8 +19,8 @@ from gradsweep.report.labels import (
     model_title,
     projection_label,
 )
-from gradsweep.report.measures import Measures
-from gradsweep.store.atomic import write_text
+from gradsweep.report.measures import Measures, joined
+from gradsweep.store.atomic import write_changed_text, write_text
 from gradsweep.store.series import model_label
 
 _STATISTICS = {"mean": "mean", "mad": "MAD", "relative_mad": "MAD/mean"}
@@ -62,16 +62,15 @@ def tables(measures: Measures) -> Iterator[TableFile]:
     studies = measures.curves.select("model", "objective", "series").unique().rows()
     named = [(model, model_label("", series, objective).strip()) for model, objective, series
              in studies]  # fmt: skip
-    shown = measures.labelled()
+    parts = measures.by_study()
     for names in side_by_side(named):
         models = {model_label(*name): name[0] for name in names}
-        of_models = pl.col("model").is_in(list(models))
-        datasets = shown.curves.filter(of_models)["dataset"].unique().sort()
-        for dataset in datasets:
-            chosen = of_models & (pl.col("dataset") == dataset)
-            yield _statistics_table(shown, models, dataset, chosen)
-            if not shown.differences_over_layers.filter(chosen).is_empty():
-                yield _differences_table(shown, models, dataset, chosen)
+        for dataset in sorted({dataset for model, dataset in parts if model in models}):
+            of_models = [parts[m, dataset] for m in models if (m, dataset) in parts]
+            shown = joined(of_models)
+            yield _statistics_table(shown, models, dataset)
+            if not shown.differences_over_layers.is_empty():
+                yield _differences_table(shown, models, dataset)
 
 
 def statistics(measures: Measures) -> pl.DataFrame:
@@ -114,16 +113,14 @@ def save_tables(
         for table in tables(one):
             for suffix, text_of in FORMATS.items():
                 path = folder / f"{table.name}.{suffix}"
-                write_text(path, text_of(table))
+                write_changed_text(path, text_of(table))
                 written.append(path)
         advance()
     return written
 
 
-def _statistics_table(
-    measures: Measures, models: Mapping[str, str], dataset: str, chosen: pl.Expr
-) -> TableFile:
-    shown = statistics(measures).filter(chosen)
+def _statistics_table(measures: Measures, models: Mapping[str, str], dataset: str) -> TableFile:
+    shown = statistics(measures)
     projections = values_in_reading_order(shown, "projection")
     names = ["mean"] if measures.per_sample else list(_STATISTICS.values())
     keys = {
@@ -134,7 +131,7 @@ def _statistics_table(
     }
     return TableFile(
         name=file_stem("+".join(models), dataset, measures.metric),
-        caption=f"{dataset_title(dataset)}: {_what(measures)}{_about(measures, models, chosen)}.",
+        caption=f"{dataset_title(dataset)}: {_what(measures)}{_about(measures, models)}.",
         keys=tuple(keys),
         groups=tuple(
             ColumnGroup(
@@ -183,13 +180,11 @@ _DIFFERENCES = {
 """Columns of the table of RD, and what they are called."""
 
 
-def _differences_table(
-    measures: Measures, models: Mapping[str, str], dataset: str, chosen: pl.Expr
-) -> TableFile:
+def _differences_table(measures: Measures, models: Mapping[str, str], dataset: str) -> TableFile:
     columns = dict(_DIFFERENCES)
     if measures.per_sample:
         del columns["top_layers"]
-    frame = _differences_frame(measures.differences_over_layers.filter(chosen), models, columns)
+    frame = _differences_frame(measures.differences_over_layers, models, columns)
     labels = {name: projection_label(name) for name in frame["projection"]}
     what = (
         "relative difference (RD), ratio of irrelevant to correct."
@@ -283,15 +278,15 @@ def _wide(
     return wide.join(n, on=list(keys), how="left", maintain_order="left")
 
 
-def _about(measures: Measures, models: Collection[str], chosen: pl.Expr) -> str:
+def _about(measures: Measures, models: Collection[str]) -> str:
     """How the layers are cut into parts, and over how many samples the curves are means."""
     cuts = []
     for model in models if not measures.per_sample else ():
-        layers = measures.curves.filter(chosen, pl.col("model") == model)["layer"]
+        layers = measures.curves.filter(pl.col("model") == model)["layer"]
         if len(layers):
             cut = ", ".join(map(str, layer_parts(1 + int(layers.to_numpy().max()))))
             cuts.append(f"{cut} for {model}" if len(models) > 1 else cut)
-    n_samples = measures.means.filter(chosen)["n_samples"].unique().sort().to_list()
+    n_samples = measures.means["n_samples"].unique().sort().to_list()
     samples = "–".join(map(str, dict.fromkeys((n_samples[0], n_samples[-1]))))
     parts = f"; early, middle and late layers are {'; '.join(cuts)}" if cuts else ""
     return f"{parts}; {samples} samples"

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import polars as pl
-
-from gradsweep.analysis import evaluate_claims
-from gradsweep.analysis.rows import whole_samples
-from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.progress import console
+from gradsweep.report.content import Content, content_of_points
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.measures import compute_measures, loss_measures
-from gradsweep.report.objectives import objectives_markdown
-from gradsweep.report.page import ReportPoints, write_page
-from gradsweep.report.show import (
-    empty_rows,
-    report_folder,
-    report_rows,
-    show_report,
-    stored_points,
-)
+from gradsweep.report.numbers import NumbersReader
+from gradsweep.report.page import ReportPoints, report_points, write_page
+from gradsweep.report.page.curves import ROWS_WHILE_WATCHED
+from gradsweep.report.show import report_folder, show_report
+from gradsweep.report.stored_rows import NO_POINTS, StoredRows, stored_rows
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.stored import chosen_study
 from gradsweep.store import PointPaths, PointState
@@ -51,10 +43,10 @@ def watch_report(
     try:
         while True:
             try:
-                rows, stored = _so_far(selection, loss)
+                source, stored = _so_far(selection, loss)
                 if seen != (seen := _marks(stored)):
                     study = _study_so_far(selection, metrics, loss)
-                    _write(folder, rows, stored, metrics, loss, seconds, study)
+                    _write(folder, source, stored, metrics, seconds, study)
                 if not any(point.state in _PENDING for point in stored.points):
                     break
             except FileNotFoundError:
@@ -66,17 +58,16 @@ def watch_report(
     show_report(selection, metrics, loss)
 
 
-def _so_far(selection: Selection, loss: str) -> tuple[pl.DataFrame, ReportPoints]:
-    """What is stored, with no rows where the points that `selection` means have none yet."""
+def _so_far(selection: Selection, loss: str) -> tuple[StoredRows | None, ReportPoints]:
+    """What is stored; None where the points that `selection` means have no rows yet."""
     try:
-        rows = report_rows(selection, loss)
-        return rows, stored_points(selection, rows, loss)
+        source = stored_rows(selection, loss)
+        return source, report_points(selection, source.every)
     except (ConfigError, DataError):
-        rows = empty_rows()
-        stored = stored_points(selection, rows, loss)
+        stored = report_points(selection, NO_POINTS)
         if not any(point.state in _PENDING for point in stored.points):
             raise  # none will come
-        return rows, stored
+        return None, stored
 
 
 def _study_so_far(selection: Selection, metrics: Sequence[str], loss: str) -> TrainingStudy | None:
@@ -100,24 +91,20 @@ def _n_parts(results: Path, point_id: str) -> int:
 
 def _write(
     folder: Path,
-    rows: pl.DataFrame,
+    source: StoredRows | None,
     stored: ReportPoints,
     metrics: Sequence[str],
-    loss: str,
     seconds: float,
     study: TrainingStudy | None,
 ) -> None:
-    computed, found, objectives = [], [], ""
-    rows, samples = whole_samples(rows), whole_samples(stored.samples)
-    if not rows.is_empty():
-        computed = [compute_measures(rows, metric, samples=samples) for metric in metrics]
-        if "loss" not in metrics and (of_loss := loss_measures(samples)):
-            computed.append(of_loss)
-        of_metric = rows_of_metric(metrics[0], rows, samples)
-        found = evaluate_claims(of_metric, metrics[0], samples=samples, loss=loss)
-        objectives = objectives_markdown(rows, computed[0], found)
-    findings = findings_markdown([*found, *(study.findings if study else ())])
+    content = Content()
+    if source is not None and not source.points.is_empty():
+        reader = NumbersReader(source, source.results)
+        numbers = reader.read(metrics, most_rows=ROWS_WHILE_WATCHED)
+        stored = replace(stored, cut=numbers.cut)
+        content = content_of_points(source, metrics, source.loss, numbers)
+    findings = findings_markdown([*content.found, *(study.findings if study else ())])
     write_page(
-        folder, rows, computed, findings, stored, refresh=seconds, objectives=objectives,
-        study=study,
+        folder, content.named, content.every, findings, stored, refresh=seconds,
+        objectives=content.objectives, study=study, numbers=content.numbers,
     )  # fmt: skip

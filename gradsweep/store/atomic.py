@@ -24,6 +24,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def write_changed_text(path: Path, text: str) -> None:
+    """Write `path` as `write_text` does unless it says that already, which spares the disk."""
+    with suppress(OSError):
+        if path.read_bytes() == text.encode():
+            return
+    write_text(path, text)
+
+
 def create_text(path: Path, text: str) -> None:
     """Write `path` whole unless it is there: of several processes, the first one's text stays."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")

@@ -1,7 +1,8 @@
 """Files of points, read as they were written, or said to be damaged with what heals them.
 
-DONE has the SHA-256 of the files of a finished point. Each is compared when a process reads the
-file first, and again when its size or time has changed: about a second for a gigabyte.
+DONE has the SHA-256 of the files of a finished point. Each is compared when the file is read first,
+and again when its size, its times or its place on the disk have changed (`gradsweep.store.kept`):
+about a second for a gigabyte.
 """
 
 from __future__ import annotations
@@ -9,24 +10,30 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from gradsweep.errors import DataError
+from gradsweep.store.kept import kept, mark_of
 from gradsweep.store.paths import PointPaths, SweepPaths
 
 
-def read_finished(paths: PointPaths, file: Path) -> pl.DataFrame:
-    """Read a table of a finished point.
+def read_finished(
+    paths: PointPaths, file: Path, wanted: Callable[[str], bool] | None = None
+) -> pl.DataFrame:
+    """Read a table of a finished point, all columns or those that are `wanted` by name.
 
     Raises:
         DataError: it is not there, cut short or edited; names it and the command that heals it.
     """
     require_whole(paths, file)
-    return pl.read_parquet(file)
+    if wanted is None:
+        return pl.read_parquet(file)
+    scan = pl.scan_parquet(file)
+    return scan.select([n for n in scan.collect_schema().names() if wanted(n)]).collect()
 
 
 def read_summary(paths: PointPaths) -> dict[str, Any]:
@@ -44,12 +51,15 @@ def require_whole(paths: PointPaths, file: Path) -> None:
 
 
 def damage(paths: PointPaths) -> str:
-    """What is wrong with the files of a point; empty where they are as they were written."""
+    """What is wrong with the files of a point; empty where they are as they were written.
+
+    Every byte is read, whatever was seen before.
+    """
     if not paths.done.exists():
         return ""
     files = [paths.rows, paths.samples, paths.summary]
     files += [paths.steps] if paths.steps.exists() else []
-    return next(filter(None, (_damage(paths, file) for file in files)), "")
+    return next(filter(None, (_damage(paths, file, afresh=True) for file in files)), "")
 
 
 def how_to_heal(paths: PointPaths) -> str:
@@ -80,26 +90,39 @@ def read_part(file: Path) -> pl.DataFrame:
         ) from error
 
 
-def _damage(paths: PointPaths, file: Path) -> str:
+def finished_checksums(paths: PointPaths) -> dict[str, str]:
+    """Return file name -> SHA-256 as DONE has them; nothing where it is damaged or not there."""
     try:
         checksums = json.loads(paths.done.read_text(encoding="utf-8"))
-        state = file.stat()
+    except (FileNotFoundError, ValueError):
+        return {}
+    return checksums if isinstance(checksums, dict) else {}
+
+
+def _damage(paths: PointPaths, file: Path, *, afresh: bool = False) -> str:
+    try:
+        checksums = json.loads(paths.done.read_text(encoding="utf-8"))
+        mark = mark_of(file)
     except FileNotFoundError as error:
         return f"{error.filename} is gone"
     except ValueError:
         return f"{paths.done} is damaged"
     expected = checksums.get(file.name) if isinstance(checksums, dict) else None
-    if expected in (None, _sha256(file, state.st_size, state.st_mtime_ns)):
+    if expected in (None, _sha256(paths, file, mark, afresh)):
         return ""
     return (
         f"{file} is not as it was written: cut short, or edited (its SHA-256 is not that in DONE)"
     )
 
 
-@cache
-def _sha256(file: Path, size: int, changed: int) -> str:
-    """The checksum of a file of this size and time of change."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _sha256(paths: PointPaths, file: Path, mark: str, afresh: bool) -> str:
+    """The checksum of a file that has this mark; computed once unless `afresh`."""
+    known, name = kept(paths.results, "checksums"), f"{paths.point_id}/{file.name}"
+    found = None if afresh else known.get(name, mark)
+    if found is None:
+        found = hashlib.sha256(file.read_bytes()).hexdigest()
+        known.put(name, mark, found)
+    return found
 
 
 def _command(paths: PointPaths) -> str:

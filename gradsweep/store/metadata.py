@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,12 @@ import yaml
 
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.store.checksums import how_to_heal
+from gradsweep.store.kept import kept, mark_of
 from gradsweep.store.paths import PointPaths, SweepPaths
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from gradsweep.config import Config
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -27,10 +31,28 @@ def read_config(paths: PointPaths) -> dict[str, Any]:
     Raises:
         DataError: it is damaged; names it and the command that heals it.
     """
+    known, mark = kept(paths.results, "records"), mark_of(paths.config)
+    text = known.get(paths.point_id, mark)
+    if text is not None:
+        record: dict[str, Any] = json.loads(text)
+        return record
     try:
-        return read_yaml(paths.config)
+        record = read_yaml(paths.config)
     except DataError as error:
         raise DataError(f"{error}. {how_to_heal(paths)}") from error
+    text = _as_json(record)
+    if text is not None:
+        known.put(paths.point_id, mark, text)
+    return record
+
+
+def _as_json(record: Mapping[str, Any]) -> str | None:
+    """A record as one line of JSON, ten times as soon read; None where that would change it."""
+    try:
+        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError):  # YAML knows dates
+        return None
+    return text if json.loads(text) == record else None
 
 
 def stored_config(record: Mapping[str, Any]) -> Config:
@@ -46,17 +68,26 @@ def stored_config(record: Mapping[str, Any]) -> Config:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from gradsweep.config import Config
     from gradsweep.config.composition import to_config
 
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), record["config"])
+        merged = OmegaConf.merge(_schema(), record["config"])  # which makes a copy
         return to_config(merged)  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
             f"config.yaml of {record['point_id']} is of another version: {reason}"
         ) from error
+
+
+@lru_cache(maxsize=1)
+def _schema() -> DictConfig:
+    """The config's schema as OmegaConf reads it off the dataclasses, which takes a while."""
+    from omegaconf import OmegaConf
+
+    from gradsweep.config import Config
+
+    return OmegaConf.structured(Config)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

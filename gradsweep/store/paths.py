@@ -5,11 +5,13 @@ results/points/<point_id>/   config.yaml  MODEL_COMMIT  parts/  rows.parquet  sa
                              steps.parquet  checkpoints/ (of training points)
 results/sweeps/<name>/       manifest.json
 results/reports/<name>/      findings.md  tables/  figures/
+results/cache/               what was read or computed before; can be deleted whenever
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,10 +120,21 @@ class SweepPaths:
         return self.results / "reports" / self.name
 
 
+def cache_folder(results: Path) -> Path:
+    """Say where commands keep what is quicker read than made again; nobody's truth."""
+    return results / "cache"
+
+
 def point_folders(results: Path) -> list[PointPaths]:
     """List every point that has ever been started below `results`, by id."""
     folder = results / "points"
-    # Names are sorted, and not paths: of hundreds of points that takes a hundredth of the time.
-    names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    started = (name for name in names if os.path.exists(f"{folder}/{name}/config.yaml"))
-    return [PointPaths(results, name) for name in started]
+    # Names, and not paths: of hundreds of points that takes a hundredth of the time.
+    names = os.listdir(folder) if folder.is_dir() else []
+    return started(results, names)
+
+
+def started(results: Path, point_ids: Iterable[str]) -> list[PointPaths]:
+    """List those of some points that have been started, by id."""
+    folder = results / "points"
+    there = (n for n in sorted(set(point_ids)) if os.path.exists(f"{folder}/{n}/config.yaml"))
+    return [PointPaths(results, name) for name in there]

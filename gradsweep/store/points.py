@@ -16,6 +16,7 @@ from gradsweep.records import AXES
 from gradsweep.store.checksums import how_to_heal
 from gradsweep.store.choice import chosen_one
 from gradsweep.store.description import Description, describe, read_description
+from gradsweep.store.kept import save_kept
 from gradsweep.store.metadata import no_results, read_config, read_manifests
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.series import label_frame, point_labels, shared_settings
@@ -60,7 +61,9 @@ def _known(results: Path, marks: _Marks) -> dict[str, Description]:
         for point in manifest["points"]
         if "axes" in point
     }
-    return planned | {paths.point_id: stored_description(paths) for paths in point_folders(results)}
+    stored = {paths.point_id: stored_description(paths) for paths in point_folders(results)}
+    save_kept(results)
+    return planned | stored
 
 
 @lru_cache(maxsize=4)
@@ -91,7 +94,7 @@ def is_training_point(paths: PointPaths) -> bool:
     return stored_description(paths).trains
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=100_000)
 def _described(paths: PointPaths, changed: int, size: int) -> Description:
     record = read_config(paths)
     if not set(AXES) - {"objective"} <= set(record.get("axes", ())):
@@ -110,7 +113,11 @@ def find_point(results: Path, word: str) -> PointPaths:
 
 
 def other_conditions(
-    results: Path, record: Mapping[str, Any], *, only_done: bool = False
+    results: Path,
+    record: Mapping[str, Any],
+    *,
+    only_done: bool = False,
+    labels: pl.DataFrame | None = None,
 ) -> dict[tuple[str, str], str]:
     """Find the stored points of a point's other conditions: (cot, correctness) -> id.
 
@@ -123,19 +130,20 @@ def other_conditions(
         results: the results folder (`store.root`).
         record: of the point (`gradsweep.identity.point_record`), which need not be stored.
         only_done: leave out points that are not complete.
+        labels: of the folder with this point (`folder_labels`), where they are at hand.
     """
     point_id = str(record["point_id"])
-    labels = folder_labels(results, record)
+    labels = folder_labels(results, record) if labels is None else labels
     itself = labels.filter(pl.col("point_id") == point_id)
     same = ["model", "dataset", "objective", "series", "seed"]
+    candidates = labels.join(itself.select(same), on=same, how="semi")
+    places = [PointPaths(results, name) for name in candidates["point_id"]]
     stored = {
         paths.point_id: paths
-        for paths in point_folders(results)
-        if paths.done.exists() or not only_done
+        for paths in places
+        if (paths.done if only_done else paths.config).exists()
     }
-    candidates = labels.join(itself.select(same), on=same, how="semi").filter(
-        pl.col("point_id").is_in(list(stored))
-    )
+    candidates = candidates.filter(pl.col("point_id").is_in(list(stored)))
     found: dict[tuple[str, str], str] = {}
     for line in sorted(candidates.to_dicts(), key=lambda line: _least(stored[line["point_id"]])):
         found.setdefault((line["cot"], line["correctness"]), line["point_id"])

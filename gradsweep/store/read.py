@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.errors import DataError
-from gradsweep.records import POINT_LABELS
+from gradsweep.records import METRICS, POINT_LABELS
 from gradsweep.store.checksums import read_finished, require_whole
 from gradsweep.store.frames import (
     ROW_SCHEMA,
@@ -17,13 +17,20 @@ from gradsweep.store.frames import (
     own_metric_columns,
     require_known_keys,
 )
+from gradsweep.store.kept import save_kept
 from gradsweep.store.metadata import no_results
-from gradsweep.store.paths import PointPaths, point_folders
+from gradsweep.store.paths import PointPaths, point_folders, started
 from gradsweep.store.point import read_parts
 from gradsweep.store.points import folder_labels, is_training_point
 
 
-def load_rows(results: str | Path, point_ids: Collection[str] | None = None) -> pl.DataFrame:
+def load_rows(
+    results: str | Path,
+    point_ids: Collection[str] | None = None,
+    *,
+    labels: pl.DataFrame | None = None,
+    metrics: Collection[str] | None = None,
+) -> pl.DataFrame:
     """Read one line per (point, sample, layer, projection, head).
 
     Points that still run or were stopped give what they have stored so far. Training points, whose
@@ -37,23 +44,35 @@ def load_rows(results: str | Path, point_ids: Collection[str] | None = None) -> 
     Args:
         results: the results folder (`store.root`).
         point_ids: only these points; all of them when None.
+        labels: names of the folder's points (`gradsweep.store.points.folder_labels`), for callers
+            that read point by point; looked up when None.
+        metrics: only these, null where a point lacks one; everything that is stored when None.
 
     Raises:
         DataError: there is no such folder, it holds no results, or rows differ in a column that
             this version does not know.
     """
-    return _load(Path(results), point_ids, "rows")
+    return _load(Path(results), point_ids, "rows", labels, metrics)
 
 
 def load_samples_table(
-    results: str | Path, point_ids: Collection[str] | None = None
+    results: str | Path,
+    point_ids: Collection[str] | None = None,
+    *,
+    labels: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Read one line per (point, sample): status, reason, loss, token counts.
 
     Columns: point_id, axes, series and seed as in `load_rows`, then those of `SampleResult`.
-    Raises as `load_rows`.
+    Arguments and errors as of `load_rows`.
     """
-    return _load(Path(results), point_ids, "samples")
+    return _load(Path(results), point_ids, "samples", labels)
+
+
+_BESIDE_METRICS = tuple(
+    name for name in ROW_SCHEMA if name not in (*METRICS, "singular_values", "solver")
+)
+"""Columns that tell rows apart, and whether they can be trusted."""
 
 
 def stored_metrics(results: Path, point_ids: Collection[str]) -> set[str]:
@@ -70,12 +89,14 @@ def _row_files(paths: PointPaths) -> list[Path]:
     return [paths.rows] if paths.done.exists() else sorted(paths.parts.glob("rows-*.parquet"))
 
 
-def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.DataFrame:
-    asked = [
-        paths
-        for paths in point_folders(results)
-        if point_ids is None or paths.point_id in point_ids
-    ]
+def _load(
+    results: Path,
+    point_ids: Collection[str] | None,
+    kind: str,
+    labels: pl.DataFrame | None,
+    metrics: Collection[str] | None = None,
+) -> pl.DataFrame:
+    asked = point_folders(results) if point_ids is None else started(results, point_ids)
     if not asked:
         raise no_results(results)
     points = [paths for paths in asked if not is_training_point(paths)]
@@ -84,25 +105,43 @@ def _load(results: Path, point_ids: Collection[str] | None, kind: str) -> pl.Dat
             f"all of these {len(asked)} points of {results} are training points, whose rows have a "
             "step: gradsweep.load_training(results) reads them"
         )
-    labels = {line["point_id"]: line for line in folder_labels(results).to_dicts()}
-    frames = [_point_frame(paths, labels[paths.point_id], kind) for paths in points]
+    labels = folder_labels(results) if labels is None else labels
+    of_asked = labels.filter(pl.col("point_id").is_in([paths.point_id for paths in points]))
+    named = {line["point_id"]: line for line in of_asked.to_dicts()}
+    frames = [_point_frame(paths, named[paths.point_id], kind, metrics) for paths in points]
+    save_kept(results)
     # Points have other metrics of the user's own: null where a point lacks one.
     return pl.concat(frames, how="diagonal")
 
 
-def stored_table(paths: PointPaths, kind: str) -> pl.DataFrame:
+def stored_table(
+    paths: PointPaths, kind: str, columns: Collection[str] | None = None
+) -> pl.DataFrame:
     """Read what a point has stored of `kind` ("rows" or "samples"), finished or not.
+
+    With `columns`, those of them that it has, and whatever this version does not know.
 
     Raises:
         DataError: a file is damaged.
     """
-    finished = paths.done.exists()
-    return read_finished(paths, getattr(paths, kind)) if finished else read_parts(paths, kind)
+    if not paths.done.exists():
+        return read_parts(paths, kind)
+    known = {*ROW_SCHEMA, *SAMPLE_SCHEMA}
+    wanted = None if columns is None else lambda name: name in columns or name not in known
+    return read_finished(paths, getattr(paths, kind), wanted)
 
 
-def _point_frame(paths: PointPaths, labels: Mapping[str, Any], kind: str) -> pl.DataFrame:
+def _point_frame(
+    paths: PointPaths,
+    labels: Mapping[str, Any],
+    kind: str,
+    metrics: Collection[str] | None,
+) -> pl.DataFrame:
     schema = ROW_SCHEMA if kind == "rows" else SAMPLE_SCHEMA
-    frame = stored_table(paths, kind)
+    if metrics is not None:
+        asked = {name: schema.get(name, pl.Float64()) for name in metrics}
+        schema = {name: schema[name] for name in _BESIDE_METRICS} | asked
+    frame = stored_table(paths, kind, None if metrics is None else schema)
     named = [pl.lit(paths.point_id).alias("point_id")]
     named += [pl.lit(labels[name]).alias(name) for name in POINT_LABELS]
     named.append(pl.lit(labels["seed"], pl.Int64()).alias("seed"))
@@ -111,5 +150,5 @@ def _point_frame(paths: PointPaths, labels: Mapping[str, Any], kind: str) -> pl.
     own = []
     if kind == "rows":
         require_known_keys(frame)
-        own = own_metric_columns(frame)
+        own = own_metric_columns(frame) if metrics is None else []
     return frame.select(*named, *schema, *own)

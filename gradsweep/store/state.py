@@ -12,8 +12,9 @@ import polars as pl
 
 from gradsweep.errors import DataError
 from gradsweep.records import Axes, SampleStatus
-from gradsweep.store.checksums import read_finished
+from gradsweep.store.checksums import read_finished, read_summary
 from gradsweep.store.description import stored_axes
+from gradsweep.store.kept import save_kept
 from gradsweep.store.lease import holder
 from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths, point_folders
@@ -89,16 +90,31 @@ def point_statuses(results: str | Path) -> list[PointStatus]:
     points = point_folders(Path(results))
     if not points:
         raise DataError(f"no points in {results}: pass the folder that store.root named")
-    return sorted((_status(paths) for paths in points), key=lambda status: status.axes)
+    found = sorted((_status(paths) for paths in points), key=lambda status: status.axes)
+    save_kept(Path(results))
+    return found
 
 
 def _status(paths: PointPaths) -> PointStatus:
     state = point_state(paths)
-    done = state is PointState.DONE
-    samples = read_finished(paths, paths.samples) if done else read_parts(paths, "samples")
-    bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
+    n_stored, n_bad = sample_counts(paths)
     axes = str(Axes(**stored_axes(read_config(paths))))
-    return PointStatus(paths.point_id, axes, state, len(samples), len(bad), _note(paths, state))
+    return PointStatus(paths.point_id, axes, state, n_stored, n_bad, _note(paths, state))
+
+
+def sample_counts(paths: PointPaths) -> tuple[int, int]:
+    """Count the samples that a point has stored, and those of them that could not be measured.
+
+    Raises:
+        DataError: a file is damaged.
+    """
+    done = paths.done.exists()
+    counts = read_summary(paths).get("samples") if done else None
+    if counts is not None:
+        n_stored = sum(counts.values())
+        return n_stored, n_stored - counts.get(SampleStatus.OK.value, 0)
+    samples = read_finished(paths, paths.samples) if done else read_parts(paths, "samples")
+    return len(samples), len(samples.filter(pl.col("status") != SampleStatus.OK.value))
 
 
 def _note(paths: PointPaths, state: PointState) -> str:

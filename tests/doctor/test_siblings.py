@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.siblings import check_siblings
 from gradsweep.records import ALL_PROJECTIONS, Axes
+from gradsweep.store import PointPaths, load_rows
 from gradsweep.store.metadata import read_config
 from gradsweep.store.points import other_conditions
 
@@ -28,10 +30,10 @@ def stored(
 
 
 def checked(results: Path, cot: str, correctness: str = "correct") -> Check:
-    from gradsweep.store import PointPaths
-
     record = read_config(PointPaths(results, f"{cot}-{correctness}"))
-    return check_siblings(results, other_conditions(results, record), cot, correctness)
+    return check_siblings(
+        partial(load_rows, results), other_conditions(results, record), cot, correctness
+    )
 
 
 def test_levels_that_differ_are_fine(tmp_path: Path):

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.records import AXES, POINT_LABELS
+from gradsweep.report.cut import NOTHING_CUT
 from gradsweep.report.page.points import ReportPoint, ReportPoints
 from gradsweep.store import PointState
 from gradsweep.store.series import with_model_labels
@@ -39,6 +40,7 @@ def stored_of(rows: pl.DataFrame, **changes: Any) -> ReportPoints:
     sweep = {"name": "night", "command": ["python", "-m", "gradsweep"], "points": []}
     sweep |= {"written": "2026-01-01", "excluded": ["no such level"]}
     fields = {"results": Path("results"), "points": tuple(points), "samples": samples_of(rows)}
+    fields["cut"] = NOTHING_CUT
     return ReportPoints(**(fields | {"sweeps": (sweep,)} | changes))
 
 

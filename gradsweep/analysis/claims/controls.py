@@ -5,7 +5,7 @@ Whatever the points allow is tested in them; the rest is "not controlled for", w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -13,6 +13,7 @@ import polars as pl
 
 from gradsweep.analysis.claims.estimate import (
     Estimate,
+    Estimates,
     Estimator,
     Judgement,
     averaged,
@@ -20,12 +21,12 @@ from gradsweep.analysis.claims.estimate import (
     missing,
 )
 from gradsweep.analysis.claims.finding import Control, Outcome, Statement, Verdict
-from gradsweep.analysis.claims.matched import Study, studies
+from gradsweep.analysis.claims.matched import Study, studies_of
 from gradsweep.analysis.claims.trials import Trial
+from gradsweep.analysis.point_rows import OfSamples, OtherRows, PointRows
 from gradsweep.analysis.reduction import SCALED, other_reduction
-from gradsweep.analysis.sample_metrics import sample_rows
 from gradsweep.config import matched_label
-from gradsweep.records import POINT_LABELS, SAMPLE_METRICS, STUDY_OBJECTIVE
+from gradsweep.records import SAMPLE_METRICS, STUDY_OBJECTIVE
 
 RELATIVE = "MAD over the mean"
 REDUCTION = {"mean": "loss summed over tokens", "sum": "loss averaged over tokens"}
@@ -44,35 +45,51 @@ _NO_SAMPLES = (
 class Material:
     """What controls are computed from beside the rows' own studies."""
 
-    rows: pl.DataFrame
+    source: PointRows
     metric: str
-    samples: pl.DataFrame | None
-    """Of the same points, with n_response_tokens; None where nobody gave them."""
     loss: str
     """What the rows are of: the mean over response tokens, or the sum."""
     resamples: int
     seed: int
+    kept: Estimates | None = None
+    """Estimates of before."""
 
     @cached_property
     def reduced(self) -> dict[tuple[str, str], Estimator]:
         """Estimators of the other reduction of the loss, by objective and series."""
-        if self.samples is None:
+        if not self.source.has_samples:
             return {}
-        scaled = other_reduction(self.rows, self.samples, self.loss)
-        found = studies(scaled, self.metric, self.resamples, self.seed)
-        return {study.name: Estimator(study) for study in found}
+        return self._estimators(_Reduced(self.source, self.loss), self.metric)
 
     @cached_property
     def losses(self) -> dict[tuple[str, str], Estimator]:
         """Estimators of the samples' loss, by objective and series; none where they have no
         labels."""
-        labels = set(POINT_LABELS) - {"objective"}
-        known = self.samples is not None and {"loss", *labels} <= set(self.samples.columns)
-        if self.samples is None or not known or self.metric in SAMPLE_METRICS:
+        if not self.source.has_losses or self.metric in SAMPLE_METRICS:
             return {}
-        samples = self.samples.join(self.rows, on=("point_id", "sample_id"), how="semi")
-        found = studies(sample_rows(samples), "loss", self.resamples, self.seed)
-        return {study.name: Estimator(study) for study in found}
+        return self._estimators(OfSamples(self.source), "loss")
+
+    def _estimators(self, source: PointRows, metric: str) -> dict[tuple[str, str], Estimator]:
+        found = studies_of(source, metric, self.resamples, self.seed)
+        return {study.name: Estimator(study, self.kept) for study in found}
+
+
+@dataclass(frozen=True)
+class _Reduced(OtherRows):
+    """Rows with the other reduction of the loss.
+
+    Raises, when they are read:
+        DataError: a sample of the rows is missing from the samples.
+    """
+
+    loss: str
+
+    def rows(
+        self, point_ids: Collection[str], metrics: Collection[str] | None = None
+    ) -> pl.DataFrame:
+        samples = self.samples(point_ids)
+        assert samples is not None
+        return other_reduction(self.source.rows(point_ids, metrics), samples, self.loss)
 
 
 def control_estimates(

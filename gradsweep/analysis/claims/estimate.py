@@ -5,9 +5,10 @@ An estimate is shown wherever there is one; a verdict takes enough questions.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.analysis.rows import UNITS_OF_BOTH
 from gradsweep.config import cot_reading_key
 from gradsweep.records import STUDY_OBJECTIVE, Axes
+from gradsweep.store.kept_tables import key_of
 from gradsweep.store.series import base_name
 
 MOST_UNDEFINED = 0.025
@@ -52,21 +54,57 @@ class Judgement(NamedTuple):
 NO_NUMBERS = (float("nan"),) * 3
 
 
+_MOST_MATCHED = 8
+"""Groups of conditions that are held: the trials of a model and dataset look at no more."""
+
+
+class Estimates(Protocol):
+    """Estimates of before."""
+
+    def get(self, key: str) -> Estimate | None: ...
+
+    def put(self, key: str, estimate: Estimate) -> None: ...
+
+
 class Estimator:
     """Estimates the trials of one study; trials of a scope often look at the same points."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, kept: Estimates | None = None) -> None:
         self.study = study
-        self._matched: dict[tuple[tuple[Axes, ...], ...], Matched] = {}
+        self._kept = kept
+        self._matched: OrderedDict[tuple[tuple[Axes, ...], ...], Matched] = OrderedDict()
 
     def estimate(self, trial: Trial) -> Estimate:
         problem = trial.problem or missing(self.study, trial)
         if problem:
             return Estimate(problem=problem)
+        key = None if self._kept is None else self._key(trial)
+        if self._kept is None or key is None:
+            return _estimate(self._of(trial), trial)
+        estimate = self._kept.get(key)
+        if estimate is None:
+            estimate = _estimate(self._of(trial), trial)
+            self._kept.put(key, estimate)
+        return estimate
+
+    def _of(self, trial: Trial) -> Matched:
         key = tuple(tuple(group.values()) for group in trial.groups)
         if key not in self._matched:
             self._matched[key] = self.study.matched(trial.groups)
-        return _estimate(self._matched[key], trial)
+            if len(self._matched) > _MOST_MATCHED:
+                self._matched.popitem(last=False)
+        return self._matched[key]
+
+    def _key(self, trial: Trial) -> str | None:
+        """Name what the estimate follows from: the points' files and the statistic."""
+        points = self.study.key(trial.groups)
+        if points is None:
+            return None
+        computed = getattr(trial.compute, "func", trial.compute)
+        settings = getattr(trial.compute, "keywords", {})
+        name = f"{computed.__module__}.{computed.__qualname__}"
+        statement = (trial.statement.text, trial.statement.statistic)
+        return key_of(points, name, settings, statement)
 
 
 def _estimate(matched: Matched, trial: Trial) -> Estimate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import polars as pl
 
 from gradsweep.analysis.claims import (
@@ -14,15 +16,20 @@ from gradsweep.analysis.claims import (
 from gradsweep.analysis.claims.controls import Material, control_estimates, controls
 from gradsweep.analysis.claims.estimate import Estimator, judged, points
 from gradsweep.analysis.claims.finding import Claim, Finding
-from gradsweep.analysis.claims.matched import Study, studies
+from gradsweep.analysis.claims.matched import Study, studies_of
 from gradsweep.analysis.claims.overall import Result, make_finding, overall
 from gradsweep.analysis.claims.trials import Scope
+from gradsweep.analysis.point_rows import FrameRows
+from gradsweep.analysis.rows import require_metric
 from gradsweep.errors import ConfigError
 from gradsweep.records import SAMPLE_METRICS, STUDY_OBJECTIVE
 
 _CLAIM_FILES = (fast_thinking, slow_thinking, instruct_models, knowledge, early_layers)
 _OF_EVERY_OBJECTIVE = (fast_thinking,)
 """Claims whose question other objectives have too: it needs no irrelevant responses."""
+
+RESAMPLES = 1000
+"""Of a report's claims."""
 
 CLAIMS: tuple[Claim, ...] = tuple(file.CLAIM for file in _CLAIM_FILES)
 
@@ -34,7 +41,7 @@ def evaluate_claims(
     samples: pl.DataFrame | None = None,
     loss: str = "mean",
     confidence: float = 0.95,
-    resamples: int = 1000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> list[Finding]:
     """Test every statistic of every claim (`CLAIMS`), by scope and over all of them.
@@ -72,16 +79,39 @@ def evaluate_claims(
         raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
     if resamples < 100:
         raise ConfigError(f"resamples must be at least 100, got {resamples}")
-    estimators = [Estimator(study) for study in studies(rows, metric, resamples, seed)]
-    material = Material(rows, metric, samples, loss, resamples, seed)
+    require_metric(rows, metric)
+    material = Material(FrameRows(rows, samples), metric, loss, resamples, seed)
+    return point_claims(material, confidence)
+
+
+def point_claims(material: Material, confidence: float = 0.95) -> list[Finding]:
+    """Do what `evaluate_claims` does, of points whose rows are read when they are needed.
+
+    Raises:
+        DataError: a damaged file; a projection with rows of single heads only.
+    """
+    source, metric = material.source, material.metric
+    found = studies_of(source, metric, material.resamples, material.seed)
+    estimators = [Estimator(study, material.kept) for study in found]
+    trials = [
+        _ScopeOfClaim(file.CLAIM, estimator, scope)
+        for file in _CLAIM_FILES
+        for estimator in estimators
+        if _is_about(file, estimator.study, metric)
+        for scope in file.scopes(estimator.study)
+    ]
+    # Dataset by dataset, whatever the claim: points are read while they are at hand.
+    of_each = {
+        place: _scope_results(material, trial, confidence)
+        for place, trial in sorted(enumerate(trials), key=lambda one: one[1].place)
+    }
     findings: list[Finding] = []
     for file in _CLAIM_FILES:
         results = [
             result
-            for estimator in estimators
-            if _is_about(file, estimator.study, metric)
-            for scope in file.scopes(estimator.study)
-            for result in _scope_results(material, estimator, file.CLAIM, scope, confidence)
+            for place, trial in enumerate(trials)
+            if trial.claim is file.CLAIM
+            for result in of_each[place]
         ]
         of_study = [r for r in results if r.finding.objective == STUDY_OBJECTIVE]
         findings += [overall(file.CLAIM, s, of_study, confidence) for s in file.CLAIM.statements]
@@ -96,10 +126,24 @@ def _is_about(file: object, study: Study, metric: str) -> bool:
     return file in _OF_EVERY_OBJECTIVE and metric not in SAMPLE_METRICS
 
 
-def _scope_results(
-    material: Material, estimator: Estimator, claim: Claim, scope: Scope, confidence: float
-) -> list[Result]:
+@dataclass(frozen=True)
+class _ScopeOfClaim:
+    """A claim in a model and dataset of one study."""
+
+    claim: Claim
+    estimator: Estimator
+    scope: Scope
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Scopes that look at the same points are next to each other in this order."""
+        study = self.estimator.study
+        return study.objective, study.series, self.scope.dataset
+
+
+def _scope_results(material: Material, tried: _ScopeOfClaim, confidence: float) -> list[Result]:
     results = []
+    claim, estimator, scope = tried.claim, tried.estimator, tried.scope
     for trial in scope.trials:
         estimate = estimator.estimate(trial)
         under = {} if estimate.problem else control_estimates(material, estimator, trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,16 +13,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import question_weights
-from gradsweep.analysis.conditions import conditions
+from gradsweep.analysis.point_rows import Conditions, FrameRows, PointRows, conditions_of
 from gradsweep.analysis.questions import QuestionValues, question_values
 from gradsweep.analysis.reduction import of_mean_loss
-from gradsweep.analysis.rows import (
-    main_responses,
-    require_metric,
-    whole_matrices,
-    with_every_axis,
-)
+from gradsweep.analysis.rows import main_responses, require_metric
 from gradsweep.records import AXES, STUDY_OBJECTIVE, Axes
+from gradsweep.store.kept_tables import key_of
 
 Floats = NDArray[np.float64]
 _Member = TypeVar("_Member", int, str)
@@ -55,21 +52,27 @@ class Matched:
         return self._curves[name]
 
 
+_MOST_VALUES = 2**25
+"""Numbers of points that a study holds (256 MiB): what more it looks at, it reads again."""
+
+
 def studies(rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> list[Study]:
     """Make a study of each objective and series in `rows`, the study's own objective first.
 
     Raises:
         ConfigError: an unknown metric.
-        DataError: a projection with rows of single heads only.
     """
     require_metric(rows, metric)
-    rows = whole_matrices(conditions(with_every_axis(rows)))
-    parts = rows.partition_by("objective", "series", as_dict=True).items()
+    return studies_of(FrameRows(rows), metric, resamples, seed)
+
+
+def studies_of(source: PointRows, metric: str, resamples: int, seed: int) -> list[Study]:
+    """Make `studies` of points whose rows are read when they are needed."""
+    found = conditions_of(source)
+    parts = found.points.partition_by("objective", "series", as_dict=True).items()
     return [
-        Study(of_one, metric, resamples, seed, series, objective)
-        for (objective, series), of_one in sorted(
-            parts, key=lambda part: (part[0][0] != STUDY_OBJECTIVE, part[0])
-        )
+        Study(found, of_one, metric, resamples, seed)
+        for _, of_one in sorted(parts, key=lambda part: (part[0][0] != STUDY_OBJECTIVE, part[0]))
     ]
 
 
@@ -86,19 +89,18 @@ class Study:
 
     def __init__(
         self,
-        rows: pl.DataFrame,
+        found: Conditions,
+        points: pl.DataFrame,
         metric: str,
         resamples: int,
         seed: int,
-        series: str = "",
-        objective: str = STUDY_OBJECTIVE,
     ) -> None:
-        self.series, self.objective = series, objective
-        self._metric, self._resamples, self._seed = metric, resamples, seed
-        self._rows = {str(key[0]): frame for key, frame in rows.group_by("point_id")}
-        self._values: dict[str, dict[str, QuestionValues]] = {}
-        points = with_every_axis(rows).select(*AXES, "point_id").unique().sort(*AXES)
-        self.points: dict[Axes, str] = {Axes(*axes): name for *axes, name in points.iter_rows()}
+        """Take those of the conditions that are `points`, of one objective and series."""
+        self.series, self.objective = str(points["series"][0]), str(points["objective"][0])
+        self._found, self._metric, self._resamples, self._seed = found, metric, resamples, seed
+        self._held: OrderedDict[str, _Point] = OrderedDict()
+        lines = points.select(*AXES, "point_id").sort(*AXES).iter_rows()
+        self.points: dict[Axes, str] = {Axes(*axes): name for *axes, name in lines}
 
     @property
     def name(self) -> tuple[str, str]:
@@ -127,7 +129,7 @@ class Study:
         """Match the conditions of `groups`; those of one group are paired question by question."""
         names = [name for group in groups for name in group]
         point_ids = {name: self.points[axes] for group in groups for name, axes in group.items()}
-        of_condition = {name: self._of(point_ids[name]) for name in names}
+        of_condition = {name: self._point(point_ids[name]).values for name in names}
         projections = [
             p for p in of_condition[names[0]] if all(p in of_condition[name] for name in names)
         ]
@@ -139,24 +141,52 @@ class Study:
             questions = _common(
                 of_condition[name][p].question_ids for name in group for p in projections
             )
-            asked = _common(self._asked(point_ids[name]) for name in group)
+            asked = _common(self._point(point_ids[name]).asked for name in group)
             counts.append(len(questions))
             left_out += len(asked) - len(questions)
+            drawn = question_weights(questions, self._resamples, self._seed)
             for name in group:
-                weights[name] = question_weights(questions, self._resamples, self._seed)
+                weights[name] = drawn
                 values[name] = [
                     of_condition[name][p].at(questions, of_layers)
                     for p, of_layers in zip(projections, layers, strict=True)
                 ]
         return Matched(layers, values, weights, min(counts), left_out)
 
-    def _of(self, point_id: str) -> dict[str, QuestionValues]:
-        if point_id not in self._values:
-            self._values[point_id] = question_values(self._rows[point_id], self._metric)
-        return self._values[point_id]
+    def key(self, groups: Sequence[Mapping[str, Axes]]) -> str | None:
+        """Name what a statistic of these conditions follows from; None where it may change."""
+        keys = [
+            {name: self._found.key(self.points[axes]) for name, axes in group.items()}
+            for group in groups
+        ]
+        if any(key is None for group in keys for key in group.values()):
+            return None
+        return key_of(self._metric, self._resamples, self._seed, keys)
 
-    def _asked(self, point_id: str) -> tuple[str, ...]:
-        return tuple(self._rows[point_id]["question_id"].unique())
+    def _point(self, point_id: str) -> _Point:
+        """The values of a point; those of points that were not asked for lately are forgotten."""
+        if point_id not in self._held:
+            rows = self._found.rows(point_id, self._metric)
+            values = question_values(rows, self._metric)
+            self._held[point_id] = _Point(values, tuple(rows["question_id"].unique()))
+            while len(self._held) > 1 and sum(p.size for p in self._held.values()) > _MOST_VALUES:
+                self._held.popitem(last=False)
+        self._held.move_to_end(point_id)
+        return self._held[point_id]
+
+
+@dataclass(frozen=True)
+class _Point:
+    """One condition, by question."""
+
+    values: dict[str, QuestionValues]
+    """By projection."""
+    asked: tuple[str, ...]
+    """Questions with rows, whether they have values or not."""
+
+    @cached_property
+    def size(self) -> int:
+        return sum(of_projection.values.size for of_projection in self.values.values())
 
 
 def _common(collections: Iterable[Iterable[_Member]]) -> tuple[_Member, ...]:

@@ -18,6 +18,7 @@ from gradsweep.analysis.claims.runs import defined
 from gradsweep.analysis.claims.trials import KNOWLEDGE_PREFIX
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.open_questions.question import Scope
+from gradsweep.analysis.point_rows import FrameRows
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.analysis.rows import whole_matrices, with_every_axis
 from gradsweep.records import METRIC_NAMES, POINT_LABELS, STUDY_OBJECTIVE, SampleStatus
@@ -58,9 +59,8 @@ class QuestionMaterial:
     @cached_property
     def claims(self) -> ClaimMaterial:
         """What the claims' controls take: estimators of the other reduction and of the loss."""
-        return ClaimMaterial(
-            self.rows, self.metric, self.samples, "mean", self.resamples, self.seed
-        )
+        source = FrameRows(self.rows, self.samples)
+        return ClaimMaterial(source, self.metric, "mean", self.resamples, self.seed)
 
     @cached_property
     def estimators(self) -> list[Estimator]:

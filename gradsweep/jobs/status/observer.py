@@ -24,9 +24,11 @@ from gradsweep.jobs.status.lines import Line, State, SweepStatus
 from gradsweep.jobs.status.points import KnownPoint, known_points
 from gradsweep.jobs.tasks import JobTask
 from gradsweep.store import PointPaths, PointState, failure, point_state
-from gradsweep.store.checksums import read_finished, read_summary
+from gradsweep.store.checksums import read_summary
+from gradsweep.store.kept import save_kept
 from gradsweep.store.lease import holder
 from gradsweep.store.progress import Progress, ProgressReader
+from gradsweep.store.state import sample_counts
 
 LOOKS = 5
 """Tries to look at files that change in the middle of it."""
@@ -89,6 +91,7 @@ class Observer:
             else self._done_line(p, holding.get(p.point_id, []))
             for p in points
         ]
+        save_kept(self.results)
         names = {point.point_id for point in points}
         ours = tuple(task for task in tasks if names & set(task.task.point_ids))
         spent = {line.point_id: line.seconds for line in lines}
@@ -229,9 +232,5 @@ def _note(
 
 def _summary(paths: PointPaths) -> tuple[int, int, float]:
     """Count the samples, the bad ones and the seconds of a point that is done."""
-    summary = read_summary(paths)
-    outcomes = summary.get("samples")
-    if outcomes is None:
-        return len(read_finished(paths, paths.samples)), 0, 0.0
-    n_samples = sum(outcomes.values())
-    return n_samples, n_samples - outcomes.get("ok", 0), float(summary.get("seconds", 0.0))
+    n_samples, n_bad = sample_counts(paths)
+    return n_samples, n_bad, float(read_summary(paths).get("seconds", 0.0))

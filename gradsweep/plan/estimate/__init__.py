@@ -5,7 +5,7 @@ seconds_per_sample(config, …, costs)  from earlier points' `Cost`, else a stat
 point_bytes(config, …, costs)         on disk
 """
 
-from gradsweep.plan.estimate.cost import Cost, Meter, point_bytes, read_costs
+from gradsweep.plan.estimate.cost import Cost, CostsByPoint, Meter, point_bytes, read_costs
 from gradsweep.plan.estimate.duration import Basis, Duration, makespan, seconds_per_sample
 from gradsweep.plan.estimate.hardware import Hardware, hardware_under, this_machine
 from gradsweep.plan.estimate.memory import (
@@ -22,6 +22,7 @@ from gradsweep.plan.estimate.tokens import Tokens, tokens_per_pass, tokens_per_s
 __all__ = [
     "Basis",
     "Cost",
+    "CostsByPoint",
     "Duration",
     "Hardware",
     "Memory",

@@ -22,6 +22,7 @@ from gradsweep.plan.estimate.training import samples_passed
 from gradsweep.records import ALL_PROJECTIONS, HEAD_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
 from gradsweep.store.checksums import read_summary
+from gradsweep.store.kept import save_kept
 
 ROW_BYTES = 80
 """Of one row in Parquet (720 rows took 56 kB), without singular values."""
@@ -121,7 +122,28 @@ def read_costs(results: Path) -> list[Cost]:
             n_bytes = sum(path.stat().st_size for path in (paths.rows, paths.samples))
             n_samples = int(summary["samples"].get("ok", 0))
             found.append(replace(cost, stored_bytes=n_bytes, stored_samples=n_samples))
+    save_kept(results)
     return found
+
+
+class CostsByPoint:
+    """Costs of thousands of points, from which each estimate takes the few that it looks at."""
+
+    def __init__(self, costs: Sequence[Cost]) -> None:
+        self._costs = costs
+        self._places: dict[tuple[str, str], list[int]] = {}
+        for place, cost in enumerate(costs):
+            for name in (("model", cost.model), ("dataset", cost.dataset)):
+                self._places.setdefault(name, []).append(place)
+
+    def of(self, config: Config) -> Sequence[Cost]:
+        """Return those of the point's model, and those of its dataset; all for one that trains,
+        whose probes may be of other data."""
+        if config.training.trains:
+            return self._costs
+        names = (("model", config.model.name), ("dataset", config.dataset.name))
+        places = {place for name in names for place in self._places.get(name, ())}
+        return [self._costs[place] for place in sorted(places)]
 
 
 def heads_of_layer(wanted: GradientsConfig, width: float) -> float:

@@ -9,6 +9,7 @@ from gradsweep.config import Config
 from gradsweep.plan import Plan, PlannedPoint
 from gradsweep.plan.estimate import (
     Cost,
+    CostsByPoint,
     Duration,
     Hardware,
     Tokens,
@@ -75,18 +76,18 @@ def _points(
     in_jobs: Mapping[str, str],
 ) -> tuple[PointForecast, ...]:
     """Forecast each point; those that differ in correctness only are looked at once."""
-    known: dict[str, tuple[Hardware, Tokens, Duration]] = {}
-    points = []
+    known: dict[str, tuple[Hardware, Tokens, Duration, Sequence[Cost]]] = {}
+    told, points = CostsByPoint(costs), []
     for point in plan.points:
         config, state = point.config, _state(point, in_jobs)
         axes = (config.model, config.dataset, config.cot, config.objective)
         key = repr((*axes, config.gradients, config.training))
         if key not in known:
-            hardware = _hardware(scheduler, config)
-            tokens = tokens_per_pass(config, costs)
-            time = seconds_per_sample(config, tokens.number, hardware, costs)
-            known[key] = hardware, tokens, time
-        hardware, tokens, time = known[key]
+            hardware, own = _hardware(scheduler, config), told.of(config)
+            tokens = tokens_per_pass(config, own)
+            time = seconds_per_sample(config, tokens.number, hardware, own)
+            known[key] = hardware, tokens, time, own
+        hardware, tokens, time, own = known[key]
         points.append(
             PointForecast(
                 point,
@@ -95,7 +96,7 @@ def _points(
                 samples=_samples_left(point),
                 tokens=tokens,
                 duration=time,
-                disk_bytes=point_bytes(config, tokens.number, costs),
+                disk_bytes=point_bytes(config, tokens.number, own),
                 hardware=hardware,
                 run=run_length(config),
             )

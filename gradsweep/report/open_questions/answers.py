@@ -5,11 +5,18 @@ from __future__ import annotations
 import polars as pl
 
 from gradsweep.analysis.open_questions import Answered, evaluate_open_questions
+from gradsweep.analysis.open_questions.material import SIGNALS
+from gradsweep.analysis.open_questions.metrics import OTHERS
+from gradsweep.analysis.open_questions.where_it_responds import OTHER_NORM
 from gradsweep.analysis.rows import with_every_axis
 from gradsweep.records import STUDY_OBJECTIVE
 
 METRIC = "nuclear_norm"
 """The study's; the questions are of its size, whatever a report draws."""
+
+
+METRICS = tuple(dict.fromkeys((METRIC, *SIGNALS, OTHER_NORM, *OTHERS)))
+"""What the questions look at of rows."""
 
 
 def questions_of(

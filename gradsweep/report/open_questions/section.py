@@ -8,12 +8,12 @@ from gradsweep.analysis.claims import Outcome
 from gradsweep.analysis.open_questions import Answer, Answered
 from gradsweep.report.findings import (
     interval_words,
-    markdown_table,
     marked,
     outcomes_words,
     verdict_counts,
 )
 from gradsweep.report.interval_table import interval_table
+from gradsweep.report.markdown import markdown_table
 from gradsweep.report.numerals import MISSING
 from gradsweep.report.open_questions.tables import number_table
 

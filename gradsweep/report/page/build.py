@@ -15,12 +15,13 @@ from markupsafe import Markup
 
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import values_in_reading_order
-from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
 from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
 from gradsweep.report.measures import Measures
+from gradsweep.report.numbers import Numbers
 from gradsweep.report.open_questions.section import open_questions_markdown
+from gradsweep.report.outliers import told_outliers
 from gradsweep.report.page.curves import (
     ROWS_FOR_EVERY_METRIC,
     ROWS_WHILE_WATCHED,
@@ -40,11 +41,13 @@ from gradsweep.report.page.samples import samples_by_point
 from gradsweep.report.page.settings import (
     command_of_each,
     commands_of,
+    settings_csv,
     settings_of,
     versions_of,
 )
 from gradsweep.report.page.tables import table_texts
 from gradsweep.report.page.terms import TERMS, anchor, term_link
+from gradsweep.report.page.tiles import in_tiles
 from gradsweep.report.page.training import training_charts
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.section import training_markdown
@@ -54,6 +57,7 @@ from gradsweep.store.series import with_model_labels
 _SCRIPTS = (
     "plotly-basic.min.js",
     "theme.js",
+    "tiles.js",
     "files.js",
     "choices.js",
     "panels.js",
@@ -76,12 +80,14 @@ def write_page(
     objectives: str = "",
     study: TrainingStudy | None = None,
     answered: Sequence[Answered] = (),
+    numbers: Numbers | None = None,
 ) -> Path:
     """Write `folder/index.html`, whole or not at all, and give its path.
 
     Args:
         folder: of the report; its name is the title.
-        rows: of the points, as `load_rows` gives them. May be empty.
+        rows: of the points, as `load_rows` gives them, or a line for each point and projection
+            where there are `numbers`. May be empty.
         computed: the metrics of the report; with few rows the charts have all others too.
         findings: Markdown of `findings_markdown`.
         stored: states, settings and samples of the points.
@@ -89,14 +95,18 @@ def write_page(
         objectives: Markdown of `objectives_markdown`, for a section of its own.
         study: of training points, for a section of its own.
         answered: open questions, for a section of their own.
+        numbers: of the points; computed from `rows` and `stored.samples` when None.
 
     Raises:
         StoreError: the file cannot be written.
     """
-    data = _data(rows, computed, stored, refresh)
+    data = _data(rows, computed, stored, refresh, numbers)
     data["training"] = training_charts(study)
     groups = question_groups(answered)
     data["questions"] = [group["charts"] for group in groups]
+    data = in_tiles(data, folder, refresh)
+    if "tiles" in data:
+        write_text(folder / "settings.csv", settings_csv(stored.points))
     text = _template().render(
         title="All points" if folder.name == "all" else folder.name,
         written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -104,6 +114,7 @@ def write_page(
         stored=stored,
         grid=point_grid(stored, computed[0] if computed else None),
         found=found_in(computed),
+        n_studies=len(computed[0].by_study()) if computed else 0,
         compared=compared_models(computed),
         terms=TERMS,
         has_curves=bool(data["metrics"]),
@@ -117,6 +128,7 @@ def write_page(
         commands=commands_of(stored),
         settings=data["settings"],
         refresh=refresh,
+        tiles="tiles" in data,
         data=_json(data),
         style=Markup(_asset("page.css")),
         scripts=Markup("\n".join(map(_asset, _SCRIPTS))),
@@ -131,10 +143,10 @@ def _data(
     computed: Sequence[Measures],
     stored: ReportPoints,
     refresh: float | None,
+    numbers: Numbers | None,
 ) -> dict[str, Any]:
     """What the scripts read. Numbers of the charts have five digits, the tables' CSV has all."""
-    most_rows = ROWS_WHILE_WATCHED if refresh else ROWS_FOR_EVERY_METRIC
-    drawn = [] if rows.is_empty() else with_other_metrics(rows, computed, most_rows)
+    drawn = _drawn(rows, computed, refresh, numbers)
     shared, own = settings_of(stored.points)
     return {
         **_names(rows),
@@ -144,7 +156,7 @@ def _data(
         "values": {one.metric: point_values(one) for one in computed if one.per_sample},
         "differences": {one.metric: difference_numbers(one) for one in drawn},
         "tables": table_texts(computed) if drawn else [],
-        "points": _points(rows, computed, stored, own),
+        "points": _points(rows, computed, stored, own, numbers),
         "settings": shared,
         "sampleMetric": computed[0].metric if computed else "",
         "refresh": refresh,
@@ -174,13 +186,18 @@ def _points(
     computed: Sequence[Measures],
     stored: ReportPoints,
     own: Mapping[str, Mapping[str, Any]],
+    numbers: Numbers | None,
 ) -> list[dict[str, Any]]:
     """State, command, settings and samples of every point; `own` are settings by id."""
     commands = command_of_each(stored)
     samples = {}
     if not rows.is_empty():
-        valued = rows_of_metric(computed[0].metric, rows, stored.samples)
-        samples = samples_by_point(stored, valued, computed[0].metric)
+        outliers = (
+            told_outliers(rows, stored.samples, computed[0].metric)
+            if numbers is None
+            else numbers.outliers
+        )
+        samples = samples_by_point(stored, outliers)
     return [
         {
             "id": point.point_id,
@@ -196,6 +213,21 @@ def _points(
         }
         for point in stored.points
     ]
+
+
+def _drawn(
+    rows: pl.DataFrame,
+    computed: Sequence[Measures],
+    refresh: float | None,
+    numbers: Numbers | None,
+) -> list[Measures]:
+    """Those of `computed` that have curves, then the other metrics that charts can show."""
+    if numbers is not None:
+        names = {one.metric for one in computed}
+        others = [one for one in numbers.measures.values() if one.metric not in names]
+        return [one for one in (*computed, *others) if not one.per_sample]
+    most_rows = ROWS_WHILE_WATCHED if refresh else ROWS_FOR_EVERY_METRIC
+    return [] if rows.is_empty() else with_other_metrics(rows, computed, most_rows)
 
 
 def _on_both(colour: str) -> dict[str, str]:

@@ -21,6 +21,8 @@ from gradsweep.report.page.terms import with_terms
 from gradsweep.report.reading import sentences, summed_sentence
 from gradsweep.store.series import with_model_labels
 
+MOST_STUDIES = 24
+"""Models and datasets with a picture and sentences; the tables have them all."""
 FIRST = 3
 """Sentences that stand beside the picture, and the other reduction's where there is one."""
 
@@ -62,7 +64,7 @@ class Found:
 def found_in(computed: Sequence[Measures]) -> list[Found]:
     """Sum up the first metric of a report, model by model and dataset by dataset.
 
-    Those with most conditions come first: they have most to say.
+    Those with most conditions come first: they have most to say. Of many, the first are there.
     """
     if not computed:
         return []
@@ -71,7 +73,7 @@ def found_in(computed: Sequence[Measures]) -> list[Found]:
     losses = next((one for one in computed[1:] if one.metric == "loss"), None)
     of_losses = with_model_labels(losses.summaries) if losses else summaries.clear()
     found = sorted(comparisons_of(computed[0], losses), key=lambda one: -len(one.conditions))
-    for comparison in found:
+    for comparison in found[:MOST_STUDIES]:
         chosen, loss = (
             frame.filter(model=comparison.model, dataset=comparison.dataset)
             for frame in (summaries, of_losses)

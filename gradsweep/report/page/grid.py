@@ -13,7 +13,7 @@ import polars as pl
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.config import CorrectnessKind, cot_reading_key
 from gradsweep.records import AXES, SampleStatus, axis_words
-from gradsweep.report.cut import cut_responses, cut_sentence
+from gradsweep.report.cut import cut_sentence
 from gradsweep.report.labels import (
     dataset_title,
     level_label,
@@ -216,7 +216,7 @@ def _contents(points: Sequence[ReportPoint]) -> str:
 
 def _troubles(stored: ReportPoints) -> Iterator[tuple[ReportPoint, str]]:
     reasons = _reasons(stored.samples) if any(point.n_bad for point in stored.points) else {}
-    counts = cut_responses(stored.samples).select("point_id", "n_cut", "n_measured")
+    counts = stored.cut.select("point_id", "n_cut", "n_measured")
     cut = {point_id: numbers for point_id, *numbers in counts.iter_rows()}
     for point in stored.points:
         if point.state is PointState.FAILED:

@@ -11,6 +11,7 @@ import polars as pl
 
 from gradsweep.analysis.rows import in_reading_order
 from gradsweep.records import AXES, POINT_LABELS, axis_words
+from gradsweep.report.cut import NOTHING_CUT
 from gradsweep.store import (
     PointPaths,
     PointState,
@@ -58,15 +59,20 @@ class ReportPoints:
     results: Path
     points: tuple[ReportPoint, ...]
     samples: pl.DataFrame
-    """Every sample of the points (`load_samples_table`)."""
+    """Samples of the points that have some that could not be measured (`load_samples_table`)."""
+    cut: pl.DataFrame
+    """Points with responses that lost their end (`cut_responses`)."""
     sweeps: tuple[dict[str, Any], ...]
     """Manifests of the sweeps that have any of the points."""
 
 
-def report_points(selection: Selection, rows: pl.DataFrame) -> ReportPoints:
+def report_points(
+    selection: Selection, rows: pl.DataFrame, cut: pl.DataFrame | None = None
+) -> ReportPoints:
     """List every point that `selection` means: those of `rows`, and those without any row yet.
 
-    There are no points where nothing was started or planned.
+    `rows` may be a line for each point, with its names; `cut` are their `cut_responses`. There are
+    no points where nothing was started or planned.
 
     Raises:
         DataError: there is no such sweep.
@@ -103,7 +109,11 @@ def report_points(selection: Selection, rows: pl.DataFrame) -> ReportPoints:
     return ReportPoints(
         results=selection.results,
         points=tuple(points),
-        samples=_samples(selection.results, names & set(statuses)),
+        samples=_samples(
+            selection.results,
+            [p.point_id for p in points if p.n_bad and p.state is not PointState.NEW],
+        ),
+        cut=NOTHING_CUT if cut is None else cut,
         sweeps=tuple(m for m in manifests if names & {p["point_id"] for p in m["points"]}),
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.analysis.outliers import sample_outliers
 from gradsweep.records import Sample, SampleStatus, Unit
 from gradsweep.report.page.points import ReportPoints
 from gradsweep.report.sample_texts import stored_units
@@ -18,39 +17,40 @@ LONGEST_TEXT = 1200
 MOST_BAD_SAMPLES = 5
 
 
-def samples_by_point(
-    stored: ReportPoints, rows: pl.DataFrame, metric: str
-) -> dict[str, dict[str, Any]]:
+def samples_by_point(stored: ReportPoints, outliers: pl.DataFrame) -> dict[str, dict[str, Any]]:
     """Collect, for each point, `outliers`, `bad_samples` (lists of dicts) and `without_text`, why.
+
+    `outliers` are those of `told_outliers`, with the columns of their samples.
 
     Results hold no text: it is read again from the data and taken only where the sample's hash
     is the same. Nothing is downloaded for it.
     """
     table = stored.samples.unique(["point_id", "sample_id"], maintain_order=True)
-    about = ["sample_id", "index", "loss", "n_prompt_tokens", "n_response_tokens", "truncated"]
-    outliers = sample_outliers(rows, metric).join(
-        table.select("point_id", *about),
-        on=["point_id", "sample_id"],
-        how="left",
-        maintain_order="left",
-    )
     bad = table.filter(pl.col("status") != SampleStatus.OK.value).sort("point_id", "index")
+    told, of_bad = _by_point(outliers), _by_point(bad)
     by_point = {}
     for point in stored.points:
         units, why_not = stored_units(point.record)
-        of_point = pl.col("point_id") == point.point_id
-        by_point[point.point_id] = {
+        name = point.point_id
+        by_point[name] = {
             "outliers": [
                 {**_plain(line), **_text(units.get(line["sample_id"]))}
-                for line in outliers.filter(of_point).drop("point_id").iter_rows(named=True)
+                for line in told.get(name, [])
             ],
             "bad_samples": [
                 {name: line[name] for name in ("index", "sample_id", "status", "reason")}
-                for line in bad.filter(of_point).head(MOST_BAD_SAMPLES).iter_rows(named=True)
+                for line in of_bad.get(name, [])[:MOST_BAD_SAMPLES]
             ],
             "without_text": why_not,
         }
     return by_point
+
+
+def _by_point(lines: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in lines.iter_rows(named=True):
+        found.setdefault(line.pop("point_id"), []).append(line)
+    return found
 
 
 def _plain(line: Mapping[str, Any]) -> dict[str, Any]:

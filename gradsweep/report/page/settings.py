@@ -7,6 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
+from gradsweep.records import AXES
 from gradsweep.report.page.points import ReportPoint, ReportPoints
 
 
@@ -57,6 +60,18 @@ def settings_of(
         for point_id, settings in flat.items()
     }
     return shared, own
+
+
+def settings_csv(points: Sequence[ReportPoint]) -> str:
+    """Write a line for each point: id, axes, and every setting, empty where it has none."""
+    flat = [dict(_settings(point.record)) if point.record else {} for point in points]
+    names = sorted({name for settings in flat for name in settings})
+    lines = [
+        {"point_id": point.point_id, **point.axes, **{name: own.get(name) for name in names}}
+        for point, own in zip(points, flat, strict=True)
+    ]
+    columns = ["point_id", *AXES, *names]
+    return pl.DataFrame(lines, schema=dict.fromkeys(columns, pl.String())).write_csv()
 
 
 def command_of_each(stored: ReportPoints) -> dict[str, str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gradsweep.report.training.study import TrainingStudy, training_study
 from gradsweep.store import point_folders
+from gradsweep.store.paths import started
 from gradsweep.store.points import is_training_point, point_table
 from gradsweep.store.selection import Selection
 from gradsweep.store.training import load_training
@@ -14,7 +15,7 @@ from gradsweep.store.training import load_training
 
 def trained_points(results: Path, point_ids: Collection[str] | None = None) -> list[str]:
     """List the training points among some of a folder (all when None), started or done."""
-    chosen = (p for p in point_folders(results) if point_ids is None or p.point_id in point_ids)
+    chosen = point_folders(results) if point_ids is None else started(results, point_ids)
     return [paths.point_id for paths in chosen if is_training_point(paths)]
 
 
@@ -27,7 +28,8 @@ def chosen_training(selection: Selection) -> tuple[list[str], list[str]]:
     """
     chosen = selection.of(point_table(selection.results))["point_id"].to_list()
     trained = trained_points(selection.results, chosen)
-    return trained, [name for name in chosen if name not in trained]
+    of_others = set(chosen) - set(trained)
+    return trained, [name for name in chosen if name in of_others]
 
 
 def chosen_study(selection: Selection, metrics: Sequence[str]) -> TrainingStudy | None:

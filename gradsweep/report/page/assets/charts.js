@@ -196,10 +196,17 @@ function showLegend(entries) {
   }));
 }
 
+/** Tiles of everything that the choices show. */
+const chosenTiles = () => choices.shown.model.flatMap((model) => choices.shown.dataset.map((dataset) => tileOf(model, dataset)));
+
 function drawChart() {
+  if (!haveTiles(chosenTiles(), drawAll)) {
+    byId("message").textContent = "reading …";
+    return Promise.resolve();
+  }
   const arranged = arrange();
   const chart = byId("chart");
-  byId("message").textContent = arranged.message;
+  byId("message").textContent = [tileTrouble, arranged.message].filter(Boolean).join(" ");
   byId("chart-title").textContent = chartTitle();
   byId("log").checked = usesLog(arranged.panels);
   byId("shared").checked = sharesScale();

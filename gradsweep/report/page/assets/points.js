@@ -7,13 +7,14 @@ function definitions(pairs) {
 }
 
 function showPoint(point) {
+  if (!haveTiles([tileOf(point.axes.model, point.axes.dataset)], () => showPoint(point))) return;
   const facts = [["point", point.id], ["state", point.state], ["samples", `${point.stored} stored, ${point.bad} not measured`]];
   if (point.note) facts.push([point.state === "failed" ? "error" : "note", point.note]);
   const parts = [element("h3", { className: "on-paper" }, nameOf(point)), definitions(facts)];
   if (point.outliers?.length) parts.push(...outliers(point));
   if (point.bad) parts.push(badSamples(point));
   if (point.command) parts.push(element("h3", {}, "Command"), element("pre", {}, element("code", {}, point.command)));
-  const own = Object.entries(point.settings);
+  const own = Object.entries(point.settings ?? {});
   if (own.length) parts.push(element("details", {}, element("summary", {}, "Settings that not all points share"), definitions(own)));
   const all = Object.entries(settingsOf(point));
   if (all.length) parts.push(element("details", {}, element("summary", {}, "All settings and versions"), definitions(all)));
@@ -88,6 +89,7 @@ function startMap() {
 }
 
 function startSettings() {
+  if (data.tiles) return byId("save-settings").replaceWith("Settings of every point: settings.csv beside this page."); // not all are here
   byId("save-settings").addEventListener("click", () => {
     const names = [...new Set(data.points.flatMap((point) => Object.keys(settingsOf(point))))].sort();
     const lines = data.points.map((point) => {

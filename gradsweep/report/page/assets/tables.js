@@ -29,6 +29,7 @@ function startTables() {
   const chosen = () => data.tables[Number(choice.value)];
   const everything = () => more.getAttribute("aria-expanded") === "true";
   const showChosen = () => {
+    if (!chosen().lines && !haveTiles([chosen().tile], showChosen)) return;
     more.hidden = !chosen().lines.some((line) => line.more);
     showTable(chosen(), everything());
   };

@@ -1,0 +1,199 @@
+"""Rows of many points, read when they are needed: those of thousands do not fit in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import polars as pl
+
+from gradsweep.analysis.conditions import conditions
+from gradsweep.analysis.rows import (
+    in_reading_order,
+    whole_matrices,
+    whole_samples,
+    with_every_axis,
+)
+from gradsweep.analysis.sample_metrics import sample_rows
+from gradsweep.records import POINT_LABELS
+from gradsweep.store.frames import own_metric_columns
+
+SCOPE = ("model", "objective", "series", "dataset")
+"""Conditions that are compared with each other agree on these: no number of one scope depends on
+what else is stored."""
+
+
+class PointRows(Protocol):
+    """Points with rows of whole samples, and where their rows are."""
+
+    @property
+    def points(self) -> pl.DataFrame:
+        """A line for each: point_id, `POINT_LABELS`, seed; in reading order."""
+
+    def rows(
+        self, point_ids: Collection[str], metrics: Collection[str] | None = None
+    ) -> pl.DataFrame:
+        """Read the rows of some points, as `load_rows` gives them; of `metrics` at least these."""
+
+    def samples(self, point_ids: Collection[str]) -> pl.DataFrame | None:
+        """Read the samples of the same points; None where nobody gave any."""
+
+    @property
+    def has_samples(self) -> bool:
+        """Whether there are samples, with their response tokens."""
+
+    @property
+    def has_losses(self) -> bool:
+        """Whether samples have their loss and the names of their points."""
+
+    def own_metrics(self, point_ids: Collection[str]) -> set[str]:
+        """Name the metrics of the user's own that any of the points has."""
+
+    def key(self, point_ids: Collection[str]) -> str | None:
+        """Name what the points' numbers follow from; None where that may change any moment."""
+
+
+@dataclass(frozen=True)
+class FrameRows:
+    """Rows and samples that are in memory."""
+
+    frame: pl.DataFrame
+    """As `load_rows` gives them; single steps are left out."""
+    every_sample: pl.DataFrame | None = None
+
+    @cached_property
+    def points(self) -> pl.DataFrame:
+        return points_of(self.frame)
+
+    @cached_property
+    def _by_point(self) -> dict[str, pl.DataFrame]:
+        whole = whole_samples(with_every_axis(self.frame))
+        parts = whole.partition_by("point_id", as_dict=True, maintain_order=True)
+        return {str(name): rows for (name,), rows in parts.items()}
+
+    def rows(
+        self, point_ids: Collection[str], metrics: Collection[str] | None = None
+    ) -> pl.DataFrame:
+        known = [self._by_point[name] for name in point_ids if name in self._by_point]
+        return pl.concat(known) if known else with_every_axis(self.frame).clear()
+
+    def samples(self, point_ids: Collection[str]) -> pl.DataFrame | None:
+        if self.every_sample is None:
+            return None
+        chosen = self.every_sample.filter(pl.col("point_id").is_in(list(point_ids)))
+        # Rows may have been filtered.
+        return chosen.join(self.rows(point_ids), on=["point_id", "sample_id"], how="semi")
+
+    @property
+    def has_samples(self) -> bool:
+        return self.every_sample is not None
+
+    @property
+    def has_losses(self) -> bool:
+        needed = {"loss", *POINT_LABELS} - {"objective"}
+        return self.every_sample is not None and needed <= set(self.every_sample.columns)
+
+    def own_metrics(self, point_ids: Collection[str]) -> set[str]:
+        return set(own_metric_columns(self.frame))
+
+    def key(self, point_ids: Collection[str]) -> str | None:
+        return None
+
+
+@dataclass(frozen=True)
+class OtherRows:
+    """The points of `source` with other rows than their own."""
+
+    source: PointRows
+
+    @property
+    def points(self) -> pl.DataFrame:
+        return self.source.points
+
+    def samples(self, point_ids: Collection[str]) -> pl.DataFrame | None:
+        return self.source.samples(point_ids)
+
+    @property
+    def has_samples(self) -> bool:
+        return self.source.has_samples
+
+    @property
+    def has_losses(self) -> bool:
+        return self.source.has_losses
+
+    def own_metrics(self, point_ids: Collection[str]) -> set[str]:
+        return self.source.own_metrics(point_ids)
+
+    def key(self, point_ids: Collection[str]) -> str | None:
+        known = self.source.key(point_ids)
+        return known and f"{type(self).__name__} {known}"
+
+
+class OfSamples(OtherRows):
+    """What whole samples have, as rows (`sample_rows`)."""
+
+    def rows(
+        self, point_ids: Collection[str], metrics: Collection[str] | None = None
+    ) -> pl.DataFrame:
+        samples = self.source.samples(point_ids)
+        assert samples is not None
+        return sample_rows(samples)
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The points of each condition, which `conditions` makes one when its rows are needed."""
+
+    source: PointRows
+    points: pl.DataFrame
+    """As `PointRows.points`, with a line for each condition."""
+    members: Mapping[str, tuple[str, ...]]
+    """The point that stands for a condition -> all of its points."""
+    several: frozenset[str]
+    """Those of them whose condition has several points of one seed."""
+
+    def rows(self, point_id: str, metric: str) -> pl.DataFrame:
+        """Read the rows of a condition with a metric, of whole matrices.
+
+        Raises:
+            DataError: a projection with rows of single heads only.
+        """
+        # Which of several points of a seed has measured least, all of their metrics tell.
+        metrics = None if point_id in self.several else [metric]
+        return whole_matrices(conditions(self.source.rows(self.members[point_id], metrics)))
+
+    def key(self, point_id: str) -> str | None:
+        return self.source.key(self.members[point_id])
+
+
+def conditions_of(source: PointRows) -> Conditions:
+    """Find the conditions of points; the one with the lowest seed stands for the others.
+
+    Where several have one seed, their rows tell which of them has measured least (`conditions`).
+    """
+    members: dict[str, tuple[str, ...]] = {}
+    several = set()
+    of_labels = source.points.sort("seed", "point_id").group_by(POINT_LABELS, maintain_order=True)
+    for _, points in of_labels:
+        ids = tuple(points["point_id"])
+        name = ids[0]
+        if points["seed"].is_duplicated().any():
+            name = str(conditions(source.rows(ids))["point_id"][0])
+            several.add(name)
+        members[name] = ids
+    standing = source.points.filter(pl.col("point_id").is_in(list(members)))
+    return Conditions(source, standing, members, frozenset(several))
+
+
+def points_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """List the points of rows that are of whole samples: point_id, `POINT_LABELS`, seed."""
+    whole = whole_samples(with_every_axis(rows))
+    seed = pl.col("seed") if "seed" in whole.columns else pl.lit(0, pl.Int64()).alias("seed")
+    return in_reading_order(whole.select("point_id", *POINT_LABELS, seed).unique())
+
+
+def scopes(points: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Cut `PointRows.points` into scopes, in reading order."""
+    yield from in_reading_order(points).partition_by(SCOPE, maintain_order=True)

@@ -1,0 +1,94 @@
+"""What a report of points that are not trained is written from: numbers, claims, objectives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import polars as pl
+
+from gradsweep.analysis import Finding, evaluate_rated_claims
+from gradsweep.analysis.claims.controls import Material
+from gradsweep.analysis.claims.evaluate import RESAMPLES, point_claims
+from gradsweep.analysis.claims.kept import KeptEstimates
+from gradsweep.analysis.members import MEMBER_METRICS
+from gradsweep.analysis.open_questions import Answered
+from gradsweep.analysis.point_rows import OfSamples, PointRows
+from gradsweep.analysis.rated import is_rated
+from gradsweep.records import POINT_LABELS, SAMPLE_METRICS
+from gradsweep.report.measures import Measures
+from gradsweep.report.numbers import TABLE_METRIC, Numbers
+from gradsweep.report.objectives import SHAPE, objectives_section
+from gradsweep.report.open_questions.section import open_questions_markdown
+from gradsweep.report.stored_rows import StoredRows
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a report is written from."""
+
+    training: str = ""
+    """The section on training points."""
+    every: Sequence[Measures] = ()
+    """Of all metrics of tables, those that are drawn first."""
+    n_drawn: int = 0
+    found: Sequence[Finding] = ()
+    objectives: str = ""
+    """The section on other objectives."""
+    questions: Sequence[Answered] = ()
+    numbers: Numbers | None = None
+    named: pl.DataFrame = field(default_factory=lambda: _named(()))
+    """A line for each point and projection, with the point's names."""
+
+    @property
+    def sections(self) -> tuple[str, ...]:
+        """Sections of the findings beside those of claims; empty where there is nothing to say."""
+        return self.objectives, open_questions_markdown(self.questions), self.training
+
+
+def content_of_points(
+    rows: PointRows,
+    metrics: Sequence[str],
+    loss: str,
+    numbers: Numbers,
+    content: Content | None = None,
+) -> Content:
+    """Add to `content` what is said of points that are not trained."""
+    drawn = tuple(dict.fromkeys((*metrics, *MEMBER_METRICS)))
+    every = numbers.of(tuple(dict.fromkeys((*drawn, TABLE_METRIC, "loss"))))
+    n_drawn = len(numbers.of(drawn))
+    found = _claims(rows, metrics[0], loss)
+    shape = numbers.of([name for name in (SHAPE, *MEMBER_METRICS) if name != metrics[0]])
+    objectives = objectives_section([every[0], *shape], numbers.members, found)
+    if loss == "mean":
+        found = [*found, *_rated_claims(rows)]
+    named = _named([one for one in numbers.measures.values() if not one.per_sample])
+    return replace(
+        content or Content(), every=every, n_drawn=n_drawn, found=found, objectives=objectives,
+        numbers=numbers, named=named,
+    )  # fmt: skip
+
+
+def _claims(rows: PointRows, metric: str, loss: str) -> list[Finding]:
+    """Test the claims; estimates in stored points are kept for the next report."""
+    source = OfSamples(rows) if metric in SAMPLE_METRICS and rows.has_samples else rows
+    kept = KeptEstimates(rows.results) if isinstance(rows, StoredRows) else None
+    try:
+        return point_claims(Material(source, metric, loss, RESAMPLES, seed=0, kept=kept))
+    finally:
+        if kept is not None:
+            kept.save()
+
+
+def _rated_claims(rows: PointRows) -> list[Finding]:
+    """Test the claims on rated data, where there are any."""
+    rated = rows.points.filter([is_rated(name) for name in rows.points["dataset"]])
+    ids = rated["point_id"].to_list()
+    return evaluate_rated_claims(rows.rows(ids), rows.samples(ids)) if ids else []
+
+
+def _named(measures: Sequence[Measures]) -> pl.DataFrame:
+    """The names of all points, once for each projection."""
+    columns = (*POINT_LABELS, "point_id", "projection")
+    nothing = pl.DataFrame(schema=dict.fromkeys(columns, pl.String()))
+    return pl.concat([nothing, *(one.curves.select(columns) for one in measures)]).unique()

@@ -1,0 +1,296 @@
+"""All numbers of a report, scope by scope: memory holds the rows of one model and dataset.
+
+Of stored points that are done, they are kept beside the results (`gradsweep.store.kept_tables`):
+the next report computes only scopes whose points are others by then. Numbers that were kept and
+numbers that are computed are joined in the same way, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import polars as pl
+
+from gradsweep.analysis.members import MEMBER_METRICS, member_means
+from gradsweep.analysis.point_rows import PointRows, scopes
+from gradsweep.analysis.rows import (
+    require_metric,
+    rows_with_values,
+    single_heads,
+    whole_matrices,
+)
+from gradsweep.records import (
+    METRICS,
+    OPTIONAL_METRICS,
+    POINT_LABELS,
+    SAMPLE_METRICS,
+    STUDY_OBJECTIVE,
+)
+from gradsweep.report.cut import cut_responses
+from gradsweep.report.measures import Measures, compute_measures, loss_measures
+from gradsweep.report.objectives import SHAPE
+from gradsweep.report.outliers import told_outliers
+from gradsweep.store.frames import metric_columns
+from gradsweep.store.kept_tables import KeptTables, Tables, key_of
+
+TABLE_METRIC = "sigma_ratio"
+"""The paper's tables have it beside the nuclear norm."""
+
+_LOSS = "loss"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a report computes of points that are not trained."""
+
+    measures: Mapping[str, Measures]
+    """By metric: those that were asked for, then what tables and the page have beside them."""
+    outliers: pl.DataFrame
+    """Of `told_outliers`, by the first metric."""
+    cut: pl.DataFrame
+    """Of `cut_responses`."""
+    members: pl.DataFrame
+    """Of `member_means`, by the first metric."""
+    with_heads: tuple[str, ...]
+    """Points with rows of single heads."""
+    n_rows: int
+    """Rows of whole matrices."""
+    n_flagged: int
+    """Rows that failed their checksum."""
+
+    def of(self, metrics: Sequence[str]) -> list[Measures]:
+        """Return the measures of those of some metrics that there are."""
+        return [self.measures[name] for name in metrics if name in self.measures]
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """A model and dataset of one objective and series."""
+
+    point_ids: tuple[str, ...]
+    key: str
+    kept: bool
+    """Whether its numbers may be kept: its points are done."""
+    several: bool
+    """Whether a condition has several points of one seed: all of their metrics tell which of them
+    has measured least."""
+
+
+class NumbersReader:
+    """Computes numbers of points, or takes them as they were computed before."""
+
+    def __init__(self, source: PointRows, results: Path | None = None) -> None:
+        """Keep numbers in `results`, unless it is None."""
+        self._source = source
+        self._results = results
+        self._scopes = tuple(self._keyed(points) for points in scopes(source.points))
+
+    @property
+    def n_scopes(self) -> int:
+        return len(self._scopes)
+
+    @property
+    def _point_ids(self) -> list[str]:
+        return [name for scope in self._scopes for name in scope.point_ids]
+
+    def read(
+        self,
+        metrics: Sequence[str],
+        advance: Callable[[], None] = lambda: None,
+        *,
+        most_rows: int | None = None,
+    ) -> Numbers:
+        """Compute everything, and call `advance` after each scope.
+
+        Args:
+            metrics: asked for; that of the tables, members' and the loss come by themselves.
+            advance: called after each scope.
+            most_rows: with no more rows than so many, all other metrics are there too, for curves.
+
+        Raises:
+            ConfigError: an unknown metric, or one without a value.
+            DataError: damaged files; a projection with rows of single heads only.
+        """
+        if not self._scopes:
+            return self._nothing(metrics)
+        self._require_known(metrics)
+        others = (self._source.points["objective"] != STUDY_OBJECTIVE).any()
+        shape = (SHAPE,) if others else ()
+        wanted = tuple(dict.fromkeys((*metrics, TABLE_METRIC, *MEMBER_METRICS, *shape, _LOSS)))
+        with self._keeping(wanted, metrics[0]) as (about, of_metric):
+            for scope in self._scopes:
+                self._read_scope(scope, about, of_metric, metrics[0], summary=True)
+                advance()
+        found = about.joined()
+        measures = {name: m for name, kept in of_metric.items() if (m := _measures(name, kept))}
+        for metric in metrics:
+            if metric not in measures:
+                self._refuse(metric)
+        n_rows = int(found["about"]["n_rows"].sum())
+        if most_rows is not None and n_rows <= most_rows:
+            measures |= self._curves_of(measures)
+        return Numbers(
+            measures, found["outliers"], found["cut"], found["members"],
+            tuple(found["heads"]["point_id"]), n_rows, int(found["about"]["n_flagged"].sum()),
+        )  # fmt: skip
+
+    def _nothing(self, metrics: Sequence[str]) -> Numbers:
+        rows = self._source.rows(())
+        measures = {
+            name: compute_measures(rows, name) for name in metrics if name not in SAMPLE_METRICS
+        }
+        found = _about(rows, None, next(iter(metric_columns(rows))))
+        return Numbers(measures, found["outliers"], found["cut"], found["members"], (), 0, 0)
+
+    def _curves_of(self, known: Collection[str]) -> dict[str, Measures]:
+        """Measures of all metrics that are not known, without what curves do without."""
+        names = [*METRICS, *sorted(self._source.own_metrics(self._point_ids))]
+        every = {name: self._kept(f"curves-{name}") for name in names if name not in known}
+        for scope in self._scopes:
+            self._read_scope(scope, None, every, "", summary=False)
+        for kept in every.values():
+            kept.save()
+        found = {name: m for name, kept in every.items() if (m := _measures(name, kept))}
+        return {name: m for name, m in found.items() if m.curves["mean"].is_finite().any()}
+
+    @contextmanager
+    def _keeping(
+        self, metrics: Sequence[str], first: str
+    ) -> Iterator[tuple[_Kept, dict[str, _Kept]]]:
+        """The tables of every kind; what was computed is kept, also when somebody stops it."""
+        about = self._kept(f"points-{first}")
+        of_metric = {name: self._kept(f"measures-{name}") for name in metrics}
+        try:
+            yield about, of_metric
+        finally:
+            for kept in (about, *of_metric.values()):
+                kept.save()
+
+    def _kept(self, kind: str) -> _Kept:
+        tables = None if self._results is None else KeptTables(self._results, kind)
+        return _Kept(tables, self._scopes)
+
+    def _read_scope(
+        self,
+        scope: _Scope,
+        about: _Kept | None,
+        of_metric: Mapping[str, _Kept],
+        first: str,
+        *,
+        summary: bool,
+    ) -> None:
+        """Compute what is not known of a scope; its rows are read if there is anything."""
+        todo = [name for name, kept in of_metric.items() if scope not in kept]
+        if not todo and (about is None or scope in about):
+            return
+        metrics = None if scope.several or not summary else [*of_metric, first]
+        rows = self._source.rows(scope.point_ids, metrics and _of_rows(metrics))
+        samples = self._source.samples(scope.point_ids)
+        if about is not None and scope not in about:
+            about.add(scope, _about(rows, samples, first))
+        for metric in todo:
+            measures = _measured(rows, samples, metric, summary)
+            of_metric[metric].add(scope, {} if measures is None else _tables(measures))
+
+    def _keyed(self, points: pl.DataFrame) -> _Scope:
+        ids = tuple(points["point_id"])
+        key = None if self._results is None else self._source.key(ids)
+        several = bool(points.select(*POINT_LABELS, "seed").is_duplicated().any())
+        return _Scope(ids, key or key_of("not kept", ids), key is not None, several)
+
+    def _require_known(self, metrics: Sequence[str]) -> None:
+        """Refuse a metric that no point can have before anything is computed."""
+        unknown = set(metrics) - {*METRICS, *SAMPLE_METRICS}
+        if unknown and (unknown := unknown - self._source.own_metrics(self._point_ids)):
+            require_metric(self._source.rows(self._scopes[0].point_ids), min(unknown))
+
+    def _refuse(self, metric: str) -> None:
+        """Say of a metric without a value what would have measured it."""
+        if metric not in SAMPLE_METRICS:
+            rows_with_values(self._source.rows(self._scopes[0].point_ids), metric)
+
+
+class _Kept:
+    """The tables of one kind for all scopes, kept or of this report alone."""
+
+    def __init__(self, tables: KeptTables | None, scopes: Sequence[_Scope]) -> None:
+        self._tables, self._scopes = tables, scopes
+        self._own: dict[str, Tables] = {}
+
+    def __contains__(self, scope: _Scope) -> bool:
+        return self._tables is not None and scope.key in self._tables
+
+    def add(self, scope: _Scope, tables: Tables) -> None:
+        if self._tables is not None and scope.kept:
+            self._tables.add(scope.key, tables)
+        else:
+            self._own[scope.key] = tables
+
+    def save(self) -> None:
+        if self._tables is not None:
+            self._tables.save()
+
+    def joined(self) -> dict[str, pl.DataFrame]:
+        """The tables of all scopes, in reading order."""
+        parts = [(scope.key, self._own.get(scope.key)) for scope in self._scopes]
+        if self._tables is not None:
+            return self._tables.joined(parts)
+        names = dict.fromkeys(name for _, tables in parts if tables for name in tables)
+        every = [tables for _, tables in parts if tables]
+        return {
+            name: pl.concat([one[name] for one in every if name in one], how="diagonal_relaxed")
+            for name in names
+        }
+
+
+def _measured(
+    rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str, summary: bool
+) -> Measures | None:
+    """Measures of one scope; None where no point of it has the metric."""
+    if metric == _LOSS:
+        return loss_measures(samples)
+    if metric not in metric_columns(rows):
+        return None
+    optional = metric not in METRICS or metric in OPTIONAL_METRICS
+    if optional and not rows[metric].cast(pl.Float64).is_finite().any():
+        return None
+    return compute_measures(rows, metric, samples=samples, summary=summary)
+
+
+def _tables(measures: Measures) -> Tables:
+    return {name: getattr(measures, name) for name in _FRAMES}
+
+
+def _measures(metric: str, kept: _Kept) -> Measures | None:
+    """The measures of all scopes; None where none has the metric."""
+    tables = kept.joined()
+    known = bool(tables) and not tables["curves"].is_empty()
+    return Measures(metric=metric, **tables) if known else None
+
+
+_FRAMES = tuple(f.name for f in fields(Measures) if f.name != "metric")
+
+
+def _about(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) -> Tables:
+    """What a report says of a scope's points beside its measures."""
+    whole = whole_matrices(rows, strict=False)
+    numbers = {"n_rows": [len(whole)], "n_flagged": [_n_flagged(rows)]}
+    return {
+        "about": pl.DataFrame(numbers, schema=dict.fromkeys(numbers, pl.Int64())),
+        "outliers": told_outliers(rows, samples, metric),
+        "members": member_means(rows, metric if metric in rows.columns else "nuclear_norm"),
+        "heads": single_heads(rows).select("point_id").unique().sort("point_id"),
+        "cut": pl.DataFrame() if samples is None else cut_responses(samples),
+    }
+
+
+def _n_flagged(rows: pl.DataFrame) -> int:
+    return len(rows) - int(rows["finite"].sum()) if "finite" in rows.columns else 0
+
+
+def _of_rows(metrics: Sequence[str]) -> list[str]:
+    """Those that rows have; loss is of samples."""
+    return [name for name in dict.fromkeys(metrics) if name not in SAMPLE_METRICS]

@@ -1,0 +1,141 @@
+"""A report of kept numbers says what one of rows says, bit for bit, and nothing kept is stale."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import polars as pl
+import pytest
+from helpers.stored_points import store_point
+from polars.testing import assert_frame_equal
+
+from gradsweep.cli import main
+from gradsweep.records import Axes
+from gradsweep.report.numbers import Numbers, NumbersReader
+from gradsweep.report.stored_rows import StoredRows, stored_rows
+from gradsweep.store.paths import cache_folder
+from gradsweep.store.selection import Selection
+
+CONDITIONS = [
+    (model, dataset, cot, kind)
+    for model in ("tiny", "tiny_instruct")
+    for dataset in ("sums", "words")
+    for cot in ("none", "detailed")
+    for kind in ("correct", "irrelevant")
+]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = tmp_path_factory.mktemp("stored") / "results"
+    for number, axes in enumerate(CONDITIONS):
+        store_point(results, f"p{number:02}", Axes(*axes), 1.0 + number, questions=tuple("abc"))
+    return results
+
+
+@pytest.fixture
+def results(stored: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stored, tmp_path / "results"))
+
+
+def read(results: Path, *, kept: bool = True) -> Numbers:
+    source = stored_rows(Selection(results))
+    reader = NumbersReader(source, results if kept else None)
+    return reader.read(["nuclear_norm"], most_rows=10_000)
+
+
+def assert_same(one: Numbers, other: Numbers) -> None:
+    assert list(one.measures) == list(other.measures)
+    for name, measures in one.measures.items():
+        for field, frame in vars(measures).items():
+            if isinstance(frame, pl.DataFrame):
+                key = [n for n in frame.columns if frame.schema[n] in (pl.String(), pl.Int32())]
+                twin = getattr(other.measures[name], field)
+                assert_frame_equal(frame.sort(key), twin.sort(key), check_exact=True)
+    assert_frame_equal(one.outliers, other.outliers, check_exact=True)
+    assert (one.n_rows, one.n_flagged) == (other.n_rows, other.n_flagged)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """Points whose rows are read from here on."""
+    found: list[Sequence[str]] = []
+    rows = StoredRows.rows
+
+    def seen(
+        self: StoredRows, point_ids: Sequence[str], metrics: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        found.append(tuple(point_ids))
+        return rows(self, point_ids, metrics)
+
+    monkeypatch.setattr(StoredRows, "rows", seen)
+    return found
+
+
+def test_kept_numbers_are_those_of_the_rows(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from_rows = read(results, kept=False)
+    read(results)
+    looked_at = counted(monkeypatch)
+    assert_same(read(results), from_rows)
+    assert looked_at == []
+
+
+def test_one_more_point_is_computed_with_its_own_model_and_dataset_alone(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(results)
+    store_point(results, "more", Axes("tiny", "words", "simplified", "correct"), 3.0,
+                questions=tuple("abc"))  # fmt: skip
+    looked_at = counted(monkeypatch)
+    found = read(results)
+    monkeypatch.undo()
+    assert {name for ids in looked_at for name in ids} == {"p04", "p05", "p06", "p07", "more"}
+    assert_same(found, read(results, kept=False))
+
+
+def test_a_point_that_was_measured_again_counts_as_it_is_now(results: Path) -> None:
+    before = read(results)
+    shutil.rmtree(results / "points" / "p03")
+    store_point(results, "p03", Axes(*CONDITIONS[3]), 50.0, questions=tuple("abc"))
+    after = read(results)
+    assert_same(after, read(results, kept=False))
+    assert not after.measures["nuclear_norm"].means.equals(before.measures["nuclear_norm"].means)
+
+
+def test_numbers_of_other_code_are_computed_again(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read(results)
+    monkeypatch.setattr("gradsweep.store.kept_tables.code_digest", lambda: "edited")
+    looked_at = counted(monkeypatch)
+    read(results)
+    assert looked_at
+    assert len(list(cache_folder(results).glob("numbers-*"))) == 1, "what nobody reads is removed"
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-40], lambda content: b"", None])
+def test_damaged_numbers_are_computed_again(results: Path, damage: object) -> None:
+    before = read(results)
+    for file in cache_folder(results).glob("numbers-*/*.zip"):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 255
+        file.write_bytes(damage(file.read_bytes()) if callable(damage) else content)
+    assert_same(read(results), before)
+
+
+def test_a_report_of_kept_numbers_says_the_same(
+    results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradsweep.report.show.MOST_FIGURES", 0)
+    told = []
+    for _ in range(2):
+        assert main(["report", str(results), "model=tiny", "dataset=sums"]) == 0
+        files = {
+            path.name: path.read_bytes()
+            for path in (results / "reports").rglob("*")
+            if path.suffix in (".md", ".csv", ".txt")
+        }
+        told.append((capsys.readouterr().out, files))
+    assert told[0] == told[1]
+    assert len(told[0][1]) > 4
