@@ -80,7 +80,8 @@ def write_report(
         StoreError: a file cannot be written.
     """
     samples = stored.samples if samples is None and stored else samples
-    answers = questions_of(rows, samples, loss) if answered is None else answered
+    tables = study.tables if study else None
+    answers = questions_of(rows, samples, loss, tables) if answered is None else answered
     only_steps = len(rows) > 0 and whole_samples(rows).is_empty()
     rows, samples = whole_samples(rows), None if samples is None else whole_samples(samples)
     track = track or (lambda words, size: nullcontext(lambda: None))

@@ -115,7 +115,8 @@ def show_report(
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
         out.print(training_table(study))
-    answered = questions_of(rows, stored.samples, loss)
+    tables = study.tables if study else None
+    answered = questions_of(rows, stored.samples, loss, tables)
     out.print(open_questions_lines(answered))
     _show_cut(out, stored.samples)
     written = write_report(
