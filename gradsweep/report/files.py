@@ -21,6 +21,12 @@ from gradsweep.report.figures.open_questions import question_drawings
 from gradsweep.report.figures.training import training_drawings
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.heads import head_drawings, head_study, save_head_tables
+from gradsweep.report.layer_cosines import (
+    layer_cosine_drawings,
+    layer_cosine_study,
+    layer_cosines_markdown,
+    save_layer_cosines,
+)
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.objectives import objectives_markdown
 from gradsweep.report.open_questions.answers import questions_of
@@ -93,7 +99,9 @@ def write_report(
     caveats = [] if stored is None else cut_sentences(stored.samples)
     written = [folder / "findings.md"]
     questions = open_questions_markdown(content.questions)
-    sections = (content.objectives, questions, content.training)
+    cosines = layer_cosine_study(rows)
+    of_cosines = layer_cosines_markdown(cosines)
+    sections = (content.objectives, questions, of_cosines, content.training)
     write_text(written[0], findings_markdown(found, caveats, sections))
     with track("tables", len(content.every)) as advance:
         if content.every:
@@ -102,11 +110,13 @@ def write_report(
         written += save_training_tables(study, folder / "tables") if study else []
         heads = head_study(rows, metrics[0])
         written += save_head_tables(heads, folder / "tables") if heads else []
+        written += [] if cosines is None else save_layer_cosines(cosines, folder / "tables")
     if stored is not None:
         with track("page", 1) as advance:
             page = write_page(
                 folder, rows, content.every, findings_markdown(found, caveats), stored,
                 objectives=content.objectives, study=study, answered=content.questions,
+                cosines=cosines,
             )  # fmt: skip
             written.append(page)
             advance()
@@ -115,6 +125,7 @@ def write_report(
     figures += _few(question_drawings(content.questions), most_figures)
     figures += _few(training_drawings(study) if study else [], most_figures)
     figures += _few(head_drawings(heads) if heads else [], most_figures)
+    figures += _few([] if cosines is None else layer_cosine_drawings(cosines), most_figures)
     processes = processes or _processes(len(figures))
     with track("figures", len(figures)) as advance:
         written += save_all_figures(figures, folder / "figures", advance, processes)

@@ -19,6 +19,7 @@ from gradsweep.analysis.sample_metrics import rows_of_metric
 from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
 from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
+from gradsweep.report.layer_cosines import layer_cosines_markdown
 from gradsweep.report.measures import Measures
 from gradsweep.report.open_questions.section import open_questions_markdown
 from gradsweep.report.page.curves import (
@@ -33,6 +34,7 @@ from gradsweep.report.page.curves import (
 from gradsweep.report.page.findings import findings_html, section_html
 from gradsweep.report.page.found import found_in
 from gradsweep.report.page.grid import point_grid, short
+from gradsweep.report.page.layer_maps import layer_maps
 from gradsweep.report.page.models import compared_models
 from gradsweep.report.page.open_questions import question_groups
 from gradsweep.report.page.points import ReportPoints
@@ -76,6 +78,7 @@ def write_page(
     objectives: str = "",
     study: TrainingStudy | None = None,
     answered: Sequence[Answered] = (),
+    cosines: pl.DataFrame | None = None,
 ) -> Path:
     """Write `folder/index.html`, whole or not at all, and give its path.
 
@@ -89,6 +92,7 @@ def write_page(
         objectives: Markdown of `objectives_markdown`, for a section of its own.
         study: of training points, for a section of its own.
         answered: open questions, for a section of their own.
+        cosines: of `layer_cosine_study`, for maps of layers by layers.
 
     Raises:
         StoreError: the file cannot be written.
@@ -113,6 +117,8 @@ def write_page(
         questions=groups,
         questions_text=Markup(section_html(open_questions_markdown(answered))),
         training_groups=data["training"],
+        layer_maps=layer_maps(cosines),
+        cosines_text=Markup(section_html(layer_cosines_markdown(cosines))),
         versions=versions_of(stored.points),
         commands=commands_of(stored),
         settings=data["settings"],
