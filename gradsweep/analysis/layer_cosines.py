@@ -1,7 +1,7 @@
 """Cosines between the gradients of a projection in all layers (`gradients.layer_cosines`).
 
-After arXiv 2504.10766, which looks at neighbouring layers: do layers that lie further apart pull the
-weights in one direction? A cosine is of one sample; its mean over samples is what is shown.
+After arXiv 2504.10766, which looks at neighbouring layers: do layers that lie further apart pull
+the weights in one direction? A cosine is of one sample; its mean over samples is what is shown.
 """
 
 from __future__ import annotations

@@ -62,7 +62,8 @@ def _steps_of(
 
 def _labels_of(text: str, whole: str, ends: Sequence[int]) -> Iterator[StepLabel]:
     """Labels by the first character in which a text differs from the right one."""
-    wrong = next(place for place, pair in enumerate(zip(text, whole, strict=True)) if len({*pair}) > 1)
+    pairs = zip(text, whole, strict=True)
+    wrong = next(place for place, (one, other) in enumerate(pairs) if one != other)
     for start, end in pairwise([0, *ends]):
         if end <= wrong:
             yield StepLabel.RIGHT

@@ -22,10 +22,10 @@ from gradsweep.store.series import with_model_labels
 
 TITLE = "Cosines between layers"
 _WHAT = """\
-The mean over samples of the cosine between a projection's gradients in two layers (shapes alike), \
-averaged over pairs of layers that lie so far apart, and the pair of layers whose mean is largest in \
-size. One direction in all layers would be 1, directions that have nothing to do with each other 0. \
-`tables/layer_cosines.csv` has every pair, the maps show them."""
+The mean over samples of the cosine between a projection's gradients in two layers, averaged over
+pairs of layers that lie so far apart, and the mean of largest size. One direction in all layers
+would be 1, directions that have nothing to do with each other 0. `tables/layer_cosines.csv` has
+every pair, the maps show them."""
 
 
 def layer_cosine_study(rows: pl.DataFrame) -> pl.DataFrame | None:

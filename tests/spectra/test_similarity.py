@@ -177,7 +177,8 @@ def test_cancelling_factors_keep_their_digits() -> None:
 @pytest.mark.parametrize("tokens", [4, 40], ids=["factors", "gradients"])
 def test_cosines_with_all_later_layers_begin_with_the_next_one(tokens: int) -> None:
     """Layer 1 has other heads: its q has no cosine, and leaves its place in the list."""
-    layers = [layer_factors(2, tokens), layer_factors(1, tokens, heads=24), layer_factors(0, tokens)]
+    between = layer_factors(1, tokens, heads=24)
+    layers = [layer_factors(2, tokens), between, layer_factors(0, tokens)]
     options = SpectraOptions(similarities=True, layer_cosines=True)
     rows, g = completed(layers, options), gradients(layers)
     neighbours = completed(layers)

@@ -230,7 +230,9 @@ def _compared(
     moved = ends.sort("step").group_by(*_CASE, "layers", "point_id").agg(
         left=pl.col("log").last() - pl.col("log").first(), n=pl.len()
     )  # fmt: skip
-    by_set = moved.filter(n=2).pivot("layers", index=_CASE, values="left", aggregate_function="mean")
+    by_set = moved.filter(n=2).pivot(
+        "layers", index=_CASE, values="left", aggregate_function="mean"
+    )
     names = sorted(name for name in by_set.columns if name not in _CASE)
     complete = by_set.drop_nulls(names).group_by("question_id").agg(pl.col(names).mean())
     complete = complete.sort("question_id")

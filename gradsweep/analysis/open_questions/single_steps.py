@@ -40,16 +40,16 @@ QUESTION = OpenQuestion(
     "step has the larger value (of ranks the smaller) against each other step of its response; the "
     "confidence of these intervals is that of all signals together (Bonferroni).",
     "A wrong step that stands out by its loss, its length or its place alone: the AUC of what "
-    "these leave of a signal (least squares over log loss, log n and place, within responses). Where "
-    "the wrong step is one that was spoilt (`cot=detailed_corrupted`), that the same step stood out "
-    "before: 0.5 and what the AUC has gained by spoiling it.",
+    "these leave of a signal (least squares over log loss, log n and place, within responses). "
+    "Where the wrong step is one that was spoilt (`cot=detailed_corrupted`), that the same step "
+    "stood out before: 0.5 and what the AUC has gained by spoiling it.",
 )
 
 UNSPOILT = "the same step before it was spoilt"
 TAKEN_OUT = "loss, length and place taken out"
 RUN = (
-    "run `python -m gradsweep -m cot=detailed,detailed_corrupted gradients.by=step`, or `dataset=jsonl` "
-    "with a file of labelled steps, for wrong ones"
+    "run `python -m gradsweep -m cot=detailed,detailed_corrupted gradients.by=step`, or "
+    "`dataset=jsonl` with a file of labelled steps, for wrong ones"
 )
 _UNDEFINED = "no response has a value in all of its steps"
 
@@ -108,7 +108,8 @@ def answered(material: QuestionMaterial) -> Answered:
     names = [name for name in dict.fromkeys((material.metric, *SIGNALS)) if name in known]
     found = [_turned(one) for one in detections(rows, samples, names, **settings)]
     twins = unspoilt(rows, samples)
-    before = [_turned(one) for one in detections(*twins, names, **settings)] if len(twins[1]) else []
+    of_twins = detections(*twins, names, **settings) if len(twins[1]) else []
+    before = [_turned(one) for one in of_twins]
     answers = [*_shares(shared, material), *_detections(found, before, material)]
     tables = [norm_table(values, material), share_table(shared, material.confidence)]
     tables += [detection_table(found, material.confidence)] if found else []

@@ -55,9 +55,9 @@ QUESTION = OpenQuestion(
     "half: where the same heads respond, the correlation is above zero. A check by freezing trains "
     "only the layers that respond most, least, or were drawn at random, and compares what is left "
     "of the held-out loss after equal steps.",
-    "Another norm of the same gradients (tested), another kind of irrelevant response; of the check "
-    "by freezing, random layers of which as much is learnt (tested), another learning rate, and "
-    "that layers which respond alike also lie in one part of the model. Summing the "
+    "Another norm of the same gradients (tested), another kind of irrelevant response; of the "
+    "check by freezing, random layers of which as much is learnt (tested), another learning rate, "
+    "and that layers which respond alike also lie in one part of the model. Summing the "
     "loss over tokens cannot: it multiplies every matrix of a response's gradient by one factor, "
     "which these ratios and correlations do not see.",
 )
@@ -127,7 +127,8 @@ def answered(material: QuestionMaterial) -> Answered:
     answers = [*_compared(material, whole, other), *_repeated(material, heads, other_heads)]
     frozen = frozen_of(material.training, whole) if material.training else []
     tables = [part_table(whole, material), *(() if found is None else head_tables(found))]
-    tables += [freezing_table(frozen, material)] if frozen else []
+    with_values = [one for one in frozen if one.question_ids]
+    tables += [freezing_table(with_values, material)] if with_values else []
     checked = freezing_answers(frozen, material)
     return Answered(
         QUESTION,
