@@ -34,8 +34,7 @@ def layer_cosines(rows: pl.DataFrame) -> pl.DataFrame:
     measured = conditions(whole_matrices(rows.filter(pl.col(COLUMN).is_not_null()), strict=False))
     names = [*POINT_LABELS, "point_id"]
     parts = [
-        _of_point(of_point, names)
-        for _, of_point in measured.group_by(names, maintain_order=True)
+        _of_point(of_point, names) for _, of_point in measured.group_by(names, maintain_order=True)
     ]
     return _found(pl.concat(parts)) if parts else _found(measured.select(names).clear())
 

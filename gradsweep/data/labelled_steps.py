@@ -103,9 +103,7 @@ def _flagged(row: dict[str, Any], where: str) -> Iterator[LabelledStep]:
             )
     first_wrong = flags.index(False) if False in flags else -1
     for place, text in enumerate(steps):
-        yield LabelledStep(
-            _text(text, place, where, "completions"), _by_index(place, first_wrong)
-        )
+        yield LabelledStep(_text(text, place, where, "completions"), _by_index(place, first_wrong))
 
 
 def _rated(row: dict[str, Any], where: str) -> Iterator[LabelledStep]:

@@ -215,9 +215,7 @@ def _parts(series: str) -> tuple[str, str, str]:
     return layers, order, rest
 
 
-def _compared(
-    scope: Scope, cot: str, lines: pl.DataFrame, ranked: Sequence[int]
-) -> Frozen | None:
+def _compared(scope: Scope, cot: str, lines: pl.DataFrame, ranked: Sequence[int]) -> Frozen | None:
     """The last step that all runs have, and the questions that all sets have there and at first."""
     probed = [set(one["step"]) for one in lines.partition_by("point_id")]
     shared = set.intersection(*probed)

@@ -72,9 +72,7 @@ def _rows(
     groups = level_groups(levels)
     for dataset in datasets:
         for words, of_group in groups.items():
-            of_row = differences.filter(
-                pl.col("dataset") == dataset, pl.col("cot").is_in(of_group)
-            )
+            of_row = differences.filter(pl.col("dataset") == dataset, pl.col("cot").is_in(of_group))
             if len(of_row):
                 told = [dataset_title(dataset)] if len(datasets) > 1 else []
                 yield ",\n".join([*told, *([words] if words else [])]), of_row

@@ -76,5 +76,5 @@ def test_a_step_that_stood_out_before_it_was_spoilt_is_no_evidence() -> None:
     assert shown.verdict is Verdict.SUPPORTED
     before = {control.name: control for control in shown.controls}[UNSPOILT]
     assert before.value == pytest.approx(0.5)
-    assert before.outcome is Outcome.CHANGED
+    assert before.verdict is Verdict.NOT_SUPPORTED
     assert "before it was spoilt" in " ".join(found.said)
