@@ -25,7 +25,7 @@ def test_cosines_are_told_where_they_were_measured(tmp_path):
     assert len(found) == 4 * last * (last + 1) / 2
     (path,) = save_layer_cosines(found, tmp_path / "tables")
     assert pl.read_csv(path)["cosine"].to_list() == [0.25] * len(found)
-    assert "| sums | detailed | correct | q | 0.250 |" in layer_cosines_markdown(found)
+    assert "| sums | detailed | correct | q | 0.25 |" in layer_cosines_markdown(found)
     (drawn,) = layer_maps(found)
     assert drawn["title"] == "tiny · sums"
     assert drawn["picture"].startswith("data:image/png;base64,")
