@@ -29,8 +29,12 @@ SWEEPER = "hydra_plugins.gradsweep_launcher.sweeper.PlannedSweeper"
 """Runs the points of the manifest, each once, and no cell that is not a point."""
 
 
-def run(args: Sequence[str]) -> int:
+def run(args: Sequence[str], plan: Plan | None = None) -> int:
     """Run `args` as Hydra arguments; returns the exit status.
+
+    Args:
+        args: of the command line.
+        plan: of the same arguments, where somebody has made it.
 
     Raises:
         UsageError: the command line cannot be read.
@@ -41,7 +45,7 @@ def run(args: Sequence[str]) -> int:
     if (words := line.prints) is not None:
         return checked(lambda: _hydra(words))
     launcher = checked(lambda: grid_launcher(line.overrides, line.multirun, line.source))
-    plan = checked_plan(line.overrides, line.multirun, line.source)
+    plan = plan or checked_plan(line.overrides, line.multirun, line.source)
     try:
         require_writable(Path(plan.results))
     except StoreError as error:

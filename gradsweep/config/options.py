@@ -32,7 +32,7 @@ class Effect:
     spectra: float = 0.0
     """Further time for the spectra, in multiples of what they take without it."""
     layers_of_factors: float = 0.0
-    """Further layers whose factors are in memory at a time."""
+    """Further layers whose factors are in memory at a time; infinite where all layers' are."""
     stored: bool = False
     """Whether it makes rows larger, or more of them, on disk."""
     adds: bool = False

@@ -84,6 +84,15 @@ class SpectraOptions:
     """Cosines of each gradient with that of the next layer and of its partner (q with o, k with
     v). Costs about the time of the spectra again (twice that in wide models), and the memory of
     one more layer's factors in float64."""
+    layer_cosines: bool = option(
+        False,
+        Effect(
+            Science.when_set, spectra=2.0, layers_of_factors=float("inf"), stored=True, adds=True
+        ),
+    )
+    """Cosines of each gradient with that of every later layer (column `layer_cosines`), for maps of
+    layers by layers. Costs some times the spectra, and the memory of all layers' factors, or
+    gradients where these are smaller, in float64."""
     heads: bool = option(False, Effect(Science.when_set, spectra=1.0, stored=True, adds=True))
     """Beside the rows of whole matrices, one row for each attention head's part of q, k, v and o
     (column `head`). Costs about the time of the spectra again, and several times the rows on

@@ -14,7 +14,7 @@ from gradsweep.data.jsonl import jsonl_fingerprint
 from gradsweep.data.paper.originals import read_hub
 from gradsweep.data.paper.release import paper_files
 from gradsweep.data.questions import digest
-from gradsweep.data.samples import general_rules_matter, require_questions
+from gradsweep.data.samples import count_questions, general_rules_matter
 
 
 def fingerprint(config: Config) -> str:
@@ -33,7 +33,7 @@ def fingerprint(config: Config) -> str:
     if level is not None:
         parts.append(_own(replace(config, cot=CotConfig(level))))
         if not _shared_anyway(config):
-            require_questions(config)
+            count_questions(config)
     if _general_rules_matter(_Condition(digest(*parts, *_text_choices(config)), config)):
         parts.append("general text rules")
     return parts[0] if len(parts) == 1 else digest(*parts)

@@ -40,8 +40,8 @@ _ALLOWED = (
     "{question_id?, prompt, responses}, {prompt, level, response}, {prompt, none?, simplified?, "
     "detailed?}, {prompt, completion or response, label?}, {instruction, input?, output}, "
     "{question, answer}, {messages}, {conversations}, {prompt?, chosen, rejected}, {prompt, "
-    "responses, rewards} with lists and {problem, steps, label?}; dataset.fields.<field>=<name in "
-    "the file> says where a field has another name"
+    "responses, rewards} with lists, {problem, steps, label?} and {prompt, completions, labels} "
+    "with lists; dataset.fields.<field>=<name in the file> says where a field has another name"
 )
 _CONVERSATIONS = ("messages", "conversations")
 _PROMPTS = ("prompt", "instruction", "question")

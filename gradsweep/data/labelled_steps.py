@@ -3,9 +3,10 @@
     {problem, steps: [text, …], label: index of the first wrong step, or -1}      ProcessBench
     {question: {problem, …}, label: {steps: [{completions: [{text, rating}], chosen_completion}]}}
                                                                                   PRM800K
+    {prompt, completions: [text, …], labels: [true, false, …]}                    TRL, stepwise
 
 ProcessBench: arXiv 2412.06559. PRM800K: arXiv 2305.20050, whose ratings are 1 (good), 0 (neutral)
-and -1 (bad).
+and -1 (bad). TRL's stepwise supervision is what its PRMTrainer takes: whether each step is right.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _RATINGS = {1: StepLabel.RIGHT, 0: StepLabel.RIGHT, -1: StepLabel.WRONG}
 
 
 def has_steps(row: dict[str, Any]) -> bool:
-    """Whether a record is of one of the two forms, well made or not."""
-    return isinstance(row.get("steps"), list) or _is_rated(row)
+    """Whether a record is of one of the three forms, well made or not."""
+    return isinstance(row.get("steps"), list) or _is_rated(row) or _is_flagged(row)
 
 
 def read_steps(row: dict[str, Any], where: str) -> tuple[str, tuple[LabelledStep, ...]]:
@@ -34,10 +35,19 @@ def read_steps(row: dict[str, Any], where: str) -> tuple[str, tuple[LabelledStep
     Raises:
         DataError: a field is missing or holds what it must not; names it and what is allowed.
     """
-    steps = tuple(_rated(row, where) if _is_rated(row) else _indexed(row, where))
+    if _is_rated(row):
+        name, steps = "label.steps", tuple(_rated(row, where))
+    elif isinstance(row.get("steps"), list):
+        name, steps = "steps", tuple(_indexed(row, where))
+    else:
+        name, steps = "completions", tuple(_flagged(row, where))
     if not steps:
-        raise DataError(f"{where}: field 'steps' is an empty list; it must hold a text per step")
+        raise DataError(f"{where}: field {name!r} is an empty list; it must hold a text per step")
     return _prompt(row, where), steps
+
+
+def _is_flagged(row: dict[str, Any]) -> bool:
+    return all(isinstance(row.get(name), list) for name in ("completions", "labels"))
 
 
 def _is_rated(row: dict[str, Any]) -> bool:
@@ -76,6 +86,24 @@ def _by_index(place: int, first_wrong: int | None) -> StepLabel | None:
     if first_wrong < 0 or place < first_wrong:
         return StepLabel.RIGHT
     return StepLabel.WRONG if place == first_wrong else StepLabel.AFTER_WRONG
+
+
+def _flagged(row: dict[str, Any], where: str) -> Iterator[LabelledStep]:
+    """The first false flag is that of the first wrong step, whatever is said behind it."""
+    steps, flags = row["completions"], row["labels"]
+    if len(flags) != len(steps):
+        raise DataError(
+            f"{where}: field 'labels' must have one of true and false for each of the "
+            f"{len(steps)} steps in 'completions', got {len(flags)}"
+        )
+    for place, flag in enumerate(flags):
+        if not isinstance(flag, bool):
+            raise DataError(
+                f"{where}: field 'labels[{place}]' must be true or false, got {value_kind(flag)}"
+            )
+    first_wrong = flags.index(False) if False in flags else -1
+    for place, text in enumerate(steps):
+        yield LabelledStep(_text(text, place, where, "completions"), _by_index(place, first_wrong))
 
 
 def _rated(row: dict[str, Any], where: str) -> Iterator[LabelledStep]:
@@ -138,5 +166,5 @@ def _written_behind(row: dict[str, Any], texts: Sequence[str]) -> Iterator[tuple
         yield from list(enumerate(written))[len(texts) :]
 
 
-def _text(text: Any, place: int, where: str) -> str:
-    return text_in(text, f"steps[{place}]", where, may_be_empty=False)
+def _text(text: Any, place: int, where: str, field: str = "steps") -> str:
+    return text_in(text, f"{field}[{place}]", where, may_be_empty=False)

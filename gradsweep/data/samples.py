@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradsweep.config import (
+    Ablation,
     Config,
     CorrectnessKind,
     CotConfig,
@@ -106,14 +107,19 @@ def load_samples(config: Config) -> LoadedSamples:
         ]
     if config.gradients.by is Resolution.step:
         of_one = [response for of_one in responses for response in of_one]
-        samples = step_samples(samples, of_one, rules)
+        right = config.correctness.kind is CorrectnessKind.correct
+        corrupted = right and config.cot.ablation is Ablation.corrupt
+        samples = step_samples(samples, of_one, rules, corrupted=corrupted)
     return LoadedSamples(samples, len(questions), messages)
 
 
-def require_questions(config: Config) -> None:
-    """Raise what `load_samples` would raise about the questions of a point, without its texts."""
+def count_questions(config: Config) -> int:
+    """Count the questions that a point can take, without making their texts.
+
+    Raises what `load_samples` would raise about them.
+    """
     lengths = _Lengths(config) if config.cot.match_length else None
-    _usable(_read(config), lengths, config)
+    return len(_usable(_read(config), lengths, config))
 
 
 def general_rules_matter(config: Config) -> bool:

@@ -181,6 +181,10 @@ class SpectrumRow:
     response was matched."""
     singular_values: list[float] | None = None
     """The whole spectrum with `gradients.save_spectra`, the largest k with `gradients.top_k`."""
+    layer_cosines: list[float] | None = None
+    """cos(G, G') with the same projection's gradient in layers i + 1, i + 2, … (arXiv 2504.10766);
+    only in the unit's own rows, and only with `gradients.layer_cosines`. NaN as
+    `cosine_next_layer`; empty in the last layer."""
     head: int | None = None
     """Attention head whose slice of the weight this is; None for the whole matrix."""
     member: str | None = None

@@ -16,6 +16,7 @@ from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.point_rows import OfSamples, PointRows
 from gradsweep.analysis.rated import is_rated
 from gradsweep.records import POINT_LABELS, SAMPLE_METRICS
+from gradsweep.report.layer_cosines import layer_cosines_markdown
 from gradsweep.report.measures import Measures
 from gradsweep.report.numbers import TABLE_METRIC, Numbers
 from gradsweep.report.objectives import SHAPE, objectives_section
@@ -43,7 +44,13 @@ class Content:
     @property
     def sections(self) -> tuple[str, ...]:
         """Sections of the findings beside those of claims; empty where there is nothing to say."""
-        return self.objectives, open_questions_markdown(self.questions), self.training
+        questions = open_questions_markdown(self.questions)
+        return self.objectives, questions, layer_cosines_markdown(self.layer_cosines), self.training
+
+    @property
+    def layer_cosines(self) -> pl.DataFrame | None:
+        """Cosines between all layers; None where they were not measured."""
+        return self.numbers.cosines_between_layers if self.numbers else None
 
 
 def content_of_points(

@@ -19,6 +19,7 @@ from gradsweep.report.figures.open_questions import question_drawings
 from gradsweep.report.figures.training import training_drawings
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.heads import HeadStudy, head_drawings, head_study, save_head_tables
+from gradsweep.report.layer_cosines import layer_cosine_drawings, save_layer_cosines
 from gradsweep.report.markdown import MOST_LINES
 from gradsweep.report.numbers import Numbers, NumbersReader
 from gradsweep.report.open_questions.answers import questions_of
@@ -76,7 +77,8 @@ def write_report(
     """
     only_steps = not isinstance(rows, pl.DataFrame) and rows.points.is_empty()
     if isinstance(rows, pl.DataFrame):
-        answered = questions_of(rows, samples, loss) if answered is None else answered
+        tables = study.tables if study else None
+        answered = questions_of(rows, samples, loss, tables) if answered is None else answered
         only_steps = len(rows) > 0 and whole_samples(rows).is_empty()
         rows = FrameRows(rows, None if samples is None else whole_samples(samples))
     track = track or (lambda words, size: nullcontext(lambda: None))
@@ -135,7 +137,9 @@ def _save_tables(
     written = save_tables(content.every, folder, advance) if content.every else []
     written += save_question_tables(content.questions, folder)
     written += save_training_tables(study, folder) if study else []
-    return [*written, *(save_head_tables(heads, folder) if heads else [])]
+    written += save_head_tables(heads, folder) if heads else []
+    cosines = content.layer_cosines
+    return [*written, *([] if cosines is None else save_layer_cosines(cosines, folder))]
 
 
 def _figures(
@@ -146,7 +150,9 @@ def _figures(
     figures = drawings(curved, most)
     figures += _few(question_drawings(content.questions), most)
     figures += _few(training_drawings(study) if study else [], most)
-    return figures + _few(head_drawings(heads) if heads else [], most)
+    figures += _few(head_drawings(heads) if heads else [], most)
+    cosines = content.layer_cosines
+    return figures + _few([] if cosines is None else layer_cosine_drawings(cosines), most)
 
 
 def _few(figures: list[Drawing], most: int | None) -> list[Drawing]:

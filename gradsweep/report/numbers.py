@@ -14,6 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
+from gradsweep.analysis.layer_cosines import layer_cosines
 from gradsweep.analysis.members import MEMBER_METRICS, member_means
 from gradsweep.analysis.point_rows import PointRows, scopes
 from gradsweep.analysis.rows import (
@@ -56,10 +57,17 @@ class Numbers:
     """Of `member_means`, by the first metric."""
     with_heads: tuple[str, ...]
     """Points with rows of single heads."""
+    layer_cosines: pl.DataFrame
+    """Of `layer_cosines`; empty where they were not measured."""
     n_rows: int
     """Rows of whole matrices."""
     n_flagged: int
     """Rows that failed their checksum."""
+
+    @property
+    def cosines_between_layers(self) -> pl.DataFrame | None:
+        """`layer_cosines`, or None where it is empty."""
+        return None if self.layer_cosines.is_empty() else self.layer_cosines
 
     def of(self, metrics: Sequence[str]) -> list[Measures]:
         """Return the measures of those of some metrics that there are."""
@@ -132,9 +140,11 @@ class NumbersReader:
         n_rows = int(found["about"]["n_rows"].sum())
         if most_rows is not None and n_rows <= most_rows:
             measures |= self._curves_of(measures)
+        about = found["about"]
         return Numbers(
             measures, found["outliers"], found["cut"], found["members"],
-            tuple(found["heads"]["point_id"]), n_rows, int(found["about"]["n_flagged"].sum()),
+            tuple(found["heads"]["point_id"]), found["layer_cosines"], n_rows,
+            int(about["n_flagged"].sum()),
         )  # fmt: skip
 
     def _nothing(self, metrics: Sequence[str]) -> Numbers:
@@ -143,7 +153,8 @@ class NumbersReader:
             name: compute_measures(rows, name) for name in metrics if name not in SAMPLE_METRICS
         }
         found = _about(rows, None, next(iter(metric_columns(rows))))
-        return Numbers(measures, found["outliers"], found["cut"], found["members"], (), 0, 0)
+        beside = (found[name] for name in ("outliers", "cut", "members"))
+        return Numbers(measures, *beside, (), found["layer_cosines"], 0, 0)
 
     def _curves_of(self, known: Collection[str]) -> dict[str, Measures]:
         """Measures of all metrics that are not known, without what curves do without."""
@@ -282,6 +293,7 @@ def _about(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) -> Tab
         "about": pl.DataFrame(numbers, schema=dict.fromkeys(numbers, pl.Int64())),
         "outliers": told_outliers(rows, samples, metric),
         "members": member_means(rows, metric if metric in rows.columns else "nuclear_norm"),
+        "layer_cosines": layer_cosines(rows),
         "heads": single_heads(rows).select("point_id").unique().sort("point_id"),
         "cut": pl.DataFrame() if samples is None else cut_responses(samples),
     }

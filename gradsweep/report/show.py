@@ -36,6 +36,7 @@ from gradsweep.report.training.stored import (
     stored_study,
     trained_points,
 )
+from gradsweep.report.training.study import TrainingStudy
 from gradsweep.report.training.terminal import training_table
 from gradsweep.store import SweepPaths, load_rows, load_samples_table, point_folders
 from gradsweep.store.atomic import write_text
@@ -118,7 +119,7 @@ def show_report(
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
         out.print(training_table(study))
-    answered = _questions(out, source, numbers)
+    answered = _questions(out, source, numbers, study)
     _show_cut(out, stored.cut)
     written = write_report(
         source, folder, metrics, track=_progress, stored=stored, loss=loss, numbers=numbers,
@@ -148,7 +149,9 @@ def _show_points(
     return numbers
 
 
-def _questions(out: Console, source: StoredRows, numbers: Numbers | None) -> list[Answered]:
+def _questions(
+    out: Console, source: StoredRows, numbers: Numbers | None, study: TrainingStudy | None
+) -> list[Answered]:
     """Answer the open questions and print that, unless there are too many rows for it."""
     if numbers is not None and numbers.n_rows > MOST_ROWS_ASKED:
         out.print(
@@ -163,7 +166,8 @@ def _questions(out: Console, source: StoredRows, numbers: Numbers | None) -> lis
     # Which of several points of a condition and seed stands for it, all of their metrics tell.
     several = source.every.select(*POINT_LABELS, "seed").is_duplicated().any()
     rows = source.rows(ids, None if several else METRICS)
-    answered = questions_of(rows, source.samples(ids), source.loss)
+    tables = study.tables if study else None
+    answered = questions_of(rows, source.samples(ids), source.loss, tables)
     out.print(open_questions_lines(answered))
     return answered
 

@@ -36,8 +36,8 @@ a part in the gradient, and that is the one to measure."""
 class FewTokens(StepFactors):
     """The factors of watched weights, while they are few enough to be cheaper.
 
-    Of float32 weights on the CPU in a single process: elsewhere a gradient is rounded otherwise than
-    its factors, is a mean of several processes', or is solved with all others on a GPU.
+    Of float32 weights on the CPU in a single process: elsewhere a gradient is rounded otherwise
+    than its factors, is a mean of several processes', or is solved with all others on a GPU.
     """
 
     def __init__(

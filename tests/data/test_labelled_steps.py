@@ -1,4 +1,4 @@
-"""Records whose response is a list of steps: ProcessBench's and PRM800K's."""
+"""Records whose response is a list of steps: ProcessBench's, PRM800K's and TRL's."""
 
 from __future__ import annotations
 
@@ -86,6 +86,28 @@ def test_a_step_that_a_human_wrote_has_no_rating() -> None:
 
 
 @pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([True, False, True], ["right", "wrong", "after_wrong"]),
+        ([True, True, True], ["right", "right", "right"]),
+    ],
+)
+def test_the_first_false_flag_of_trl_is_the_first_wrong_step(
+    flags: list[bool], expected: list[str], own: MakeConfig
+) -> None:
+    record = {"prompt": "2 + 2?", "completions": STEPS, "labels": flags}
+    assert labels(record) == expected
+    (sample,) = load_samples(own([record], cot="detailed")).samples
+    assert (sample.prompt, sample.response) == ("2 + 2?", "\n\n".join(STEPS))
+
+
+def test_completions_with_rewards_are_a_group_whatever_their_labels(own: MakeConfig) -> None:
+    record = {"prompt": "Q", "completions": ["a", "b"], "rewards": [1, 0], "labels": [True, False]}
+    samples = load_samples(own([record], correctness="group")).samples
+    assert [sample.response for sample in samples] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
     ("record", "message"),
     [
         (
@@ -96,6 +118,14 @@ def test_a_step_that_a_human_wrote_has_no_rating() -> None:
         ({"problem": "Q?", "steps": [], "label": -1}, r"'steps' is an empty list"),
         ({"problem": "Q?", "steps": ["a", 2]}, r"'steps\[1\]' must be a text, got the number 2"),
         ({"steps": STEPS}, r"prompt in one of problem, prompt, question"),
+        (
+            {"prompt": "Q?", "completions": STEPS, "labels": [True]},
+            r"'labels' must have one of true and false for each of the 3 steps .* got 1",
+        ),
+        (
+            {"prompt": "Q?", "completions": ["a"], "labels": [1]},
+            r"'labels\[0\]' must be true or false, got the number 1",
+        ),
         (rated({"completions": 3}), r"'completions' of step 0 must be a list"),
         (rated(chosen(completion("a", 1), index=4)), r"'chosen_completion' of step 0"),
         (rated(chosen(completion("a", 7))), r"'rating' of step 0 must be 1, 0, -1 or null"),

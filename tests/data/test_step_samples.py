@@ -100,3 +100,27 @@ def test_labels_do_not_outlive_a_change_of_the_text(own: MakeConfig) -> None:
     record = {"problem": "2 + 2?", "steps": ["One 1. Two 2.", "Three 3.", "So 5."], "label": 1}
     samples = by_step(own([record], cot="detailed", ablate="shuffle"))
     assert [sample.step.label for sample in samples if sample.step] == [None] * 4
+
+
+def test_the_step_with_the_changed_digit_is_the_wrong_one(make_config: MakeConfig) -> None:
+    config = make_config("arithmetic", "detailed", ablate="corrupt", n_samples=6)
+    whole = {s.question_id: s for s in load_samples(make_config("arithmetic", "detailed")).samples}
+    samples = by_step(config)
+    for question_id in {sample.question_id for sample in samples}:
+        steps = [s for s in samples if s.question_id == question_id and s.step]
+        right = whole[question_id].response
+        found = [s.step.label for s in steps if s.step]
+        differs = [
+            s.response[s.step.start : s.step.end] != right[s.step.start : s.step.end]
+            for s in steps
+            if s.step
+        ]
+        wrong = differs.index(True)
+        assert differs.count(True) == 1
+        assert found[: wrong + 1] == [StepLabel.RIGHT] * wrong + [StepLabel.WRONG]
+        assert set(found[wrong + 1 :]) <= {StepLabel.AFTER_WRONG}
+
+
+def test_steps_of_spoilt_irrelevant_responses_have_no_labels(make_config: MakeConfig) -> None:
+    config = make_config("arithmetic", "detailed", "irrelevant", ablate="corrupt", n_samples=4)
+    assert {sample.step.label for sample in by_step(config) if sample.step} == {None}

@@ -56,6 +56,28 @@ def test_cosines_are_those_of_the_weight_gradients(
         assert math.isnan(row.cosine_partner) != has_partner
 
 
+@pytest.mark.parametrize(("length", "start"), [(5, 2), (60, 8)], ids=["short", "longer_than_d"])
+def test_cosines_with_every_later_layer_are_those_of_the_weight_gradients(
+    length: int, start: int, tiny_model: Callable[[str], Model]
+) -> None:
+    """From factors where these are smaller than the gradients, else from these."""
+    model, ids = tiny_model("llama_gqa"), tokens(length)
+    options = SpectraOptions(layer_cosines=True)
+    response = mask(length, start)[None]
+    (ours,) = gradient_spectra(model, ids[None], response, options=options).samples
+    reference = plain_gradients(model.double(), ids, start, "qkvo")
+    last = max(layer for layer, _ in reference)
+    for row in ours.rows:
+        g = reference[row.layer, row.projection].flatten()
+        later = range(row.layer + 1, last + 1)
+        expected = [
+            float(F.cosine_similarity(g, reference[layer, row.projection].flatten(), dim=0))
+            for layer in later
+        ]
+        assert row.layer_cosines == pytest.approx(expected, abs=TOLERANCE)
+        assert math.isnan(row.cosine_next_layer)
+
+
 def test_the_next_layer_is_the_next_of_the_model(tiny_model: Callable[[str], Model]) -> None:
     """Gemma 3n's last layer has no keys; a hybrid lacks attention in its first or middle layer."""
     ids, response = tokens(12)[None], mask(12, 5)[None]

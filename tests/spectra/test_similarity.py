@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
+from gradsweep.config import SpectraOptions
 from gradsweep.engine import Factors
 from gradsweep.engine.spectra import UnitCosines, factor_spectra, similarity, spectrum_row
 from gradsweep.records import SpectrumRow
@@ -38,9 +39,11 @@ def measured(factors: Sequence[Factors]) -> list[SpectrumRow]:
     ]
 
 
-def completed(layers: Sequence[Sequence[Factors]]) -> dict[tuple[int, str], SpectrumRow]:
+def completed(
+    layers: Sequence[Sequence[Factors]], options: SpectraOptions | None = None
+) -> dict[tuple[int, str], SpectrumRow]:
     """Rows of all layers, given as the backward pass does: the last first."""
-    cosines = UnitCosines()
+    cosines = UnitCosines(options)
     rows = [row for layer in layers for row in cosines.complete(measured(layer), layer)]
     return {(row.layer, row.projection): row for row in rows}
 
@@ -169,3 +172,26 @@ def test_cancelling_factors_keep_their_digits() -> None:
     g = gradients([layer])
     row = completed([layer])[0, "k"]
     assert row.cosine_partner == pytest.approx(cos(g[0, "k"], g[0, "v"]), abs=1e-8)
+
+
+@pytest.mark.parametrize("tokens", [4, 40], ids=["factors", "gradients"])
+def test_cosines_with_all_later_layers_begin_with_the_next_one(tokens: int) -> None:
+    """Layer 1 has other heads: its q has no cosine, and leaves its place in the list."""
+    between = layer_factors(1, tokens, heads=24)
+    layers = [layer_factors(2, tokens), between, layer_factors(0, tokens)]
+    options = SpectraOptions(similarities=True, layer_cosines=True)
+    rows, g = completed(layers, options), gradients(layers)
+    neighbours = completed(layers)
+    assert rows[2, "q"].layer_cosines == []
+    both = cos(g[0, "q"], g[2, "q"])
+    assert rows[0, "q"].layer_cosines == pytest.approx([math.nan, both], abs=1e-10, nan_ok=True)
+    for place, row in rows.items():
+        next_layer = neighbours[place].cosine_next_layer
+        assert row.cosine_next_layer == pytest.approx(next_layer, abs=1e-10, nan_ok=True)
+
+
+def test_where_a_layer_was_not_measured_its_place_is_kept() -> None:
+    rows = completed([layer_factors(2), layer_factors(0)], SpectraOptions(layer_cosines=True))
+    (missing, known) = rows[0, "q"].layer_cosines or []
+    assert math.isnan(missing)
+    assert math.isfinite(known)

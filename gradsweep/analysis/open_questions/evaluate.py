@@ -16,6 +16,7 @@ from gradsweep.analysis.open_questions.material import material_of
 from gradsweep.analysis.open_questions.question import Answered, OpenQuestion
 from gradsweep.analysis.rows import require_metric
 from gradsweep.errors import ConfigError
+from gradsweep.store.training import TrainingTables
 
 _QUESTION_FILES = (
     reasoning_or_tokens,
@@ -34,6 +35,7 @@ def evaluate_open_questions(
     metric: str = "nuclear_norm",
     *,
     samples: pl.DataFrame | None = None,
+    training: TrainingTables | None = None,
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
@@ -48,6 +50,7 @@ def evaluate_open_questions(
         rows: as `load_rows` gives them.
         metric: whose size is asked about.
         samples: of the same points (`load_samples_table`): loss and tokens.
+        training: of points that train the same models (`load_training`): the check by freezing.
         confidence: of the intervals.
         resamples: of the bootstrap.
         seed: of the bootstrap.
@@ -61,5 +64,5 @@ def evaluate_open_questions(
     if resamples < 100:
         raise ConfigError(f"resamples must be at least 100, got {resamples}")
     require_metric(rows, metric)
-    material = material_of(rows, samples, metric, confidence, resamples, seed)
+    material = material_of(rows, samples, metric, confidence, resamples, seed, training)
     return [file.answered(material) for file in _QUESTION_FILES]

@@ -23,6 +23,7 @@ from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.analysis.rows import whole_matrices, with_every_axis
 from gradsweep.records import METRIC_NAMES, POINT_LABELS, STUDY_OBJECTIVE, SampleStatus
 from gradsweep.store.frames import metric_columns
+from gradsweep.store.training import TrainingTables
 
 Floats = NDArray[np.float64]
 
@@ -55,6 +56,8 @@ class QuestionMaterial:
     confidence: float
     resamples: int
     seed: int
+    training: TrainingTables | None = None
+    """Of points that train the same models."""
 
     @cached_property
     def claims(self) -> ClaimMaterial:
@@ -104,12 +107,13 @@ def material_of(
     confidence: float,
     resamples: int,
     seed: int,
+    training: TrainingTables | None = None,
 ) -> QuestionMaterial:
     """Take what the questions are about: points of the study's objective."""
     of_study = with_every_axis(rows).filter(pl.col("objective") == STUDY_OBJECTIVE)
     if samples is not None:
         samples = samples.join(of_study, on="point_id", how="semi")
-    return QuestionMaterial(of_study, samples, metric, confidence, resamples, seed)
+    return QuestionMaterial(of_study, samples, metric, confidence, resamples, seed, training)
 
 
 def values_by_question(

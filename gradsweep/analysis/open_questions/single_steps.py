@@ -21,7 +21,14 @@ from gradsweep.analysis.open_questions.single_steps_tables import (
     norm_table,
     share_table,
 )
-from gradsweep.analysis.steps import Detection, Share, detections, shares, step_values
+from gradsweep.analysis.steps import (
+    Detection,
+    Share,
+    detections,
+    shares,
+    step_values,
+    unspoilt,
+)
 from gradsweep.store.frames import metric_columns
 
 QUESTION = OpenQuestion(
@@ -33,13 +40,16 @@ QUESTION = OpenQuestion(
     "step has the larger value (of ranks the smaller) against each other step of its response; the "
     "confidence of these intervals is that of all signals together (Bonferroni).",
     "A wrong step that stands out by its loss, its length or its place alone: the AUC of what "
-    "these leave of a signal (least squares over log loss, log n and place, within responses).",
+    "these leave of a signal (least squares over log loss, log n and place, within responses). "
+    "Where the wrong step is one that was spoilt (`cot=detailed_corrupted`), that the same step "
+    "stood out before: 0.5 and what the AUC has gained by spoiling it.",
 )
 
+UNSPOILT = "the same step before it was spoilt"
 TAKEN_OUT = "loss, length and place taken out"
 RUN = (
-    "run `python -m gradsweep cot=detailed gradients.by=step`, with `dataset=jsonl` and a file of "
-    "labelled steps for wrong ones"
+    "run `python -m gradsweep -m cot=detailed,detailed_corrupted gradients.by=step`, or "
+    "`dataset=jsonl` with a file of labelled steps, for wrong ones"
 )
 _UNDEFINED = "no response has a value in all of its steps"
 
@@ -97,13 +107,16 @@ def answered(material: QuestionMaterial) -> Answered:
     known = metric_columns(rows)
     names = [name for name in dict.fromkeys((material.metric, *SIGNALS)) if name in known]
     found = [_turned(one) for one in detections(rows, samples, names, **settings)]
-    answers = [*_shares(shared, material), *_detections(found, material)]
+    twins = unspoilt(rows, samples)
+    of_twins = detections(*twins, names, **settings) if len(twins[1]) else []
+    before = [_turned(one) for one in of_twins]
+    answers = [*_shares(shared, material), *_detections(found, before, material)]
     tables = [norm_table(values, material), share_table(shared, material.confidence)]
     tables += [detection_table(found, material.confidence)] if found else []
     return Answered(
         QUESTION,
         tuple(answers),
-        tuple(_sentences(shared, found)),
+        tuple(_sentences(shared, found, before)),
         tuple(table for table in tables if not table.frame.is_empty()),
         run="" if found else RUN,
     )
@@ -136,8 +149,17 @@ def _shares(shared: Sequence[Share], material: QuestionMaterial) -> Iterator[Ans
         yield answer_of(statement, scope, estimate, confidence=material.confidence)
 
 
-def _detections(found: Sequence[Detection], material: QuestionMaterial) -> Iterator[Answer]:
-    controlled = {(one.labels, one.metric): one for one in found if one.controlled}
+def _by_signal(
+    found: Sequence[Detection], *, controlled: bool
+) -> dict[tuple[tuple[str, ...], str], Detection]:
+    """Point and metric -> how well it finds the first wrong step."""
+    return {(one.labels, one.metric): one for one in found if one.controlled is controlled}
+
+
+def _detections(
+    found: Sequence[Detection], before: Sequence[Detection], material: QuestionMaterial
+) -> Iterator[Answer]:
+    controlled, whole = _by_signal(found, controlled=True), _by_signal(before, controlled=False)
     signals = {one.metric for one in found} - {LOSS}
     together = 1 - (1 - material.confidence) / max(len(signals), 1)
     for one in found:
@@ -148,6 +170,9 @@ def _detections(found: Sequence[Detection], material: QuestionMaterial) -> Itera
         under = (
             {TAKEN_OUT: material.estimate(left.auc, left.n_responses, _UNDEFINED)} if left else {}
         )
+        if twin := whole.get((one.labels, one.metric)):
+            n_responses = min(one.n_responses, twin.n_responses)
+            under[UNSPOILT] = material.estimate(0.5 + one.auc - twin.auc, n_responses, _UNDEFINED)
         estimate = material.estimate(one.auc, one.n_responses, _UNDEFINED)
         statement = shows(one.metric, condition)
         yield answer_of(statement, scope, estimate, under, together)
@@ -157,8 +182,16 @@ def _detections(found: Sequence[Detection], material: QuestionMaterial) -> Itera
             yield answer_of(statement, scope, above, confidence=material.confidence)
 
 
-def _sentences(shared: Sequence[Share], found: Sequence[Detection]) -> Iterator[str]:
+def _sentences(
+    shared: Sequence[Share], found: Sequence[Detection], before: Sequence[Detection]
+) -> Iterator[str]:
     """Say of each point who carries what, and which of a few signals finds a wrong step."""
+    whole = _by_signal(before, controlled=False)
+
+    def was(one: Detection) -> str:
+        twin = whole.get((one.labels, one.metric))
+        return f" (before it was spoilt {twin.auc[0]:.2f})" if twin else ""
+
     for labels in dict.fromkeys(one.labels for one in shared):
         scope, condition = scope_of(labels)
         parts = ", ".join(
@@ -167,7 +200,7 @@ def _sentences(shared: Sequence[Share], found: Sequence[Detection]) -> Iterator[
             if one.labels == labels and one.n_questions
         )
         aucs = ", ".join(
-            f"{words_of(one.metric)} {one.auc[0]:.2f}"
+            f"{words_of(one.metric)} {one.auc[0]:.2f}{was(one)}"
             for one in found
             if one.labels == labels and one.metric in FEW and not one.controlled
         )

@@ -14,6 +14,14 @@ from gradsweep.analysis.claims import Expected, Statement
 from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.heads import HEAD, PAIR, response_effects
 from gradsweep.analysis.layers import part_of_each_layer
+from gradsweep.analysis.open_questions.frozen_layers import (
+    Frozen,
+    command,
+    freezing_answers,
+    freezing_said,
+    freezing_table,
+    frozen_of,
+)
 from gradsweep.analysis.open_questions.material import QuestionMaterial
 from gradsweep.analysis.open_questions.question import (
     Answer,
@@ -44,8 +52,12 @@ QUESTION = OpenQuestion(
     "early and late layers, and over kinds of projections, and compared within each question. Of "
     "single heads every one is tested (Wilcoxon's signed ranks, Benjamini-Hochberg over all), and "
     "the effects of heads in one half of the questions are correlated with those in the other "
-    "half: where the same heads respond, the correlation is above zero.",
-    "Another norm of the same gradients (tested), another kind of irrelevant response. Summing the "
+    "half: where the same heads respond, the correlation is above zero. A check by freezing trains "
+    "only the layers that respond most, least, or were drawn at random, and compares what is left "
+    "of the held-out loss after equal steps.",
+    "Another norm of the same gradients (tested), another kind of irrelevant response; of the "
+    "check by freezing, random layers of which as much is learnt (tested), another learning rate, "
+    "and that layers which respond alike also lie in one part of the model. Summing the "
     "loss over tokens cannot: it multiplies every matrix of a response's gradient by one factor, "
     "which these ratios and correlations do not see.",
 )
@@ -113,14 +125,27 @@ def answered(material: QuestionMaterial) -> Answered:
     other_heads = _effects(material, OTHER_NORM, heads=True) if with_other and has_heads else []
     found = slowest_heads(material) if heads else None
     answers = [*_compared(material, whole, other), *_repeated(material, heads, other_heads)]
+    frozen = frozen_of(material.training, whole) if material.training else []
+    tables = [part_table(whole, material), *(() if found is None else head_tables(found))]
+    with_values = [one for one in frozen if one.question_ids]
+    tables += [freezing_table(with_values, material)] if with_values else []
+    checked = freezing_answers(frozen, material)
     return Answered(
         QUESTION,
-        tuple(answers),
-        tuple(_said(answers, whole, found)),
-        (part_table(whole, material), *(() if found is None else head_tables(found))),
+        (*answers, *checked),
+        (*_said(answers, whole, found), *freezing_said(checked)),
+        tuple(tables),
         (layer_plot(whole, material),),
-        "" if heads else RUN,
+        "; ".join([*([] if heads else [RUN]), *_to_freeze(whole, frozen)]),
     )
+
+
+def _to_freeze(whole: Sequence[Effects], frozen: Sequence[Frozen]) -> Iterator[str]:
+    """What checks the layers of models and datasets without such runs."""
+    checked = {(one.scope.model, one.scope.dataset) for one in frozen}
+    for effects in whole:
+        if (effects.scope.model, effects.scope.dataset) not in checked:
+            yield f"to check its layers by freezing the others, run {command(effects)}"
 
 
 def _effects(material: QuestionMaterial, metric: str, *, heads: bool) -> list[Effects]:

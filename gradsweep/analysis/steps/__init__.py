@@ -7,6 +7,7 @@ up so, but how far each n_k·G_k could move the sum is what n_k·‖G_k‖ says.
 Intervals are percentiles over resampled responses (`question_weights`), the steps of one together.
 """
 
+from gradsweep.analysis.steps.unspoilt import unspoilt as unspoilt
 from gradsweep.analysis.steps.values import PLACES as PLACES
 from gradsweep.analysis.steps.values import Share as Share
 from gradsweep.analysis.steps.values import norms_by_step as norms_by_step

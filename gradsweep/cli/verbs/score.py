@@ -106,9 +106,9 @@ def _measured(given: argparse.Namespace) -> Selection | None:
     from gradsweep.plan import checked_plan
 
     source = source_of(given)
-    if run_points([*(["-m"] if given.multirun else []), *source.flags, *given.words]):
-        return None
     plan = checked_plan(given.words, given.multirun, source)
+    if run_points([*(["-m"] if given.multirun else []), *source.flags, *given.words], plan):
+        return None
     results = Path(plan.results)
     if given.multirun:
         return Selection(results, plan.name)

@@ -6,7 +6,7 @@ what was measured for activations (docs/benchmarks.md), exact for weights.
   + activations  a batch's tokens × what autograd keeps of a token (weights are frozen: no weight
                  gradient, no optimizer), for every batch that is in memory at a time
   + logits       a batch's tokens × vocabulary × float32, three times: logits, softmax, gradient
-  + factors      of one layer, in float64
+  + factors      of one layer, or of more by options, in float64
   + the rest     libraries, the device's context, workspace of the eigenvalue solver
 """
 
@@ -90,7 +90,8 @@ def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | Non
         widths = CHECKPOINTED_WIDTHS * shape.widths + KEPT_WIDTHS * shape.width
     vocabulary = min(VOCABULARY, parameters / (2 * shape.width))
     of_token = widths * ACTIVATION_BYTES[model.dtype] + 3 * 4 * vocabulary
-    layers = 1 + sum(effect.layers_of_factors for _, _, effect in effects_set(wanted))
+    further = sum(effect.layers_of_factors for _, _, effect in effects_set(wanted))
+    layers = min(shape.layers, 1 + further)
     # Factors: X of q k v and of o, dY of q and o, smaller k and v.
     of_token += layers * 8 * 6 * shape.width
     return Memory(

@@ -1,9 +1,9 @@
-"""How many steps a point of single steps has (`gradients.by=step`), and how far into a text."""
+"""How many samples a point has; how many steps (`gradients.by=step`), and how far into a text."""
 
 from __future__ import annotations
 
 from gradsweep.config import Config, CotKind, CotLevel, DatasetKind, Resolution
-from gradsweep.data import load_samples
+from gradsweep.data import count_questions, load_samples
 
 TOKENS_PER_STEP = 35
 """Of the paper's samples with a rationale, the prompt's tokens shared out among the steps: 16 to 59
@@ -16,6 +16,16 @@ stands before all of them."""
 def has_texts_here(config: Config) -> bool:
     """Whether the data are surely on this machine: a plan does not download."""
     return config.dataset.kind is not DatasetKind.paper
+
+
+def samples_of(config: Config) -> int:
+    """Count the samples of a point: as many as it asks for, or all that the user's file has.
+
+    A pair or group counts as one. Other data are as many as their options say, or not here.
+    """
+    if config.dataset.kind is not DatasetKind.jsonl:
+        return config.requested_samples
+    return min(config.requested_samples, count_questions(config))
 
 
 def steps_of(config: Config) -> int | None:

@@ -9,7 +9,7 @@ from gradsweep.config import Config, Optimizer, TrainingConfig, TrainingKind
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.shape import QUERIES_OF_A_KEY, Shape, shape_of
-from gradsweep.plan.estimate.steps import steps_of
+from gradsweep.plan.estimate.steps import samples_of, steps_of
 
 _STATES = {Optimizer.adamw: 2, Optimizer.sgd: 0, Optimizer.muon: 1}
 """Copies of the weights that an optimizer keeps: moments; of Muon, for nearly all weights, one."""
@@ -30,7 +30,7 @@ def passes(config: Config) -> list[tuple[Config, int]]:
     """
     training = config.training
     if not training.trains:
-        return [(config, steps_of(config) or config.requested_samples)]
+        return [(config, steps_of(config) or samples_of(config))]
     series = training.kind is TrainingKind.series
     moments = len(training.checkpoints) if series else _moments(config)
     trained = 0 if series else training.steps * training.samples_per_step

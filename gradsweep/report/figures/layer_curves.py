@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from gradsweep.analysis.rows import (
 from gradsweep.errors import DataError
 from gradsweep.report.figures import style
 from gradsweep.report.figures.colours import darker, level_colours
+from gradsweep.report.figures.level_groups import level_groups
 from gradsweep.report.labels import (
     dataset_title,
     figure_title,
@@ -47,7 +48,8 @@ def layer_curves_figure(
 ) -> Figure:
     """Draw curves of one model and dataset: a column for every projection, four in 6.9 inches.
 
-    The first row lays the CoT levels over each other, correct responses only; then each level
+    The first row lays the CoT levels over each other, correct responses only (more than a few in a
+    row for each group of them: `level_groups`); then each level
     has a row with correct (solid) against irrelevant responses (dashed, darker). Bands are 95 %
     bootstrap intervals of the mean over samples. Rows have y axes of their own, because the
     levels can differ by a factor of ten. The first row is left out when fewer than two levels
@@ -111,8 +113,11 @@ def draw_overview(by_layer: pl.DataFrame, metric: str, *, title: str | None = No
     """Draw datasets × projections of one model: levels by colour, irrelevant responses dashed.
 
     `by_layer` is `gradsweep.analysis.curves` of one model. The datasets have y axes of their
-    own; a condition that is missing in one of them has no line there.
+    own; a condition that is missing in one of them has no line there. Of more than a few levels
+    the first group is drawn (`level_groups`).
     """
+    first = next(iter(level_groups(values_in_reading_order(by_layer, "cot")).values()))
+    by_layer = by_layer.filter(pl.col("cot").is_in(first))
     datasets = by_layer["dataset"].unique(maintain_order=True).to_list()
     projections = values_in_reading_order(by_layer, "projection")
     conditions = in_reading_order(by_layer.select("cot", "correctness").unique()).rows()
@@ -196,10 +201,17 @@ def _panel_rows(by_layer: pl.DataFrame) -> list[_PanelRow]:
     conditions = by_layer.select("cot", "correctness").unique(maintain_order=True).rows()
     main = main_responses([correctness for _, correctness in conditions])
     of_main = tuple(condition for condition in conditions if condition[1] == main)
-    overlay = [_PanelRow(f"{main},\nall levels", of_main)] if len(of_main) > 1 else []
+    overlay = list(_overlays(main, of_main)) if len(of_main) > 1 else []
     rows = []
     for level in dict.fromkeys(cot for cot, _ in conditions):
         of_level = tuple(condition for condition in conditions if condition[0] == level)
         if not overlay or of_level != ((level, main),):
             rows.append(_PanelRow(level_label(level), of_level))
     return overlay + rows
+
+
+def _overlays(main: str, of_main: Sequence[tuple[str, str]]) -> Iterator[_PanelRow]:
+    """Rows that lay levels over each other."""
+    for words, levels in level_groups([cot for cot, _ in of_main]).items():
+        shown = tuple(condition for condition in of_main if condition[0] in levels)
+        yield _PanelRow(f"{main},\n{words or 'all levels'}", shown)

@@ -15,6 +15,7 @@ from gradsweep.analysis.layers import PARTS
 from gradsweep.analysis.rows import IRRELEVANT, main_responses, values_in_reading_order
 from gradsweep.report.figures import style
 from gradsweep.report.figures.colours import darker, level_colours
+from gradsweep.report.figures.level_groups import level_groups
 from gradsweep.report.labels import figure_title, level_label, metric_words, projection_label
 
 _GROUP = 0.8
@@ -22,7 +23,8 @@ _GROUP = 0.8
 
 
 def draw_mad_bars(mads: pl.DataFrame, metric: str, *, title: str | None = None) -> Figure | None:
-    """Draw a panel each for all, early, middle and late layers; a group of bars per projection.
+    """Draw a panel each for all, early, middle and late layers; bars by projection and condition,
+    a row for each group of levels.
 
     `mads` is `gradsweep.analysis.mean_absolute_difference` of one model and dataset. Correct
     responses are filled, irrelevant ones outlined. Whiskers are intervals, where `mads` has the
@@ -35,11 +37,17 @@ def draw_mad_bars(mads: pl.DataFrame, metric: str, *, title: str | None = None) 
         return None
     projections = values_in_reading_order(mads, "projection")
     conditions = mads.select("cot", "correctness").unique(maintain_order=True).rows()
-    colours = level_colours(values_in_reading_order(mads, "cot"))
-    figure, axes = style.panel_grid(1, len(parts), row_inches=style.ROW_INCHES)
-    for part, panel in zip(parts, axes[0], strict=True):
-        _draw_part(panel, defined.filter(pl.col("part") == part), projections, conditions, colours)
-    axes[0, 0].set_ylim(bottom=0)
+    levels = values_in_reading_order(mads, "cot")
+    colours, groups = level_colours(levels), level_groups(levels)
+    figure, axes = style.panel_grid(len(groups), len(parts), row_inches=style.ROW_INCHES)
+    for (words, of_group), panels in zip(groups.items(), axes, strict=True):
+        shown = [condition for condition in conditions if condition[0] in of_group]
+        for part, panel in zip(parts, panels, strict=True):
+            of_part = defined.filter(pl.col("part") == part)
+            _draw_part(panel, of_part, projections, shown, colours)
+        panels[0].set_ylim(bottom=0)
+        if words:
+            style.name_row(panels[0], words, style.ROW_INCHES)
     style.name_columns(axes[0], [f"{part} layers" for part in parts])
     style.name_axes(figure, "projection", f"MAD of the {metric_words(metric)}")
     title = figure_title(mads) if title is None else title

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,6 +14,7 @@ from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.report.figures import style
 from gradsweep.report.figures.colours import level_colours
 from gradsweep.report.figures.layer_curves import draw_row
+from gradsweep.report.figures.level_groups import level_groups
 from gradsweep.report.labels import (
     dataset_title,
     figure_title,
@@ -28,7 +31,7 @@ TOP = 5
 def draw_relative_differences(
     differences: pl.DataFrame, metric: str, *, title: str | None = None
 ) -> Figure | None:
-    """Draw RD_i of one model by layer: a row of panels for each dataset, all levels in one panel.
+    """Draw RD_i of one model by layer: a row of panels for each dataset and group of levels.
 
     `differences` is `gradsweep.analysis.relative_difference` of one model. Dots mark the five
     layers where RD is largest; bands are intervals, where there are the columns rd_low and rd_high
@@ -45,13 +48,13 @@ def draw_relative_differences(
     projections = values_in_reading_order(defined, "projection")
     levels = values_in_reading_order(with_values, "cot")
     colours = level_colours(levels)
+    rows = list(_rows(differences, datasets, levels))
     row_inches = style.ROW_INCHES if len(datasets) == 1 else style.LOW_ROW_INCHES
-    figure, axes = style.panel_grid(len(datasets), len(projections), row_inches=row_inches)
-    for dataset, panels in zip(datasets, axes, strict=True):
-        of_dataset = differences.filter(pl.col("dataset") == dataset)
-        draw_row(panels, of_dataset, projections, colours, bottom=0.0, draw=_draw)
-        if len(datasets) > 1:
-            style.name_row(panels[0], dataset_title(dataset), row_inches)
+    figure, axes = style.panel_grid(len(rows), len(projections), row_inches=row_inches)
+    for (name, of_row), panels in zip(rows, axes, strict=True):
+        draw_row(panels, of_row, projections, colours, bottom=0.0, draw=_draw)
+        if name:
+            style.name_row(panels[0], name, row_inches)
     style.name_columns(axes[0], [projection_label(name) for name in projections])
     figure.align_ylabels(axes[:, 0])
     style.name_axes(figure, "layer", f"RD of the {metric_words(metric)}")
@@ -60,6 +63,19 @@ def draw_relative_differences(
         title = f"{shown} · correct vs irrelevant"
     style.add_legend(figure, title, _handles(levels, colours))
     return figure
+
+
+def _rows(
+    differences: pl.DataFrame, datasets: Sequence[str], levels: Sequence[str]
+) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Name and lines of each row; the name says what tells it from the others."""
+    groups = level_groups(levels)
+    for dataset in datasets:
+        for words, of_group in groups.items():
+            of_row = differences.filter(pl.col("dataset") == dataset, pl.col("cot").is_in(of_group))
+            if len(of_row):
+                told = [dataset_title(dataset)] if len(datasets) > 1 else []
+                yield ",\n".join([*told, *([words] if words else [])]), of_row
 
 
 def _draw(panel: Axes, curve: pl.DataFrame, colour: str) -> None:

@@ -120,7 +120,7 @@ def add_legend(figure: Figure, title: str, handles: Sequence[Line2D | Patch]) ->
         loc="outside upper center",
         title=_wrapped(title, figure.get_figwidth()),
         title_fontsize=TITLE_POINTS,
-        ncols=max(1, min(len(handles), int(figure.get_figwidth() / 1.65))),
+        ncols=max(1, min(len(handles), int(figure.get_figwidth() / _entry_inches(handles)))),
         fontsize=LABEL_POINTS,
         labelcolor=INK,
         frameon=False,
@@ -128,6 +128,12 @@ def add_legend(figure: Figure, title: str, handles: Sequence[Line2D | Patch]) ->
         handlelength=1.8,
     )
     legend.get_title().set(color=INK, multialignment="center", parse_math=False)
+
+
+def _entry_inches(handles: Sequence[Line2D | Patch]) -> float:
+    """Width of a legend's widest entry: letters of eight points, a handle and space."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    return max(1.65, 0.5 + 0.065 * longest)
 
 
 def _wrapped(title: str, width_inches: float) -> str:
@@ -165,6 +171,11 @@ def save(figure: Figure, folder: Path, *names: str) -> list[Path]:
     for path in paths:
         write_bytes(path, _encoded(figure, path.suffix[1:]))
     return paths
+
+
+def encoded_png(figure: Figure) -> bytes:
+    """Draw a figure as the bytes of a PNG (200 dpi)."""
+    return _encoded(figure, "png")
 
 
 def _encoded(figure: Figure, kind: str) -> bytes:

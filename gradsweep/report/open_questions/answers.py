@@ -10,6 +10,7 @@ from gradsweep.analysis.open_questions.metrics import OTHERS
 from gradsweep.analysis.open_questions.where_it_responds import OTHER_NORM
 from gradsweep.analysis.rows import with_every_axis
 from gradsweep.records import STUDY_OBJECTIVE
+from gradsweep.store.training import TrainingTables
 
 METRIC = "nuclear_norm"
 """The study's; the questions are of its size, whatever a report draws."""
@@ -20,7 +21,10 @@ METRICS = tuple(dict.fromkeys((METRIC, *SIGNALS, OTHER_NORM, *OTHERS)))
 
 
 def questions_of(
-    rows: pl.DataFrame, samples: pl.DataFrame | None, loss: str = "mean"
+    rows: pl.DataFrame,
+    samples: pl.DataFrame | None,
+    loss: str = "mean",
+    training: TrainingTables | None = None,
 ) -> list[Answered]:
     """Answer the open questions from a report's rows.
 
@@ -31,4 +35,4 @@ def questions_of(
         return []
     if not (with_every_axis(rows)["objective"] == STUDY_OBJECTIVE).any():
         return []
-    return evaluate_open_questions(rows, METRIC, samples=samples)
+    return evaluate_open_questions(rows, METRIC, samples=samples, training=training)

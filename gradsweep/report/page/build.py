@@ -18,6 +18,7 @@ from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
 from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
+from gradsweep.report.layer_cosines import layer_cosine_study, layer_cosines_markdown
 from gradsweep.report.measures import Measures
 from gradsweep.report.numbers import Numbers
 from gradsweep.report.open_questions.section import open_questions_markdown
@@ -34,6 +35,7 @@ from gradsweep.report.page.curves import (
 from gradsweep.report.page.findings import findings_html, section_html
 from gradsweep.report.page.found import found_in
 from gradsweep.report.page.grid import point_grid, short
+from gradsweep.report.page.layer_maps import layer_maps
 from gradsweep.report.page.models import compared_models
 from gradsweep.report.page.open_questions import question_groups
 from gradsweep.report.page.points import ReportPoints
@@ -102,6 +104,7 @@ def write_page(
     """
     data = _data(rows, computed, stored, refresh, numbers)
     data["training"] = training_charts(study)
+    cosines = numbers.cosines_between_layers if numbers else layer_cosine_study(rows)
     groups = question_groups(answered)
     data["questions"] = [group["charts"] for group in groups]
     data = in_tiles(data, folder, refresh)
@@ -124,6 +127,8 @@ def write_page(
         questions=groups,
         questions_text=Markup(section_html(open_questions_markdown(answered))),
         training_groups=data["training"],
+        layer_maps=layer_maps(cosines),
+        cosines_text=Markup(section_html(layer_cosines_markdown(cosines))),
         versions=versions_of(stored.points),
         commands=commands_of(stored),
         settings=data["settings"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -67,6 +67,7 @@ class TrainingStudy:
     """Training points in numbers, for one metric."""
 
     metric: str
+    tables: TrainingTables = field(repr=False)
     runs: tuple[Run, ...]
     """In reading order."""
     by_step: pl.DataFrame
@@ -113,6 +114,7 @@ def training_study(
     norms = norms_by_step(tables.rows, metric)
     return TrainingStudy(
         metric=metric,
+        tables=tables,
         runs=tuple(map(_run, named.values())),
         by_step=_by_step(tables, norms, metric),
         layers=layers_by_step(tables.rows, metric),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from helpers.step_rows import Tables, no_effect, planted
 
 from gradsweep.analysis.claims import Outcome, Verdict
 from gradsweep.analysis.open_questions import Answer, Answered, evaluate_open_questions
+from gradsweep.analysis.open_questions.single_steps import UNSPOILT
 
 
 def single_steps(tables: Tables) -> Answered:
@@ -56,3 +58,23 @@ def test_points_of_steps_are_in_no_other_answer() -> None:
     rows, samples = planted(no_effect, n=12)
     answered = evaluate_open_questions(rows, samples=samples, resamples=100)
     assert [one.question.key for one in answered if one.numbers] == ["single_steps"]
+
+
+def test_a_step_that_stood_out_before_it_was_spoilt_is_no_evidence() -> None:
+    """Planted norms single the wrong step out whether it is spoilt or not."""
+    rows, samples = planted(lambda noise, loss, w: no_effect(noise, loss, w) + 2 * w)
+    spoilt = {"cot": "detailed_corrupted", "point_id": "spoilt"}
+    whole = {"cot": "detailed", "point_id": "whole"}
+    twins = [
+        pl.concat(frame.with_columns(**{n: pl.lit(v) for n, v in own.items()})
+                  for own in (spoilt, whole))
+        for frame in (rows, samples)
+    ]  # fmt: skip
+    unlabelled = pl.when(point_id="spoilt").then("step_label").alias("step_label")
+    found = single_steps((twins[0], twins[1].with_columns(unlabelled)))
+    shown = answer(found, "AUC of nuclear norm larger, first wrong step")
+    assert shown.verdict is Verdict.SUPPORTED
+    before = {control.name: control for control in shown.controls}[UNSPOILT]
+    assert before.value == pytest.approx(0.5)
+    assert before.verdict is Verdict.NOT_SUPPORTED
+    assert "before it was spoilt" in " ".join(found.said)

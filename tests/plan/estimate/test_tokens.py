@@ -119,3 +119,12 @@ def test_a_step_runs_with_what_stands_before_it(tmp_path: Path) -> None:
     assert samples_passed(paper) > samples_passed(compose(*GSM8K))
     counted = cost(by="step", tokens=30_000)
     assert tokens_per_sample(paper, [cost(), counted]).number == 300
+
+
+def test_a_point_has_no_more_samples_than_its_file_has_questions(tmp_path: Path) -> None:
+    data = tmp_path / "mine.jsonl"
+    records = [{"prompt": f"{n} + 1?", "responses": {"none": str(n + 1)}} for n in range(8)]
+    data.write_text("\n".join(map(json.dumps, records)))
+    mine = ("dataset=jsonl", f"dataset.path={data}", "model=llama3_8b", "tracking=none")
+    assert samples_passed(compose(*mine)) == 8
+    assert samples_passed(compose(*mine, "n_samples=3")) == 3
