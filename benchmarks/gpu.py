@@ -247,7 +247,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add, sizes = parser.add_argument, [name for name in MODELS if name != "tiny"]
     add("--models", type=listed(list(MODELS)), default=sizes, metavar="NAME,…",
         help=f"of {', '.join(MODELS)} (default: all but tiny)")  # fmt: skip
-    add("--dtypes", type=_dtypes, metavar="NAME,…", help=f"of {', '.join(DTYPES)} (default: its own)")
+    add("--dtypes", type=_dtypes, metavar="NAME,…",
+        help=f"of {', '.join(DTYPES)} (default: the model's own)")  # fmt: skip
     add("--tokens", type=_lengths, default=[100, 500, 1000], metavar="N,…", help="of a sample")
     add("--rounds", type=int, default=3, help="timed, after a warm-up (default: 3)")
     add("--calls", action="store_true", help="count launches, waits and idle time; takes longer")

@@ -2,9 +2,9 @@
 
 ‖S‖_* = ⟨S, polar(S)⟩, and the polar factor comes by X ← X(aI + bXᵀX + c(XᵀX)²), each time with the
 coefficients that are best for the singular values that are left to bring to 1 (Polar Express,
-arXiv 2505.16932). In float64, with S = L_Hᵀ L of K = LLᵀ and H = L_H L_Hᵀ (T×T): its singular values
-are those of the gradient, and nothing is squared. This is the trial that decided against it
-(docs/benchmarks.md); on a GPU it times batches there.
+arXiv 2505.16932). In float64, with S = L_Hᵀ L of K = LLᵀ and H = L_H L_Hᵀ (T×T): its singular
+values are those of the gradient, and nothing is squared. This is the trial that decided against
+it (docs/benchmarks.md); on a GPU it times batches there.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class Trial:
 
 
 def planted(n: int, matrices: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return S with singular values over eight decades, most of them in the upper four as those of a
-    gradient are, and their sums."""
+    """Return S with singular values over eight decades, half of them in the upper two, as those of a
+    gradient crowd there, and their sums."""
     generator = torch.Generator().manual_seed(n)
     shape = (matrices, n, n)
     left, right = (
@@ -139,8 +139,8 @@ H100 = (
     *((500, 128, 0.80, 6.2, 56.40), (1000, 4, 0.165, 1.65, 87.47)),
     *((1000, 16, 0.655, 2.39, 74.20), (1000, 64, 2.62, 9.6, 161.52)),
 )
-"""From benchmarks/logs/h100.txt. Products and Cholesky of more than 16 matrices were not timed: four
-times as many take four times as long here."""
+"""From benchmarks/logs/h100.txt. Products and Cholesky of more than 16 matrices were not timed:
+four times as many take four times as long here."""
 
 
 def estimated() -> Iterator[tuple[int, int, float, float]]:

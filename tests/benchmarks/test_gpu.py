@@ -16,21 +16,17 @@ TINY = ("--models", "tiny", "--rounds", "1")
 
 
 def test_the_table_of_a_tiny_model(capsys: Captured) -> None:
-    asked = ("--tokens", "12,20", "--dtypes", "float32,bfloat16", "--calls", "--plain")
+    asked = ("--tokens", "12", "--dtypes", "bfloat16", "--calls", "--plain")
     assert main([*TINY, *asked]) == 0
     said = capsys.readouterr().out
-    rows = [line.strip("| ").split(" | ") for line in said.splitlines() if " × " in line]
-    heads = [row for row in rows if row[0] == HEAD[0]]
-    assert heads == [[*HEAD, *CALLS]] * 2
-    assert [row[0] for row in rows if row not in heads] == [
-        *("1 × 12", "4 × 12", "16 × 12", "16 × 11–12"),
-        *("1 × 20", "4 × 20", "16 × 20", "16 × 18–20"),
-    ] * 2
+    head, *rows = [line.strip("| ").split(" | ") for line in said.splitlines() if " × " in line]
+    assert head == [*HEAD, *CALLS]
+    assert [row[0] for row in rows] == ["1 × 12", "4 × 12", "16 × 12", "16 × 11–12"]
     for row in rows:
-        assert len(row) == len(HEAD) + len(CALLS)
-        assert row in heads or all(float(cell) >= 0 for cell in row[1:7])
+        assert len(row) == len(head)
+        assert all(float(cell) >= 0 for cell in row[1:7])
     assert "tiny, bfloat16" in said
-    assert said.count("extrapolated") == 2
+    assert "extrapolated" in said.splitlines()[-1]
 
 
 def test_more_samples_are_not_tried_once_a_batch_does_not_fit(
@@ -43,7 +39,8 @@ def test_more_samples_are_not_tried_once_a_batch_does_not_fit(
 
     monkeypatch.setattr(gpu, "cells", full)
     assert main([*TINY, "--tokens", "8,9"]) == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith(("| 1", "| 4"))]
+    lines = [line for line in capsys.readouterr().out.splitlines() if " × " in line]
+    lines = [line for line in lines if not line.startswith("| samples")]
     assert [line.split(" | ")[:2] for line in lines] == [
         *(["| 1 × 8", "1"], ["| 4 × 8", "does not fit |"]),
         *(["| 1 × 9", "1"], ["| 4 × 9", "does not fit |"]),

@@ -86,7 +86,7 @@ def test_the_table_says_what_does_not_hold(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def found(tokens: int, unequal: bool, alone: bool) -> list[Counts]:
-        return [Counts(launches.LAYERS * n, n) for n in launches.SAMPLES]
+        return [Counts(launches.LAYERS * n, n) for n in launches.numbers(unequal)]
 
     monkeypatch.setattr(launches, "rows_of_table", found)
     assert launches.main([]) == 1

@@ -41,7 +41,7 @@ class CpuBackend:
         units: Sequence[int],
         solver: Solver,
     ) -> LayerSpectra:
-        """Solve them, one matrix a core: nothing goes on beside that which would not take longer."""
+        """Solve them, one matrix a core: the pass would not go on any faster beside that."""
         return [self._layer_spectra(layer, layout, units, solver) for layer in layers]
 
     def finish_layers(self, started: Sequence[LayerSpectra]) -> list[LayerSpectra]:

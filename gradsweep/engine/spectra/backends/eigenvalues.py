@@ -64,9 +64,10 @@ overwritten."""
 class StartedEigenvalues:
     """Those of stacks of matrices, each stack of one size."""
 
-    def __init__(self, stacks: Sequence[Float64[Tensor, "_ n n"]]) -> None:
-        """Start on all of them; matrices of one size together. One whose trace is not finite gets
-        zeros: no solver is asked for what it cannot find.
+    def __init__(self, stacks: Sequence[Tensor]) -> None:
+        """Start on all of them (batch×n×n, float64), matrices of one size together.
+
+        One whose trace is not finite becomes zeros: no solver is asked for what it cannot find.
         """
         self._sizes = [(stack.shape[-1], len(stack)) for stack in stacks]
         of_size: dict[int, list[Tensor]] = {}

@@ -1,4 +1,4 @@
-"""Matrices whose eigenvalues are σ², of many gradients in a fixed number of operations: see `routes`."""
+"""Matrices whose eigenvalues are σ² (`routes`), of many gradients in a fixed number of operations."""
 
 from __future__ import annotations
 

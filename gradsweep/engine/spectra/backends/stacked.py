@@ -189,12 +189,12 @@ def _problems(
         kind = (route, factors.dy[name].shape[-1], factors.heads.get(name))
         together.setdefault(kind, []).append(name)
     for names in together.values():
-        pair = Pair(inputs, stack.of([of.dy[name] for name in names for _, of in chunk]))
+        pair = Pair(inputs, stack.of([own.dy[name] for name in names for _, own in chunk]))
         route, heads = routes[names[0]], factors.heads.get(names[0])
-        places_of = [(name, layer, place) for name in names for layer, _ in chunk for place in places]
-        yield _Problems(route, places_of, None, *pair.shape), grams_of(pair, route)
+        of = [(name, layer, place) for name in names for layer, _ in chunk for place in places]
+        yield _Problems(route, of, None, *pair.shape), grams_of(pair, route)
         if heads is not None:
-            of_heads = [place for place in places_of for _ in range(heads.count)]
+            of_heads = [place for place in of for _ in range(heads.count)]
             shape = heads.shape(*pair.shape)
             yield _Problems(route, of_heads, heads, *shape), grams_of_heads(pair, heads, route)
 
