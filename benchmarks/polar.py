@@ -86,8 +86,8 @@ class Trial:
 
 
 def planted(n: int, matrices: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return S with singular values over eight decades, half of them in the upper two, as those of a
-    gradient crowd there, and their sums."""
+    """Return S with singular values over eight decades, half of them in the upper two, and their
+    sums."""
     generator = torch.Generator().manual_seed(n)
     shape = (matrices, n, n)
     left, right = (

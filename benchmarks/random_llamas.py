@@ -55,9 +55,7 @@ def llama(
 
 
 MODELS = {
-    "8b": Model(
-        "Llama-3-8B", llama(4096, 14336, 32, 32, 8, vocab_size=128256), torch.bfloat16
-    ),
+    "8b": Model("Llama-3-8B", llama(4096, 14336, 32, 32, 8, vocab_size=128256), torch.bfloat16),
     "1b": Model(
         "Llama-3.2-1B",
         llama(2048, 8192, 16, 32, 8, vocab_size=128256, tie_word_embeddings=True),

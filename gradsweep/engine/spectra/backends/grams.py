@@ -1,4 +1,4 @@
-"""Matrices whose eigenvalues are σ² (`routes`), of many gradients in a fixed number of operations."""
+"""Matrices whose eigenvalues are σ² (`routes`), of many gradients in a few operations."""
 
 from __future__ import annotations
 

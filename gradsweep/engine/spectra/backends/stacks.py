@@ -83,9 +83,7 @@ class Inputs(Side):
 class Pair:
     """X and the dY of projections of one shape."""
 
-    def __init__(
-        self, inputs: Inputs, dy: Float64[Tensor, "names_and_problems tokens m"]
-    ) -> None:
+    def __init__(self, inputs: Inputs, dy: Float64[Tensor, "names_and_problems tokens m"]) -> None:
         """`dy` has one projection's problems, in the order of X, then the next one's."""
         self.inputs = inputs
         self.outputs = Side(dy.unflatten(0, (-1, len(inputs.values))))
