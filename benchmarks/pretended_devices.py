@@ -26,7 +26,7 @@ class Placed(torch.Tensor):
 
     @staticmethod
     def __new__(cls, held: torch.Tensor, device: torch.device) -> Placed:
-        return torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined, no-any-return]
+        return torch.Tensor._make_wrapper_subclass(
             cls, held.size(), strides=held.stride(), dtype=held.dtype, device=device
         )
 
@@ -38,7 +38,7 @@ class Placed(torch.Tensor):
         return self.detach()
 
     @data.setter
-    def data(self, other: Placed) -> None:
+    def data(self, other: Placed) -> None:  # type: ignore[override]
         torch.Tensor.data.__set__(self, other)  # type: ignore[attr-defined]
         self.held = other.held
 
@@ -49,7 +49,9 @@ class Placed(torch.Tensor):
         return self.cpu().tolist()
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return compute(func, args, kwargs or {})
 
 

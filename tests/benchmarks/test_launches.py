@@ -11,9 +11,7 @@ from benchmarks.pretended_devices import PretendedDevices
 
 
 @pytest.mark.parametrize(("tokens", "alone"), [(20, True), (100, False)])
-def test_launches_are_those_of_one_sample_and_nothing_waits(
-    tokens: int, alone: bool
-) -> None:
+def test_launches_are_those_of_one_sample_and_nothing_waits(tokens: int, alone: bool) -> None:
     """Below and above the width of the model, each layer alone and both together."""
     found = rows_of_table(tokens, unequal=False, alone=alone)
     assert broken(found) == []
@@ -26,7 +24,7 @@ def test_so_it_is_with_padding() -> None:
 
 
 def test_what_breaks_a_bound_is_said() -> None:
-    fine, many = Counts(4, 1, 0), Counts(400, 3, 1)
+    fine, many = Counts(launches.LAYERS, 1, 0), Counts(100 * launches.LAYERS, 3, 1)
     assert broken([fine, fine]) == []
     assert broken([fine, many]) == [
         "100 launches a layer, at most 60",

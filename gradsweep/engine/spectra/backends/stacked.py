@@ -82,7 +82,8 @@ class StartedStacks:
         self._may_fail = [grams.failed is not None for grams in found]
         self._eigenvalues = StartedEigenvalues([grams.grams for grams in found])
         failed = [grams.failed for grams in found if grams.failed is not None]
-        squares, token_squares = ([grams[i] for grams in found] for i in (1, 2))
+        squares = [grams.squares for grams in found]
+        token_squares = [grams.token_squares for grams in found]
         self.on_device = [*squares, *token_squares, *failed, *self._eigenvalues.on_device]
         """What `spectra` needs to have been fetched."""
         factors = [of_input for of_layer in layers for of_input in of_layer]
