@@ -8,7 +8,7 @@ CLUSTER := launchers/dev_cluster/cluster.sh
 WORKERS ?= 2
 SLURM_TESTS ?= tests/integration
 
-.PHONY: demo test test-long test-numerics test-slurm test-browser bench bench-gpu check format clean help
+.PHONY: demo test test-long test-numerics test-slurm test-browser bench bench-gpu bench-launches check format clean help
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -38,8 +38,11 @@ test-browser: $(VENV)/browser.stamp ## the report's page in a real browser (chro
 bench: $(VENV)/run.stamp ## gradsweep's price beside the plain method and a training step; BENCH=--quick
 	$(BIN)/python -m benchmarks $(BENCH)
 
-bench-gpu: $(VENV)/run.stamp ## what spectra cost beside a bare pass on a GPU; BENCH=--calls
+bench-gpu: $(VENV)/run.stamp ## what spectra cost beside a bare pass on a GPU; BENCH="--models 8b --calls"
 	$(BIN)/python -m benchmarks.gpu $(BENCH)
+
+bench-launches: $(VENV)/run.stamp ## what spectra launch and wait for on a GPU, counted on the CPU
+	$(BIN)/python -m benchmarks.launches
 
 check: $(VENV)/dev.stamp ## lint, format and types
 	$(BIN)/ruff check .

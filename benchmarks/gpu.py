@@ -1,7 +1,8 @@
 """`python -m benchmarks.gpu`: what spectra cost beside a bare pass on a GPU.
 
-Llama models of random weights in sizes that people measure, made on the device; random tokens, of
-which the last 70 % are the response. Unequal lengths are those of a batch of similar samples.
+Llama models of random weights, made on the device; random tokens, of which the last 70 % are the
+response. Each length is measured with 1, 4 and 16 samples, as far as these fit in memory. Without
+a GPU there is `--models tiny`, which shows that everything runs.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from unittest import mock
 
 import torch
 from torch.profiler import ProfilerActivity, profile
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 
 from benchmarks.environment import environment
-from benchmarks.methods import frozen_pass
-from gradsweep.engine import Batch, make_batch, trainable
+from benchmarks.methods import frozen_pass, training_pass
+from benchmarks.random_llamas import MODELS, SHORTEST, Model, batch
+from gradsweep.engine import Batch, trainable
 from gradsweep.engine.passes import Engine
 from gradsweep.engine.rows import RowSink
 from gradsweep.models.placement import resolve_device
@@ -30,77 +31,32 @@ from gradsweep.records import PROJECTIONS
 
 LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx")
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
-SHORTEST = 0.9
-"""Of the longest sample, where lengths are unequal."""
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+SAMPLES = (1, 4, 16)
 
 
 @dataclass(frozen=True)
-class Model:
-    """Sizes of a Llama, and what is measured on it: (tokens, samples, unequal lengths)."""
+class Case:
+    """Samples of one batch."""
 
-    title: str
-    dtype: torch.dtype
-    config: dict[str, Any]
-    cases: tuple[tuple[int, int, bool], ...]
+    tokens: int
+    samples: int
+    unequal: bool = False
 
-    def build(self, device: torch.device) -> LlamaForCausalLM:
-        torch.manual_seed(0)
-        torch.set_default_dtype(self.dtype)
-        try:
-            with torch.device(device):
-                model = LlamaForCausalLM(LlamaConfig(use_cache=False, **self.config))
-        finally:
-            torch.set_default_dtype(torch.float32)
-        return model.eval().requires_grad_(False)
+    def __str__(self) -> str:
+        lengths = f"{SHORTEST * self.tokens:.0f}–{self.tokens}" if self.unequal else self.tokens
+        return f"{self.samples} × {lengths}"
 
 
-def llama(
-    width: int, inner: int, layers: int, heads: int, kv_heads: int, **more: Any
-) -> dict[str, Any]:
-    return {
-        "hidden_size": width,
-        "intermediate_size": inner,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": kv_heads,
-    } | more
+@dataclass(frozen=True)
+class Calls:
+    """What a batch makes the device do."""
 
-
-MODELS = {
-    "8b": Model(
-        "Llama-3-8B, bfloat16",
-        torch.bfloat16,
-        llama(4096, 14336, 32, 32, 8, vocab_size=128256),
-        (
-            *((100, 1, False), (500, 1, False), (1000, 1, False)),
-            *((100, 4, False), (500, 4, False), (100, 16, False), (100, 16, True)),
-            *((500, 4, True), (1000, 4, False), (500, 16, False)),
-        ),
-    ),
-    "1b": Model(
-        "Llama-3.2-1B, bfloat16",
-        torch.bfloat16,
-        llama(2048, 8192, 16, 32, 8, vocab_size=128256, tie_word_embeddings=True),
-        ((100, 1, False), (500, 1, False), (100, 16, False), (500, 4, False)),
-    ),
-    "smollm2": Model(
-        "SmolLM2-135M, float32",
-        torch.float32,
-        llama(576, 1536, 30, 9, 3, vocab_size=49152, tie_word_embeddings=True),
-        ((100, 1, False), (500, 1, False), (100, 16, False), (500, 4, False)),
-    ),
-}
-QUICK = Model("tiny", torch.float32, llama(64, 96, 2, 4, 2, vocab_size=300), ((20, 3, True),))
-
-
-def batch(model: LlamaForCausalLM, tokens: int, samples: int, unequal: bool) -> Batch:
-    shape, device = (samples, tokens), model.device
-    ids = torch.randint(1, model.config.vocab_size, shape, device=device)
-    shortest = round(SHORTEST * tokens) if unequal else tokens
-    lengths = torch.linspace(tokens, shortest, samples, device=device).round()
-    places = torch.arange(tokens, device=device)
-    real = places < lengths[:, None]
-    return make_batch(ids, (places >= 0.3 * tokens) & real, real)
+    launches: int
+    waits: int
+    """Times that the host waits for the device."""
+    busy_ms: float
+    """Time in which a kernel runs."""
 
 
 @contextmanager
@@ -127,35 +83,68 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def counted(run: Callable[[], object]) -> tuple[int, ...]:
-    """Kernels that are launched, and times that the host waits for the device."""
+def calls(run: Callable[[], object]) -> Calls:
+    """Count by torch's profiler, which sees inside libraries."""
     cuda = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
     with profile(activities=[ProfilerActivity.CPU, *cuda]) as profiled:
         run()
+        wait()
     events = profiled.key_averages()
-    launches = sum(event.count for event in events if event.key in LAUNCHES)
-    return launches, sum(event.count for event in events if event.key in WAITS)
+    launches, waits = (
+        sum(event.count for event in events if event.key in names) for names in (LAUNCHES, WAITS)
+    )
+    busy = sum(event.self_device_time_total for event in events) / 1e3
+    return Calls(launches, waits, busy)
 
 
-def measure(
-    model: LlamaForCausalLM, case: tuple[int, int, bool], rounds: int, calls: bool
-) -> list[float]:
-    """Milliseconds of a bare pass, of the engine's without spectra and of all of it; then, if
-    asked for, launches and waits for spectra, by layer."""
-    one, layers = batch(model, *case), model.config.num_hidden_layers
-    sites = find_projections(model, PROJECTIONS)
-    bare = median_ms(lambda: frozen_pass(model, [one]), rounds)
-    with Engine(model, sites, workers=1) as engine:
+def bare_ms(model: LlamaForCausalLM, one: Batch, rounds: int) -> float:
+    return median_ms(lambda: frozen_pass(model, [one]), rounds)
 
-        def ours() -> object:
+
+def training_ms(model: LlamaForCausalLM, one: Batch, rounds: int) -> float | None:
+    """None where all weights' gradients do not fit beside the weights."""
+    try:
+        return median_ms(lambda: training_pass(model, [one]), rounds)
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        return None
+
+
+def cells(model: LlamaForCausalLM, case: Case, rounds: int, with_calls: bool) -> list[str]:
+    """A line of the table.
+
+    Raises:
+        torch.OutOfMemoryError: the batch does not fit.
+    """
+    one, layers = batch(model, case.tokens, case.samples, case.unequal), len(model.model.layers)
+    bare, training = bare_ms(model, one, rounds), training_ms(model, one, rounds)
+    with Engine(model, find_projections(model, PROJECTIONS), workers=1) as engine:
+
+        def measure() -> object:
             return engine.measure(one)
 
-        times = [bare, median_ms(ours, rounds)]
-        counts = counted(ours) if calls else ()
+        ours = median_ms(measure, rounds)
+        found = calls(measure) if with_calls else None
         with without_spectra():
-            times.insert(1, median_ms(ours, rounds))
-            own = counted(ours) if calls else ()
-    return [*times, *((all_ - of_pass) / layers for all_, of_pass in zip(counts, own, strict=True))]
+            alone = median_ms(measure, rounds)
+            of_pass = calls(measure) if with_calls else None
+    written = [_ms(bare), _ms(training), _ms(alone), _ms(ours), f"{ours / bare:.2f}"]
+    written.append(f"{ours / training:.2f}" if training else "–")
+    if found and of_pass:
+        idle = 1 - found.busy_ms / ours if found.busy_ms else None
+        written.append(f"{(found.launches - of_pass.launches) / layers:.1f}")
+        written += [str(found.waits - of_pass.waits), str(of_pass.waits)]
+        written.append("–" if idle is None else f"{100 * max(idle, 0.0):.0f} %")
+    return written
+
+
+def _ms(value: float | None) -> str:
+    return "–" if value is None else f"{value:.0f}"
+
+
+TIMES = ("bare", "training", "no spectra", "gradsweep")
+HEAD = ("samples × tokens", *TIMES, "over bare", "over training")
+CALLS = ("launches a layer", "waits", "waits of the pass", "idle")
 
 
 def plain_seconds(model: LlamaForCausalLM) -> float:
@@ -176,72 +165,105 @@ def plain_seconds(model: LlamaForCausalLM) -> float:
     return layers * (time.perf_counter() - start)
 
 
-HEAD = ["samples × tokens", "bare", "no spectra", "gradsweep", "over bare"]
-CALLS = ["launches", "waits"]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table of each model; return the exit status."""
-    parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=__doc__)
-    parser.add_argument(
-        "--models",
-        type=lambda text: text.split(","),
-        default=[*MODELS],
-        help=f"comma-separated, of: {', '.join(MODELS)} (default: all)",
-    )
-    parser.add_argument("--rounds", type=int, default=3, help="timed, after a warm-up (default: 3)")
-    parser.add_argument(
-        "--calls", action="store_true", help="count launches and waits; takes longer"
-    )
-    parser.add_argument("--plain", action="store_true", help="also SVDs of one layer's weight.grad")
-    parser.add_argument("--quick", action="store_true", help="a tiny model, on any device")
-    given = parser.parse_args(argv)
-    unknown = set(given.models) - MODELS.keys()
-    if unknown:
-        parser.error(
-            f"--models: {', '.join(sorted(unknown))} unknown; there are {', '.join(MODELS)}"
-        )
-    if given.rounds < 1:
-        parser.error("--rounds must be at least 1")
-    device = resolve_device("auto")
-    if device.type == "cpu" and not given.quick:
-        parser.error("torch sees no CUDA device here; --quick runs a tiny model on the CPU")
-    for label, value in environment().items():
-        print(f"- {label}: {value}")
-    for shape in [QUICK] if given.quick else [MODELS[name] for name in given.models]:
-        report(shape, device, given)
-    return 0
-
-
 def report(shape: Model, device: torch.device, given: argparse.Namespace) -> None:
-    model = shape.build(device)
+    """Print the table of one model in one dtype."""
+    for dtype in given.dtypes or [shape.dtype]:
+        try:
+            model = shape.build(device, dtype)
+        except torch.OutOfMemoryError:
+            print(f"\n{shape.title}, {_named(dtype)}: the weights do not fit")
+            continue
+        _table(shape, model, given)
+        del model
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _table(shape: Model, model: LlamaForCausalLM, given: argparse.Namespace) -> None:
     head = HEAD + CALLS * given.calls
-    print(f"\n{shape.title}: milliseconds of a batch; launches and waits for spectra, a layer\n")
+    print(f"\n{shape.title}, {_named(model.dtype)}: milliseconds of a batch\n")
     print(line(head) + line(["---"] * len(head)), end="", flush=True)
-    for case in shape.cases:
-        tokens, samples, unequal = case
-        lengths = f"{SHORTEST * tokens:.0f}–{tokens}" if unequal else f"{tokens}"
-        print(line([f"{samples} × {lengths}", *cells(model, case, given)]), end="", flush=True)
+    for tokens in given.tokens:
+        for case in [*(Case(tokens, n) for n in SAMPLES), Case(tokens, SAMPLES[-1], unequal=True)]:
+            found = fitting_cells(model, case, given)
+            print(line([str(case), *(found or ["does not fit"])]), end="", flush=True)
+            if found is None:
+                break  # nor do more samples
     if given.plain:
         seconds = plain_seconds(model)
         print(f"\nSVDs of every gradient of one sample, extrapolated: {seconds:.1f} s", flush=True)
 
 
-def cells(
-    model: LlamaForCausalLM, case: tuple[int, int, bool], given: argparse.Namespace
-) -> list[str]:
-    """Of one case; a batch that does not fit is that, and the next case goes on."""
+def fitting_cells(
+    model: LlamaForCausalLM, case: Case, given: argparse.Namespace
+) -> list[str] | None:
+    """`cells`, or None where the batch does not fit."""
     try:
-        bare, alone, ours, *calls = measure(model, case, given.rounds, given.calls)
+        return cells(model, case, given.rounds, given.calls)
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
-        return ["does not fit"] + ["–"] * (len(HEAD) - 2 + len(CALLS) * given.calls)
-    times = [f"{ms:.0f}" for ms in (bare, alone, ours)]
-    return [*times, f"{ours / bare:.2f}", *(f"{count:.1f}" for count in calls)]
+        return None
 
 
 def line(texts: Sequence[str]) -> str:
     return f"| {' | '.join(texts)} |\n"
+
+
+def _named(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def listed(allowed: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return what reads a comma-separated list of some of these."""
+
+    def read(text: str) -> list[str]:
+        unknown = [name for name in text.split(",") if name not in allowed]
+        if unknown:
+            raise argparse.ArgumentTypeError(
+                f"{', '.join(unknown)} unknown; there are {', '.join(allowed)}"
+            )
+        return text.split(",")
+
+    return read
+
+
+def _lengths(text: str) -> list[int]:
+    try:
+        found = [int(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed are numbers from 2, as 100,500")
+    return found
+
+
+def _dtypes(text: str) -> list[torch.dtype]:
+    return [DTYPES[name] for name in listed(list(DTYPES))(text)]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table of each model; return the exit status."""
+    parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=__doc__)
+    add, sizes = parser.add_argument, [name for name in MODELS if name != "tiny"]
+    add("--models", type=listed(list(MODELS)), default=sizes, metavar="NAME,…",
+        help=f"of {', '.join(MODELS)} (default: all but tiny)")  # fmt: skip
+    add("--dtypes", type=_dtypes, metavar="NAME,…",
+        help=f"of {', '.join(DTYPES)} (default: the model's own)")  # fmt: skip
+    add("--tokens", type=_lengths, default=[100, 500, 1000], metavar="N,…", help="of a sample")
+    add("--rounds", type=int, default=3, help="timed, after a warm-up (default: 3)")
+    add("--calls", action="store_true", help="count launches, waits and idle time; takes longer")
+    add("--plain", action="store_true", help="also SVDs of one layer's weight.grad")
+    given = parser.parse_args(argv)
+    if given.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    device = resolve_device("auto")
+    if device.type == "cpu" and given.models != ["tiny"]:
+        parser.error("torch sees no CUDA device here; --models tiny runs on the CPU")
+    for label, value in environment().items():
+        print(f"- {label}: {value}")
+    for name in given.models:
+        report(MODELS[name], device, given)
+    return 0
 
 
 if __name__ == "__main__":

@@ -128,8 +128,6 @@ class Engine:
         def add_layer(layer: list[Factors]) -> None:
             if scale:
                 layer = [scale.unscaled(factors) for factors in layer]
-                for place in scale.overflowed:
-                    finite[place] = False
             if self._on_factors:
                 self._on_factors(batch, layer)
             sink.add_layer(layer)
@@ -138,17 +136,19 @@ class Engine:
         with differentiable(), torch.enable_grad(), self._taps.collect(add_layer):
             tokens = self._head.tokens(self._model, batch, teacher_logits)
             losses = self._objective.losses(tokens)
-            counts = tokens.unit_sums(tokens.counts).tolist()
+            counts = tokens.unit_sums(tokens.counts)
             if members:
                 members.signs += _signs(tokens, losses)
             del tokens  # the logits need not live through the backward pass
-            finite += losses.isfinite().tolist()
+            known = torch.stack([losses.detach().double(), counts.double()]).tolist()
+            finite += map(math.isfinite, known[0])
             if any(finite):
                 scaled = scale.scaled(losses) if scale else losses
-                scaled[losses.isfinite()].sum().backward()
+                summed = scaled if all(finite) else scaled[losses.isfinite()]
+                summed.sum().backward()
         return [
-            _result(loss, count, sink, unit)
-            for unit, (loss, count) in enumerate(zip(losses.tolist(), counts, strict=True))
+            _result(loss, int(count), sink, unit)
+            for unit, (loss, count) in enumerate(zip(*known, strict=True))
         ]
 
     def _teacher_logits(self, batch: Batch) -> Tensor | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+import torch
 
 from gradsweep.config import SpectraOptions
 from gradsweep.engine.batch import Layout
@@ -12,6 +16,8 @@ from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra import (
     Backend,
     RowMaker,
+    Spectrum,
+    Started,
     backend_for,
     member_metrics,
     unit_cosines,
@@ -30,10 +36,22 @@ class Members:
     """Of each row's weight on ∇log p; known once the losses are."""
 
 
+@dataclass(frozen=True)
+class _Started:
+    """Layers whose spectra are on their way."""
+
+    device: torch.device
+    backend: Backend
+    layers: list[list[Factors]]
+    units: list[int]
+    spectra: Started
+
+
 class RowSink:
     """Turns the layers of one pass into rows, so that factors are freed as the pass goes on.
 
-    On a GPU, some layers wait for each other and are solved together.
+    On a GPU, some layers wait for each other and are started on together, and what was started is
+    finished after the pass, or when there is no room for more of it.
     """
 
     def __init__(
@@ -45,8 +63,8 @@ class RowSink:
         solvers: ThreadPoolExecutor | None = None,
         members: Members | None = None,
     ) -> None:
-        """`finite` says of each unit whether it has rows; it is read when layers are solved, and so
-        is what `members` knows.
+        """`finite` says of each unit whether it has rows; it is read when a layer comes, and what
+        `members` knows when layers are finished.
         """
         self._layout = layout
         self._finite = finite
@@ -58,32 +76,57 @@ class RowSink:
         self.by_unit: list[list[SpectrumRow]] = [[] for _ in layout.rows_of_unit]
         self._cosines = unit_cosines(options, len(self.by_unit))
         self._waiting: list[list[Factors]] = []
+        self._started: deque[_Started] = deque()
 
     def add_layer(self, layer: list[Factors]) -> None:
-        """Solve a layer's spectra before the backward pass goes on, or keep it for the next."""
+        """Start on a layer's spectra before the backward pass goes on, or keep it for the next."""
         device = layer[0].x.device
         if self._waiting and self._waiting[0][0].x.device != device:
-            self._solve()
+            self._start()
         self._waiting.append(layer)
         backend = backend_for(device, self._solvers)
         if not backend.awaits_more(self._waiting, self._layout, self._options.solver):
-            self._solve()
+            self._start()
+        while self._started and not self._has_room():
+            self._finish([self._started.popleft()])
 
-    def _solve(self) -> None:
+    def _start(self) -> None:
         layers, self._waiting = self._waiting, []
         units = [unit for unit, finite in enumerate(self._finite) if finite]
         if not units or not layers:
             return
-        backend = backend_for(layers[0][0].x.device, self._solvers)
-        found = backend.spectra_of_layers(layers, self._layout, units, self._options.solver)
-        for layer, spectra in zip(layers, found, strict=True):
-            rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
-            if self._cosines or self._options.asks_for_factor_metrics:
-                rows = self._completed(backend, layer, units, rows)
-            if self._members:
-                rows = self._with_members(backend, layer, units, rows, self._members)
-            for unit, of_unit, own in zip(units, rows, spectra, strict=True):
-                self.by_unit[unit] += [*of_unit, *self._make_rows.head_rows(own, layer)]
+        device = layers[0][0].x.device
+        backend = backend_for(device, self._solvers)
+        spectra = backend.start_layers(layers, self._layout, units, self._options.solver)
+        self._started.append(_Started(device, backend, layers, units, spectra))
+
+    def _has_room(self) -> bool:
+        last = self._started[-1]
+        own = [one.spectra for one in self._started if one.device == last.device]
+        return last.backend.has_room(own)
+
+    def _finish(self, started: Sequence[_Started]) -> None:
+        """Make the rows of what was started, in that order, all on one device."""
+        backend = started[0].backend
+        found = backend.finish_layers([one.spectra for one in started])
+        for one, of_layers in zip(started, found, strict=True):
+            for layer, spectra in zip(one.layers, of_layers, strict=True):
+                self._add_rows(backend, layer, one.units, spectra)
+
+    def _add_rows(
+        self,
+        backend: Backend,
+        layer: list[Factors],
+        units: Sequence[int],
+        spectra: Sequence[Mapping[str, Spectrum]],
+    ) -> None:
+        rows = [self._make_rows.layer_rows(of_unit, layer) for of_unit in spectra]
+        if self._cosines or self._options.asks_for_factor_metrics:
+            rows = self._completed(backend, layer, units, rows)
+        if self._members:
+            rows = self._with_members(backend, layer, units, rows, self._members)
+        for unit, of_unit, own in zip(units, rows, spectra, strict=True):
+            self.by_unit[unit] += [*of_unit, *self._make_rows.head_rows(own, layer)]
 
     def _completed(
         self,
@@ -120,7 +163,8 @@ class RowSink:
         wanted = [row for unit in units for row in rows_of[unit] if len(rows_of[unit]) > 1]
         solver, layout = self._options.solver, self._row_layout
         layer = [replace(factors, heads={}) for factors in layer]  # heads are of the unit's own
-        (spectra,) = backend.spectra_of_layers([layer], layout, wanted, solver)
+        started = backend.start_layers([layer], layout, wanted, solver)
+        ((spectra,),) = backend.finish_layers([started])
         made = dict(
             zip(wanted, (self._make_rows.layer_rows(s, layer) for s in spectra), strict=True)
         )
@@ -141,7 +185,10 @@ class RowSink:
 
     def rows(self, unit: int) -> tuple[SpectrumRow, ...]:
         """Return a unit's rows, by layer, then as in `READING_ORDER`; after the pass."""
-        self._solve()
+        self._start()
+        waiting, self._started = self._started, deque()
+        for _, of_device in groupby(waiting, key=lambda one: one.device):
+            self._finish(list(of_device))
         return tuple(sorted(self.by_unit[unit], key=reading_order))
 
 

@@ -66,7 +66,9 @@ class LossScale:
         for name, dy in factors.dy.items():
             by_row = dy.reshape(*self._shape, -1).float()
             infinite = ~by_row.isfinite().flatten(1).all(dim=1).to(self._finite.device)
-            self._finite[self._unit_of_row[infinite]] = False
+            # Not by an index: a device would have to be waited for to know how many there are.
+            of_unit = torch.zeros_like(self._finite, dtype=torch.long)
+            self._finite &= of_unit.index_add(0, self._unit_of_row, infinite.long()) == 0
             dys[name] = by_row / scales.to(dy.device)[:, None, None]
         return replace(factors, dy=dys)
 

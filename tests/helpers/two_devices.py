@@ -1,104 +1,17 @@
-"""Two devices on a machine without any: tensors that say `lazy:0` or `lazy:1` and never mix.
-
-They hold CPU tensors, and an operation on tensors of both devices is refused, as CUDA refuses it.
-So code that forgets to move something fails here too. Not copied: streams, and autograd's thread
-for each device.
-"""
+"""A model over two devices, on a machine without any: see `benchmarks.pretended_devices`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import SimpleNamespace
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from accelerate import dispatch_model
-from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map
 
-MOVES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
-CPU = torch.device("cpu")
+from benchmarks.pretended_devices import PretendedDevices as TwoDevices
 
-
-class Placed(torch.Tensor):
-    """A CPU tensor that says it is elsewhere."""
-
-    held: torch.Tensor
-
-    @staticmethod
-    def __new__(cls, held: torch.Tensor, device: torch.device) -> Placed:
-        return torch.Tensor._make_wrapper_subclass(
-            cls, held.size(), strides=held.stride(), dtype=held.dtype, device=device
-        )
-
-    def __init__(self, held: torch.Tensor, device: torch.device) -> None:
-        self.held = held
-
-    @property
-    def data(self) -> torch.Tensor:
-        return self.detach()
-
-    @data.setter
-    def data(self, other: Placed) -> None:
-        torch.Tensor.data.__set__(self, other)  # type: ignore[attr-defined]
-        self.held = other.held
-
-    def data_ptr(self) -> int:
-        return self.held.data_ptr()
-
-    def tolist(self) -> Any:
-        return self.held.tolist()
-
-    @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _compute(func, args, kwargs or {})
-
-
-class TwoDevices(TorchDispatchMode):
-    """Inside the block, `lazy:0` and `lazy:1` can be computed on."""
-
-    def __enter__(self) -> TwoDevices:
-        torch.lazy = SimpleNamespace()  # type: ignore[attr-defined]  # checkpointing asks for it
-        return super().__enter__()
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)
-        del torch.lazy  # type: ignore[attr-defined]
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return _compute(func, args, kwargs or {})
+__all__ = ["TwoDevices", "dispatched"]
 
 
 def dispatched(model: torch.nn.Module, device_map: Mapping[str, int | torch.device]) -> None:
     """Spread the model as transformers does, with `lazy:i` for GPU number i."""
     dispatch_model(model, {name: f"lazy:{gpu}" for name, gpu in device_map.items()})
-
-
-def _compute(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
-    places = {tensor.device for tensor in tensors if tensor.dim()}
-    if len(places) > 1 and func not in MOVES:
-        raise RuntimeError(f"{func}: tensors on {', '.join(sorted(map(str, places)))}")
-    device = _device_of_result(func, args, kwargs, tensors)
-    if device.type != "lazy" and not any(isinstance(tensor, Placed) for tensor in tensors):
-        return func(*args, **kwargs)
-    if kwargs.get("device") is not None:
-        kwargs = kwargs | {"device": CPU}
-    bare = tree_map(lambda leaf: leaf.held if isinstance(leaf, Placed) else leaf, (args, kwargs))
-    result = func(*bare[0], **bare[1])
-    if device == CPU:
-        return result
-    placed = tree_map(lambda x: Placed(x, device) if type(x) is torch.Tensor else x, result)
-    return return_and_correct_aliasing(func, args, kwargs, placed)
-
-
-def _device_of_result(
-    func: Any, args: Any, kwargs: Mapping[str, Any], tensors: Iterable[torch.Tensor]
-) -> torch.device:
-    if func is torch.ops.aten.copy_.default:
-        return args[0].device
-    if kwargs.get("device") is not None:
-        return torch.device(kwargs["device"])
-    # Numbers (0-dim tensors) may come from the CPU.
-    found = sorted({tensor.device for tensor in tensors}, key=lambda device: device == CPU)
-    return found[0] if found else CPU

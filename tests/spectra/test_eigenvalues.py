@@ -17,8 +17,8 @@ from gradsweep.engine import Batch, make_batch
 from gradsweep.engine.eigenvalue_sizes import EigenvalueSizes
 from gradsweep.engine.passes import Engine
 from gradsweep.engine.spectra import CudaBackend, factor_spectra, many_spectra
-from gradsweep.engine.spectra.backends import cuda as eigenvalues
-from gradsweep.engine.spectra.backends import cusolver
+from gradsweep.engine.spectra.backends import cusolver, eigenvalues
+from gradsweep.engine.spectra.backends.transfers import to_host
 from gradsweep.models.projections import find_projections
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
@@ -45,7 +45,8 @@ def test_every_way_gives_the_eigenvalues(n: int, device: str) -> None:
 
 
 def assert_eigenvalues_by(way: eigenvalues.Way, matrices: list[torch.Tensor]) -> None:
-    for matrix, found in zip(matrices, way(matrices), strict=True):
+    solved = eigenvalues.solved_by(way, torch.stack(matrices))
+    for matrix, found in zip(matrices, solved, strict=True):
         assert found is not None
         assert_eigenvalues(found, matrix)
 
@@ -69,7 +70,7 @@ def test_a_batch_is_cut_where_it_would_not_fit(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(torch.linalg, "eigvalsh", counted)
     monkeypatch.setattr(eigenvalues, "BATCH_ELEMENTS", 2 * 20 * 20)
-    assert len(eigenvalues.by_torch(grams([20] * 5))) == 5
+    assert len(eigenvalues.solved_by(eigenvalues.by_torch, torch.stack(grams([20] * 5)))) == 5
     assert stacked == [2, 2, 1]
 
 
@@ -78,10 +79,7 @@ def test_one_bad_matrix_does_not_spoil_its_batch(monkeypatch: pytest.MonkeyPatch
         raise torch.linalg.LinAlgError("failed to converge")
 
     monkeypatch.setattr(torch.linalg, "eigvalsh", refuses)
-    matrices = grams([12] * 3)
-    for matrix, found in zip(matrices, eigenvalues.by_torch(matrices), strict=True):
-        assert found is not None
-        assert_eigenvalues(found, matrix)
+    assert_eigenvalues_by(eigenvalues.by_torch, grams([12] * 3))
 
 
 @pytest.fixture
@@ -102,7 +100,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_what_cusolver_does_not_solve_is_left_out_alone(pretended: list[int]) -> None:
     matrices = grams([12] * 4)
     matrices[2].fill_(torch.nan)
-    found = eigenvalues.by_cusolver(matrices)
+    found = eigenvalues.solved_by(eigenvalues.by_cusolver, torch.stack(matrices))
     assert [eigenvalues is None for eigenvalues in found] == [False, False, True, False]
     for place in (0, 1, 3):
         assert_eigenvalues(found[place], matrices[place])  # type: ignore[arg-type]
@@ -153,12 +151,27 @@ def test_cusolver_says_which_matrix_has_no_eigenvalues() -> None:
     assert [bool(code) for code in failed.tolist()] == [False, True, False]
 
 
+def test_a_matrix_that_is_not_finite_is_solved_as_zeros_beside_the_others(
+    pretended: list[int],
+) -> None:
+    """No solver is asked for what it cannot find; the others of its stack keep theirs."""
+    good, bad, other = torch.stack(grams([6] * 2)), torch.stack(grams([6])), grams([9])[0][None]
+    bad[0, 4, 2] = bad[0, 4, 4] = torch.inf
+    started = eigenvalues.StartedEigenvalues([good.clone(), bad, other.clone()])
+    found = list(started.finished(to_host(started.on_device)))
+    for eigenvalues_of, matrix in zip([*found[:2], found[3]], [*good, *other], strict=True):
+        assert eigenvalues_of is not None
+        assert_eigenvalues(eigenvalues_of, matrix)
+    assert found[2] is not None
+    assert not found[2].any()
+
+
 def test_a_class_of_sizes_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     timed: list[int] = []
     clock = eigenvalues._seconds
 
-    def counted(way: eigenvalues.Way, trial: list[torch.Tensor]) -> float:
-        timed.append(len(trial[0]))
+    def counted(way: eigenvalues.Way, trial: torch.Tensor) -> float:
+        timed.append(trial.shape[-1])
         return clock(way, trial)
 
     monkeypatch.setattr(eigenvalues, "_seconds", counted)
@@ -197,7 +210,7 @@ def test_the_ways_are_timed_before_the_pass_that_brings_a_size(
     events: list[str] = []
     trial, one_pass = eigenvalues._seconds, Engine._pass
 
-    def noted_trial(way: eigenvalues.Way, matrices: list[torch.Tensor]) -> float:
+    def noted_trial(way: eigenvalues.Way, matrices: torch.Tensor) -> float:
         events.append("trial")
         return trial(way, matrices)
 

@@ -11,7 +11,8 @@ from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.spectra import CpuBackend, CudaBackend, Spectrum, many_spectra
-from gradsweep.engine.spectra.backends.stacked import stacked_spectra
+from gradsweep.engine.spectra.backends.stacked import StartedStacks
+from gradsweep.engine.spectra.backends.transfers import to_host
 from gradsweep.models.projections import Heads
 
 ON_DEVICE = CudaBackend(torch.device("cpu"))
@@ -24,6 +25,13 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def on_device(
+    layers: list[list[Factors]], layout: Layout, units: list[int], solver: Solver, most: int
+) -> list[list[dict[str, Spectrum]]]:
+    started = StartedStacks(layers, layout, units, solver, most)
+    return started.spectra(to_host(started.on_device), ON_DEVICE)
+
+
 def solved(name: str, x: Tensor, dy: Tensor, solver: Solver, backend: str) -> tuple[Spectrum, ...]:
     heads = {name: HEADS[name]}
     if backend == "cpu":
@@ -31,7 +39,7 @@ def solved(name: str, x: Tensor, dy: Tensor, solver: Solver, backend: str) -> tu
     else:
         layers = [[Factors(0, x[None], {name: dy[None]}, heads=heads)]]
         layout = Layout(len(x), ((0, len(x)),), (1,))
-        ((found,),) = stacked_spectra(layers, layout, [0], solver, ON_DEVICE, 2**26)
+        ((found,),) = on_device(layers, layout, [0], solver, 2**26)
     return found[name].heads
 
 
@@ -106,7 +114,7 @@ def test_units_and_layers_that_are_solved_together_keep_theirs(solver: Solver) -
         for n in range(2)
     ]
     for most in (2**26, 600):
-        found = stacked_spectra(layers, layout, [2, 0, 1], solver, ON_DEVICE, most)
+        found = on_device(layers, layout, [2, 0, 1], solver, most)
         for (of_input,), of_layer in zip(layers, found, strict=True):
             for unit, spectra in zip([2, 0, 1], of_layer, strict=True):
                 own = slice(*layout.spans[unit])

@@ -15,7 +15,8 @@ from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra import CudaBackend, Spectrum, factor_spectra
-from gradsweep.engine.spectra.backends.stacked import stacked_spectra
+from gradsweep.engine.spectra.backends.stacked import StartedStacks
+from gradsweep.engine.spectra.backends.transfers import to_host
 
 BACKEND = CudaBackend(torch.device("cpu"))
 LARGE = 2**26
@@ -52,7 +53,8 @@ def stacked(
     most_elements: int = LARGE,
 ) -> list[list[dict[str, Spectrum]]]:
     places = list(range(len(of.rows_of_unit))) if units is None else units
-    return stacked_spectra(given, of, places, solver, BACKEND, most_elements)
+    started = StartedStacks(given, of, places, solver, most_elements)
+    return started.spectra(to_host(started.on_device), BACKEND)
 
 
 def assert_each_alone(

@@ -1,6 +1,7 @@
 """Exact singular values of G = dYᵀX from its factors, and the metrics of a spectrum."""
 
 from gradsweep.engine.spectra.backend import Backend as Backend
+from gradsweep.engine.spectra.backend import Started as Started
 from gradsweep.engine.spectra.backends import CpuBackend as CpuBackend
 from gradsweep.engine.spectra.backends import CudaBackend as CudaBackend
 from gradsweep.engine.spectra.backends import backend_for as backend_for

@@ -22,6 +22,12 @@ JITTER = 1e-14
 Array = Any
 """A float64 matrix or vector of the backend: `np.ndarray` or a CUDA `Tensor`."""
 
+Started = Any
+"""Spectra of layers on their way, as the backend keeps them."""
+
+LayerSpectra = list[list[dict[str, Spectrum]]]
+"""Of each layer, for each unit that was asked for: projection -> spectrum."""
+
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
@@ -36,14 +42,15 @@ LinAlgError: tuple[type[Exception], ...] = (
 class Backend(Protocol):
     """One kind of device. Arrays support `@`, `*`, `.sum`, `.T` and `.ravel`."""
 
-    def spectra_of_layers(
+    def start_layers(
         self,
         layers: Sequence[Sequence[Factors]],
         layout: Layout,
         units: Sequence[int],
         solver: Solver,
-    ) -> list[list[dict[str, Spectrum]]]:
-        """Return the spectra of each layer's projections, for each of `units` in that order.
+    ) -> Started:
+        """Start on the spectra of each layer's projections, for each of `units` in that order,
+        without waiting for a device.
 
         Args:
             layers: the factors of a whole batch, one for each distinct input of a layer.
@@ -51,6 +58,14 @@ class Backend(Protocol):
             units: the places of the units that are wanted.
             solver: the route, or `auto`.
         """
+        ...
+
+    def finish_layers(self, started: Sequence[Started]) -> list[LayerSpectra]:
+        """Return the spectra of each start, all on one device, which is waited for once."""
+        ...
+
+    def has_room(self, started: Sequence[Started]) -> bool:
+        """Return whether a backward pass may go on before the first of these is finished."""
         ...
 
     def spectra_of_matrices(self, matrices: Sequence[Tensor], solver: Solver) -> list[Spectrum]:

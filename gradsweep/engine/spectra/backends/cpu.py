@@ -16,7 +16,7 @@ from torch import Tensor
 from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
-from gradsweep.engine.spectra.backend import JITTER, Array, Item, Value
+from gradsweep.engine.spectra.backend import JITTER, Array, Item, LayerSpectra, Value
 from gradsweep.engine.spectra.backends import lapack
 from gradsweep.engine.spectra.matrix import matrix_spectra
 from gradsweep.engine.spectra.routes import many_spectra
@@ -34,15 +34,21 @@ class CpuBackend:
     solvers: ThreadPoolExecutor | None = None
     """Threads for large layers; None solves everything in the calling thread."""
 
-    def spectra_of_layers(
+    def start_layers(
         self,
         layers: Sequence[Sequence[Factors]],
         layout: Layout,
         units: Sequence[int],
         solver: Solver,
-    ) -> list[list[dict[str, Spectrum]]]:
-        """One matrix a core, as `Backend` says."""
+    ) -> LayerSpectra:
+        """Solve them, one matrix a core: the pass would not go on any faster beside that."""
         return [self._layer_spectra(layer, layout, units, solver) for layer in layers]
+
+    def finish_layers(self, started: Sequence[LayerSpectra]) -> list[LayerSpectra]:
+        return list(started)
+
+    def has_room(self, started: Sequence[LayerSpectra]) -> bool:
+        return False  # they are there already, and their factors can be freed
 
     def spectra_of_matrices(self, matrices: Sequence[Tensor], solver: Solver) -> list[Spectrum]:
         """One matrix a core, as `Backend` says."""

@@ -1,18 +1,10 @@
-"""Spectra on CUDA, by torch. Eigenvalues of many symmetric matrices go the fastest of three ways.
-
-Which one wins depends on the card, on the size and on torch: its batched solver loops over the
-matrices one at a time for n > 32 (2.11 still does), cuSOLVER's own needs CUDA 12.6, and a card with
-little float64 loses to the host. So the ways are timed once per device and size, before the first
-pass that brings such a size.
+"""Spectra on CUDA, by torch: layers that wait for each other are started on together, and what a
+batch has is fetched when its backward pass is over.
 """
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -21,34 +13,57 @@ from torch import Tensor
 from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
-from gradsweep.engine.spectra.backend import JITTER, Item, Value
-from gradsweep.engine.spectra.backends import cusolver, lapack
-from gradsweep.engine.spectra.backends.stacked import head_elements, stacked_spectra
+from gradsweep.engine.spectra.backend import JITTER, Item, LayerSpectra, Value
+from gradsweep.engine.spectra.backends import lapack
+from gradsweep.engine.spectra.backends.eigenvalues import (
+    Eigenvalues,
+    batch_elements,
+    eigvalsh,
+    fastest_way,
+    size_class,
+)
+from gradsweep.engine.spectra.backends.stacked import StartedStacks, factor_bytes, head_elements
+from gradsweep.engine.spectra.backends.transfers import to_host
 from gradsweep.engine.spectra.matrix import matrix_spectra
 from gradsweep.engine.spectra.routes import gram_size, many_spectra
 from gradsweep.engine.spectra.spectrum import Spectrum
 
-BATCH_ELEMENTS = 2**26
-"""Most elements (of 8 bytes) of a batch: cuSOLVER's workspace is four times as large, and 64
-matrices of 2048×2048 at a time ran out of memory."""
-
-BATCH_MATRICES = 1024
-"""Most matrices of a batch: the workspace of each has another megabyte, however small it is."""
-
-BYTES_OF_DEVICE = 256
-"""Of a device's memory for each element of a batch, where that makes fewer."""
-
 WAITING_BYTES = 2**30
-"""Most bytes of factors that are kept until their layers are solved together."""
+"""Most bytes of factors that are kept until their layers are started on together."""
 
-TRIAL_MATRICES = 32
-"""A few layers' worth: side by side, more matrices take hardly longer."""
+STARTED_BYTES = 2**32
+"""Most bytes of factors, and of matrices that the host solves, that are kept while a backward pass
+goes on. They are a sixth and less of the activations that it frees."""
 
-Eigenvalues = list[np.ndarray | None]
-"""Ascending, on the CPU, one for each matrix; None where they do not converge."""
+SHARE_OF_DEVICE = 16
+"""The same as a part of a device's memory, where that is less."""
 
-Way = Callable[[Sequence[Tensor]], Eigenvalues]
-"""Takes float64 matrices of one size, of which only the lower triangle counts."""
+
+class _SafeLayers:
+    """Spectra that nothing was started on: the safe path waits for the device at every step."""
+
+    on_device: tuple[Tensor, ...] = ()
+
+    def __init__(
+        self, layers: Sequence[Sequence[Factors]], layout: Layout, units: Sequence[int]
+    ) -> None:
+        self._layers, self._layout, self._units = layers, layout, units
+        self.nbytes = sum(factor_bytes(factors) for layer in layers for factors in layer)
+
+    def spectra(self, fetched: Sequence[np.ndarray], backend: CudaBackend) -> LayerSpectra:
+        return [self._of_layer(layer, backend) for layer in self._layers]
+
+    def _of_layer(
+        self, layer: Sequence[Factors], backend: CudaBackend
+    ) -> list[dict[str, Spectrum]]:
+        spectra: list[dict[str, Spectrum]] = [{} for _ in self._units]
+        for factors in layer:
+            split = list(split_units(factors, self._layout))
+            inputs = [(split[unit].x, split[unit].dy) for unit in self._units]
+            found = many_spectra(inputs, backend, Solver.svd, factors.heads)
+            for own, of_input in zip(spectra, found, strict=True):
+                own |= of_input
+        return spectra
 
 
 class CudaBackend:
@@ -57,18 +72,25 @@ class CudaBackend:
     def __init__(self, device: torch.device | None = None) -> None:
         self._device = device
 
-    def spectra_of_layers(
+    def start_layers(
         self,
         layers: Sequence[Sequence[Factors]],
         layout: Layout,
         units: Sequence[int],
         solver: Solver,
-    ) -> list[list[dict[str, Spectrum]]]:
+    ) -> StartedStacks | _SafeLayers:
         """Everything together but what `svd` is forced on, as `Backend` says."""
         if solver is Solver.svd:
-            return [self._layer_spectra(layer, layout, units) for layer in layers]
+            return _SafeLayers(layers, layout, units)
         most = batch_elements(layers[0][0].x.device)
-        return stacked_spectra(layers, layout, units, solver, self, most)
+        return StartedStacks(layers, layout, units, solver, most)
+
+    def finish_layers(self, started: Sequence[StartedStacks | _SafeLayers]) -> list[LayerSpectra]:
+        fetched = iter(to_host([tensor for one in started for tensor in one.on_device]))
+        return [one.spectra([next(fetched) for _ in one.on_device], self) for one in started]
+
+    def has_room(self, started: Sequence[StartedStacks | _SafeLayers]) -> bool:
+        return sum(one.nbytes for one in started) <= most_started_bytes(self._device)
 
     def spectra_of_matrices(self, matrices: Sequence[Tensor], solver: Solver) -> list[Spectrum]:
         """As many together as there is memory for, as `Backend` says."""
@@ -91,22 +113,10 @@ class CudaBackend:
         shapes = [(dy.shape[-1], of.x.shape[-1]) for of in last for dy in of.dy.values()]
         elements = sum(gram_size(tokens, m, n, solver) ** 2 for m, n in shapes)
         elements += sum(head_elements(of) for of in last)
-        kept = sum(t.nbytes for of_input in last for t in (of_input.x, *of_input.dy.values()))
+        kept = sum(map(factor_bytes, last))
         with_next = len(layers) + 1
         fits = with_next * elements * len(layout.unit_rows) <= batch_elements(last[0].x.device)
         return fits and with_next * kept <= WAITING_BYTES
-
-    def _layer_spectra(
-        self, layer: Sequence[Factors], layout: Layout, units: Sequence[int]
-    ) -> list[dict[str, Spectrum]]:
-        spectra: list[dict[str, Spectrum]] = [{} for _ in units]
-        for factors in layer:
-            split = list(split_units(factors, layout))
-            inputs = [(split[unit].x, split[unit].dy) for unit in units]
-            found = many_spectra(inputs, self, Solver.svd, factors.heads)
-            for own, of_input in zip(spectra, found, strict=True):
-                own |= of_input
-        return spectra
 
     def spread(
         self, function: Callable[[Item], Value], items: Iterable[Item], flops: float
@@ -149,115 +159,14 @@ class CudaBackend:
         return torch.linalg.qr(a, mode="r").R
 
 
-def eigvalsh(matrices: Sequence[Tensor]) -> Eigenvalues:
-    """Solve each matrix (n×n, float64, any sizes), in the order given."""
-    of_size: dict[int, list[int]] = {}
-    for place, matrix in enumerate(matrices):
-        of_size.setdefault(len(matrix), []).append(place)
-    found: Eigenvalues = [None] * len(matrices)
-    for n, places in of_size.items():
-        device = matrices[places[0]].device
-        solved = fastest_way(device, size_class(n))([matrices[i] for i in places])
-        for place, eigenvalues in zip(places, solved, strict=True):
-            found[place] = eigenvalues
-    return found
-
-
-def size_class(n: int) -> int:
-    """The power of two from n on: sizes of one class share their trial."""
-    return 1 << max(n - 1, 0).bit_length()
-
-
-@lru_cache
-def fastest_way(device: torch.device, n: int) -> Way:
-    """Of `ways`, on random n×n matrices."""
-    generator = torch.Generator().manual_seed(0)
-    count = max(1, min(TRIAL_MATRICES, batch_elements(device) // n**2))
-    factors = torch.randn(count, n, n, dtype=torch.float64, generator=generator).to(device)
-    trial = list(factors @ factors.mT)
-    return min(ways(device), key=lambda way: _seconds(way, trial))
-
-
-def ways(device: torch.device) -> list[Way]:
-    """Return those that the device has."""
-    side_by_side = [by_cusolver] if cusolver.is_available(device) else []
-    return [*side_by_side, by_torch, on_host]
-
-
-def batch_elements(device: torch.device) -> int:
-    """Return the most elements of a batch on this device."""
-    if device.type != "cuda":
-        return BATCH_ELEMENTS
-    have = torch.cuda.get_device_properties(device).total_memory
-    return min(BATCH_ELEMENTS, have // BYTES_OF_DEVICE)
-
-
 def _longest_unit(layout: Layout) -> int:
     lengths = [stop - start for start, stop in layout.spans]
     return max(sum(lengths[row] for row in rows) for rows in layout.unit_rows)
 
 
-def _seconds(way: Way, trial: Sequence[Tensor]) -> float:
-    """The second time: the first one, of two matrices, loads libraries."""
-    way(trial[:2])
-    start = time.perf_counter()
-    way(trial)  # ends on the host, so there is nothing to synchronise
-    return time.perf_counter() - start
-
-
-def by_cusolver(matrices: Sequence[Tensor]) -> Eigenvalues:
-    """One call of cuSOLVER's batched solver for as many as fit."""
-    return _in_parts(_cusolver, matrices)
-
-
-def by_torch(matrices: Sequence[Tensor]) -> Eigenvalues:
-    """One call of torch's batched solver for as many as fit."""
-    return _in_parts(_torch, matrices)
-
-
-def _cusolver(matrices: Sequence[Tensor]) -> Eigenvalues:
-    try:
-        eigenvalues, failed = cusolver.eigvalsh(torch.stack(list(matrices)))
-    except cusolver.CusolverError:
-        return _torch(matrices)
-    both = torch.cat([eigenvalues, failed[:, None].double()], dim=1).cpu().numpy()
-    return [None if own[-1] else own[:-1] for own in both]
-
-
-def _torch(matrices: Sequence[Tensor]) -> Eigenvalues:
-    try:
-        return list(torch.linalg.eigvalsh(torch.stack(list(matrices))).cpu().numpy())
-    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
-        return on_host(matrices)  # one bad matrix fails the whole batch
-
-
-def _in_parts(solve: Way, matrices: Sequence[Tensor]) -> Eigenvalues:
-    return [found for part in _parts(matrices) for found in _halved(solve, part)]
-
-
-def _halved(solve: Way, matrices: Sequence[Tensor]) -> Eigenvalues:
-    """Fewer at a time where the workspace does not fit beside a model and its activations."""
-    try:
-        return solve(matrices)
-    except torch.OutOfMemoryError:
-        if len(matrices) == 1:
-            raise
-    middle = len(matrices) // 2
-    return [*_halved(solve, matrices[:middle]), *_halved(solve, matrices[middle:])]
-
-
-def on_host(matrices: Sequence[Tensor]) -> Eigenvalues:
-    """Copied to the host and solved there, one matrix a core."""
-    copied = (torch.stack(list(part)).cpu().numpy() for part in _parts(matrices))
-    return [found for part in copied for found in _host_threads().map(lapack.converged, part)]
-
-
-def _parts(matrices: Sequence[Tensor]) -> Iterator[Sequence[Tensor]]:
-    fit = batch_elements(matrices[0].device) // len(matrices[0]) ** 2
-    at_a_time = max(1, min(fit, BATCH_MATRICES))
-    return (matrices[i : i + at_a_time] for i in range(0, len(matrices), at_a_time))
-
-
-@lru_cache(maxsize=1)
-def _host_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="eigenvalues")
+def most_started_bytes(device: torch.device | None) -> int:
+    """Return how much may be kept for spectra that are not finished, on this device."""
+    if device is None or device.type != "cuda":
+        return STARTED_BYTES
+    have = torch.cuda.get_device_properties(device).total_memory
+    return min(STARTED_BYTES, have // SHARE_OF_DEVICE)

@@ -3,26 +3,26 @@
 A GPU takes as long to start an operation as to multiply two small matrices, and eigenvalues of
 128 matrices come as fast as those of 16 (docs/benchmarks.md). So units are stacked along a batch
 dimension, shorter ones filled up with tokens of zeros, which add nothing but zero eigenvalues; and
-the host hears of nothing until everything is on its way.
+the host hears of nothing until it asks for all that a batch has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
-import torch
-from jaxtyping import Float64
-from torch import Tensor
 
 from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
-from gradsweep.engine.spectra.backend import Backend
-from gradsweep.engine.spectra.backends.stacks import Inputs, Pair, Side, Stack
-from gradsweep.engine.spectra.heads import grams_by_matrix, grams_by_tokens
+from gradsweep.engine.spectra.backend import Backend, LayerSpectra
+from gradsweep.engine.spectra.backends.eigenvalues import StartedEigenvalues
+from gradsweep.engine.spectra.backends.grams import Grams, grams_of, grams_of_heads
+from gradsweep.engine.spectra.backends.stacks import Inputs, Pair, Stack
 from gradsweep.engine.spectra.routes import cheapest_route, safe_spectrum, solved_spectrum
 from gradsweep.engine.spectra.spectrum import Spectrum
 from gradsweep.models.projections import Heads
@@ -38,75 +38,111 @@ Shapes = dict[str, tuple[int, int]]
 
 @dataclass(frozen=True)
 class _Problems:
-    """One projection of some units in some layers, or its heads, all on one route."""
+    """Projections of one shape of some units in some layers, or their heads, all on one route."""
 
-    name: str
     solver: Solver
-    places: list[tuple[int, int]]
-    """(layer, unit), as places in what was asked for, of each; of a unit's heads one each."""
+    places: list[tuple[str, int, int]]
+    """(projection, layer, unit) of each, the latter as places in what was asked for; of a unit's
+    heads one each."""
     heads: Heads | None
     """None for whole matrices."""
     m: int
     n: int
-    grams: Float64[Tensor, "problems k k"]
-    """Their eigenvalues are σ²."""
-    squares: Float64[Tensor, " problems"]
-    """‖G‖²_F."""
-    token_squares: Float64[Tensor, " problems"]
-    """The square of `Spectrum.token_norm`."""
-    failed: Float64[Tensor, " problems"]
-    """Not 0 where only the safe path is left."""
 
 
-def stacked_spectra(
-    layers: Sequence[Sequence[Factors]],
-    layout: Layout,
-    units: Sequence[int],
-    solver: Solver,
-    backend: Backend,
-    most_elements: int,
-) -> list[list[dict[str, Spectrum]]]:
-    """Return the spectra of every layer, for each of `units`; by a route of eigenvalues.
+class StartedStacks:
+    """The spectra of some layers on their way; by a route of eigenvalues."""
 
-    Those of a projection's heads come with it, where its factors name them.
+    def __init__(
+        self,
+        layers: Sequence[Sequence[Factors]],
+        layout: Layout,
+        units: Sequence[int],
+        solver: Solver,
+        most_elements: int,
+    ) -> None:
+        """Start on the spectra of every layer for each of `units`; the device is not waited for.
 
-    Args:
-        layers: the factors of a whole batch, all on one device.
-        layout: which tokens are whose.
-        units: the places of the units that are wanted.
-        solver: `auto`, `token_gram` or `weight_gram`.
-        backend: solves the eigenvalue problems, and what only the safe path can.
-        most_elements: of a stack.
-    """
-    lengths = [
-        sum(stop - start for start, stop in (layout.spans[row] for row in layout.unit_rows[unit]))
-        for unit in units
-    ]
-    stacks = list(_stacks(layers, layout, units, lengths, solver, most_elements))
-    checks = [torch.stack([s.squares, s.token_squares, s.failed]) for s in stacks]
-    squares, token_squares, failed = torch.cat(checks, dim=1).cpu().numpy()  # one transfer
-    frobenius, token_norms = np.sqrt(squares.clip(min=0)), np.sqrt(token_squares.clip(min=0))
-    solvable = np.isfinite(frobenius) & (failed == 0)
-    grams = [gram for stack in stacks for gram in stack.grams]
-    eigenvalues = iter(backend.eigvalsh([grams[i] for i in np.flatnonzero(solvable)]))
-    # The whole matrix first, then its heads in their order: as `_problems` gives them.
-    found: list[list[dict[str, list[Spectrum]]]] = [[{} for _ in units] for _ in layers]
-    problems = ((stack, *place) for stack in stacks for place in stack.places)
-    for i, (stack, layer, place) in enumerate(problems):
-        own = next(eigenvalues) if solvable[i] else None
-        rank = min(lengths[place], stack.m, stack.n)
-        norms = float(frobenius[i]), float(token_norms[i])
-        spectrum = solved_spectrum(stack.solver, rank, norms, own)
-        together = found[layer][place].setdefault(stack.name, [])
-        if spectrum is None:
-            factors = next(of_input for of_input in layers[layer] if stack.name in of_input.dy)
-            unit = list(split_units(factors, layout))[units[place]]
-            x, dy = unit.x, unit.dy[stack.name]
-            if stack.heads is not None:
-                x, dy = stack.heads.factors(len(together) - 1, x, dy)
-            spectrum = safe_spectrum(x, dy, backend)
-        together.append(spectrum)
-    return [[_with_heads(of_unit) for of_unit in of_layer] for of_layer in found]
+        Those of a projection's heads come with it, where its factors name them.
+
+        Args:
+            layers: the factors of a whole batch, all on one device.
+            layout: which tokens are whose.
+            units: the places of the units that are wanted.
+            solver: `auto`, `token_gram` or `weight_gram`.
+            most_elements: of a stack.
+        """
+        self._layers, self._layout, self._units = layers, layout, units
+        rows = [layout.unit_rows[unit] for unit in units]
+        spans = [[layout.spans[row] for row in of_unit] for of_unit in rows]
+        self._lengths = [sum(stop - start for start, stop in of_unit) for of_unit in spans]
+        stacks = list(_stacks(layers, layout, units, self._lengths, solver, most_elements))
+        self._problems = [problems for problems, _ in stacks]
+        found = [grams for _, grams in stacks]
+        self._may_fail = [grams.failed is not None for grams in found]
+        self._eigenvalues = StartedEigenvalues([grams.grams for grams in found])
+        failed = [grams.failed for grams in found if grams.failed is not None]
+        squares = [grams.squares for grams in found]
+        token_squares = [grams.token_squares for grams in found]
+        self.on_device = [*squares, *token_squares, *failed, *self._eigenvalues.on_device]
+        """What `spectra` needs to have been fetched."""
+        factors = [of_input for of_layer in layers for of_input in of_layer]
+        self.nbytes = sum(map(factor_bytes, factors)) + self._eigenvalues.nbytes
+        """Memory that is held until it is asked for the spectra."""
+
+    def spectra(self, fetched: Sequence[np.ndarray], backend: Backend) -> LayerSpectra:
+        """Return what `Backend.finish_layers` does, and wait for what the host computes.
+
+        Args:
+            fetched: the values of `on_device`.
+            backend: takes the safe path where only that is left.
+        """
+        rest = iter(fetched)
+        frobenius = _norms(next(rest) for _ in self._problems)
+        token_norms = _norms(next(rest) for _ in self._problems)
+        failed = [flag for of_problems in self._failures(rest) for flag in of_problems]
+        eigenvalues = self._eigenvalues.finished(rest)
+        # The whole matrix first, then its heads in their order: as `_problems` gives them.
+        found: list[list[dict[str, list[Spectrum]]]]
+        found = [[{} for _ in self._units] for _ in self._layers]
+        places = ((problems, place) for problems in self._problems for place in problems.places)
+        for i, (problems, place) in enumerate(places):
+            name, layer, unit = place
+            own = next(eigenvalues)
+            rank = min(self._lengths[unit], problems.m, problems.n)
+            norms = float(frobenius[i]), float(token_norms[i])
+            spectrum = solved_spectrum(problems.solver, rank, norms, None if failed[i] else own)
+            together = found[layer][unit].setdefault(name, [])
+            if spectrum is None:
+                spectrum = self._safe(problems, place, len(together) - 1, backend)
+            together.append(spectrum)
+        return [[_with_heads(of_unit) for of_unit in of_layer] for of_layer in found]
+
+    def _failures(self, fetched: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+        for problems, may_fail in zip(self._problems, self._may_fail, strict=True):
+            yield next(fetched) if may_fail else np.zeros(len(problems.places))
+
+    def _safe(
+        self, problems: _Problems, place: tuple[str, int, int], head: int, backend: Backend
+    ) -> Spectrum:
+        """By the factors themselves; `head` counts where the problems are heads."""
+        name, layer, unit = place
+        factors = next(of_input for of_input in self._layers[layer] if name in of_input.dy)
+        own = list(split_units(factors, self._layout))[self._units[unit]]
+        x, dy = own.x, own.dy[name]
+        if problems.heads is not None:
+            x, dy = problems.heads.factors(head, x, dy)
+        return safe_spectrum(x, dy, backend)
+
+
+def _norms(squares: Iterable[np.ndarray]) -> np.ndarray:
+    """Rounding may leave the square of a small norm below zero."""
+    return np.asarray(np.sqrt(np.concatenate(list(squares)).clip(min=0)))
+
+
+def factor_bytes(factors: Factors) -> int:
+    """Return the memory of X and every dY."""
+    return sum(tensor.nbytes for tensor in (factors.x, *factors.dy.values()))
 
 
 def _with_heads(found: dict[str, list[Spectrum]]) -> dict[str, Spectrum]:
@@ -123,19 +159,20 @@ def _stacks(
     lengths: Sequence[int],
     solver: Solver,
     most_elements: int,
-) -> Iterator[_Problems]:
+) -> Iterator[tuple[_Problems, Grams]]:
     alike: dict[object, list[tuple[int, Factors]]] = {}
     for layer, inputs in enumerate(layers):
         for factors in inputs:
             kind = (factors.x.dtype, *_shapes(factors).items(), *sorted(factors.heads.items()))
             alike.setdefault(kind, []).append((layer, factors))
+    stack_of = cache(lambda units: Stack(layout, units, layers[0][0].x.device))
     for members in alike.values():
         shapes = _shapes(members[0][1])
         for group, routes in _groups(lengths, shapes, solver):
             each = _elements(lengths[group[0]], shapes, routes)
             each = max(each, head_elements(members[0][1]))
             for places in _chunks(group, most_elements // each):
-                stack = Stack(layout, [units[place] for place in places], members[0][1].x.device)
+                stack = stack_of(tuple(units[place] for place in places))
                 for chunk in _chunks(members, most_elements // (each * len(places))):
                     yield from _problems(chunk, places, stack, routes)
 
@@ -145,54 +182,22 @@ def _problems(
     places: Sequence[int],
     stack: Stack,
     routes: dict[str, Solver],
-) -> Iterator[_Problems]:
-    inputs = Inputs(stack.of([factors.x for _, factors in chunk]), stack.counts)
-    of = [(layer, place) for layer, _ in chunk for place in places]
+) -> Iterator[tuple[_Problems, Grams]]:
+    inputs = Inputs(stack, [factors.x for _, factors in chunk])
+    factors = chunk[0][1]
+    together: dict[object, list[str]] = {}
     for name, route in routes.items():
-        pair = Pair(inputs, stack.of([factors.dy[name] for _, factors in chunk]))
-        solve = _by_tokens if route is Solver.token_gram else _by_weight
-        yield _Problems(name, route, of, None, *pair.shape, *solve(pair))
-        if heads := chunk[0][1].heads.get(name):
+        kind = (route, factors.dy[name].shape[-1], factors.heads.get(name))
+        together.setdefault(kind, []).append(name)
+    for names in together.values():
+        pair = Pair(inputs, stack.of([own.dy[name] for name in names for _, own in chunk]))
+        route, heads = routes[names[0]], factors.heads.get(names[0])
+        of = [(name, layer, place) for name in names for layer, _ in chunk for place in places]
+        yield _Problems(route, of, None, *pair.shape), grams_of(pair, route)
+        if heads is not None:
             of_heads = [place for place in of for _ in range(heads.count)]
             shape = heads.shape(*pair.shape)
-            yield _Problems(name, route, of_heads, heads, *shape, *_of_heads(pair, heads, route))
-
-
-_Gram = tuple[Tensor, Tensor, Tensor, Tensor]
-"""`grams`, `squares`, `token_squares` and `failed` of `_Problems`."""
-
-
-def _by_tokens(pair: Pair) -> _Gram:
-    h = pair.outputs.gram
-    squares = pair.inputs.gram * h
-    lower, failed = pair.inputs.cholesky
-    on_diagonal = squares.diagonal(dim1=1, dim2=2).sum(1)
-    return lower.mT @ h @ lower, squares.sum((1, 2)), on_diagonal, failed
-
-
-def _by_weight(pair: Pair) -> _Gram:
-    g = pair.g
-    flat = g if g.shape[1] <= g.shape[2] else g.mT
-    squares = (g * g).sum((1, 2))
-    token_squares = (pair.inputs.token_squares * pair.outputs.token_squares).sum(1)
-    return flat @ flat.mT, squares, token_squares, torch.zeros_like(squares)
-
-
-def _of_heads(pair: Pair, heads: Heads, route: Solver) -> _Gram:
-    """Of every head of every problem: problem after problem, head after head."""
-    sides: tuple[Side, Side] = pair.outputs, pair.inputs
-    cut, other = reversed(sides) if heads.of_inputs else sides
-    if route is Solver.token_gram:
-        found = grams_by_tokens(cut.values, other.gram, other.token_squares, heads.count)
-    else:
-        g = pair.g.mT if heads.of_inputs else pair.g
-        found = grams_by_matrix(cut.values, g, other.token_squares, heads.count)
-    return (
-        found.grams.flatten(0, 1),
-        found.squares.flatten(),
-        found.token_squares.flatten(),
-        found.cancelled.flatten().double(),
-    )
+            yield _Problems(route, of_heads, heads, *shape), grams_of_heads(pair, heads, route)
 
 
 def _shapes(factors: Factors) -> Shapes:
@@ -220,9 +225,14 @@ def _groups(
 
 
 def _elements(tokens: int, shapes: Shapes, routes: dict[str, Solver]) -> int:
-    """The largest matrix that a unit brings: X, dY, or G where that is formed."""
-    formed = [m * n for name, (m, n) in shapes.items() if routes[name] is Solver.weight_gram]
-    return max(tokens * max(max(shape) for shape in shapes.values()), *formed, tokens * tokens)
+    """The largest stack that a unit brings: X, or of projections of one shape dY, G where that is
+    formed, or T×T matrices."""
+    together = Counter((shape, routes[name]) for name, shape in shapes.items())
+    sizes = [tokens * n for _, n in shapes.values()]
+    for ((m, n), route), count in together.items():
+        formed = m * n if route is Solver.weight_gram else tokens * tokens
+        sizes.append(count * max(tokens * m, formed))
+    return max(sizes)
 
 
 def head_elements(factors: Factors) -> int:

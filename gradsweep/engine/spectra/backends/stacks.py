@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.spectra.backend import JITTER
+from gradsweep.engine.spectra.backends.transfers import to_device
 
 
 class Stack:
@@ -23,18 +24,21 @@ class Stack:
             [row * layout.length + t for row in of_unit for t in range(*layout.spans[row])]
             for of_unit in rows
         ]
-        self.counts = [len(own) for own in tokens]
-        self._length = self.counts[0]
-        filled = [own + [-1] * (self._length - len(own)) for own in tokens]
-        index = torch.tensor(filled).flatten()
-        n_tokens = len(layout.spans) * layout.length
-        self._index = None if index.tolist() == list(range(n_tokens)) else index.to(device)
-        self._filler = None if -1 not in index else (index < 0).to(device)[:, None]
+        counts = [len(own) for own in tokens]
+        self.jitter = to_device([JITTER / count for count in counts], torch.float64, device)
+        """Of each unit's trace of K, to be added to its diagonal."""
+        self._length = counts[0]
+        index = [place for own in tokens for place in own + [-1] * (self._length - len(own))]
+        in_place = index == list(range(len(layout.spans) * layout.length))
+        self._index = None if in_place else to_device(index, torch.long, device)
+        filler = [[place < 0] for place in index]
+        self._filler = to_device(filler, torch.bool, device) if -1 in index else None
 
     def of(self, layers: Sequence[Tensor]) -> Float64[Tensor, "problems tokens width"]:
         """The values of these units in each of the layers, layer after layer."""
         width = layers[0].shape[-1]
-        values = torch.stack([layer.reshape(-1, width) for layer in layers])
+        rows = [layer.reshape(-1, width) for layer in layers]
+        values = rows[0][None] if len(rows) == 1 else torch.stack(rows)
         own = (values if self._index is None else values[:, self._index]).double()
         if self._filler is not None:
             own.masked_fill_(self._filler, 0.0)  # not a product: there may be NaN at padding
@@ -42,52 +46,53 @@ class Stack:
 
 
 class Side:
-    """X or dY of some units in some layers (problems×tokens×width)."""
+    """X or dY of some units in some layers (…×problems×tokens×width)."""
 
-    def __init__(self, values: Float64[Tensor, "problems tokens width"]) -> None:
+    def __init__(self, values: Float64[Tensor, "*names problems tokens width"]) -> None:
         self.values = values
 
     @cached_property
-    def gram(self) -> Float64[Tensor, "problems tokens tokens"]:
+    def gram(self) -> Float64[Tensor, "*names problems tokens tokens"]:
         """K = XXᵀ, or H = dYdYᵀ."""
         return self.values @ self.values.mT
 
     @cached_property
-    def token_squares(self) -> Float64[Tensor, "problems tokens"]:
+    def token_squares(self) -> Float64[Tensor, "*names problems tokens"]:
         """‖x_t‖², or ‖dy_t‖²."""
-        return (self.values * self.values).sum(2)
+        return (self.values * self.values).sum(-1)
 
 
 class Inputs(Side):
     """X of some units in some layers, and what their projections share."""
 
-    def __init__(self, x: Float64[Tensor, "problems tokens n"], counts: Sequence[int]) -> None:
-        """`counts` has the tokens of each unit; the units of a layer lie together."""
-        super().__init__(x)
-        of_layer = torch.tensor(counts, dtype=torch.float64).to(x.device)
-        self._counts = of_layer.repeat(len(x) // len(counts))
+    def __init__(self, stack: Stack, layers: Sequence[Tensor]) -> None:
+        super().__init__(stack.of(layers))
+        self._jitter = stack.jitter
 
     @cached_property
     def cholesky(self) -> tuple[Tensor, Tensor]:
-        """L with LLᵀ = K + jitter, and where there is none; see `routes`."""
+        """L with LLᵀ = K + jitter, and what is not 0 where there is none; see `routes`."""
         jittered = self.gram.clone()
         diagonal = jittered.diagonal(dim1=1, dim2=2)
-        diagonal += (JITTER * diagonal.sum(1) / self._counts)[:, None]
+        added = diagonal.sum(1).unflatten(0, (-1, len(self._jitter))) * self._jitter
+        diagonal += added.flatten()[:, None]
         lower, failed = torch.linalg.cholesky_ex(jittered)
-        return lower, failed.double()
+        return lower, failed
 
 
 class Pair:
-    """X and dY of one projection."""
+    """X and the dY of projections of one shape."""
 
-    def __init__(self, inputs: Inputs, dy: Float64[Tensor, "problems tokens m"]) -> None:
+    def __init__(self, inputs: Inputs, dy: Float64[Tensor, "names_and_problems tokens m"]) -> None:
+        """`dy` has one projection's problems, in the order of X, then the next one's."""
         self.inputs = inputs
-        self.outputs = Side(dy)
+        self.outputs = Side(dy.unflatten(0, (-1, len(inputs.values))))
 
     @cached_property
-    def g(self) -> Float64[Tensor, "problems m n"]:
+    def g(self) -> Float64[Tensor, "names problems m n"]:
         """G = dYᵀX."""
-        return self.outputs.values.mT @ self.inputs.values
+        of_each = [dy.mT @ self.inputs.values for dy in self.outputs.values]
+        return of_each[0][None] if len(of_each) == 1 else torch.stack(of_each)
 
     @property
     def shape(self) -> tuple[int, int]:
