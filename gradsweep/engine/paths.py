@@ -60,7 +60,8 @@ def check_paths(
     """
     model = loaded.model
     key = (model.dtype, *(name for site in sites for name in site.columns))
-    if key in _PASSED.setdefault(model, set()):
+    passed = _PASSED.setdefault(model, set())
+    if not loaded.on_any_rank(key not in passed):
         return
     batch = collate([shortest_row(units)], model.device)
     with frozen(model), differentiable(), ExitStack() as stack:
@@ -73,7 +74,7 @@ def check_paths(
         if lowest and model.dtype is torch.float32:
             with torch.no_grad():
                 _check_derivative(model, loss, value, sites, lowest)
-    _PASSED[model].add(key)
+    passed.add(key)
 
 
 @contextmanager

@@ -25,10 +25,7 @@ class Place:
 
     def share_of(self, task: Shard) -> Shard:
         """This process's share, where the task's own share is divided among its processes."""
-        return Shard(
-            task.index * self.processes + self.process,
-            task.count * self.processes,
-        )
+        return task.part(self.process, self.processes)
 
 
 def keep_own_devices(environment: MutableMapping[str, str], place: Place) -> None:
