@@ -11,6 +11,8 @@ import socket
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
+from gradsweep.errors import ConfigError
+
 FIRST_PORT, N_PORTS = 15_000, 16_000
 """Ports of process groups under srun, by the number of the job; above them, Linux gives ports to
 outgoing connections."""
@@ -40,6 +42,23 @@ def this_rank(environment: Mapping[str, str] | None = None) -> Rank | None:
             index, count, local = (int(known[name]) for name in names)
             return Rank(index, count, local)
     return None
+
+
+def require_rank() -> Rank:
+    """Return this process's rank.
+
+    Raises:
+        ConfigError: neither torchrun nor srun started it; says what to type.
+    """
+    rank = this_rank()
+    if rank is None:
+        raise ConfigError(
+            "model.placement=fsdp shares out the weights among several processes, and this is a "
+            "single one: type torchrun --nproc-per-node=<GPUs> -m gradsweep … "
+            "model.placement=fsdp, or srun --ntasks=<GPUs> python -m gradsweep … inside a job; "
+            "hydra/launcher=slurm hydra.launcher.tasks_per_node=<GPUs> submits jobs that do so"
+        )
+    return rank
 
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK")

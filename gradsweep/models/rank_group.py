@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import init_device_mesh
 
 from gradsweep.errors import (
     ConfigError,
@@ -30,7 +29,7 @@ from gradsweep.errors import (
     StopRequested,
 )
 from gradsweep.models.placement import resolve_device
-from gradsweep.ranks import Rank, name_meeting_place, this_rank
+from gradsweep.ranks import Rank, name_meeting_place, require_rank
 
 Item = TypeVar("Item")
 
@@ -62,6 +61,8 @@ class RankGroup:
             ConfigError: there are more ranks on this node than GPUs.
             RankLostError: the others are not there.
         """
+        from torch.distributed.device_mesh import init_device_mesh  # takes a while to import
+
         self.rank = rank
         self.device = _own_device(rank, device)
         with _lost():
@@ -163,15 +164,7 @@ class RankGroup:
 
 @functools.cache
 def _group_on(kind: str) -> RankGroup:
-    rank = this_rank()
-    if rank is None:
-        raise ConfigError(
-            "model.placement=fsdp shares out the weights among several processes, and this is a "
-            "single one. Type: torchrun --nproc-per-node=<GPUs of this machine> -m gradsweep … "
-            "model.placement=fsdp, or srun --ntasks=<GPUs> in a job; on a cluster, "
-            "hydra/launcher=slurm hydra.launcher.tasks_per_node=<GPUs of a node> starts them"
-        )
-    return RankGroup(rank, torch.device(kind))
+    return RankGroup(require_rank(), torch.device(kind))
 
 
 def rank_group(device: str) -> RankGroup:
