@@ -162,7 +162,7 @@ def _take_measured(
     units = _units(config, loaded)
     copied = take_measured(store, record, units)
     if copied and shown:
-        _say(
+        say(
             [f"{copied} of {len(units)} samples are those of the same point with another n_samples"]
         )
 

@@ -108,12 +108,13 @@ class Job:
         """Returns what becomes of the point, as `TaskRun.points` has it."""
         record = read_frozen(self.paths.frozen(point_id))
         point = PointPaths(Path(record["config"]["store"]["root"]), point_id)
-        ranks = _ranks(record)
+        ranks: RankGroup | None = None
         try:
+            ranks = _ranks(record)
             with ranks.together() if ranks else nullcontext():
                 outcome = self._without_measuring(point)
-                if ranks:  # a look at files may tell each another thing
-                    outcome = ranks.first(outcome)
+                if ranks:  # files may tell each process another thing
+                    outcome = next(filter(None, ranks.gathered([outcome])), "")
             if outcome:
                 console.print(f"{label}  {WORDS[outcome]}")
                 return outcome
@@ -155,7 +156,7 @@ class Job:
         return "" if self._free(point) else "elsewhere"
 
     def _is_to_end(self, ranks: RankGroup | None) -> bool:
-        """Whether the job was told to end, as far as any of the processes that share a model knows."""
+        """Whether the job was told to end, as far as any process that shares a model knows."""
         try:
             return ranks.any(self.stop()) if ranks else self.stop()
         except RankLostError:

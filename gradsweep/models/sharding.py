@@ -114,10 +114,7 @@ def _described(
     rest = [module for module in model.modules() if module not in inside]
     found = [_tensors_in(modules, names) for modules in (*layers, rest)]
     weights = [
-        (key, tensor)
-        for part in found
-        for key, tensor in part.items()
-        if tensor.is_parameter
+        (key, tensor) for part in found for key, tensor in part.items() if tensor.is_parameter
     ]
     if len(dict(weights)) < len(weights) or len(inside) < sum(map(len, layers)):
         raise ModelError(
@@ -139,9 +136,7 @@ def _tensors_in(
             tensors[id(value)] = value
             places.setdefault(id(value), []).append((names[module], key))
     return {
-        key: _Described(
-            tuple(places[key]), tuple(t.shape), t.dtype, isinstance(t, nn.Parameter)
-        )
+        key: _Described(tuple(places[key]), tuple(t.shape), t.dtype, isinstance(t, nn.Parameter))
         for key, t in tensors.items()
     }
 
@@ -150,9 +145,7 @@ def _check_same_places(
     config: ModelConfig, model: nn.Module, held: Sequence[Sequence[_Described]]
 ) -> None:
     """The skeleton has the tensors that the first rank has read; ties are the first rank's."""
-    theirs = {
-        (*place, tensor.shape) for part in held for tensor in part for place in tensor.places
-    }
+    theirs = {(*place, tensor.shape) for part in held for tensor in part for place in tensor.places}
     ours = {
         (name, key, tuple(value.shape))
         for name, module in model.named_modules()
@@ -241,5 +234,3 @@ def _free_bytes(device: torch.device, enough: float = math.inf) -> float:
         return math.inf
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return kept if kept >= enough else kept + torch.cuda.mem_get_info(device)[0]
-
-

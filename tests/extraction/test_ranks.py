@@ -102,15 +102,11 @@ def test_a_killed_rank_ends_all_and_the_point_goes_on_in_one_process(
     assert "run the same command again" in first
     paths = shared(slow).paths
     assert 2 <= len(read_parts(paths, "samples")) < 9
-    assert_identical(
-        extract(compose(*slow), show_progress=False), whole(slow, tmp_path / "other")
-    )
+    assert_identical(extract(compose(*slow), show_progress=False), whole(slow, tmp_path / "other"))
 
 
 @pytest.mark.long
-def test_what_ends_one_rank_ends_all_with_its_words(
-    overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_ends_one_rank_ends_all_with_its_words(overrides: list[str], tmp_path: Path) -> None:
     slow = [*overrides, "gradients.batch_tokens=1"]
 
     def work(rank: int) -> str:
@@ -165,7 +161,6 @@ def test_where_memory_runs_out_on_one_rank_its_batch_is_cut_and_nothing_is_lost(
     ours, expected = shared(overrides), whole(overrides, tmp_path / "other")
     assert set(ours.samples()["status"]) == {"ok"}
     assert_rows_agree(ours.rows(), expected.rows())
-
 
 
 def test_one_rank_alone_is_a_group_too(overrides: list[str], tmp_path: Path) -> None:

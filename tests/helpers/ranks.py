@@ -1,4 +1,4 @@
-"""Several ranks on this machine, as torchrun starts them, but forked: libraries are there already."""
+"""Several ranks on this machine, as torchrun starts them, but forked: libraries are there."""
 
 from __future__ import annotations
 
