@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pytest
-import torch
 from helpers.agreement import assert_rows_agree
-from helpers.ranks import on_ranks
+from helpers.ranks import Measuring, on_ranks
 from helpers.tiny_point import tiny_point
 from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract
-from gradsweep.engine.rows import RowSink
-from gradsweep.errors import StoreError
 from gradsweep.extraction import PointResult
+from gradsweep.identity import point_id
 from gradsweep.store import PointPaths, PointState, point_state
-from gradsweep.store.point import PointStore, read_parts
+from gradsweep.store.point import read_parts
 
-FSDP = "model.placement=fsdp"
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture
@@ -32,25 +26,17 @@ def overrides(saved_model: Path, tmp_path: Path) -> list[str]:
     return tiny_point(saved_model, tmp_path / "results", *more)
 
 
-def measured(*overrides: str, **more: Any) -> str:
-    return extract(compose(*overrides), show_progress=False, **more).paths.point_id
+def measured(
+    overrides: list[str], folder: Path, count: int = 2, fault: str = ""
+) -> tuple[list[str], PointResult]:
+    """What became of each rank, and what they have stored."""
+    told = on_ranks(count, Measuring(tuple(overrides), fault), folder)
+    config = compose(*overrides)
+    return told, PointResult(config.axes, PointPaths(config.results, point_id(config)))
 
 
 def whole(overrides: list[str], folder: Path) -> PointResult:
     return extract(compose(*overrides, f"store.root={folder}"), show_progress=False)
-
-
-def shared(overrides: list[str]) -> PointResult:
-    """What ranks have stored."""
-    config = compose(*overrides)
-    paths = PointPaths(config.results, measured_id(overrides))
-    return PointResult(config.axes, paths)
-
-
-def measured_id(overrides: list[str]) -> str:
-    from gradsweep.identity import point_id
-
-    return point_id(compose(*overrides, FSDP))
 
 
 def assert_identical(ours: PointResult, theirs: PointResult) -> None:
@@ -64,107 +50,55 @@ def assert_identical(ours: PointResult, theirs: PointResult) -> None:
     ("count", "more"),
     [
         (2, ["gradients.heads=true", "gradients.similarities=true"]),
-        pytest.param(4, ["n_samples=3", "gradients.checkpointing=true"], marks=pytest.mark.long),
-        pytest.param(2, ["gradients.by=step", "objective=sft"], marks=pytest.mark.long),
+        (4, ["n_samples=3", "gradients.checkpointing=true"]),
     ],
 )
 def test_rows_are_those_of_one_process_to_the_last_bit(
     count: int, more: list[str], overrides: list[str], tmp_path: Path
 ) -> None:
     """With more ranks than samples, too: those without work run along."""
-    asked = [*overrides, *more]
-    told = on_ranks(count, lambda rank: measured(*asked, FSDP), tmp_path)
-    expected = whole(asked, tmp_path / "other")
-    assert told == [expected.paths.point_id] * count, "placement is no part of what a point is"
-    assert_identical(shared(asked), expected)
+    told, point = measured([*overrides, *more], tmp_path, count)
+    expected = whole([*overrides, *more], tmp_path / "other")
+    assert told == [expected.paths.point_id] * count
+    assert_identical(point, expected)
 
 
-@pytest.mark.long
 def test_a_killed_rank_ends_all_and_the_point_goes_on_in_one_process(
     overrides: list[str], tmp_path: Path
 ) -> None:
     slow = [*overrides, "gradients.batch_tokens=1"]
-
-    def work(rank: int) -> str:
-        stored: list[int] = []
-
-        def die_in_the_middle() -> bool:
-            stored.append(1)
-            if rank == 1 and len(stored) == 2:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return False
-
-        return measured(*slow, FSDP, stop=die_in_the_middle)
-
-    first, second = on_ranks(2, work, tmp_path)
+    (first, second), point = measured(slow, tmp_path, fault="killed")
     assert second == "ended -9"
     assert first.startswith("RankLostError: one of the processes")
     assert "run the same command again" in first
-    paths = shared(slow).paths
-    assert 2 <= len(read_parts(paths, "samples")) < 9
+    assert 2 <= len(read_parts(point.paths, "samples")) < 9
     assert_identical(extract(compose(*slow), show_progress=False), whole(slow, tmp_path / "other"))
 
 
-@pytest.mark.long
 def test_what_ends_one_rank_ends_all_with_its_words(overrides: list[str], tmp_path: Path) -> None:
-    slow = [*overrides, "gradients.batch_tokens=1"]
-
-    def work(rank: int) -> str:
-        append, stored = PointStore.append, []
-
-        def until_full(store: PointStore, results: Any) -> None:
-            stored.append(1)
-            if rank == 1 and len(stored) == 2:
-                raise StoreError("the disk is full")
-            append(store, results)
-
-        PointStore.append = until_full  # type: ignore[method-assign]  # of this process alone
-        return measured(*slow, FSDP)
-
-    assert on_ranks(2, work, tmp_path) == [
+    told, point = measured([*overrides, "gradients.batch_tokens=1"], tmp_path, fault="full")
+    assert told == [
         "RankFailedError: rank 1 of 2: the disk is full",
         "StoreError: the disk is full",
     ]
-    assert point_state(shared(slow).paths) is PointState.FAILED
+    assert point_state(point.paths) is PointState.FAILED
 
 
-@pytest.mark.long
-def test_ranks_stop_together(overrides: list[str], tmp_path: Path) -> None:
+def test_ranks_stop_together_and_go_on_together(overrides: list[str], tmp_path: Path) -> None:
     slow = [*overrides, "gradients.batch_tokens=1"]
-    told = on_ranks(2, lambda rank: measured(*slow, FSDP, stop=lambda: rank == 1), tmp_path)
+    told, point = measured(slow, tmp_path, fault="stopped")
     assert told == ["StopRequested: stopped between two batches"] * 2
-    assert point_state(shared(slow).paths) is PointState.STOPPED
-    on_ranks(2, lambda rank: measured(*slow, FSDP), tmp_path)
-    assert_identical(shared(slow), whole(slow, tmp_path / "other"))
+    assert point_state(point.paths) is PointState.STOPPED
+    measured(slow, tmp_path)
+    assert_identical(point, whole(slow, tmp_path / "other"))
 
 
-@pytest.mark.long
 def test_where_memory_runs_out_on_one_rank_its_batch_is_cut_and_nothing_is_lost(
     overrides: list[str], tmp_path: Path
 ) -> None:
     """In the middle of a backward pass, while the other rank waits to gather weights."""
-
-    def work(rank: int) -> str:
-        add_layer, failed = RowSink.add_layer, []
-
-        def short_of_memory(sink: RowSink, layer: Any) -> None:
-            if rank == 1 and len(sink.by_unit) > 1 and len(failed) < 2:
-                failed.append(1)
-                raise torch.OutOfMemoryError("planned")
-            add_layer(sink, layer)
-
-        RowSink.add_layer = short_of_memory  # type: ignore[method-assign]
-        measured(*overrides, FSDP)
-        return str(len(failed))
-
-    assert on_ranks(2, work, tmp_path)[1] in ("1", "2")
-    ours, expected = shared(overrides), whole(overrides, tmp_path / "other")
-    assert set(ours.samples()["status"]) == {"ok"}
-    assert_rows_agree(ours.rows(), expected.rows())
-
-
-def test_one_rank_alone_is_a_group_too(overrides: list[str], tmp_path: Path) -> None:
-    few = [*overrides, "n_samples=2"]
-    (told,) = on_ranks(1, lambda rank: measured(*few, FSDP), tmp_path)
-    assert told == shared(few).paths.point_id
-    assert pl.read_parquet(shared(few).paths.rows).height == shared(few).rows().height
+    large = [*overrides, "gradients.batch_tokens=1024"]
+    told, point = measured(large, tmp_path, fault="short")
+    assert told == [point.paths.point_id] * 2
+    assert set(point.samples()["status"]) == {"ok"}
+    assert_rows_agree(point.rows(), whole(large, tmp_path / "other").rows())
