@@ -54,6 +54,14 @@ class TrackingError(GradsweepError, RuntimeError):
     """W&B cannot be used for what was asked: no key, no route, or a refusal of the server."""
 
 
+class RankFailedError(GradsweepError, RuntimeError):
+    """Another process of those that share one model has failed, with that one's message."""
+
+
+class RankLostError(GradsweepError, RuntimeError):
+    """Another process of those that share one model has ended without a word: nothing goes on."""
+
+
 class StopRequested(KeyboardInterrupt):
     """A job was told to end soon. Not a failure of the point: what is stored is kept."""
 

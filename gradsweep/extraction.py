@@ -4,32 +4,29 @@ as the method of the paper's section 3.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import polars as pl
-
-from gradsweep.analysis.mad import summary_scalars
-from gradsweep.analysis.sample_metrics import sample_scalars
 from gradsweep.config import Config, ModelConfig
 from gradsweep.data import LoadedSamples, load_samples
 from gradsweep.engine.objectives import make_objective
 from gradsweep.engine.other_models import others_of
 from gradsweep.engine.run import Run
-from gradsweep.errors import DataError, ModelError, PointBusyError, StopRequested
+from gradsweep.errors import ModelError, PointBusyError, StopRequested
+from gradsweep.finish import finish, say, tracked
 from gradsweep.identity import earlier_point_id, point_id, point_record
 from gradsweep.models.cache import ModelCache
-from gradsweep.models.load import LoadedModel
+from gradsweep.models.load import LoadedModel, group_of
 from gradsweep.models.projections import coverage, find_projections
+from gradsweep.models.rank_group import RankGroup
 from gradsweep.plan.estimate.cost import Meter
 from gradsweep.plan.estimate.hardware import hardware_under
 from gradsweep.plan.fit import require_memory_here
-from gradsweep.progress import console, sample_progress, say_once
-from gradsweep.records import WHOLE, SampleStatus, Shard
+from gradsweep.progress import sample_progress, say_once
+from gradsweep.records import WHOLE, Shard
 from gradsweep.report.cut import cut_note
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.model_commit import keep_commit, kept_commit
@@ -38,7 +35,7 @@ from gradsweep.store.reference import read_reference, write_reference
 from gradsweep.store.result import PointResult as PointResult
 from gradsweep.store.reuse import take_measured
 from gradsweep.store.state import holders
-from gradsweep.tracking import NoTracker, Tracker, followed
+from gradsweep.tracking import Tracker
 from gradsweep.training_point import train_point
 
 
@@ -60,47 +57,90 @@ def extract(
         show_progress: a progress bar (or log lines) on stderr.
         label: what to call the point there; its axes when None.
         stop: asked after each stored batch; true ends the run there.
-        shard: other processes measure the other shares, before, after or at the same time.
+        shard: other processes measure the other shares, before, after or at the same time. With
+            `model.placement=fsdp` all ranks call this together, and share out this share.
 
     Raises:
         ConfigError, DataError, ModelError: input that cannot be run; names the field.
         StoreError: a full disk, or another live process writing this point.
         StopRequested: `stop` said so; the next run of the point goes on there.
+        RankFailedError, RankLostError: of another rank.
     """
     result = PointResult(config.axes, PointPaths(config.results, point_id(config)))
-    if point_state(result.paths) is PointState.DONE:
-        return result
+    group = group_of(config.model, config.gradients.device)
+    if group:
+        _extract_together(config, group, result.paths, show_progress, label, stop, shard)
+    elif measured := _measure_share(config, result.paths, show_progress, label, stop, shard):
+        _finish_shared(config, result.paths, show_progress, *measured)
+    return result
+
+
+def _extract_together(
+    config: Config,
+    group: RankGroup,
+    paths: PointPaths,
+    show_progress: bool,
+    label: str | None,
+    stop: Callable[[], bool],
+    shard: Shard,
+) -> None:
+    """Measure with all ranks, each a part of the shard; the first one speaks and finishes."""
+    shown = show_progress and group.rank.speaks
+    named = f"{label or config.axes} (share of rank 0 of {group.rank.count})"
+    own = shard.part(group.rank.index, group.rank.count)
+    with group.together():
+        if group.first(paths.done.exists()):
+            return
+        measured = _measure_share(config, paths, shown, named, stop, own)
+        group.vote()  # now no rank holds its share any more
+        if measured and group.rank.speaks:
+            _finish_shared(config, paths, shown, *measured)
+        group.vote()
+
+
+def _measure_share(
+    config: Config,
+    paths: PointPaths,
+    show_progress: bool,
+    label: str | None,
+    stop: Callable[[], bool],
+    shard: Shard,
+) -> tuple[LoadedSamples, dict[str, Any]] | None:
+    """Measure what is not stored of a share, and finish the point if that is all of it.
+
+    Returns the data and the cost of measuring a part; None where nothing is left to be finished.
+    """
+    if point_state(paths) is PointState.DONE:
+        return None
     if config.training.trains:
         if shard.index == 0:  # a run has one process, and other shares nothing to do
-            train_point(config, result.paths, show_progress, label, stop)
-        return result
+            train_point(config, paths, show_progress, label, stop)
+        return None
     require_memory_here([config])
     loaded = load_samples(config)
     record = point_record(config)
-    with open_point(result.paths, record, shard) as store:
-        if result.paths.done.exists():
-            return result  # by whoever held the point until now
+    with open_point(paths, record, shard) as store:
+        if paths.done.exists():
+            return None  # by whoever held the point until now
         if show_progress:
-            _say(loaded.messages)
+            say(loaded.messages)
             _say_measured_before(config)
         if shard == WHOLE:
             _take_measured(config, loaded, store, record, show_progress)
         run = _prepared(config, loaded, store, show_progress, shard)
-        with _tracking(config, result.paths.point_id, show_progress, shard) as tracker:
+        with tracked(config, paths.point_id, show_progress, shard) as tracker:
             tracker.resume(store.samples(), store.rows())
             cost = _measured(run, config, store, tracker, show_progress, label, stop) if run else {}
             if shard == WHOLE:
-                _finish(store, tracker, loaded, cost)
-    if shard != WHOLE:
-        _finish_shared(config, loaded, result.paths, show_progress, cost)
-    return result
+                finish(store, tracker, loaded, cost)
+    return None if shard == WHOLE else (loaded, cost)
 
 
 def _finish_shared(
     config: Config,
-    loaded: LoadedSamples,
     paths: PointPaths,
     show_progress: bool,
+    loaded: LoadedSamples,
     cost: dict[str, Any],
 ) -> None:
     """Finish the point when every sample is stored and nobody measures a share any more.
@@ -111,8 +151,8 @@ def _finish_shared(
         return
     with suppress(PointBusyError), open_point(paths, point_record(config)) as store:
         if not paths.done.exists():
-            with _tracking(config, paths.point_id, show_progress) as tracker:
-                _finish(store, tracker, loaded, cost)
+            with tracked(config, paths.point_id, show_progress) as tracker:
+                finish(store, tracker, loaded, cost)
 
 
 def _take_measured(
@@ -122,7 +162,7 @@ def _take_measured(
     units = _units(config, loaded)
     copied = take_measured(store, record, units)
     if copied and shown:
-        _say(
+        say(
             [f"{copied} of {len(units)} samples are those of the same point with another n_samples"]
         )
 
@@ -148,7 +188,9 @@ def _prepared(
 
     Comes before the tracker is opened: a model that is not there makes no run of W&B.
     """
-    if store.stored_ids >= _units(config, loaded).keys():
+    is_left = not store.stored_ids >= _units(config, loaded).keys()
+    group = group_of(config.model, config.gradients.device)
+    if not (group.any(is_left) if group else is_left):
         return None
     model = _model(config, store.paths, show_progress)
     if show_progress:
@@ -159,13 +201,13 @@ def _prepared(
     others = others_of(config, model, partial(_other_model, config, show_progress), known)
     objective = make_objective(config.objective)
     run = Run(model, config.model, config.gradients, objective, loaded.samples, shard, others)
-    if run.references:
+    if run.references and (group is None or group.rank.speaks):
         write_reference(store.paths, run.references)
     if run.teacher is None:
         _other_models.clear()  # a reference has been run
     cut = cut_note(run.cut_lengths, run.n_responses, config.model.max_length)
     if cut and show_progress:
-        _say([cut])
+        say([cut])
     return run
 
 
@@ -219,50 +261,6 @@ def _model(config: Config, paths: PointPaths, show_progress: bool) -> LoadedMode
     return model
 
 
-def _finish(
-    store: PointStore, tracker: Tracker, loaded: LoadedSamples, cost: Mapping[str, Any]
-) -> None:
-    """Join the parts, mark the point DONE and hand the whole to the tracker.
-
-    Raises:
-        DataError: not one sample could be measured.
-    """
-    samples, rows = store.samples(), store.rows()
-    outcomes = Counter(samples["status"])
-    bad = samples.filter(pl.col("status") != SampleStatus.OK.value)
-    if len(bad) == len(samples):
-        raise DataError(
-            f"none of the {len(samples)} samples could be measured; the first: {bad['reason'][0]}"
-        )
-    scalars = summary_scalars(rows) | sample_scalars(samples)
-    store.finish(
-        {
-            "samples": dict(outcomes),
-            "reasons": dict(Counter(bad["reason"])),
-            "flagged_rows": len(rows) - int(rows["finite"].sum()),
-            "messages": loaded.messages,
-            "seconds": float(samples["seconds"].fill_nan(0).sum()),
-            "cost": cost,
-            "metrics": scalars,
-        }
-    )
-    if len(bad):
-        _say([f"{len(bad)} of {len(samples)} samples not measured: {bad['reason'][0]} …"])
-    tracker.finish(samples, rows, store.paths.rows, scalars)
-
-
-@contextmanager
-def _tracking(
-    config: Config, identity: str, shown: bool, shard: Shard = WHOLE
-) -> Iterator[Tracker]:
-    """Of a shared point, only whoever finishes it tells the tracker: a run has one writer."""
-    if shard != WHOLE:
-        yield NoTracker()
-        return
-    with followed(config, identity, shown) as tracker:
-        yield tracker
-
-
 def _say_measured_before(config: Config) -> None:
     """Points from when a folder counted by its path stay, and nobody can tell if they are these."""
     earlier = earlier_point_id(config)
@@ -272,11 +270,6 @@ def _say_measured_before(config: Config) -> None:
             "when a model counted by its path: they stay as they are, and its content is measured "
             "as a model of its own (docs/models.md)"
         )
-
-
-def _say(messages: Sequence[str]) -> None:
-    for message in messages:
-        console.print(f"note: {message}", soft_wrap=True)
 
 
 _models = ModelCache()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gradsweep"
 ROOMS = (
-    *("errors", "records", "versions", "progress"),
+    *("errors", "records", "versions", "ranks", "progress"),
     *("config", "data", "models", "identity", "engine"),
     *("store", "analysis", "report", "plan", "tracking"),
-    *("training", "training_point", "extraction", "jobs", "doctor", "cli"),
+    *("training", "training_point", "finish", "extraction", "jobs", "doctor", "cli"),
     *("__init__", "__main__"),
 )
 """Folders and modules of the package; each may import from those before it."""

@@ -38,6 +38,7 @@ fields you may want to set
   model.dtype=bfloat16     of weights and activations (float32, bfloat16, float16)
   model.quantization=nf4   weights in 4 bits, of a model in safetensors (none, nf4)
   model.device_map=auto    one model over all GPUs of the node (null, auto)
+  model.placement=fsdp     one model over the processes of torchrun or srun (null, fsdp)
   training=full            train the model, measured by step (none, lora, series)
   gradients.projections=[q,v]   what to measure (q k v o; gate up down or fc1 fc2)
   tracking=none            do not write Weights & Biases runs

@@ -10,11 +10,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from gradsweep.cli.processes import end_at_once
 from gradsweep.cli.time_left import TimeLeft
 from gradsweep.config import Config
 from gradsweep.config.composition import VERSION_BASE, register_configs, to_config
 from gradsweep.config.files import config_dir
-from gradsweep.errors import GradsweepError
+from gradsweep.errors import GradsweepError, RankLostError
 from gradsweep.identity import point_id
 from gradsweep.progress import console, show_error
 from gradsweep.store import PointPaths, PointState, point_state
@@ -36,6 +37,8 @@ def main(composed: DictConfig) -> str:
     os.chdir(hydra_config.runtime.cwd)  # which hydra.job.chdir left: paths are meant from there
     try:
         run_point(to_config(composed))
+    except RankLostError as error:
+        end_at_once(error)
     except GradsweepError as error:
         if str(error) not in shown:
             show_error(str(error))

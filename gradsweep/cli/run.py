@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradsweep.cli.command_line import CommandLine, read_command_line
+from gradsweep.cli.processes import join, speak_alone
 from gradsweep.cli.time_left import TimeLeft
 from gradsweep.config.composition import checked
 from gradsweep.config.overrides import quoted
@@ -41,6 +42,7 @@ def run(args: Sequence[str], plan: Plan | None = None) -> int:
         ConfigError, DataError: what no point could run with.
         StoreError: there are points to run, and store.root cannot be written.
     """
+    speak_alone(args)
     line = read_command_line(args)
     if (words := line.prints) is not None:
         return checked(lambda: _hydra(words))
@@ -53,8 +55,9 @@ def run(args: Sequence[str], plan: Plan | None = None) -> int:
             raise
         console.print(f"note: no figures: {error}", soft_wrap=True)
         return _conclude(plan, None, figures=False)
+    waiting = [point.config for point in plan.points if point.state is not PointState.DONE]
+    rank = join(waiting, submits=launcher is not None)
     if launcher is None:
-        waiting = [point.config for point in plan.points if point.state is not PointState.DONE]
         require_memory_here(waiting)
     sweep = None
     if line.multirun:
@@ -64,6 +67,8 @@ def run(args: Sequence[str], plan: Plan | None = None) -> int:
         if launcher:
             return _launch(plan, sweep, launcher, command)
     status = _hydra(_hydra_arguments(line, plan), _time_left(plan) if sweep else None)
+    if not rank.speaks:
+        return status
     status = _conclude(plan, sweep) or status
     if left := uploads_left(UPLOAD_SECONDS):
         note = f"W&B is still uploading {left} points; Ctrl-C leaves that to `gradsweep sync`"

@@ -27,6 +27,7 @@ from gradsweep.config.model import TEMPLATE_DATE as TEMPLATE_DATE
 from gradsweep.config.model import DeviceMap as DeviceMap
 from gradsweep.config.model import Dtype as Dtype
 from gradsweep.config.model import ModelConfig as ModelConfig
+from gradsweep.config.model import ModelPlacement as ModelPlacement
 from gradsweep.config.model import ModelSource as ModelSource
 from gradsweep.config.model import Prompt as Prompt
 from gradsweep.config.model import Quantization as Quantization

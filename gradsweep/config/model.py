@@ -66,6 +66,12 @@ class DeviceMap(Enum):
     auto = "auto"
 
 
+class ModelPlacement(Enum):
+    """How one model is shared out among processes."""
+
+    fsdp = "fsdp"
+
+
 @dataclass
 class ModelSource:
     """One place to load a model and its tokenizer from. `kind` says which fields count."""
@@ -159,6 +165,9 @@ class ModelConfig:
     device_map: Optional[DeviceMap] = None
     """`auto` spreads the layers over all GPUs of the node, for models that one does not hold; None
     puts the whole model on `gradients.device`. Does not change results."""
+    placement: Optional[ModelPlacement] = None
+    """`fsdp` shares out the weights among the processes of torchrun or srun, each of which measures
+    its own samples (docs/models.md); None keeps them in one process. Does not change results."""
     template_date: str = TEMPLATE_DATE
     """YYYY-MM-DD: what a chat template takes for today. It is part of what a point is."""
     max_length: int = 1024
@@ -197,6 +206,7 @@ class ModelConfig:
             )
         self._check_weights()
         self._check_projections()
+        self._check_placement()
 
     @property
     def label(self) -> str:
@@ -217,6 +227,35 @@ class ModelConfig:
             raise ConfigError(
                 f"model.weights={self.weights.name} draws the whole model on one device; allowed "
                 "with it is model.device_map=null"
+            )
+
+    def _check_placement(self) -> None:
+        """Raises ConfigError where shards, or ranks in step, cannot do what another field asks."""
+        if self.placement is None:
+            return
+        asked = f"model.placement={self.placement.name}"
+        if self.device_map is not None:
+            raise ConfigError(
+                f"{asked} gives every process a shard of the weights, and model.device_map="
+                f"{self.device_map.name} one process all GPUs of a node; type "
+                "model.device_map=null beside it, or leave it out"
+            )
+        if self.quantization is not Quantization.none:
+            raise ConfigError(
+                f"{asked}: weights in 4 bits ({self.quantization.name}) lie packed, and cannot be "
+                "cut into shards; allowed is model.quantization=none (model.dtype=bfloat16 takes "
+                "half), or model.device_map=auto with 4 bits"
+            )
+        if self.dtype is Dtype.float16:
+            raise ConfigError(
+                f"{asked}: in float16 a process repeats passes where gradients overflow, and the "
+                "others would wait for it for ever; allowed are model.dtype=float32 and bfloat16"
+            )
+        if self.named_projections:
+            raise ConfigError(
+                f"{asked}: the modules that model.projections names are compared with autograd's "
+                "whole gradient, of which a process has a shard; allowed is a family of "
+                "docs/models.md, or model.device_map=auto"
             )
 
     @property

@@ -81,6 +81,7 @@ class Config:
             )
         if whole:
             self._require_named_projections()
+            self._check_placement()
         self._require_quality()
         if self.cot.kind is not CotKind.custom:
             self._require_level("cot", self.cot.level)
@@ -140,6 +141,29 @@ class Config:
         whole = replace(self.gradients, by=Resolution.sample)
         objective = dict(DEFAULT_OBJECTIVE)
         return replace(self, correctness=asked, objective=objective, gradients=whole)
+
+    def _check_placement(self) -> None:
+        """Raises ConfigError where `model.placement` cannot do what the point asks."""
+        if self.model.placement is None:
+            return
+        asked = f"model.placement={self.model.placement.name}"
+        if self.training.trains:
+            raise ConfigError(
+                f"{asked}: training={self.training.kind.name} is measured in one process; type "
+                "model.placement=null, or watch a training loop of your own under FSDP2 "
+                "(docs/training.md)"
+            )
+        if self.gradients.attention_shares:
+            raise ConfigError(
+                f"{asked}: gradients.attention_shares=true takes a pass of its own for each "
+                "response, of which the processes have different numbers; leave it out, or "
+                "measure the shares without model.placement"
+            )
+        if self.gradients.device.startswith("cuda:"):
+            raise ConfigError(
+                f"{asked}: gradients.device={self.gradients.device} is one GPU for all processes; "
+                "allowed are gradients.device=auto and cuda, by which each takes its own, and cpu"
+            )
 
     def probe_conditions(self) -> list[Config]:
         """Return a training point under each condition that is probed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,6 +100,8 @@ def examine(config: Config, title: str | None = None, commit: str | None = None)
     Raises:
         ConfigError, DataError, ModelError: input that cannot be run; names the field.
     """
+    # One process looks, at two samples: how a run shares out weights changes no number.
+    config = replace(config, model=replace(config.model, placement=None))
     # torch and transformers take seconds to import: not before data and overrides are right.
     require_memory_here([config])
     samples = load_samples(config).samples

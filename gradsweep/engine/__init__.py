@@ -6,7 +6,7 @@ spectra/      factors -> spectra -> metrics       rows.py      a layer's factors
 probe.py      passive: rows of anybody's backward pass, weights frozen or not
 passes.py     active: objective, backward pass and rows, weights frozen
 result.py     results by unit, and their table
-schedule.py   batches over workers, within memory
+schedule.py   batches over workers, within memory  lockstep.py  the same on ranks with one model
 run.py        (model, samples, options) -> outcomes
 """
 

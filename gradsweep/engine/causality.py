@@ -46,7 +46,8 @@ def check_causal(loaded: LoadedModel, units: Sequence[EncodedUnit]) -> None:
     shortest = min(len(row.input_ids) for unit in units for row in unit.rows)
     n_shared = max(2, min(shortest, len(ids) - 1))
     key = (model.dtype, n_shared, len(ids))
-    if n_shared >= len(ids) or key in _CAUSAL.setdefault(model, set()):
+    passed = _CAUSAL.setdefault(model, set())
+    if n_shared >= len(ids) or not loaded.on_any_rank(key not in passed):
         return
     with frozen(model), install_response_head(model) as head:
         whole, cut = (_log_probs(model, head, part, n_shared) for part in (ids, ids[:n_shared]))
@@ -60,7 +61,7 @@ def check_causal(loaded: LoadedModel, units: Sequence[EncodedUnit]) -> None:
             "depends on the steps behind it: the model's attention is not causal, or its positions "
             "depend on the length of the text; measure whole samples with gradients.by=sample"
         )
-    _CAUSAL[model].add(key)
+    passed.add(key)
 
 
 def _log_probs(

@@ -35,7 +35,8 @@ def frozen(model: nn.Module) -> Iterator[None]:
         _put_shards_in_place(model)
         for parameter in trainable:
             parameter.requires_grad_(True)
-        _let_shards_know(model)
+        if trainable:
+            _let_shards_know(model)
         for module in training:
             module.training = True
 

@@ -28,6 +28,7 @@ from gradsweep.engine.response import ResponseHead, install_response_head
 from gradsweep.engine.schedule import suppress_out_of_memory
 from gradsweep.errors import ModelError
 from gradsweep.models.load import LoadedModel
+from gradsweep.models.rank_group import RankGroup
 from gradsweep.records import EncodedSample, EncodedUnit, Unit
 
 FULL_ROUNDINGS = 64
@@ -89,7 +90,7 @@ def check_independence(loaded: LoadedModel, units: Sequence[EncodedUnit]) -> Ind
             collate([_alone(by_length[0]), _alone(long)], model.device)
             for long in (by_length[-1], by_length[len(by_length) // 2])
         )
-        found[lengths] = _tried(model, pairs)
+        found[lengths] = _tried(model, pairs, loaded.group is None, loaded.group)
     return found[lengths]
 
 
@@ -148,12 +149,23 @@ def _alone(row: EncodedSample) -> EncodedUnit:
     return EncodedUnit(Unit((row.sample,)), (row,))
 
 
-def _tried(model: nn.Module, pairs: Iterable[Batch], in_threads: bool = True) -> Independence:
-    """Try the first pair, a short and a long row, that fits in memory."""
+def _tried(
+    model: nn.Module,
+    pairs: Iterable[Batch],
+    in_threads: bool = True,
+    group: RankGroup | None = None,
+) -> Independence:
+    """Try the first pair, a short and a long row, that fits in memory; in `group`, on all ranks.
+
+    Threads would gather weights crosswise, so that ranks try, and measure, in one.
+    """
     with frozen(model), install_response_head(model) as head:
         for pair in pairs:
-            with suppress_out_of_memory():
-                return _Trial(model, head, pair).result(in_threads)
+            with suppress_out_of_memory(group):
+                found = _Trial(model, head, pair).result(in_threads)
+                if group:
+                    group.vote()
+                return found
     return INDEPENDENT  # what does not fit without a graph is not measured at all
 
 

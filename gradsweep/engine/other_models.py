@@ -14,8 +14,9 @@ from torch import nn
 
 from gradsweep.config import Config, ModelConfig, Prompt
 from gradsweep.config.objective import OTHER_MODELS, other_model
-from gradsweep.engine.batch import Batch, collate, token_batches
+from gradsweep.engine.batch import Batch, collate, smallest_unit, token_batches
 from gradsweep.engine.frozen import frozen
+from gradsweep.engine.lockstep import Lockstep, LockstepSchedule
 from gradsweep.engine.response import install_response_head
 from gradsweep.engine.schedule import Schedule
 from gradsweep.errors import ModelError
@@ -100,8 +101,15 @@ def with_references(unit: EncodedUnit, references: LogProbs) -> EncodedUnit:
 
 
 def _alike(other: ModelConfig, model: ModelConfig) -> ModelConfig:
-    """It gets token ids, and never renders a prompt."""
-    return replace(other, prompt=Prompt.plain, max_length=model.max_length)
+    """It gets token ids, and never renders a prompt; it is shared out as the first model is."""
+    spread = None if model.placement else other.device_map
+    return replace(
+        other,
+        prompt=Prompt.plain,
+        max_length=model.max_length,
+        device_map=spread,
+        placement=model.placement,
+    )
 
 
 def _all_known(units: Sequence[EncodedUnit], known: LogProbs) -> bool:
@@ -125,6 +133,9 @@ def reference_log_probs(
     """
     _require_same_tokens("reference", loaded, reference)
     batches = list(token_batches(units, config.gradients.batch_tokens))
+    group, device = reference.group, reference.model.device
+    if group:
+        batches = batches[group.rank.index :: group.rank.count]
     found: dict[str, tuple[float, ...]] = {}
     with frozen(reference.model), install_response_head(reference.model) as head:
 
@@ -136,12 +147,15 @@ def reference_log_probs(
                 [tuple(of_rows[row].tolist()) for row in rows] for rows in batch.layout.unit_rows
             ]
 
-        tensors = (collate(batch, reference.model.device) for batch in batches)
-        for place, results in Schedule(forward, _does_not_fit, 1).run(tensors):
+        schedule = Schedule(forward, _does_not_fit, 1)
+        if group:
+            in_step = Lockstep(group, collate([smallest_unit(units)], device))
+            schedule = LockstepSchedule(forward, _does_not_fit, in_step)
+        for place, results in schedule.run(collate(batch, device) for batch in batches):
             for unit, of_unit in zip(batches[place], results, strict=True):
                 for row, values in zip(unit.rows, of_unit, strict=True):
                     found[row.sample.sample_id] = values
-    return found
+    return dict(group.gathered(found.items())) if group else found
 
 
 def _does_not_fit(unit: Batch) -> list[tuple[float, ...]]:

@@ -23,6 +23,7 @@ from gradsweep.engine.eigenvalue_sizes import EigenvalueSizes
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.frozen import frozen
 from gradsweep.engine.independence import independent_parts
+from gradsweep.engine.lockstep import Lockstep, LockstepSchedule
 from gradsweep.engine.objectives import Objective, Sft, objective_named
 from gradsweep.engine.other_models import check_teacher
 from gradsweep.engine.own_tensors import own_batch, unit_sizes, with_facts
@@ -61,6 +62,7 @@ class Engine:
         objective: Objective | None = None,
         on_factors: OnFactors | None = None,
         teacher: nn.Module | None = None,
+        lockstep: Lockstep | None = None,
     ) -> None:
         self._model = model
         self._options = options or SpectraOptions()
@@ -69,6 +71,7 @@ class Engine:
         self._make_rows = RowMaker(self._options)
         self._on_factors = on_factors
         self._teacher = teacher
+        self._lockstep = lockstep
         self._cores = torch.get_num_threads()
         self._checkpointing = checkpointing
         self._needs_scaling = needs_scaling(model)
@@ -142,7 +145,7 @@ class Engine:
             del tokens  # the logits need not live through the backward pass
             known = torch.stack([losses.detach().double(), counts.double()]).tolist()
             finite += map(math.isfinite, known[0])
-            if any(finite):
+            if any(finite) or self._lockstep:  # where other ranks go backward, too
                 scaled = scale.scaled(losses) if scale else losses
                 summed = scaled if all(finite) else scaled[losses.isfinite()]
                 summed.sum().backward()
@@ -162,8 +165,12 @@ class Engine:
     def measure_all(self, batches: Iterable[Batch]) -> Iterator[tuple[int, list[SampleResult]]]:
         """`measure` of every batch with its place in `batches`, in the order of completion.
 
-        Where memory runs out, batches are measured in parts and fewer at a time (`schedule`).
+        Where memory runs out, batches are measured in parts and fewer at a time (`schedule`). Of a
+        model whose weights ranks share, all ranks call it, and it ends for all at once.
         """
+        if self._lockstep:
+            schedule = LockstepSchedule(self.measure, _does_not_fit, self._lockstep)
+            return schedule.run(batches)
         return Schedule(self.measure, _does_not_fit, self.workers).run(batches)
 
 

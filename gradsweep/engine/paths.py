@@ -60,7 +60,9 @@ def check_paths(
             says how far the gradient is from the change of the loss.
     """
     model = loaded.model
-    _check_once(model, sites, lambda: collate([shortest_row(units)], model.device))
+    _check_once(
+        model, sites, lambda: collate([shortest_row(units)], model.device), loaded.on_any_rank
+    )
 
 
 def check_paths_of_batch(model: nn.Module, sites: Sequence[ProjectionSite], batch: Batch) -> None:
@@ -81,12 +83,16 @@ def _shortest(batch: Batch) -> Batch:
 
 
 def _check_once(
-    model: nn.Module, sites: Sequence[ProjectionSite], make_row: Callable[[], Batch]
+    model: nn.Module,
+    sites: Sequence[ProjectionSite],
+    make_row: Callable[[], Batch],
+    on_any_rank: Callable[[bool], bool] = bool,
 ) -> None:
-    """Check a model that has not been for these projections in this dtype."""
+    """Check a model that has not been, on some rank, for these projections in this dtype."""
     dtype: torch.dtype = model.dtype  # type: ignore[assignment]
     key = (dtype, *(name for site in sites for name in site.columns))
-    if key in _PASSED.setdefault(model, set()):
+    passed = _PASSED.setdefault(model, set())
+    if not on_any_rank(key not in passed):
         return
     batch = make_row()
     with frozen(model), differentiable(), ExitStack() as stack:
@@ -99,7 +105,7 @@ def _check_once(
         if lowest and dtype is torch.float32:
             with torch.no_grad():
                 _check_derivative(model, loss, value, sites, lowest)
-    _PASSED[model].add(key)
+    passed.add(key)
 
 
 @contextmanager

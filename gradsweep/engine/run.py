@@ -15,10 +15,11 @@ from torch import nn
 from gradsweep.config import Dtype, GradientsConfig, ModelConfig
 from gradsweep.engine.against_autograd import check_named_projections
 from gradsweep.engine.attention import AttentionReader, with_shares
-from gradsweep.engine.batch import collate, dealt, token_batches
+from gradsweep.engine.batch import collate, dealt, smallest_unit, token_batches
 from gradsweep.engine.causality import check_causal
 from gradsweep.engine.encoded_unit import encoded_unit
 from gradsweep.engine.independence import INDEPENDENT, Independence, check_independence
+from gradsweep.engine.lockstep import Lockstep
 from gradsweep.engine.objectives import Objective
 from gradsweep.engine.other_models import LogProbs, OtherModels, OthersOf, with_references
 from gradsweep.engine.passes import Engine, OnFactors
@@ -157,16 +158,19 @@ class Run:
     def _measured(
         self, batches: Sequence[Sequence[EncodedUnit]], on_factors: OnFactors | None
     ) -> Iterator[list[SampleResult]]:
-        if not batches:
+        group = self._loaded.group
+        if not self._loaded.on_any_rank(bool(batches)):
             return
         model, gradients = self._loaded.model, self._gradients
         sites = find_projections(model, gradients.projections, self._model.named_projections)
-        workers, checkpointing = gradients.workers, gradients.checkpointing
+        workers = 1 if group else gradients.workers  # threads would gather weights crosswise
         if self._independence is None:
-            with suppress_out_of_memory():  # the run itself reports what does not fit
+            with suppress_out_of_memory(group):  # the run itself reports what does not fit
                 check_paths(self._loaded, sites, self._units)
                 if any(unit.unit.step for unit in self._units):
                     check_causal(self._loaded, self._units)
+                if group:
+                    group.vote()
             check_named_projections(self._loaded, self._model, sites, self._units)
             self._independence = self._tried_independence(workers or default_workers(model))
         independence = self._independence
@@ -178,8 +182,9 @@ class Run:
         if reader:
             workers = 1  # a pass in plain attention has the model for itself
         tensors = (collate(batch, model.device) for batch in batches)
-        wanted = (gradients, workers, checkpointing, self._objective, on_factors, self.teacher)
-        with Engine(model, sites, *wanted) as engine, ExitStack() as stack:
+        wanted = (gradients, workers, gradients.checkpointing, self._objective, on_factors)
+        others = (self.teacher, self._lockstep())
+        with Engine(model, sites, *wanted, *others) as engine, ExitStack() as stack:
             if reader:
                 stack.enter_context(reader.installed())
             for place, results in engine.measure_all(tensors):
@@ -189,6 +194,13 @@ class Run:
                     results = [_read(reader, unit, result) for unit, result in measured]
                 measured = zip(units, results, strict=True)
                 yield [self._identified(result, unit) for unit, result in measured]
+
+    def _lockstep(self) -> Lockstep | None:
+        """What ranks without work run: the smallest unit of the point."""
+        if self._loaded.group is None:
+            return None
+        filler = collate([smallest_unit(self._units)], self._loaded.model.device)
+        return Lockstep(self._loaded.group, filler)
 
     def _tried_independence(self, workers: int) -> Independence:
         """Of the point's units; where nothing runs beside anything, there is nothing to try."""
@@ -235,7 +247,9 @@ def _reason(result: SampleResult, model: ModelConfig, gradients: GradientsConfig
         remedies = [] if gradients.checkpointing else ["gradients.checkpointing=true"]
         remedies.append("a smaller model.max_length")
         remedies += ["model.dtype=bfloat16"] if model.dtype is Dtype.float32 else []
-        remedies += [] if model.device_map else ["model.device_map=auto on several GPUs"]
+        remedies += ["more processes"] if model.placement else []
+        spread = model.device_map or model.placement
+        remedies += [] if spread else ["model.device_map=auto on several GPUs"]
         return f"it does not fit in memory even alone; what needs less: {', '.join(remedies)}"
     hint = "; model.dtype=bfloat16 has a wider range" if model.dtype is Dtype.float16 else ""
     return f"the loss is {result.loss}{hint}"

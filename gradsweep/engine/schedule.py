@@ -24,6 +24,7 @@ from torch import nn
 
 from gradsweep.engine import Batch
 from gradsweep.models.projections import n_parameters
+from gradsweep.models.rank_group import PeerOutOfMemory, RankGroup, Vote
 
 log = logging.getLogger("gradsweep")
 
@@ -68,16 +69,24 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def suppress_out_of_memory() -> Iterator[None]:
-    """Leave the block where memory runs out, and give back what it took."""
+def suppress_out_of_memory(group: RankGroup | None = None) -> Iterator[None]:
+    """Leave the block where memory runs out, and give back what it took.
+
+    Of a model whose weights ranks share, all leave it where memory runs out on one; they vote at
+    the end of the block.
+    """
+    here = False
     try:
         yield
     except Exception as error:
         if not is_out_of_memory(error):
             raise
+        here = not isinstance(error, PeerOutOfMemory)
     else:
         return
-    _free()
+    free()
+    if group and here:
+        group.vote(Vote.OUT_OF_MEMORY)
 
 
 class MemoryBudget:
@@ -226,12 +235,13 @@ class Schedule(Generic[Result]):
                 self.budget.succeeded()
                 return found
             # Outside the handler: the error's traceback held the frames of the pass until here.
-            _free()
+            free()
             self.budget.halve()
             return None
 
 
-def _free() -> None:
+def free() -> None:
+    """Free what only garbage holds, and give it back to the system."""
     gc.collect()
     return_free_memory()
 

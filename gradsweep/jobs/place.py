@@ -22,23 +22,23 @@ class Place:
     processes: int = 1
     task: int | None = None
     """Number of the task in its array; None where the job's command says it."""
+    nodes: int = 1
+    """Nodes of the job, each of which has as many of its processes, in order."""
 
     def share_of(self, task: Shard) -> Shard:
         """This process's share, where the task's own share is divided among its processes."""
-        return Shard(
-            task.index * self.processes + self.process,
-            task.count * self.processes,
-        )
+        return task.part(self.process, self.processes)
 
 
 def keep_own_devices(environment: MutableMapping[str, str], place: Place) -> None:
-    """Leave a process its even share of the job's GPUs; before anything looks for GPUs.
+    """Leave a process its even share of its node's GPUs; before anything looks for GPUs.
 
-    All processes of a step see all of the job's GPUs unless the cluster binds them one by one,
-    in which case there are fewer GPUs to see than processes and nothing is to be done.
+    All processes of a step see all of the job's GPUs on their node unless the cluster binds them
+    one by one, in which case there are fewer GPUs to see than processes and nothing is to be done.
     """
     given = [device for device in environment.get(_DEVICES, "").split(",") if device]
-    if place.processes > 1 and len(given) >= place.processes:
-        first = place.process * len(given) // place.processes
-        last = (place.process + 1) * len(given) // place.processes
+    here = place.processes // place.nodes
+    if here > 1 and len(given) >= here:
+        first = place.process % here * len(given) // here
+        last = (place.process % here + 1) * len(given) // here
         environment[_DEVICES] = ",".join(given[first:last])

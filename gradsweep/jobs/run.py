@@ -12,12 +12,14 @@ import contextlib
 import os
 import sys
 import time
-import traceback
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gradsweep.errors import GradsweepError, PointBusyError, StopRequested
+from gradsweep.errors import GradsweepError, PointBusyError, RankLostError, StopRequested
+from gradsweep.jobs.failures import record_failure, say_failure
 from gradsweep.jobs.frozen import frozen_config, read_frozen
 from gradsweep.jobs.place import keep_own_devices
 from gradsweep.jobs.records import (
@@ -35,13 +37,22 @@ from gradsweep.records import Axes, Shard
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.description import stored_axes
 from gradsweep.store.lease import EXPIRY_SECONDS, HEARTBEAT_SECONDS, holder
-from gradsweep.store.point import open_point, rivals
+from gradsweep.store.point import rivals
 from gradsweep.versions import code_digest
+
+if TYPE_CHECKING:
+    from gradsweep.models.rank_group import RankGroup
 
 LOG_COLUMNS = 160
 """Width of a line in a log, which nothing else limits."""
 POLL_SECONDS = 1.0
 """Pause between two looks at a lease that somebody else holds."""
+WORDS = {
+    "done": "done already",
+    "cancelled": "cancelled",
+    "elsewhere": "left to the process that is running it",
+}
+"""What is said of points that are not measured."""
 
 
 class Job:
@@ -85,8 +96,6 @@ class Job:
         self._say_changed_code()
         try:
             for number, point_id in enumerate(self.task.point_ids, 1):
-                if self.stop():
-                    raise StopRequested("stopped between two points")
                 self._note(point_id)
                 label = f"[{number}/{len(self.task.point_ids)}] {point_id}{self.shard.suffix}"
                 self.run.points[point_id] = self._run_point(point_id, label)
@@ -100,36 +109,68 @@ class Job:
         """Returns what becomes of the point, as `TaskRun.points` has it."""
         record = read_frozen(self.paths.frozen(point_id))
         point = PointPaths(Path(record["config"]["store"]["root"]), point_id)
-        if point_state(point) is PointState.DONE:
-            console.print(f"{label}  done already")
-            return "done"
-        if self._cancelled(point_id):
-            console.print(f"{label}  cancelled")
-            return "cancelled"
-        if not self._free(point):
-            console.print(f"{label}  left to the process that is running it")
-            return "elsewhere"
-        label += f" {Axes(**stored_axes(record))}"
-        console.print(label)
+        ranks: RankGroup | None = None
         try:
-            self._measure(record, label)
+            ranks = _ranks(record)
+            with ranks.together() if ranks else nullcontext():
+                outcome = self._without_measuring(point)
+                if ranks:  # files may tell each process another thing
+                    outcome = next(filter(None, ranks.gathered([outcome])), "")
+            if outcome:
+                console.print(f"{label}  {WORDS[outcome]}")
+                return outcome
+            label += f" {Axes(**stored_axes(record))}"
+            console.print(label)
+            self._measure(record, label, self.task.shard if ranks else self.shard)
         except PointBusyError as error:
             console.print(f"{label}  {error}", soft_wrap=True)
             return "elsewhere"
         except StopRequested:
-            if self.stop():
+            if self._is_to_end(ranks):
                 raise
             console.print(f"{label}  cancelled; what is stored is kept")
             return "cancelled"
         except Exception as error:
-            _say_failure(label, error)
-            _record_failure(point, record, error, self.shard)
+            if isinstance(error, RankLostError) and self.stop():
+                raise StopRequested("another process has ended, as was asked") from error
+            say_failure(label, error)
+            record_failure(point, record, error, self.shard)
+            if isinstance(error, RankLostError):
+                self._end_without_others(point_id)
             return "failed"
         done = point_state(point) is PointState.DONE
         console.print(f"{label}  {'done' if done else 'its share is done'}")
         return "done" if done else "shared"
 
-    def _measure(self, record: dict[str, Any], label: str) -> None:
+    def _without_measuring(self, point: PointPaths) -> str:
+        """Return what becomes of a point that is not to be measured here; empty where it is.
+
+        Raises:
+            StopRequested: told to end.
+        """
+        if self.stop():
+            raise StopRequested("stopped between two points")
+        if point_state(point) is PointState.DONE:
+            return "done"
+        if self._cancelled(point.point_id):
+            return "cancelled"
+        return "" if self._free(point) else "elsewhere"
+
+    def _is_to_end(self, ranks: RankGroup | None) -> bool:
+        """Whether the job was told to end, as far as any process that shares a model knows."""
+        try:
+            return ranks.any(self.stop()) if ranks else self.stop()
+        except RankLostError:
+            return True
+
+    def _end_without_others(self, point_id: str) -> None:
+        """End where nothing that waits for the others can be left in order."""
+        self.run.points[point_id] = "failed"
+        self._end("ended")
+        sys.stdout.flush()
+        os._exit(1)
+
+    def _measure(self, record: dict[str, Any], label: str, shard: Shard) -> None:
         config = frozen_config(record)
         if not self.submission.settings.get("check_memory", True):
             config = replace(config, gradients=replace(config.gradients, check_memory=False))
@@ -140,7 +181,7 @@ class Job:
             config,
             label=label,
             stop=lambda: self.stop() or self._cancelled(record["point_id"]),
-            shard=self.shard,
+            shard=shard,
         )
 
     def _cancelled(self, point_id: str) -> bool:
@@ -165,9 +206,10 @@ class Job:
         return True
 
     def _end_early(self) -> int:
-        assert self.stop.received is not None
         self.stop.in_time()
-        console.print(f"{self.stop.received.name}: stopped; what is stored is kept")
+        signal = self.stop.received
+        who = signal.name if signal else "another process was told to end"
+        console.print(f"{who}: stopped; what is stored is kept")
         self._requeue_or_stop()
         return 1
 
@@ -220,25 +262,13 @@ class Job:
             )
 
 
-def _say_failure(label: str, error: Exception) -> None:
-    if not isinstance(error, GradsweepError):
-        console.print("".join(traceback.format_exception(error)), soft_wrap=True)
-    show_error(f"{label}: {type(error).__name__}: {error}", title="failed:")
+def _ranks(record: Mapping[str, Any]) -> RankGroup | None:
+    """The job's processes, where they share the point's model."""
+    if record["config"]["model"].get("placement") is None:
+        return None
+    from gradsweep.models.rank_group import rank_group
 
-
-def _record_failure(
-    point: PointPaths, record: dict[str, Any], error: Exception, shard: Shard
-) -> None:
-    """Write FAILED.json, also for what failed before the point was opened: data may be gone."""
-    try:
-        with open_point(point, record, shard, keep_failure=True):
-            raise error
-    except GradsweepError as second:
-        if second is not error:
-            show_error(f"the failure could not be recorded: {second}")
-    except Exception as second:
-        if second is not error:
-            raise
+    return rank_group(record["config"]["gradients"]["device"])
 
 
 def _beat(lease: Path) -> float | None:

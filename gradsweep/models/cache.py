@@ -46,6 +46,7 @@ class ModelCache:
             "quantization": config.model.quantization,
             "weights": config.model.weights,
             "device_map": config.model.device_map,
+            "placement": config.model.placement,
             "device": config.gradients.device,
         }
         same = key == self._key and commit in (None, self._commit)

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from gradsweep.config import ModelConfig, Prompt, Quantization, SourceKind
+from gradsweep.config import ModelConfig, ModelPlacement, Prompt, Quantization, SourceKind
 from gradsweep.errors import ConfigError
 from gradsweep.models.file_content import check_folder
 from gradsweep.models.language_model import auto_class, read_config
@@ -35,6 +35,7 @@ from gradsweep.models.pretrained import (
     quiet,
 )
 from gradsweep.models.quantization import check_quantised
+from gradsweep.models.rank_group import RankGroup, rank_group
 from gradsweep.models.source import ResolvedSource, resolve
 from gradsweep.models.tokenizer import check_prompt, load_tokenizer
 from gradsweep.models.weights import dtype_of, load_weights
@@ -54,6 +55,12 @@ class LoadedModel:
     """Tokens of prompt and response together."""
     commit: str | None = None
     """Of a hub model: the commit that its files are from. None where it cannot be told."""
+    group: RankGroup | None = None
+    """The ranks among which the weights are shared out; None where they are all here."""
+
+    def on_any_rank(self, flag: bool) -> bool:
+        """Return whether any of the ranks that share the weights says yes, which all are asked."""
+        return self.group.any(flag) if self.group else flag
 
     def for_point(self, config: ModelConfig) -> LoadedModel:
         """The same weights and tokenizer for a point with its own prompt format and max_length.
@@ -84,8 +91,8 @@ def load_model(
         tokenizer: of the same files, where it is loaded already.
 
     Raises:
-        ConfigError: the device does not exist here, or the model has fewer positions than
-            max_length.
+        ConfigError: the device does not exist here, the model has fewer positions than
+            max_length, or `config.placement` asks for several processes and this is a single one.
         ModelError: the source cannot be found, read or reached; weights are missing from it, or
             more are in it than the model uses; the tokenizer gives no offsets, or has no chat
             template and `config.prompt` is chat; the model does not fit on the device or, with
@@ -99,21 +106,39 @@ def load_model(
     if config.source.kind is SourceKind.folder:
         check_folder(Path(source.location))
     arguments = loading_arguments(config, source, commit)
+    group = group_of(config, device)
+    if group and (told := group.first(commit_of(arguments))):
+        arguments["revision"] = told
     parsing = gguf_parsed_once() if source.gguf_file else nullcontext()
     with quiet(bars=config.source.kind is SourceKind.hub), parsing:
         if tokenizer is None:
             tokenizer = load_tokenizer(config, source, arguments)
         device_map = _device_map(config, source, arguments, target)
-        model = load_weights(config, source, arguments, device_map)
-    loaded = LoadedModel(model, tokenizer, config.prompt, config.max_length, commit_of(arguments))
+        if group:
+            from gradsweep.models.sharding import load_sharded  # FSDP2 takes a second to import
+
+            model = load_sharded(config, source, arguments, group)
+        else:
+            model = load_weights(config, source, arguments, device_map)
+    commit = commit_of(arguments)
+    loaded = LoadedModel(model, tokenizer, config.prompt, config.max_length, commit, group)
     loaded = loaded.for_point(config)
     check_quantised(model, config)
     for part in (model.config, model.config.get_text_config()):
         part.use_cache, part.return_dict = False, True
     model.eval().requires_grad_(False)
-    if device_map is None:
+    if device_map is None and group is None:
         loaded = replace(loaded, model=_placed(model, target, config))
     return loaded
+
+
+def group_of(config: ModelConfig, device: str) -> RankGroup | None:
+    """Return the ranks that share the model's weights; None where one process has all of them.
+
+    Raises:
+        ConfigError, RankLostError: as `rank_group`.
+    """
+    return rank_group(device) if config.placement is ModelPlacement.fsdp else None
 
 
 @functools.cache

@@ -53,7 +53,7 @@ class Misfit:
         for setting, gb in needs.items():
             if gb <= room:
                 ways.append(f"{setting} (about {amount(gb)})")
-            elif gb <= on_all and room < on_all:
+            elif gb <= on_all and room < on_all and not self.config.model.placement:
                 ways.append(f"model.device_map=auto {setting}".strip() + f" (about {amount(gb)})")
         return [*ways[:_WAYS_SHOWN], self._more_memory]
 
@@ -74,12 +74,15 @@ class Misfit:
             each = f" for each of {have.sharers} processes" if have.sharers > 1 else ""
             return f"{who} has {have.memory_gb:.0f} GB{each}"
         if have.gpus > 1 and not spreads_over_gpus(self.config.model):
-            return (
-                f"of a job's {have.gpus} GPUs of {have.memory_gb:g} GB it uses one: "
-                "model.device_map is not auto"
+            why = (
+                "give each a process by hydra.launcher.tasks_per_node"
+                if self.config.model.placement
+                else "model.device_map is not auto"
             )
+            return f"of a job's {have.gpus} GPUs of {have.memory_gb:g} GB it uses one: {why}"
         each = "one GPU" if have.gpus == 1 else f"{have.gpus} GPUs"
-        return f"a job has {each} of {have.memory_gb:g} GB"
+        who = "each of a job's processes" if self.config.model.placement else "a job"
+        return f"{who} has {each} of {have.memory_gb:g} GB"
 
     @property
     def _more_memory(self) -> str:
@@ -89,6 +92,11 @@ class Misfit:
             if self.hardware.sharers > 1:
                 return "hydra.launcher.array_parallelism=1, one process at a time"
             return f"a machine with {enough} GB" if here else f"hydra.launcher.mem_gb={enough}"
+        if self.config.model.placement:
+            return (
+                "more processes, one for each GPU (hydra.launcher.tasks_per_node, "
+                "hydra.launcher.nodes, or in per_model)"
+            )
         gpus = math.ceil(self.needed.total / (self.hardware.memory_gb or 1))
         spread = "" if spreads_over_gpus(self.config.model) else "model.device_map=auto with "
         return f"{spread}{gpus} GPUs (hydra.launcher.gpus_per_node, or in per_model)"

@@ -124,5 +124,5 @@ def _weights(config: Config) -> str:
     """Return a key that is equal for points that run on the same loaded model."""
     model = config.model
     source = sorted(source_identity(model.source).items(), key=lambda item: item[0])
-    kept = model.dtype, model.quantization, model.device_map, config.gradients.device
-    return repr((source, kept))
+    kept = model.dtype, model.quantization, model.device_map, model.placement
+    return repr((source, kept, config.gradients.device))

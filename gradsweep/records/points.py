@@ -13,6 +13,10 @@ class Shard:
     index: int = 0
     count: int = 1
 
+    def part(self, index: int, count: int) -> Shard:
+        """Return one of `count` shares of this share."""
+        return Shard(self.index * count + index, self.count * count)
+
     @property
     def suffix(self) -> str:
         """ "-2of4" of file names; empty for the whole point."""

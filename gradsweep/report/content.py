@@ -50,7 +50,7 @@ class Content:
     @property
     def layer_cosines(self) -> pl.DataFrame | None:
         """Cosines between all layers; None where they were not measured."""
-        return self.numbers.cosines_between_layers if self.numbers else None
+        return self.numbers.layer_cosines if self.numbers else None
 
 
 def content_of_points(

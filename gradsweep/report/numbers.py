@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -57,17 +58,12 @@ class Numbers:
     """Of `member_means`, by the first metric."""
     with_heads: tuple[str, ...]
     """Points with rows of single heads."""
-    layer_cosines: pl.DataFrame
-    """Of `layer_cosines`; empty where they were not measured."""
+    layer_cosines: pl.DataFrame | None
+    """Of `layer_cosines`; None where they were not measured."""
     n_rows: int
     """Rows of whole matrices."""
     n_flagged: int
     """Rows that failed their checksum."""
-
-    @property
-    def cosines_between_layers(self) -> pl.DataFrame | None:
-        """`layer_cosines`, or None where it is empty."""
-        return None if self.layer_cosines.is_empty() else self.layer_cosines
 
     def of(self, metrics: Sequence[str]) -> list[Measures]:
         """Return the measures of those of some metrics that there are."""
@@ -140,12 +136,8 @@ class NumbersReader:
         n_rows = int(found["about"]["n_rows"].sum())
         if most_rows is not None and n_rows <= most_rows:
             measures |= self._curves_of(measures)
-        about = found["about"]
-        return Numbers(
-            measures, found["outliers"], found["cut"], found["members"],
-            tuple(found["heads"]["point_id"]), found["layer_cosines"], n_rows,
-            int(about["n_flagged"].sum()),
-        )  # fmt: skip
+        n_flagged = int(found["about"]["n_flagged"].sum())
+        return Numbers(measures, n_rows=n_rows, n_flagged=n_flagged, **_beside(found))
 
     def _nothing(self, metrics: Sequence[str]) -> Numbers:
         rows = self._source.rows(())
@@ -153,8 +145,7 @@ class NumbersReader:
             name: compute_measures(rows, name) for name in metrics if name not in SAMPLE_METRICS
         }
         found = _about(rows, None, next(iter(metric_columns(rows))))
-        beside = (found[name] for name in ("outliers", "cut", "members"))
-        return Numbers(measures, *beside, (), found["layer_cosines"], 0, 0)
+        return Numbers(measures, n_rows=0, n_flagged=0, **_beside(found))
 
     def _curves_of(self, known: Collection[str]) -> dict[str, Measures]:
         """Measures of all metrics that are not known, without what curves do without."""
@@ -296,6 +287,15 @@ def _about(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) -> Tab
         "layer_cosines": layer_cosines(rows),
         "heads": single_heads(rows).select("point_id").unique().sort("point_id"),
         "cut": pl.DataFrame() if samples is None else cut_responses(samples),
+    }
+
+
+def _beside(about: Tables) -> dict[str, Any]:
+    """Fields of `Numbers` beside the measures."""
+    cosines = about["layer_cosines"]
+    return {name: about[name] for name in ("outliers", "cut", "members")} | {
+        "with_heads": tuple(about["heads"]["point_id"]),
+        "layer_cosines": None if cosines.is_empty() else cosines,
     }
 
 

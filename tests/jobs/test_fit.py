@@ -85,6 +85,20 @@ def test_processes_of_a_job_share_its_gpus_and_its_memory(grid: MakePlan) -> Non
     assert "mem_gb" in refusal(small, SlurmSettings(mem_gb=64, tasks_per_node=2))
 
 
+def test_processes_that_share_a_model_need_a_shard_of_it_each(grid: MakePlan) -> None:
+    plan = grid(*LARGE, "model.placement=fsdp")
+    said = refusal(plan, settings(gpus_per_node=8, tasks_per_node=8))
+    assert "each of a job's processes has one GPU of 80 GB" in said
+    assert "model.dtype=bfloat16" in said
+    assert "hydra.launcher.nodes" in said
+    assert "nf4" not in said, "4 bits cannot be cut"
+    require_memory(plan, settings(gpus_per_node=8, tasks_per_node=8, nodes=2))
+    halved = grid(*LARGE, "model.placement=fsdp", "model.dtype=bfloat16")
+    require_memory(halved, settings(gpus_per_node=8, tasks_per_node=8))
+    with pytest.raises(ConfigError, match="torchrun"):
+        LocalScheduler(LocalSettings()).check(plan.points)
+
+
 @pytest.mark.parametrize(
     "given",
     [

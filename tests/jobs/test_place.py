@@ -55,3 +55,13 @@ def test_processes_share_out_the_gpus_that_they_see(
         keep_own_devices(environment, Place("1", "node", process, processes))
         found.append(environment["CUDA_VISIBLE_DEVICES"])
     assert found == kept
+
+
+def test_processes_on_several_nodes_share_out_those_of_their_own() -> None:
+    found = []
+    for process in range(4):
+        environment = {"CUDA_VISIBLE_DEVICES": "0,1"}
+        place = SlurmScheduler.place(step(process, 4) | {"SLURM_STEP_NUM_NODES": "2"})
+        keep_own_devices(environment, place)
+        found.append(environment["CUDA_VISIBLE_DEVICES"])
+    assert found == ["0", "1", "0", "1"]

@@ -75,6 +75,18 @@ def test_processes_of_a_job_are_tasks_of_its_step(
     assert "--ntasks=4 " in text.split("srun", 1)[1]
 
 
+def test_a_job_over_several_nodes_has_its_processes_on_all_of_them(
+    grid: MakePlan, commands: Callable[[str, str], None]
+) -> None:
+    settings = SlurmSettings(nodes=2, tasks_per_node=4, gpus_per_node=4, snapshot=False)
+    text = script_of(grid("seed=0", "model.placement=fsdp"), settings)
+    for line in ("--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4"):
+        assert f"#SBATCH {line}\n" in text, text
+    step = text.split("srun", 1)[1]
+    assert "--nodes=2 " in step
+    assert "--ntasks=8 " in step
+
+
 def test_a_refusal_is_shown_in_sbatchs_words(
     grid: MakePlan, commands: Callable[[str, str], None]
 ) -> None:

@@ -97,5 +97,10 @@ def _one_point(args: Sequence[str]) -> Config:
             f"verify compares the gradients of a model that stands still, which are a training "
             f"point's at step 0: leave out training={config.training.kind.name}"
         )
+    if config.model.placement:
+        raise ConfigError(
+            f"verify runs in one process: leave out model.placement={config.model.placement.name}, "
+            "with which the gradients are the same"
+        )
     require_memory_here([config])
     return config

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsweep.errors import ConfigError
 from gradsweep.jobs.schedulers.base import (
     LaunchSettings,
     Phase,
@@ -74,6 +75,12 @@ class LocalScheduler(Scheduler[LocalSettings]):
         """All processes run at once, so each has its part of this machine's memory."""
         from gradsweep.plan.fit import require_memory
 
+        if any(point.config.model.placement for point in points):
+            raise ConfigError(
+                "hydra/launcher=local starts processes that share no model, and model.placement="
+                "fsdp asks for that: type torchrun --nproc-per-node=<GPUs> -m gradsweep … without "
+                "a launcher, or hydra/launcher=slurm"
+            )
         processes = sum(len(array.tasks) for array in self.arrays(points))
 
         def part(config: Config) -> Hardware:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsweep.ranks import Rank, this_rank
+
 if TYPE_CHECKING:
     import torch
 
@@ -51,6 +53,8 @@ class Hardware:
     """Processes of equal parts on this machine; `memory_gb` is the part of one."""
     host_gb: float | None = None
     """Memory of a GPU's host, through which weights come; None is unknown or enough."""
+    ranks: int = 1
+    """Processes that share out the weights with `model.placement=fsdp`."""
 
     def flops(self, dtype: str) -> float:
         """FLOP/s that a pass is expected to reach."""
@@ -68,11 +72,14 @@ def known_gpu(name: str | None) -> str | None:
 
 
 def this_machine(device: str = "auto") -> Hardware:
-    """What `gradients.device` means here: the first GPU that a driver shows, or the CPU."""
-    gpu = _gpu_name()
+    """What `gradients.device` means here: the first GPU that a driver shows, or the CPU.
+
+    Under torchrun or srun, what one of its processes has.
+    """
+    gpu, ranks = _gpu_name(), (this_rank() or Rank()).count
     if device != "cpu" and gpu:
-        return Hardware("cuda", gpu, gpus=1, cores=_cores())
-    return Hardware("cpu", cpu_name(), _host_memory_gb(), cores=_cores())
+        return Hardware("cuda", gpu, gpus=1, cores=_cores(), ranks=ranks)
+    return Hardware("cpu", cpu_name(), _host_memory_gb(), cores=_cores(), ranks=ranks)
 
 
 def hardware_under(device: torch.device) -> Hardware:

@@ -1,7 +1,8 @@
 """Peak memory of measuring a model, from its config alone. An estimate: within a factor of two of
 what was measured for activations (docs/benchmarks.md), exact for weights.
 
-    weights      parameters × bytes of the dtype
+    weights      parameters × bytes of the dtype; with model.placement=fsdp a rank's share, and what
+                 is gathered at a time: embedding, head and three copies of a layer
   + training     gradients and optimizer states of what is trained, of points that train
   + activations  a batch's tokens × what autograd keeps of a token (weights are frozen: no weight
                  gradient, no optimizer), for every batch that is in memory at a time
@@ -35,6 +36,8 @@ VOCABULARY = 150_000
 half of its parameters."""
 USUAL_TOKENS = 512
 """Few samples of the study are longer; its limit is 1024."""
+GATHERED_LAYERS = 3
+"""Copies of a layer that FSDP2 holds at a time: what comes in, what it becomes, and the next."""
 OVERHEAD_GB = {"cuda": 2.0, "cpu": 0.8}
 SMALL_MODEL_PARAMETERS = 500_000_000
 MOST_WORKERS = 8
@@ -95,19 +98,34 @@ def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | Non
     # Factors: X of q k v and of o, dY of q and o, smaller k and v.
     of_token += layers * 8 * 6 * shape.width
     return Memory(
-        weights_gb(parameters, weight_kind(model))
-        + _second_models_gb(config)
+        _shared_out(weights_gb(parameters, weight_kind(model)), config, hardware)
+        + _second_models_gb(config, hardware)
         + training_gb(config),
         tokens * _batches_at_once(config, hardware) * of_token / 1e9,
         OVERHEAD_GB[hardware.kind],
     )
 
 
-def _second_models_gb(config: Config) -> float:
+def _shared_out(whole_gb: float, config: Config, hardware: Hardware) -> float:
+    """What one process has of a model's weights, the most of it that it has at a time."""
+    if config.model.placement is None or hardware.ranks == 1:
+        return whole_gb
+    parameters = parameters_of(config.model) or 1
+    shape = shape_of(parameters)
+    around = min(0.5, 2 * VOCABULARY * shape.width / parameters)  # embedding and head
+    gathered = around + GATHERED_LAYERS * (1 - around) / shape.layers
+    return whole_gb * min(1.0, 1 / hardware.ranks + gathered)
+
+
+def _second_models_gb(config: Config, hardware: Hardware) -> float:
     """Weights of a teacher, or of a reference while it runs; 0 where their size is unknown."""
     models = [other_model(config.objective, name) for name in OTHER_MODELS]
     sizes = [(model, parameters_of(model)) for model in models if model is not None]
-    return sum(weights_gb(n, weight_kind(model)) for model, n in sizes if n is not None)
+    return sum(
+        _shared_out(weights_gb(n, weight_kind(model)), config, hardware)
+        for model, n in sizes
+        if n is not None
+    )
 
 
 def capacity_gb(model: ModelConfig, hardware: Hardware) -> float | None:
@@ -130,8 +148,8 @@ def smaller(config: Config, hardware: Hardware, tokens: int) -> dict[str, float]
     if config.model.dtype is Dtype.float32:
         models["model.dtype=bfloat16"] = replace(config.model, dtype=Dtype.bfloat16)
     trains_all = config.training.kind is TrainingKind.full  # which takes weights that can move
-    whole = config.model.quantization is Quantization.none and not trains_all
-    if whole and hardware.kind == "cuda":
+    whole = config.model.quantization is Quantization.none and not config.model.placement
+    if whole and not trains_all and hardware.kind == "cuda":
         smallest = replace(list(models.values())[-1], quantization=Quantization.nf4)
         models["model.quantization=nf4"] = smallest
     found = {}

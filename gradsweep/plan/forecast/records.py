@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gradsweep.config import Config
+from gradsweep.models.footprint import model_weights_gb
 from gradsweep.plan import Plan, PlannedPoint
 from gradsweep.plan.estimate import Basis, Duration, Hardware, Memory, Tokens, fits, longest_batch
 from gradsweep.plan.estimate.training import RunLength
@@ -74,8 +75,14 @@ class ModelForecast:
     @property
     def load_seconds(self) -> float:
         """Seconds of a process before it measures."""
-        weights = self.memory.weights if self.memory else 0.0
-        return START_SECONDS + weights / LOAD_GB_PER_SECOND
+        return START_SECONDS + self.read_gb / LOAD_GB_PER_SECOND
+
+    @property
+    def read_gb(self) -> float:
+        """Weights that a process reads in GB, with `model.placement` for others too; 0: unknown."""
+        if self.config.model.placement:
+            return model_weights_gb(self.config.model) or 0.0
+        return self.memory.weights if self.memory else 0.0
 
     @property
     def seconds(self) -> float:

@@ -99,10 +99,10 @@ def _show_needs(forecast: Forecast, console: Console) -> None:
         if model.tight:
             tight = f"tight: {model.config.model.name}'s longest samples may run out of memory (~)"
             console.print(Text(tight, "yellow"), soft_wrap=True)
-        host, memory = model.hardware.host_gb, model.memory
-        if host and memory and model.n_loads and memory.weights > host:
+        host = model.hardware.host_gb
+        if host and model.n_loads and model.read_gb > host:
             host_memory = (
-                f"host memory: {model.config.model.name}'s {amount(memory.weights)} of weights are "
+                f"host memory: {model.config.model.name}'s {amount(model.read_gb)} of weights are "
                 f"read into a job's {host:g} GB (hydra.launcher.mem_gb) before the GPU has them"
             )
             console.print(Text(host_memory, "yellow"), soft_wrap=True)

@@ -104,7 +104,7 @@ def write_page(
     """
     data = _data(rows, computed, stored, refresh, numbers)
     data["training"] = training_charts(study)
-    cosines = numbers.cosines_between_layers if numbers else layer_cosine_study(rows)
+    cosines = numbers.layer_cosines if numbers else layer_cosine_study(rows)
     groups = question_groups(answered)
     data["questions"] = [group["charts"] for group in groups]
     data = in_tiles(data, folder, refresh)

@@ -49,11 +49,12 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
 
         resources = self.settings.resources(config.model.name)
         processes = resources["tasks_per_node"]
+        ranks = processes * resources.get("nodes", 1) if config.model.placement else 1
         gpus = resources.get("gpus_per_node") or _gpus_in_gres(resources.get("gres"))
         cores = resources.get("cpus_per_task")
         memory = resources["mem_gb"] / processes if "mem_gb" in resources else None
         if not gpus or config.gradients.device == "cpu":
-            return Hardware("cpu", None, memory, cores=cores)
+            return Hardware("cpu", None, memory, cores=cores, ranks=ranks)
         gpu = self.settings.gpu_of(config.model.name)
         return Hardware(
             "cuda",
@@ -61,7 +62,8 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
             gpu.get("gpu_memory_gb"),
             max(1, int(gpus) // processes),
             cores,
-            host_gb=memory,
+            host_gb=resources.get("mem_gb") if config.model.placement else memory,
+            ranks=ranks,
         )
 
     def arrays(self, points: Sequence[PlannedPoint]) -> tuple[Array, ...]:
@@ -91,7 +93,8 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
         return make_arrays(tasks, settings.resources, settings.array_parallelism, max_array_size)
 
     def processes(self, array: Array) -> int:
-        return int(array.resources.get("tasks_per_node", 1))
+        resources = array.resources
+        return int(resources.get("tasks_per_node", 1)) * int(resources.get("nodes", 1))
 
     def time_limit(self, array: Array) -> float | None:
         return int(array.resources.get("timeout_min", self.settings.timeout_min)) * 60.0
@@ -167,6 +170,7 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
             int(environment.get("SLURM_PROCID", 0)),
             int(environment.get("SLURM_STEP_NUM_TASKS", 1)),
             int(task),
+            int(environment.get("SLURM_STEP_NUM_NODES", 1)),
         )
 
     @classmethod

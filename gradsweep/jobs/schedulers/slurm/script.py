@@ -53,13 +53,13 @@ def _parameters(
     settings: SlurmSettings, submission: Submission, array: Array, after: str | None
 ) -> dict[str, Any]:
     resources = {name: value for name, value in array.resources.items() if name != "shards"}
-    tasks = resources.setdefault("tasks_per_node", 1)
+    tasks, nodes = (resources.setdefault(name, 1) for name in ("tasks_per_node", "nodes"))
     # SLURM puts a job back into the queue after preemption and the loss of a node.
     options: dict[str, Any] = {"requeue": True}
     if settings.nice is not None:
         options["nice"] = settings.nice
     # With a whole node for each job, srun would fill it with copies of the task.
-    step = ["--nodes=1", f"--ntasks={tasks}", "--kill-on-bad-exit=0"]
+    step = [f"--nodes={nodes}", f"--ntasks={nodes * tasks}", "--kill-on-bad-exit=0"]
     # Since 22.05 a step no longer has the CPUs of its job unless it asks for them.
     if cpus := resources.get("cpus_per_task"):
         step.append(f"--cpus-per-task={cpus}")
@@ -69,7 +69,6 @@ def _parameters(
         "array_parallelism": array.throttle,
         "signal_delay_s": settings.signal_delay_s,
         "stderr_to_stdout": True,
-        "nodes": 1,
         "srun_args": step,
         "additional_parameters": options | (resources.get("additional_parameters") or {}),
         **({"dependency": f"afterany:{after}"} if after else {}),

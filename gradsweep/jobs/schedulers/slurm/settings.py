@@ -23,8 +23,11 @@ class SlurmSettings(LaunchSettings):
     max_restarts: int = 100
     """Times that a job may put itself back into the queue."""
     tasks_per_node: int = 1
-    """Processes of a job, each with its share of the job's GPUs and of the samples of every point;
-    multiplies with `shards`."""
+    """Processes of a job on each node, each with its share of the node's GPUs and of the samples of
+    every point; multiplies with `shards`. Each loads the model, or with `model.placement=fsdp` has
+    its share of the weights."""
+    nodes: Optional[int] = None
+    """Nodes of a job, which multiply its processes; None is one."""
     cpus_per_task: Optional[int] = None
     gpus_per_node: Optional[int] = None
     mem_gb: Optional[float] = None
@@ -62,11 +65,10 @@ class SlurmSettings(LaunchSettings):
             raise ConfigError(
                 f"hydra.launcher.gpu_memory_gb must be positive, got {self.gpu_memory_gb}"
             )
-        for name in ("timeout_min", "tasks_per_node"):
-            if getattr(self, name) < 1:
-                raise ConfigError(
-                    f"hydra.launcher.{name} must be at least 1, got {getattr(self, name)}"
-                )
+        for name in ("timeout_min", "tasks_per_node", "nodes"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"hydra.launcher.{name} must be at least 1, got {value}")
         if not 0 < self.signal_delay_s < self.timeout_min * 60:
             raise ConfigError(
                 "hydra.launcher.signal_delay_s must be positive and less than the time limit of "
@@ -91,7 +93,7 @@ class SlurmSettings(LaunchSettings):
 
 
 RESOURCES = (
-    *("shards", "tasks_per_node"),
+    *("shards", "tasks_per_node", "nodes"),
     *("timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "partition", "qos", "account"),
     *("constraint", "exclude", "nodelist", "gres", "setup", "additional_parameters"),
 )
