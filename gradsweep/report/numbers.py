@@ -11,18 +11,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from gradsweep.analysis.layer_cosines import layer_cosines
-from gradsweep.analysis.members import MEMBER_METRICS, member_means
+from gradsweep.analysis.members import MEMBER_METRICS
 from gradsweep.analysis.point_rows import PointRows, scopes
 from gradsweep.analysis.rows import (
     require_metric,
     rows_with_values,
-    single_heads,
-    whole_matrices,
 )
 from gradsweep.records import (
     METRICS,
@@ -31,10 +27,9 @@ from gradsweep.records import (
     SAMPLE_METRICS,
     STUDY_OBJECTIVE,
 )
-from gradsweep.report.cut import cut_responses
+from gradsweep.report.about_points import about_points, fields_of
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.objectives import SHAPE
-from gradsweep.report.outliers import told_outliers
 from gradsweep.store.frames import metric_columns
 from gradsweep.store.kept_tables import KeptTables, Tables, key_of
 
@@ -137,15 +132,15 @@ class NumbersReader:
         if most_rows is not None and n_rows <= most_rows:
             measures |= self._curves_of(measures)
         n_flagged = int(found["about"]["n_flagged"].sum())
-        return Numbers(measures, n_rows=n_rows, n_flagged=n_flagged, **_beside(found))
+        return Numbers(measures, n_rows=n_rows, n_flagged=n_flagged, **fields_of(found))
 
     def _nothing(self, metrics: Sequence[str]) -> Numbers:
         rows = self._source.rows(())
         measures = {
             name: compute_measures(rows, name) for name in metrics if name not in SAMPLE_METRICS
         }
-        found = _about(rows, None, next(iter(metric_columns(rows))))
-        return Numbers(measures, n_rows=0, n_flagged=0, **_beside(found))
+        found = about_points(rows, None, next(iter(metric_columns(rows))))
+        return Numbers(measures, n_rows=0, n_flagged=0, **fields_of(found))
 
     def _curves_of(self, known: Collection[str]) -> dict[str, Measures]:
         """Measures of all metrics that are not known, without what curves do without."""
@@ -192,7 +187,7 @@ class NumbersReader:
         rows = self._source.rows(scope.point_ids, metrics and _of_rows(metrics))
         samples = self._source.samples(scope.point_ids)
         if about is not None and scope not in about:
-            about.add(scope, _about(rows, samples, first))
+            about.add(scope, about_points(rows, samples, first))
         for metric in todo:
             measures = _measured(rows, samples, metric, summary)
             of_metric[metric].add(scope, {} if measures is None else _tables(measures))
@@ -274,33 +269,6 @@ def _measures(metric: str, kept: _Kept) -> Measures | None:
 
 
 _FRAMES = tuple(f.name for f in fields(Measures) if f.name != "metric")
-
-
-def _about(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) -> Tables:
-    """What a report says of a scope's points beside its measures."""
-    whole = whole_matrices(rows, strict=False)
-    numbers = {"n_rows": [len(whole)], "n_flagged": [_n_flagged(rows)]}
-    return {
-        "about": pl.DataFrame(numbers, schema=dict.fromkeys(numbers, pl.Int64())),
-        "outliers": told_outliers(rows, samples, metric),
-        "members": member_means(rows, metric if metric in rows.columns else "nuclear_norm"),
-        "layer_cosines": layer_cosines(rows),
-        "heads": single_heads(rows).select("point_id").unique().sort("point_id"),
-        "cut": pl.DataFrame() if samples is None else cut_responses(samples),
-    }
-
-
-def _beside(about: Tables) -> dict[str, Any]:
-    """Fields of `Numbers` beside the measures."""
-    cosines = about["layer_cosines"]
-    return {name: about[name] for name in ("outliers", "cut", "members")} | {
-        "with_heads": tuple(about["heads"]["point_id"]),
-        "layer_cosines": None if cosines.is_empty() else cosines,
-    }
-
-
-def _n_flagged(rows: pl.DataFrame) -> int:
-    return len(rows) - int(rows["finite"].sum()) if "finite" in rows.columns else 0
 
 
 def _of_rows(metrics: Sequence[str]) -> list[str]:
