@@ -55,7 +55,7 @@ def _by_point(lines: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
     numbers = {name: float(f"{line[name]:.5g}") for name in ("value", "median")}
-    loss = line["loss"]
+    loss = line.get("loss")
     known = loss is not None and loss == loss
     return {**line, **numbers, "loss": float(f"{loss:.4g}") if known else None}
 

@@ -20,6 +20,7 @@ CODE = """
 import os, sys
 from pathlib import Path
 {first}
+from gradsweep.report.outliers import told_outliers
 from gradsweep.report.page.points import report_points
 from gradsweep.report.page.samples import samples_by_point
 from gradsweep.store import load_rows
@@ -28,7 +29,8 @@ from gradsweep.store.selection import Selection
 results = Path(sys.argv[1])
 before = dict(os.environ)
 rows = load_rows(results)
-(point,) = samples_by_point(report_points(Selection(results), rows), rows, "nuclear_norm").values()
+outliers = told_outliers(rows, None, "nuclear_norm")
+(point,) = samples_by_point(report_points(Selection(results), rows), outliers).values()
 print(point["without_text"])
 assert dict(os.environ) == before
 import huggingface_hub

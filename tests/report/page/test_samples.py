@@ -8,6 +8,7 @@ from pathlib import Path
 from helpers.tiny_point import tiny_point
 
 from gradsweep import compose, extract
+from gradsweep.report.outliers import told_outliers
 from gradsweep.report.page.points import report_points
 from gradsweep.report.page.samples import samples_by_point
 from gradsweep.store.selection import Selection
@@ -22,7 +23,8 @@ def test_an_outlier_among_pairs_is_shown_with_both_texts(saved_model: Path, tmp_
         compose(*tiny_point(saved_model, tmp_path / "results", *given)), show_progress=False
     )
     points = report_points(Selection(tmp_path / "results"), result.rows())
-    (shown,) = samples_by_point(points, result.rows(), "nuclear_norm").values()
+    outliers = told_outliers(result.rows(), result.samples(), "nuclear_norm")
+    (shown,) = samples_by_point(points, outliers).values()
     assert not shown["without_text"]
     assert sorted(outlier["response"] for outlier in shown["outliers"]) == [
         f"[reward 1] It is {n}.\n\n[reward 0] No idea." for n in range(3)
