@@ -135,10 +135,7 @@ class RankGroup:
                 raise lost from error
 
     def _ballot(self, own: Vote, flag: bool, words: str) -> bool:
-        cast = torch.tensor([int(own), int(flag)])
-        with _lost():
-            dist.all_reduce(cast, op=dist.ReduceOp.MAX, group=self._voters)
-        worst, any_flag = cast.tolist()
+        worst, any_flag = self._largest([int(own), int(flag)])
         if worst >= Vote.STOPS:
             told = self._all(words)
             if own < Vote.STOPS:
@@ -154,6 +151,13 @@ class RankGroup:
             return self._told
         rank = next(rank for rank, words in enumerate(told) if words)
         return RankFailedError(f"rank {rank} of {self.rank.count}: {told[rank]}")
+
+    def _largest(self, own: list[int]) -> list[int]:
+        """Number by number."""
+        cast = torch.tensor(own)
+        with _lost():
+            dist.all_reduce(cast, op=dist.ReduceOp.MAX, group=self._voters)
+        return cast.tolist()
 
     def _all(self, own: Any) -> list[Any]:
         found: list[Any] = [None] * self.rank.count

@@ -189,8 +189,7 @@ def _receive(modules: dict[str, nn.Module], tensor: _Described, group: RankGroup
         value = nn.Parameter(value, requires_grad=False)
     for name, key in tensor.places:
         module = modules[name]
-        holders: tuple[dict[str, Any], ...]
-        holders = (module._parameters, module._buffers, vars(module))
+        holders: list[Any] = [module._parameters, module._buffers, vars(module)]
         next(holder for holder in holders if key in holder)[key] = value
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import pytest
 from helpers.slurm_grid import ON_SLURM, Grid
 
+from gradsweep.jobs.records import submissions, task_runs
+
 pytestmark = [
     pytest.mark.slurm,
     pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
@@ -24,6 +26,8 @@ def test_two_nodes_that_share_a_model_equal_one_process(
     grid.finish()
     grid.assert_done()
     assert grid.starts() == 2, "a job of two processes"
+    ((paths, _),) = submissions(grid.results)
+    assert len({run.node for run in task_runs(paths, 0, 0)}) == 2
     local = make_grid(*asked)
     local.run()
     grid.assert_same_results(local)
