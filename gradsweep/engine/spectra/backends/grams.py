@@ -32,7 +32,9 @@ def grams_of(pair: Pair, route: Solver) -> Grams:
         return _by_tokens(pair)
     g = pair.g
     flat = g if g.shape[-2] <= g.shape[-1] else g.mT
-    token_squares = (pair.inputs.token_squares * pair.outputs.token_squares).sum(-1)
+    # A product with the vector of ‖x_t‖²: one launch where multiplying and adding up are two.
+    by_problem = pair.outputs.token_squares.transpose(0, 1)
+    token_squares = (by_problem @ pair.inputs.token_squares[..., None]).squeeze(-1).mT
     squares = (g * g).sum((-2, -1))
     return Grams((flat @ flat.mT).flatten(0, 1), squares.flatten(), token_squares.flatten(), None)
 
