@@ -61,6 +61,11 @@ def ablated(response: str, ablation: Ablation, seed: str, rules: TextRules) -> A
     return Ablated(response, f"cot.ablate={ablation.name}: {why}")
 
 
+def makes_one_step_wrong(ablation: Ablation | None) -> bool:
+    """Whether an ablation leaves all steps where they are, and what one of them says is wrong."""
+    return ablation is Ablation.corrupt
+
+
 def _dropped(parts: SteppedResponse, rng: Random) -> str | None:
     n_steps = len(parts.steps)
     if n_steps < _FEWEST_STEPS:

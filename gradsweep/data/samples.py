@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from gradsweep.config import (
-    Ablation,
     Config,
     CorrectnessKind,
     CotConfig,
@@ -14,7 +13,7 @@ from gradsweep.config import (
     DatasetKind,
     Resolution,
 )
-from gradsweep.data.ablation import Ablated, ablated
+from gradsweep.data.ablation import Ablated, ablated, makes_one_step_wrong
 from gradsweep.data.arithmetic import read_arithmetic
 from gradsweep.data.correctness import irrelevant_texts, responses_of
 from gradsweep.data.custom import custom_responses, questions_config, with_custom_responses
@@ -108,7 +107,7 @@ def load_samples(config: Config) -> LoadedSamples:
     if config.gradients.by is Resolution.step:
         of_one = [response for of_one in responses for response in of_one]
         right = config.correctness.kind is CorrectnessKind.correct
-        corrupted = right and config.cot.ablation is Ablation.corrupt
+        corrupted = right and makes_one_step_wrong(config.cot.ablation)
         samples = step_samples(samples, of_one, rules, corrupted=corrupted)
     return LoadedSamples(samples, len(questions), messages)
 

@@ -23,7 +23,7 @@ def samples_of(config: Config) -> int:
 
     A pair or group counts as one. Other data are as many as their options say, or not here.
     """
-    if config.dataset.kind is not DatasetKind.jsonl:
+    if not config.dataset.path:
         return config.requested_samples
     return min(config.requested_samples, count_questions(config))
 
