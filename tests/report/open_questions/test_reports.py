@@ -20,8 +20,9 @@ def test_findings_page_and_tables_have_the_answers(
     stored = stored_of(rows, samples=samples.with_columns(
         reason=pl.lit(""), index=0, n_prompt_tokens=5, truncated=False))  # fmt: skip
     written = write_report(
-        rows, tmp_path, stored=stored, answered=answered, most_figures=0, processes=1
-    )
+        rows, tmp_path, stored=stored, samples=stored.samples, answered=answered, most_figures=0,
+        processes=1,
+    )  # fmt: skip
     findings = (tmp_path / "findings.md").read_text()
     assert findings.index("## Open questions") < findings.index("## How to read this page")
     page = (tmp_path / "index.html").read_text()
