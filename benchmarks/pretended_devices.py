@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
@@ -17,6 +17,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 MOVES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 CPU = torch.device("cpu")
+Mode = TypeVar("Mode", bound="PretendedDevices")
 
 
 class Placed(torch.Tensor):
@@ -37,8 +38,8 @@ class Placed(torch.Tensor):
     def data(self) -> torch.Tensor:
         return self.detach()
 
-    @data.setter
-    def data(self, other: Placed) -> None:  # type: ignore[override]
+    @data.setter  # type: ignore[override]
+    def data(self, other: Placed) -> None:
         torch.Tensor.data.__set__(self, other)  # type: ignore[attr-defined]
         self.held = other.held
 
@@ -58,7 +59,7 @@ class Placed(torch.Tensor):
 class PretendedDevices(TorchDispatchMode):
     """Inside the block, `lazy:0` and `lazy:1` can be computed on."""
 
-    def __enter__(self) -> PretendedDevices:
+    def __enter__(self: Mode) -> Mode:
         torch.lazy = SimpleNamespace()  # type: ignore[attr-defined]  # checkpointing asks for it
         super().__enter__()
         return self
