@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import resampling_weights, weighted_mean
-from gradsweep.analysis.claims import Expected, Statement
+from gradsweep.analysis.claims import Control, Expected, Statement
 from gradsweep.analysis.claims.estimate import Estimate
 from gradsweep.analysis.open_questions.material import QuestionMaterial
 from gradsweep.analysis.open_questions.question import Answer, Numbers, Scope, answer_of, with_ends
@@ -173,7 +173,9 @@ def freezing_said(answers: Sequence[Answer]) -> Iterator[str]:
     """Say how the layers that respond most fare against the others, a sentence for each scope."""
     for one in answers:
         against = {control.name: control for control in one.controls}.get(AGAINST_RANDOM)
-        numbers = [(LEAST, one), *([] if against is None else [(OTHER, against)])]
+        numbers: list[tuple[str, Answer | Control]] = [(LEAST, one)]
+        if against is not None:
+            numbers.append((OTHER, against))
         told = ", ".join(
             f"{kind} / {MOST} {number.value:.3g} [{number.low:.3g}, {number.high:.3g}]"
             for kind, number in numbers
