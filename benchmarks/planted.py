@@ -13,6 +13,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -130,7 +131,7 @@ def _rows(point: PlannedPoint, grid: Grid, noise: np.random.Generator) -> pl.Dat
     return pl.DataFrame(columns)
 
 
-def _numbers(name: str, norm: np.ndarray, kind: pl.DataType, noise: np.random.Generator) -> object:
+def _numbers(name: str, norm: np.ndarray, kind: pl.DataType, noise: np.random.Generator) -> Any:
     if not kind.is_float() or "cosine" in name or "member" in name or name == "spectral_radius":
         return [None if not kind.is_float() else np.nan] * len(norm)
     return norm * noise.uniform(0.9, 1.1, len(norm)) * (1 if "norm" in name else 0.1)
@@ -138,7 +139,7 @@ def _numbers(name: str, norm: np.ndarray, kind: pl.DataType, noise: np.random.Ge
 
 def _samples(grid: Grid, noise: np.random.Generator) -> pl.DataFrame:
     names, n = _names(grid), grid.samples
-    known = {
+    known: dict[str, Any] = {
         "sample_id": names,
         "question_id": names,
         "index": np.arange(n),

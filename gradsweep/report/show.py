@@ -115,7 +115,7 @@ def show_report(
     if ids := source.steps["point_id"].to_list():
         _show_steps(out, source.rows(ids), source.samples(ids), metrics[0])
     numbers = _show_points(out, source, metrics, folder)
-    stored = report_points(selection, source.every, numbers and numbers.cut)
+    stored = report_points(selection, source.every, None if numbers is None else numbers.cut)
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
         out.print(training_table(study))

@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,7 +46,7 @@ class FewTokens(StepFactors):
     ) -> None:
         """Nothing is installed yet, and nothing ever is where factors are not used."""
         own = solver is Solver.auto and ranks.count == 1 and _shows_factors(model)
-        sites = [site for site in sites if own and _is_plain(site.module.weight)]
+        sites = [site for site in sites if own and _is_plain(site.module)]
         shapes = {shape for site in sites for shape in projection_shapes(site).values()}
         super().__init__(sites, max((most_tokens(*shape) for shape in shapes), default=0))
 
@@ -115,7 +116,8 @@ def _agree(matrix: Matrix, spectrum: Spectrum, restored: float) -> bool:
     return abs(spectrum.frobenius_norm - norm) <= AGREEMENT * norm
 
 
-def _is_plain(weight: torch.Tensor) -> bool:
+def _is_plain(module: Any) -> bool:
+    weight = module.weight
     plain = weight.device.type == "cpu" and weight.dtype is torch.float32
     return plain and not is_sharded(weight)
 

@@ -107,8 +107,8 @@ def answered(material: QuestionMaterial) -> Answered:
     known = metric_columns(rows)
     names = [name for name in dict.fromkeys((material.metric, *SIGNALS)) if name in known]
     found = [_turned(one) for one in detections(rows, samples, names, **settings)]
-    twins = unspoilt(rows, samples)
-    of_twins = detections(*twins, names, **settings) if len(twins[1]) else []
+    twin_rows, twins = unspoilt(rows, samples)
+    of_twins = detections(twin_rows, twins, names, **settings) if len(twins) else []
     before = [_turned(one) for one in of_twins]
     answers = [*_shares(shared, material), *_detections(found, before, material)]
     tables = [norm_table(values, material), share_table(shared, material.confidence)]

@@ -173,8 +173,8 @@ def test_a_name_is_not_read_as_mathematics(plant):
 def test_levels_beyond_the_studys_have_colours_of_their_own(plant):
     levels = {(f"level_{index}", "correct"): 1.0 for index in range(4)}
     levels |= {("none", "correct"): 1.0, ("detailed", "correct"): 2.0}
-    lines = panels(layer_curves_figure(plant(levels)))[0, 0].get_lines()
-    assert len({to_hex(line.get_color()) for line in lines}) == 6
+    drawn = panels(layer_curves_figure(plant(levels))).flat
+    assert len({to_hex(line.get_color()) for axes in drawn for line in axes.get_lines()}) == 6
 
 
 def test_missing_values_leave_a_gap_not_a_zero(plant):
