@@ -36,7 +36,6 @@ from gradsweep.store.result import PointResult as PointResult
 from gradsweep.store.reuse import take_measured
 from gradsweep.store.state import holders
 from gradsweep.tracking import Tracker
-from gradsweep.training_point import train_point
 
 
 def extract(
@@ -114,6 +113,9 @@ def _measure_share(
         return None
     if config.training.trains:
         if shard.index == 0:  # a run has one process, and other shares nothing to do
+            # The Trainer's modules take seconds, which no other point needs.
+            from gradsweep.training_point import train_point
+
             train_point(config, paths, show_progress, label, stop)
         return None
     require_memory_here([config])

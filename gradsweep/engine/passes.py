@@ -278,9 +278,11 @@ def gradient_spectra(
     if teacher is not None:
         check_teacher(model, teacher)
     with _one_at_a_time(model):
+        # What options ask of the sites is refused before anything runs.
+        engine = Engine(model, sites, options, workers=1, objective=made, teacher=teacher)
         check_paths_of_batch(model, sites, batch)
         parts = independent_parts(model, batch)
-        with Engine(model, sites, options, workers=1, objective=made, teacher=teacher) as engine:
+        with engine:
             return GradientSpectra(tuple(unit for part in parts for unit in engine.measure(part)))
 
 
