@@ -21,7 +21,7 @@ test: $(VENV)/dev.stamp ## every test that needs neither a cluster nor a network
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-long: $(VENV)/dev.stamp ## those that take long: real processes, launchers, notebooks, the paper's numbers
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m long
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "long and not browser"
 
 test-numerics: $(VENV)/dev.stamp ## the numbers under other instruction sets, threads and rounding
 	PYTHON=$(BIN)/python WORKERS=$(WORKERS) .ci/numerics

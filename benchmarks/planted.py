@@ -53,6 +53,7 @@ def _paper(n_models: int, samples: int, layers: int, *more: str) -> Grid:
 
 
 GRIDS: Mapping[int, Grid] = {
+    6: _paper(1, 4, 2, "dataset=gsm8k"),
     96: _paper(2, 16, 3, f"dataset={_REASONING}"),
     144: _paper(3, 504, 30, f"dataset={_REASONING}"),
     192: _paper(4, 32, 7, f"dataset={_REASONING}"),

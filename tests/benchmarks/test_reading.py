@@ -9,10 +9,10 @@ from benchmarks.reading import main
 
 @pytest.mark.long
 def test_every_verb_is_timed_on_planted_points(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--points", "96", "--samples", "12", "--verbs", "plan,status,report"]) == 0
+    assert main(["--points", "6", "--verbs", "report"]) == 0
     out = capsys.readouterr().out
-    assert "96 points × 12 samples × 3 layers × 4 projections" in out
-    for what in ("plan", "status, again", "report, first", "report, one more point"):
+    assert "6 points × 4 samples × 2 layers × 4 projections" in out
+    for what in ("report, first", "report, again", "report, one more point"):
         assert f"| {what} | " in out
     assert "page " in out
 
