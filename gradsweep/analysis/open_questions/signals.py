@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from gradsweep.analysis.open_questions.detectors import right, without
 from gradsweep.analysis.open_questions.material import (
@@ -77,6 +76,8 @@ class Level:
 
 
 def _ranks(signal: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    from scipy.stats import rankdata  # takes as long to import as a report of few points
+
     ranks = rankdata(np.concatenate(signal))
     n = len(signal[0])
     return ranks[:n], ranks[n:]
