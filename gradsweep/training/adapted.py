@@ -1,20 +1,25 @@
 """Gradients by effective weights W + s·BA that LoRA adapts: dYᵀX of training's own passes.
 
-W is frozen, so nobody forms its gradient; the step's factors (`step_factors`) have it.
+W is frozen, so nobody forms its gradient. Taps behind the adapted modules (`engine.capture`) keep
+X and dY of every pass of a step; stacked along tokens they are the factors of the step's gradient,
+of the loss as it was accumulated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from gradsweep.config import Solver
+from gradsweep.engine.capture import install_taps
+from gradsweep.engine.factors import Factors
 from gradsweep.engine.probe import check_can_be_watched
 from gradsweep.engine.spectra import Backend, Spectrum, many_spectra, scaled_spectrum
 from gradsweep.errors import ModelError
@@ -22,7 +27,17 @@ from gradsweep.models.projections import ProjectionSite
 from gradsweep.models.unwrapped import unwrapped
 from gradsweep.training.matrices import solving_on
 from gradsweep.training.ranks import Ranks
-from gradsweep.training.step_factors import Inputs, StepFactors
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One input of a layer, over all passes of a step."""
+
+    layer: int
+    x: Tensor
+    """T×n."""
+    dy: dict[str, Tensor]
+    """T×m each, of the projections that read it."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +50,12 @@ class AdaptedSpectra:
     dtype: torch.dtype
 
 
-class AdaptedGradients(StepFactors):
-    """The factors of the adapted projections, which every step that is collected has."""
+class AdaptedGradients:
+    """Keeps the factors of the adapted projections while a step is collected.
+
+    They stay in memory until the step: X once for all projections that read it, and each dY.
+    Passes while the adapters are frozen, as a probe's are, are not the training's.
+    """
 
     def __init__(self, model: nn.Module, sites: Sequence[ProjectionSite]) -> None:
         """Nothing is installed yet.
@@ -44,25 +63,80 @@ class AdaptedGradients(StepFactors):
         Raises:
             ModelError: the model is compiled, or sharded by ZeRO-3: modules show no gradient.
         """
-        super().__init__(sites)
         if sites:
             check_can_be_watched(model)
             check_can_be_watched(unwrapped(model))
+        self._sites = sites
+        self._parts: dict[tuple[int, tuple[str, ...]], list[Factors]] = {}
+        self._installed = ExitStack()
+        self._collecting = ExitStack()
+
+    def install(self) -> None:
+        """Put the taps in place, and collect the first step."""
+        if self._sites:
+            self._taps = self._installed.enter_context(install_taps(self._sites))
+            self.collect()
+
+    def remove(self) -> None:
+        """Take the taps away, and what they have."""
+        self.drop()
+        self._installed.close()
+
+    def collect(self) -> None:
+        """Begin a step whose passes are kept."""
+        self.drop()
+        if self._sites:
+            self._collecting.enter_context(self._taps.collect(self._keep))
+
+    def drop(self) -> None:
+        """Keep nothing of this step."""
+        with suppress(ModelError):  # of a pass that an error has cut short
+            self._collecting.close()
+        self._parts = {}
 
     def taken(self) -> list[Inputs]:
-        """As `StepFactors.taken`.
+        """End the step and return its factors, those of all passes together, in layer order.
 
         Raises:
             ModelError: there was no pass, or one that bypassed an adapted module.
         """
-        found = super().taken()
-        if self._sites and not found:
+        if not self._sites:
+            return []
+        self._collecting.close()
+        if not self._parts:
             raise ModelError(
                 "no backward pass has gone through the adapted modules since the last step: call "
                 "before_step at every step, from the thread that runs the model, and use no "
                 "kernels in place of PEFT's modules"
             )
-        return found
+        parts, self._parts = self._parts, {}
+        return [
+            Inputs(
+                layer,
+                torch.cat([factors.x for factors in passes]),
+                {name: torch.cat([factors.dy[name] for factors in passes]) for name in names},
+            )
+            for (layer, names), passes in sorted(parts.items())
+        ]
+
+    def _keep(self, layer: list[Factors]) -> None:
+        if not any(parameter.requires_grad for parameter in self._sites[0].module.parameters()):
+            return
+        for factors in layer:
+            names = tuple(factors.dy)
+            self._parts.setdefault((factors.layer, names), []).append(_with_gradient(factors))
+
+
+def _with_gradient(factors: Factors) -> Factors:
+    """The tokens (as one list) that have a gradient: padding has none."""
+    # Under autocast a module computes with its input in 16 bits, as dY is.
+    dtype = next(iter(factors.dy.values())).dtype
+    x = factors.x.reshape(-1, factors.x.shape[-1]).to(dtype)
+    dy = {name: values.reshape(len(x), -1) for name, values in factors.dy.items()}
+    kept = torch.stack([(values != 0).any(dim=1) for values in dy.values()]).any(dim=0)
+    if not kept.any():
+        kept[0] = True  # a zero gradient is one
+    return Factors(factors.layer, x[kept], {name: values[kept] for name, values in dy.items()})
 
 
 def adapted_spectra(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,11 +40,7 @@ class Solved:
 
 
 def solved_matrices(
-    matrices: Sequence[Matrix],
-    previous: Sequence[Matrix],
-    solver: Solver,
-    scale: float,
-    known: Mapping[tuple[int, str], Spectrum],
+    matrices: Sequence[Matrix], previous: Sequence[Matrix], solver: Solver, scale: float
 ) -> list[Solved]:
     """Return the spectrum of every gradient, and its cosine with the same matrix of `previous`.
 
@@ -53,23 +49,19 @@ def solved_matrices(
         previous: those of the step before; none of a matrix gives NaN for its cosine.
         solver: as for `matrix_spectra`.
         scale: what the gradients are multiplied by, above 0; cosines do not change with it.
-        known: spectra, so multiplied, that need not be solved, by place and name.
     """
     before = {(matrix.place, matrix.name): matrix.gradient for matrix in previous}
     solved = []
     for device, own in _by_device(matrices):
-        unknown = [(m.place, m.name) for m in own if (m.place, m.name) not in known]
-        gradients = [matrix.gradient for matrix in own if (matrix.place, matrix.name) not in known]
+        gradients = [matrix.gradient for matrix in own]
         pairs = [(matrix.gradient, before.get((matrix.place, matrix.name))) for matrix in own]
-        flops = max(float(g.numel() * min(g.shape)) for g, _ in pairs)
+        flops = max(float(g.numel() * min(g.shape)) for g in gradients)
         with solving_on(device) as backend:
-            solved_here = backend.spectra_of_matrices(gradients, solver)
+            spectra = backend.spectra_of_matrices(gradients, solver)
             cosines = backend.spread(partial(_cosine, backend), pairs, flops)
-            scaled = (scaled_spectrum(spectrum, scale) for spectrum in solved_here)
-            spectra = {**known, **dict(zip(unknown, scaled, strict=True))}
             solved += [
-                Solved(m.place, m.name, spectra[m.place, m.name], m.gradient.dtype, cosine)
-                for m, cosine in zip(own, cosines, strict=True)
+                Solved(m.place, m.name, scaled_spectrum(found, scale), m.gradient.dtype, cosine)
+                for m, found, cosine in zip(own, spectra, cosines, strict=True)
             ]
     return solved
 

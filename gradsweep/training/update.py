@@ -27,7 +27,6 @@ from gradsweep.engine.spectra import RowMaker
 from gradsweep.records import ADAPTER_MATRICES, PROJECTIONS, SpectrumRow
 from gradsweep.training.adapted import AdaptedGradients, AdaptedSpectra, adapted_spectra
 from gradsweep.training.clipping import AccumulatedNorm
-from gradsweep.training.few_tokens import FewTokens
 from gradsweep.training.matrices import Matrix, Solved, solved_matrices
 from gradsweep.training.ranks import Ranks, squared_norm, total_norm, whole
 from gradsweep.training.weights import check_optimizer_has, gradient_of, watched_weights
@@ -82,13 +81,13 @@ class UpdateWatch:
     """Measures optimizer steps; a context manager, around any number of them.
 
     At a step that is due it takes the spectra of the watched gradients (one matrix a core, or
-    together on a GPU; by their factors in a step of few tokens) and, until `after_step`, a copy of
-    the watched weights; one of the gradients where the next step is due, for the cosine. Between
-    them it costs one norm of one weight a backward pass. Nothing that training uses is changed.
+    together on a GPU) and, until `after_step`, a copy of the watched weights; one of the gradients
+    where the next step is due, for the cosine. Between them it costs one norm of one weight a
+    backward pass. Nothing that the training computes with is changed.
 
     Of a weight that a LoRA adapter trains, rows are of the adapter's own matrices (`q_lora_a`,
-    `q_lora_b`) and, as `q`, of the gradient by the effective weight W + s·BA, from the step's
-    factors. These last have no `update_over_weight` and no cosine.
+    `q_lora_b`) and, as `q`, of the gradient by the effective weight W + s·BA, from factors that are
+    kept while the passes of a step run. These last have no `update_over_weight` and no cosine.
     """
 
     def __init__(
@@ -109,7 +108,7 @@ class UpdateWatch:
             layers: every so-manieth layer is watched: 4 for layers 0, 4, 8, …; or their numbers.
             options: as for `gradient_spectra`. `similarities`, `heads`, `spectral_radius` and
                 `optimizer_geometry` are not measured of updates: their rows are of whole matrices
-                alone. `auto` takes the factors of a step of few tokens, all else the gradient.
+                alone. `token_gram` has no tokens here: all but `svd` go by the smaller Gram matrix.
             every: steps between those that are due, from step 0 on; 0 for none.
             scaler: the GradScaler of float16 training, whose scale is taken out again.
 
@@ -126,7 +125,6 @@ class UpdateWatch:
         self._adapted = AdaptedGradients(model, watched.adapted)
         self._make_rows = RowMaker(self._options)
         self._ranks = Ranks()
-        self._few_tokens = FewTokens(model, watched.plain, self._options.solver, self._ranks)
         self._accumulated = AccumulatedNorm(self._weights[-1].weight)
         self._previous: dict[int, Tensor] = {}
         self._previous_step = -1
@@ -135,13 +133,11 @@ class UpdateWatch:
     def __enter__(self) -> UpdateWatch:
         self._accumulated.install()
         self._adapted.install()
-        self._few_tokens.install()
         return self
 
     def __exit__(self, *error: object) -> None:
         self._accumulated.remove()
         self._adapted.remove()
-        self._few_tokens.remove()
         self._previous, self._pending = {}, None
 
     def check_optimizer(self, optimizer: Any) -> None:
@@ -179,15 +175,15 @@ class UpdateWatch:
         self._previous, self._pending = {}, None
         if not (measured or kept):
             self._adapted.drop()
-            self._few_tokens.drop()
             return
         gradients = dict(self._owned((gradient_of(w) for w in self._weights), copied=kept))
         if measured:
             self._pending = self._measured(gradients, previous)
         if kept:
             self._previous, self._previous_step = gradients, step
-        for factors in (self._adapted, self._few_tokens):
-            factors.collect() if kept else factors.drop()
+            self._adapted.collect()
+        else:
+            self._adapted.drop()
 
     def _measured(
         self, gradients: Mapping[int, Tensor], previous: Mapping[int, Tensor]
@@ -201,11 +197,13 @@ class UpdateWatch:
         # A fused optimizer takes the scaler's scale out by itself, after us: then factor·scale,
         # which clipping never makes larger than 1, still has all of it.
         of_optimizer = scale if scale != 1 and factor * scale > 1 + 1e-3 else 1.0
-        matrices, before = self._matrices(gradients), self._matrices(previous)
-        layers = [weight.layer for weight in self._weights]
-        known = self._few_tokens.spectra(matrices, layers, 1 / scale, restored)
         return _Pending(
-            solved=solved_matrices(matrices, before, self._options.solver, restored, known),
+            solved=solved_matrices(
+                self._matrices(gradients),
+                self._matrices(previous),
+                self._options.solver,
+                restored,
+            ),
             weights=dict(self._owned((w.weight.detach() for w in self._weights), copied=True)),
             adapted=adapted_spectra(
                 self._adapted.taken(), self._options.solver, 1 / scale, self._ranks

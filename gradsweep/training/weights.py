@@ -52,8 +52,6 @@ class Watched:
     adapted: list[ProjectionSite]
     """Modules around frozen weights that a LoRA adapter trains: of those, rows are also of the
     gradient by the effective weight, dYᵀX."""
-    plain: list[ProjectionSite]
-    """All other modules, whose own weights train."""
 
 
 def watched_weights(
@@ -78,10 +76,9 @@ def watched_weights(
             f"layers {', '.join(map(str, there))} alone: give layers=1"
         )
     adapted = [site for site in sites if hasattr(site.module, "lora_A")]
-    plain = [site for site in sites if not hasattr(site.module, "lora_A")]
     found = [weight for site in sites for weight in _weights(site)]
     _check_trains(found, sites)
-    return Watched(found, adapted, plain)
+    return Watched(found, adapted)
 
 
 def _weights(site: ProjectionSite) -> list[WatchedWeight]:

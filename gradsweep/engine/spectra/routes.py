@@ -81,24 +81,11 @@ def cheapest_route(tokens: int, m: int, n: int) -> Solver:
     The shared K and L count in full: that is never far off, since a third of them is
     small beside the eigenvalues wherever the two routes are close.
     """
-    by_weight = 2 * tokens * m * n + _cost_by_weight(m, n)
-    return Solver.token_gram if _cost_by_tokens(tokens, m, n) <= by_weight else Solver.weight_gram
-
-
-def is_cheaper_by_tokens(tokens: int, m: int, n: int) -> bool:
-    """Whether the factors are cheaper where G (m×n) has been formed already, as by training."""
-    return _cost_by_tokens(tokens, m, n) <= _cost_by_weight(m, n)
-
-
-def _cost_by_tokens(t: int, m: int, n: int) -> float:
+    t, small = tokens, min(m, n)
     products = t * t * (n + m) + t**3 / 3 + CONGRUENCE_COST * t**3
-    return products + EIGENVALUE_COST * 4 / 3 * t**3
-
-
-def _cost_by_weight(m: int, n: int) -> float:
-    """Of G's own spectrum."""
-    small = min(m, n)
-    return small * m * n + EIGENVALUE_COST * 4 / 3 * small**3
+    by_tokens = products + EIGENVALUE_COST * 4 / 3 * t**3
+    by_weight = 2 * t * m * n + small * m * n + EIGENVALUE_COST * 4 / 3 * small**3
+    return Solver.token_gram if by_tokens <= by_weight else Solver.weight_gram
 
 
 class _SharedInput:
