@@ -11,6 +11,9 @@ from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+# Frames of tests are small: handing them to threads and back is a tenth of a report's time.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
 import helpers.shapes  # noqa: F401  (the hook below looks it up)
 import pytest
 import torch

@@ -196,7 +196,7 @@ def curve_means(curves: pl.DataFrame) -> pl.DataFrame:
     """
     of_curve = [*POINT_LABELS, "point_id", "projection"]
     defined = pl.col("mean").is_finite()
-    means = curves.group_by(of_curve).agg(
+    means = curves.group_by(of_curve, maintain_order=True).agg(
         pl.col("mean").filter(defined).mean().fill_null(np.nan),
         defined.sum().cast(pl.Int64).alias("n_layers"),
         pl.col("n_samples").max(),

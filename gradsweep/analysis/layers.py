@@ -50,7 +50,7 @@ def part_means(curves: pl.DataFrame) -> pl.DataFrame:
     defined = pl.col("mean").is_finite()
     means = (
         with_depth.join(parts, on=("depth", "layer"))
-        .group_by(*of_curve, "part")
+        .group_by(*of_curve, "part", maintain_order=True)
         .agg(
             pl.col("mean").filter(defined).mean().fill_null(np.nan),
             defined.sum().cast(pl.Int64).alias("n_layers"),

@@ -135,7 +135,7 @@ def response_pairs(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _means(values: pl.DataFrame, curve: list[str], name: str) -> pl.DataFrame:
-    return values.group_by(curve).agg(
+    return values.group_by(curve, maintain_order=True).agg(
         pl.col("value").mean().alias(name),
         pl.col("question_id").n_unique().cast(pl.Int64).alias("n_questions"),
     )

@@ -145,7 +145,7 @@ def compute_measures(
             by_layer if summary else by_layer.clear(), differences, questions
         ),
         seeds=seeds,
-        samples=rows.group_by("point_id", "projection").agg(
+        samples=rows.group_by("point_id", "projection", maintain_order=True).agg(
             n_samples=pl.col("sample_id").n_unique()
         ),
         summed=summed,

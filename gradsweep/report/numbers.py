@@ -1,4 +1,4 @@
-"""All numbers of a report, scope by scope: memory holds the rows of one model and dataset.
+"""All numbers of a report, scope by scope: memory holds the rows of few models and datasets.
 
 Of stored points that are done, they are kept beside the results (`gradsweep.store.kept_tables`):
 the next report computes only scopes whose points are others by then. Numbers that were kept and
@@ -9,34 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from gradsweep.analysis.members import MEMBER_METRICS
-from gradsweep.analysis.point_rows import PointRows, scopes
+from gradsweep.analysis.point_rows import SCOPE, PointRows, scopes
 from gradsweep.analysis.rows import (
     require_metric,
     rows_with_values,
 )
 from gradsweep.records import (
     METRICS,
-    OPTIONAL_METRICS,
     POINT_LABELS,
     SAMPLE_METRICS,
     STUDY_OBJECTIVE,
 )
 from gradsweep.report.about_points import about_points, fields_of
-from gradsweep.report.measures import Measures, compute_measures, loss_measures
+from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.report.objectives import SHAPE
+from gradsweep.report.scope_measures import LOSS, Scope, ScopeRows, scope_measures
 from gradsweep.store.frames import metric_columns
 from gradsweep.store.kept_tables import KeptTables, Tables, key_of
 
 TABLE_METRIC = "sigma_ratio"
 """The paper's tables have it beside the nuclear norm."""
-
-_LOSS = "loss"
 
 
 @dataclass(frozen=True)
@@ -65,17 +63,8 @@ class Numbers:
         return [self.measures[name] for name in metrics if name in self.measures]
 
 
-@dataclass(frozen=True)
-class _Scope:
-    """A model and dataset of one objective and series."""
-
-    point_ids: tuple[str, ...]
-    key: str
-    kept: bool
-    """Whether its numbers may be kept: its points are done."""
-    several: bool
-    """Whether a condition has several points of one seed: all of their metrics tell which of them
-    has measured least."""
+_MOST_TOGETHER = 500_000
+"""Rows of scopes that are computed together."""
 
 
 class NumbersReader:
@@ -118,11 +107,9 @@ class NumbersReader:
         self._require_known(metrics)
         others = (self._source.points["objective"] != STUDY_OBJECTIVE).any()
         shape = (SHAPE,) if others else ()
-        wanted = tuple(dict.fromkeys((*metrics, TABLE_METRIC, *MEMBER_METRICS, *shape, _LOSS)))
+        wanted = tuple(dict.fromkeys((*metrics, TABLE_METRIC, *MEMBER_METRICS, *shape, LOSS)))
         with self._keeping(wanted, metrics[0]) as (about, of_metric):
-            for scope in self._scopes:
-                self._read_scope(scope, about, of_metric, metrics[0], summary=True)
-                advance()
+            self._compute(about, of_metric, metrics[0], advance, summary=True)
         found = about.joined()
         measures = {name: m for name, kept in of_metric.items() if (m := _measures(name, kept))}
         for metric in metrics:
@@ -146,8 +133,7 @@ class NumbersReader:
         """Measures of all metrics that are not known, without what curves do without."""
         names = [*METRICS, *sorted(self._source.own_metrics(self._point_ids))]
         every = {name: self._kept(f"curves-{name}") for name in names if name not in known}
-        for scope in self._scopes:
-            self._read_scope(scope, None, every, "", summary=False)
+        self._compute(None, every, "", summary=False)
         for kept in every.values():
             kept.save()
         found = {name: m for name, kept in every.items() if (m := _measures(name, kept))}
@@ -170,33 +156,39 @@ class NumbersReader:
         tables = None if self._results is None else KeptTables(self._results, kind)
         return _Kept(tables, self._scopes)
 
-    def _read_scope(
+    def _compute(
         self,
-        scope: _Scope,
         about: _Kept | None,
         of_metric: Mapping[str, _Kept],
         first: str,
+        advance: Callable[[], None] = lambda: None,
         *,
         summary: bool,
     ) -> None:
-        """Compute what is not known of a scope; its rows are read if there is anything."""
-        todo = [name for name, kept in of_metric.items() if scope not in kept]
-        if not todo and (about is None or scope in about):
-            return
-        metrics = None if scope.several or not summary else [*of_metric, first]
-        rows = self._source.rows(scope.point_ids, metrics and _of_rows(metrics))
-        samples = self._source.samples(scope.point_ids)
-        if about is not None and scope not in about:
-            about.add(scope, about_points(rows, samples, first))
-        for metric in todo:
-            measures = _measured(rows, samples, metric, summary)
-            of_metric[metric].add(scope, {} if measures is None else _tables(measures))
+        """Compute what is not known, of as many scopes together as memory holds."""
+        held: list[ScopeRows] = []
+        for scope in self._scopes:
+            if any(
+                scope not in kept for kept in (*of_metric.values(), *([about] if about else ()))
+            ):
+                metrics = None if scope.several or not summary else _of_rows([*of_metric, first])
+                held.append(self._read_scope(scope, metrics))
+            if scope.several or sum(len(one.rows) for one in held) >= _MOST_TOGETHER:
+                _add(held, about, of_metric, first, summary=summary)
+                held = []
+            advance()
+        _add(held, about, of_metric, first, summary=summary)
 
-    def _keyed(self, points: pl.DataFrame) -> _Scope:
+    def _read_scope(self, scope: Scope, metrics: Sequence[str] | None) -> ScopeRows:
+        rows = self._source.rows(scope.point_ids, metrics)
+        return ScopeRows(scope, rows, self._source.samples(scope.point_ids))
+
+    def _keyed(self, points: pl.DataFrame) -> Scope:
         ids = tuple(points["point_id"])
         key = None if self._results is None else self._source.key(ids)
         several = bool(points.select(*POINT_LABELS, "seed").is_duplicated().any())
-        return _Scope(ids, key or key_of("not kept", ids), key is not None, several)
+        labels = points.select(SCOPE).row(0)
+        return Scope(ids, labels, key or key_of("not kept", ids), key is not None, several)
 
     def _require_known(self, metrics: Sequence[str]) -> None:
         """Refuse a metric that no point can have before anything is computed."""
@@ -213,14 +205,14 @@ class NumbersReader:
 class _Kept:
     """The tables of one kind for all scopes, kept or of this report alone."""
 
-    def __init__(self, tables: KeptTables | None, scopes: Sequence[_Scope]) -> None:
+    def __init__(self, tables: KeptTables | None, scopes: Sequence[Scope]) -> None:
         self._tables, self._scopes = tables, scopes
         self._own: dict[str, Tables] = {}
 
-    def __contains__(self, scope: _Scope) -> bool:
+    def __contains__(self, scope: Scope) -> bool:
         return self._tables is not None and scope.key in self._tables
 
-    def add(self, scope: _Scope, tables: Tables) -> None:
+    def add(self, scope: Scope, tables: Tables) -> None:
         if self._tables is not None and scope.kept:
             self._tables.add(scope.key, tables)
         else:
@@ -243,22 +235,22 @@ class _Kept:
         }
 
 
-def _measured(
-    rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str, summary: bool
-) -> Measures | None:
-    """Measures of one scope; None where no point of it has the metric."""
-    if metric == _LOSS:
-        return loss_measures(samples)
-    if metric not in metric_columns(rows):
-        return None
-    optional = metric not in METRICS or metric in OPTIONAL_METRICS
-    if optional and not rows[metric].cast(pl.Float64).is_finite().any():
-        return None
-    return compute_measures(rows, metric, samples=samples, summary=summary)
-
-
-def _tables(measures: Measures) -> Tables:
-    return {name: getattr(measures, name) for name in _FRAMES}
+def _add(
+    read: Sequence[ScopeRows],
+    about: _Kept | None,
+    of_metric: Mapping[str, _Kept],
+    first: str,
+    *,
+    summary: bool,
+) -> None:
+    """Compute what is not known of scopes that were read, and add it."""
+    for one in read:
+        if about is not None and one.scope not in about:
+            about.add(one.scope, about_points(one.rows, one.samples, first))
+    for metric, kept in of_metric.items():
+        todo = [one for one in read if one.scope not in kept]
+        for one, tables in zip(todo, scope_measures(todo, metric, summary=summary), strict=True):
+            kept.add(one.scope, tables)
 
 
 def _measures(metric: str, kept: _Kept) -> Measures | None:
@@ -266,9 +258,6 @@ def _measures(metric: str, kept: _Kept) -> Measures | None:
     tables = kept.joined()
     known = bool(tables) and not tables["curves"].is_empty()
     return Measures(metric=metric, **tables) if known else None
-
-
-_FRAMES = tuple(f.name for f in fields(Measures) if f.name != "metric")
 
 
 def _of_rows(metrics: Sequence[str]) -> list[str]:

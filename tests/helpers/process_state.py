@@ -54,7 +54,7 @@ def fresh_process() -> Iterator[None]:
         if name in sys.modules:
             sys.modules[name].HF_HUB_OFFLINE = False  # type: ignore[attr-defined]
     torch.set_num_threads(THREADS)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)  # `torch.manual_seed` takes a traceback for CUDA
     np.random.seed(0)
     random.seed(0)
     root = logging.getLogger()
