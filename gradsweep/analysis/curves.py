@@ -122,7 +122,7 @@ def curves(
     values = complete_values(rows, metric) if values is None else values
     settings = {"confidence": confidence, "resamples": resamples, "seed": seed}
     statistics = pl.DataFrame(
-        [line for block in _blocks(values) for line in _curve(*block, settings)],
+        [line for block in blocks(values) for line in _curve(*block, settings)],
         schema={name: rows.schema[name] for name in _CURVE} | _STATISTICS,
         orient="row",
     )
@@ -135,11 +135,11 @@ def curves(
     )
 
 
-_Block = tuple[tuple[str, str], list[int], NDArray[np.float64]]
+Block = tuple[tuple[str, str], list[int], NDArray[np.float64]]
 """point_id and projection, layers, values (samples, layers)."""
 
 
-def _blocks(values: pl.DataFrame) -> Iterator[_Block]:
+def blocks(values: pl.DataFrame) -> Iterator[Block]:
     """Cut `complete_values` at its points and projections.
 
     One pass over arrays: a frame for each of a thousand curves takes longer than their statistics.

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import question_weights
-from gradsweep.analysis.curves import complete_values
+from gradsweep.analysis.curves import blocks, complete_values
 from gradsweep.analysis.layers import PARTS, layer_parts
 from gradsweep.analysis.relative_difference import relative_differences
 
@@ -108,9 +108,12 @@ def resampled(rows: pl.DataFrame, metric: str, resamples: int = 1000, seed: int 
 
 def resampled_values(values: pl.DataFrame, resamples: int = 1000, seed: int = 0) -> Resampled:
     """Prepare the questions of `complete_values`."""
-    found = {}
-    for key, samples in values.group_by("point_id", "projection", maintain_order=True):
-        found[str(key[0]), str(key[1])] = _sums(samples)
+    asked = values["question_id"].to_numpy()
+    found, start = {}, 0
+    for names, layers, of_curve in blocks(values):
+        stop = start + of_curve.size
+        found[names] = _sums(layers, of_curve, asked[start : stop : len(layers)])
+        start = stop
     return Resampled(found, resamples, seed)
 
 
@@ -206,16 +209,13 @@ def _percentiles(values: Floats) -> Floats:
     return ends
 
 
-def _sums(samples: pl.DataFrame) -> QuestionSums:
-    """Sum the complete values of a curve, which are sorted by sample and layer."""
-    layers = samples["layer"].unique().sort().to_numpy().astype(np.int64)
-    values = samples["value"].to_numpy().reshape(-1, len(layers))
-    asked = samples["question_id"].to_numpy()[:: len(layers)]
+def _sums(layers: Sequence[int], values: Floats, asked: NDArray[np.object_]) -> QuestionSums:
+    """Sum a curve's values, (samples, layers), over the samples of each question."""
     ids, place = np.unique(asked.astype(str), return_inverse=True)
     sums = np.zeros((len(ids), len(layers)))
     np.add.at(sums, place, values)
     counts = np.bincount(place, minlength=len(ids)).astype(np.float64)
-    return QuestionSums(tuple(map(str, ids)), layers, sums, counts)
+    return QuestionSums(tuple(ids.tolist()), np.asarray(layers, np.int64), sums, counts)
 
 
 def mean_of_finite(values: Floats) -> Floats:
