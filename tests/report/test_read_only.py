@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.stored_points import store_point
@@ -32,7 +33,7 @@ def test_the_remedy_of_the_error_writes_the_same_elsewhere(
     with monkeypatch.context() as read_only:
         make = Path.mkdir
 
-        def refused(folder: Path, *args: int, **options: bool) -> None:
+        def refused(folder: Path, *args: Any, **options: Any) -> None:
             if theirs in folder.parents:
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(folder))
             make(folder, *args, **options)
