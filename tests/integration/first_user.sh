@@ -45,6 +45,7 @@ while IFS= read -r line; do
     *--help* | *" plan "* | *" status"* | *" logs "* | *" retry"* | *" cancel "* | *" report"* | *" sync"* | *" dashboard"* | *" compare"* | *" doctor"*) ;;
     *" verify "*) argv+=(n_samples=1) ;;
     *n_samples=*) ;;
+    *" +experiment="*) argv+=(${FIRST_USER_SAMPLES:+n_samples=$FIRST_USER_SAMPLES}) ;; # which says n_samples itself
     *) argv+=($few) ;;
   esac
   type_in "$expected" "${argv[@]}"
