@@ -84,7 +84,7 @@ def _compare_points(
     out = output_console()
     runs = _untold(chosen) if is_filter(first) else []
     told = [*_matching(meant.pairs, len(contrasts) - len(common)), *left_out, *runs]
-    for line in [*told, *_unfinished(meant, unmeasured)]:
+    for line in [*told, *_unfinished(chosen.results, common)]:
         out.print(Text(line, style="dim", overflow="fold"))
     if len(common) > MOST_TABLES:
         show_many(out, common, folder)
@@ -159,11 +159,13 @@ def _told(paths: PointPaths) -> str:
     return f"{paths.point_id} {why} and has no measured sample: run the same command again"
 
 
-def _unfinished(meant: MeantPairs, unmeasured: Collection[str]) -> list[str]:
-    """What there is to say of points that are compared before they are done."""
-    points = meant.pairs.points
-    ids = dict.fromkeys([*points["first_point_id"], *points["second_point_id"]])
-    return unfinished_points(meant.results, [name for name in ids if name not in unmeasured])
+def _unfinished(results: Path, contrasts: Sequence[Contrast]) -> list[str]:
+    """What there is to say of points that are compared before they are done.
+
+    They are those that the curves are of: several points may stand for one side of a pair.
+    """
+    ids = dict.fromkeys(name for each in contrasts for name in each.curves["point_id"])
+    return unfinished_points(results, ids)
 
 
 def _matching(pairs: Pairs, without_questions: int) -> Iterator[str]:

@@ -26,7 +26,8 @@ type_in() { # expected statuses, words of the command line
 }
 
 compared() { # the comparison of the demo's points, whatever else is stored
-  "$python" -m gradsweep compare cot=none,seed=0,series="$1" cot=detailed,seed=0,series="$1" 2>/dev/null |
+  local demo="seed=0,objective=sft,series=$1"
+  "$python" -m gradsweep compare "cot=none,$demo" "cot=detailed,$demo" 2>/dev/null |
     grep -v '^figure' > "$2" || true
 }
 

@@ -58,3 +58,14 @@ def test_many_of_them_are_one_line(capsys: Captured) -> None:
     shown = " ".join(capsys.readouterr().out.split())
     assert shown.count("measured so far") == 1
     assert "7 points are not finished" in shown
+
+
+def test_a_point_that_does_not_stand_for_its_condition_is_not_named(capsys: Captured) -> None:
+    """Beside a whole point of q k v o, one with more projections has stored nothing yet."""
+    store_point(RESULTS, "none0000", axes("none"), 4.0)
+    store_point(RESULTS, "detailed", axes("detailed"), 1.0)
+    store_point(
+        RESULTS, "aaaa0000", axes("none"), 4.0, projections="qkvoug", questions=(), ends="stopped"
+    )
+    assert main(["compare", "cot=none", "cot=detailed"]) == 0
+    assert "so far" not in capsys.readouterr().out
