@@ -28,7 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(list(argv))
     streams = Streams()
     with acknowledged_interrupts():
-        status = _run(sys.argv[1:])
+        try:
+            status = _run(sys.argv[1:])
+        except KeyboardInterrupt:  # while it imports; later ones end inside
+            sys.stderr.write("stopped before anything was run\n")
+            return 130
     if fault := streams.fault():
         sys.stderr.write(f"error: standard output is cut ({fault}); files are written whole\n")
     return status or int(bool(fault))

@@ -11,11 +11,20 @@ from typing import get_origin
 
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig
+from omegaconf.errors import (
+    ConfigKeyError,
+    ConfigTypeError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    UnsupportedInterpolationType,
+    ValidationError,
+)
 
 from gradsweep.config.fields import point_fields
 from gradsweep.config.files import config_groups
 from gradsweep.config.named_objects import TARGET
 from gradsweep.config.objective import unknown_option
+from gradsweep.config.value_kinds import allowed_value
 from gradsweep.errors import did_you_mean
 
 _NOISE = re.compile(r"full_key:|object_type=|reference_type=|To append to your|provider=")
@@ -38,12 +47,21 @@ def complaint(error: Exception) -> str:
             f"{found[1]}: several values make a grid: add -m; one text with commas goes in quotes "
             f"inside the shell's: \"{name}='{value}'\""
         )
+    if found := re.match(r"Sweep parameters '(.+)' requires --multirun", text):
+        return f"{found[1]}: several values make a grid: add -m"
     if found := re.match(r"Cannot find primary config '([^']+)'", text):
         return (
             f"--config-name={found[1]}: there is no {found[1]}.yaml in the folder of --config-dir"
         )
     if found := re.match(r"Error merging override (.*)", text):
-        return f"{found[1]}: {_plain(cause) if cause else 'it cannot be set'}"
+        return _cannot_merge(found[1], cause)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value: type {error.full_key}=<value>"
+    if isinstance(error, InterpolationResolutionError | UnsupportedInterpolationType):
+        return (
+            f"{error.full_key}: {_plain(error)}; allowed after $ is a field by its whole name, as "
+            "${seed}, or a variable of the environment, as ${oc.env:HOME}"
+        )
     return " ".join(dict.fromkeys(filter(None, (_plain(error), _plain(cause)))))
 
 
@@ -69,8 +87,20 @@ def _unknown_option(file: str, options: list[str]) -> str:
     )
 
 
+def _cannot_merge(override: str, cause: BaseException | None) -> str:
+    """Of a value that is none of its field's kind, or that has an entry which nobody reads."""
+    if isinstance(cause, ConfigKeyError):
+        return unknown_field(str(cause.full_key))
+    said = _plain(cause) if cause else "it cannot be set"
+    if isinstance(cause, ValidationError | ConfigTypeError):
+        said = allowed_value(override, str(cause.full_key or "")) or said
+    return f"{override}: {said}"
+
+
 def _cannot_override(name: str, text: str, cause: BaseException | None) -> str:
     advised = re.search(r"use (\+\S+)", text)
+    if name in config_groups() and isinstance(cause, ConfigKeyError) and "={" in text:
+        return unknown_field(str(cause.full_key))
     if name in config_groups() and advised:
         return f"{advised[1][1:]}: not every point has one: type {advised[1]}"
     key, parent = name.rpartition(".")[2], getattr(cause, "parent_node", None)

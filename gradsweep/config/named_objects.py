@@ -25,6 +25,11 @@ TARGET = "_target_"
 
 def check_named_object(node: Mapping[str, Any], field_name: str) -> None:
     """Raise ConfigError where `node` names nothing that can be found; imports no module."""
+    if not isinstance(node, Mapping):
+        raise ConfigError(
+            f"{field_name}={node}: allowed is an entry with a name of what to call: type "
+            f"+{field_name}.{TARGET}=package.module.Name"
+        )
     target = node.get(TARGET)
     if not isinstance(target, str) or "." not in target:
         raise ConfigError(

@@ -69,16 +69,24 @@ def responses_of(node: Mapping[str, Any]) -> Responses:
     return Responses[given]
 
 
-def check_option_names(node: Mapping[str, Any]) -> None:
-    """Refuse an option that a built-in objective does not have, before anything is loaded.
+def check_options(node: Mapping[str, Any]) -> None:
+    """Refuse what a built-in objective does not take, before anything is loaded.
 
     Raises:
-        ConfigError: names the options that it has. A class from outside says so itself.
+        ConfigError: an option that it does not have, or a value of another kind than the option's
+            own YAML gives. A class from outside says so itself.
     """
     known = _options_of(str(node.get(TARGET)))
-    for name in map(str, node) if known else ():
+    for name, value in node.items() if known else ():
         if name not in known:
-            raise ConfigError(unknown_option(node, name))
+            raise ConfigError(unknown_option(node, str(name)))
+        kinds = {type(given) for given in known[str(name)]}
+        if value is None or kinds & {str, type(None)} or kinds & {type(value)}:
+            continue
+        if kinds <= {bool}:
+            raise ConfigError(f"objective.{name}={value}: allowed are true and false")
+        if kinds <= {int, float} and type(value) not in (int, float):
+            raise ConfigError(f"objective.{name}={value}: allowed is a number")
 
 
 def unknown_option(node: Mapping[str, Any], name: str) -> str:
@@ -95,10 +103,13 @@ def unknown_option(node: Mapping[str, Any], name: str) -> str:
 
 
 @lru_cache(maxsize=32)
-def _options_of(target: str) -> frozenset[str]:
-    """Every key that an option of conf/objective/ gives to this class; none of another's class."""
-    nodes = map(_node, (config_dir() / "objective").glob("*.yaml"))
-    return frozenset(key for node in nodes if node.get(TARGET) == target for key in node)
+def _options_of(target: str) -> Mapping[str, list[Any]]:
+    """Every key that conf/objective/ gives to this class, and its values there; none of others."""
+    values: dict[str, list[Any]] = {}
+    for node in map(_node, (config_dir() / "objective").glob("*.yaml")):
+        for key, value in node.items() if node.get(TARGET) == target else ():
+            values.setdefault(key, []).append(value)
+    return values
 
 
 def objective_option_names() -> frozenset[str]:
@@ -127,8 +138,10 @@ def other_model(node: Mapping[str, Any], option: str) -> ModelConfig | None:
     try:
         model = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(ModelConfig), content))
     except (OmegaConfBaseException, TypeError, ValueError) as error:
+        why = f" ({str(error).splitlines()[0]})" if isinstance(content, Mapping) else ""
         raise ConfigError(
-            f"objective.{option}={content}: allowed is an option of the axis model ({error})"
+            f"objective.{option}={content}: allowed is an option of the axis model, as in "
+            f"objective.{option}=qwen2_1.5b{why}"
         ) from error
     assert isinstance(model, ModelConfig)
     return model

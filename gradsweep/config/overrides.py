@@ -51,14 +51,18 @@ def override_of(text: str) -> Override:
     except (HydraException, RecursionError) as error:
         name, _, value = text.partition("=")
         if not _parses(f"{name}=x") or "=" not in text:
-            raise ConfigError(
-                f"{text!r} is no override: allowed are axis=option, field=value, +field=value and "
-                "~group, as in cot=detailed n_samples=20"
-            ) from error
+            raise _no_override(text) from error
         raise ConfigError(
             f"{text}: Hydra's grammar has no such value; a text goes in quotes inside the shell's: "
             f'"{name}={quoted(value)}"'
         ) from error
+
+
+def _no_override(text: str) -> ConfigError:
+    return ConfigError(
+        f"{text!r} is no override: allowed are axis=option, field=value, +field=value and "
+        "~group, as in cot=detailed n_samples=20"
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -92,6 +96,8 @@ def _readable(text: str) -> str:
     if equal and field in _text_fields():
         text = f"{name}={','.join(_text_values(value))}"
     override = override_of(text)
+    if not override.key_or_group:
+        raise _no_override(text)
     if override.is_delete():
         _refuse_deletion(override)
     elif field in config_groups():

@@ -20,7 +20,7 @@ from gradsweep.config.named_objects import check_named_object
 from gradsweep.config.objective import (
     DEFAULT_OBJECTIVE,
     Responses,
-    check_option_names,
+    check_options,
     objective_name,
     objective_options,
     responses_of,
@@ -62,7 +62,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check_named_object(self.objective, "objective")
-        check_option_names(self.objective)
+        check_options(self.objective)
         self._take_responses_of_objective()
         if self.n_samples is not None and self.n_samples < 1:
             raise ConfigError(f"n_samples must be at least 1, got {self.n_samples}")

@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 
 FILES = "files"
 """Name of the check that a point's files are as they were written."""
+FINISHED = "finished"
+"""Name of the check that a point with samples has all of them."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,9 @@ def examine_stored(
     if found := damage(paths):
         return Examination(title, (Check(FILES, CheckState.PROBLEM, found, how_to_heal(paths)),))
     if is_training_point(paths):
-        return Examination(title, tuple(check_training(paths) or _nothing_stored(paths)))
+        checks = check_training(paths)
+        trained = [*_unfinished(paths), *checks] if checks else _nothing_stored(paths)
+        return Examination(title, tuple(trained))
     record = read_config(paths)
     points = StoredPoints(paths.results) if points is None else points
     samples, rows = points.samples(paths.point_id), points.rows([paths.point_id])
@@ -181,6 +185,7 @@ def examine_stored(
     return Examination(
         title,
         (
+            *_unfinished(paths),
             *_from_config(record, samples, points.texts, _load_command(paths)),
             *_from_rows(record, samples, rows),
             check_siblings(points.rows, stored, axes["cot"], axes["correctness"]),
@@ -244,6 +249,21 @@ def _nothing_stored(paths: PointPaths) -> list[Check]:
     why = f"{failed['error']}: {failed['message']}" if failed else "it was stopped before the first"
     remedy = "mend that and run the same command again" if failed else "run the same command again"
     return [Check(SAMPLES, CheckState.PROBLEM, f"none is stored; {why}", remedy)]
+
+
+def _unfinished(paths: PointPaths) -> list[Check]:
+    """What there is to say of a point that has stored something and is not done."""
+    state, failed = point_state(paths), failure(paths)
+    if state is PointState.DONE:
+        return []
+    if state is PointState.RUNNING:
+        return [Check(FINISHED, CheckState.OK, "it runs; checked is what is stored so far")]
+    if failed:
+        finding = f"it failed before its end; {failed['error']}: {failed['message']}"
+        remedy = "mend that and run the same command again"
+        return [Check(FINISHED, CheckState.PROBLEM, finding, remedy)]
+    finding = "it was stopped before its end; checked is what is stored so far"
+    return [Check(FINISHED, CheckState.WARNING, finding, "run the same command again")]
 
 
 def _unknown_data(finding: str) -> list[Check]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
 from gradsweep.config.composition import BUILT_IN, ConfigSource
-from gradsweep.errors import ConfigError
+from gradsweep.errors import ConfigError, GradsweepError
 from gradsweep.jobs.schedulers.base import Scheduler
 from gradsweep.plan import Plan
 from gradsweep.plan.grid import hydra_settings
@@ -41,13 +42,23 @@ def grid_launcher(
     if not named and source == BUILT_IN:
         return None
     chosen = hydra_settings(overrides, source).launcher
+    if not isinstance(chosen, Mapping):
+        raise ConfigError(
+            f"hydra.launcher={chosen}: a launcher is chosen by its name; type hydra/launcher=slurm "
+            "or local"
+        )
     if not str(chosen.get("_target_")).startswith(_OURS):
         return None
     if not multirun:
         raise ConfigError(
             "hydra/launcher: jobs are submitted for grids; add -m, also for one point"
         )
-    launcher: GridLauncher = instantiate(chosen)
+    try:
+        launcher: GridLauncher = instantiate(chosen)
+    except InstantiationException as error:
+        if isinstance(error.__cause__, GradsweepError):  # says alone what Hydra says around it
+            raise error.__cause__ from error
+        raise
     return launcher
 
 

@@ -76,9 +76,15 @@ def _check_beginning(file: Path, beginning: bytes) -> None:
 
 def _check_json(file: Path) -> None:
     try:
-        json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes())
     except ValueError as error:
         raise ModelError(f"{file} is not JSON, or was cut short: {error}") from error
+    named = isinstance(content, dict) and isinstance(content.get("model_type"), str)
+    if file.name == "config.json" and not named:
+        raise ModelError(
+            f"{file} has no model_type, by which transformers knows the family: download it again, "
+            'or write it into the file, as "model_type": "llama"'
+        )
 
 
 def _check_safetensors(file: Path) -> None:

@@ -72,12 +72,12 @@ def _check_report(
     config: ModelConfig, source: ResolvedSource, report: Mapping[str, Iterable[Any]]
 ) -> None:
     """Every tensor of the model comes from the source, and every tensor of the source is used."""
-    wrong = sorted(str(key) for key in [*report["missing_keys"], *report["mismatched_keys"]])
+    wrong = sorted([*map(str, report["missing_keys"]), *map(_reshaped, report["mismatched_keys"])])
     if wrong:
         raise ModelError(
             f"model={config.name}: {source.location} lacks {len(wrong)} weights of the model its "
             f"config describes, or has them in another shape, and random values would stand in "
-            f"for them: {few(wrong, most=5)}{_inside_a_wrapper(wrong, report['unexpected_keys'])}"
+            f"for them: {few(wrong, most=5)}. {_remedy(wrong, report['unexpected_keys'])}"
         )
     unused = sorted(str(key) for key in report["unexpected_keys"] if not DERIVED.search(str(key)))
     if not unused:
@@ -94,16 +94,28 @@ def _check_report(
     log.warning("%s (model.allow_unused_weights=true)", what)
 
 
-def _inside_a_wrapper(missing: Sequence[str], unexpected: Iterable[Any]) -> str:
-    """Say how to save a model that was saved with what had been put around it."""
-    names = set(missing)
-    parted = (str(key).partition(".") for key in unexpected)
+def _reshaped(mismatched: Any) -> str:
+    """Name a tensor whose shape in the file is not the model's."""
+    if not isinstance(mismatched, tuple):
+        return str(mismatched)
+    name, there, wanted = mismatched
+    return f"{name} ({list(there)} instead of {list(wanted)})"
+
+
+def _remedy(missing: Sequence[str], unexpected: Iterable[Any]) -> str:
+    """Say what can be done about missing weights, which the source may have by other names."""
+    names, others = set(missing), sorted(map(str, unexpected))
+    parted = (key.partition(".") for key in others)
     prefixes = {f"{wrapper}." for wrapper, _, name in parted if name in names}
-    if not prefixes:
-        return ""
+    if prefixes:
+        return (
+            f"They are there with {few(sorted(prefixes))} before their names: save the model "
+            "inside its wrapper (model.module, model._orig_mod) by save_pretrained"
+        )
+    has = f"It has others, as {others[0]}. " if others else ""
     return (
-        f". They are there with {few(sorted(prefixes))} before their names: save the model "
-        "inside its wrapper (model.module, model._orig_mod) by save_pretrained"
+        f"{has}Take the config.json that they were saved with and all files of the weights, or "
+        "save the model again by save_pretrained"
     )
 
 

@@ -30,6 +30,7 @@ from gradsweep.report.tables import save_tables
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.section import training_markdown
 from gradsweep.report.training.tables import save_training_tables
+from gradsweep.report.unfinished import unfinished_of_report
 from gradsweep.store.atomic import write_text
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[], None]]]
@@ -90,7 +91,7 @@ def write_report(
             content = content_of_points(rows, metrics, loss, numbers, content)
             advance()
     found = [*content.found, *(study.findings if study else ())]
-    caveats = [] if stored is None else cut_sentences(stored.cut)
+    caveats = [] if stored is None else [*unfinished_of_report(stored), *cut_sentences(stored.cut)]
     written = [folder / "findings.md"]
     write_text(written[0], findings_markdown(found, caveats, content.sections))
     heads = _heads(rows, content.numbers, metrics[0])

@@ -24,6 +24,7 @@ from gradsweep.report.pairing import SIDE, MeantPairs, Pairs, meant_pairs, read_
 from gradsweep.report.training.contrast import run_contrasts, show_run_contrasts
 from gradsweep.report.training.pairing import training_pairs
 from gradsweep.report.training.stored import trained_points
+from gradsweep.report.unfinished import unfinished_points
 from gradsweep.store import (
     PointPaths,
     PointState,
@@ -82,7 +83,8 @@ def _compare_points(
         )
     out = output_console()
     runs = _untold(chosen) if is_filter(first) else []
-    for line in [*_matching(meant.pairs, len(contrasts) - len(common)), *left_out, *runs]:
+    told = [*_matching(meant.pairs, len(contrasts) - len(common)), *left_out, *runs]
+    for line in [*told, *_unfinished(chosen.results, common)]:
         out.print(Text(line, style="dim", overflow="fold"))
     if len(common) > MOST_TABLES:
         show_many(out, common, folder)
@@ -155,6 +157,15 @@ def _told(paths: PointPaths) -> str:
         return f"{paths.point_id} is running and has stored no sample yet"
     why = f"failed ({failed['message']})" if failed else f"is {state.value}"
     return f"{paths.point_id} {why} and has no measured sample: run the same command again"
+
+
+def _unfinished(results: Path, contrasts: Sequence[Contrast]) -> list[str]:
+    """What there is to say of points that are compared before they are done.
+
+    They are those that the curves are of: several points may stand for one side of a pair.
+    """
+    ids = dict.fromkeys(name for each in contrasts for name in each.curves["point_id"])
+    return unfinished_points(results, ids)
 
 
 def _matching(pairs: Pairs, without_questions: int) -> Iterator[str]:

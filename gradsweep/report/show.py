@@ -38,6 +38,7 @@ from gradsweep.report.training.stored import (
 )
 from gradsweep.report.training.study import TrainingStudy
 from gradsweep.report.training.terminal import training_table
+from gradsweep.report.unfinished import unfinished_of_report
 from gradsweep.store import SweepPaths, load_rows, load_samples_table, point_folders
 from gradsweep.store.atomic import write_text
 from gradsweep.store.selection import Selection
@@ -85,7 +86,7 @@ def show_results(
     flagged = len(rows) - int(rows["finite"].sum())
     for line in _comparison(flagged, measures, losses):
         out.print(line, soft_wrap=isinstance(line, str))
-    _show_cut(out, cut_responses(samples))
+    _show_notes(out, cut_sentences(cut_responses(samples)))
     folder = SweepPaths(results, name).report / "figures"
     drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
     for path in drawn:
@@ -120,7 +121,7 @@ def show_report(
     if study is not None:
         out.print(training_table(study))
     answered = _questions(out, source, numbers, study)
-    _show_cut(out, stored.cut)
+    _show_notes(out, [*unfinished_of_report(stored), *cut_sentences(stored.cut)])
     written = write_report(
         source, folder, metrics, track=_progress, stored=stored, loss=loss, numbers=numbers,
         most_figures=None if figures else MOST_FIGURES, study=study, answered=answered,
@@ -203,8 +204,8 @@ def _show_steps(out: Console, rows: pl.DataFrame, samples: pl.DataFrame, metric:
         out.print(line, soft_wrap=True)
 
 
-def _show_cut(out: Console, cut: pl.DataFrame) -> None:
-    for sentence in cut_sentences(cut):
+def _show_notes(out: Console, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
         out.print(f"note: {sentence}", soft_wrap=True)
 
 

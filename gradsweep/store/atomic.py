@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import shlex
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,10 @@ from gradsweep.errors import StoreError
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 """A full disk, or a quota that is used up."""
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""Somebody else's folder, or a read-only disk."""
+REPORTS = "reports"
+"""The folder of results in which reports lie."""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -80,7 +85,21 @@ def readable_disk_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in NO_SPACE:
             raise no_space(path) from error
-        raise StoreError(f"cannot write {path} (store.root): {error.strerror or error}") from error
+        raise StoreError(
+            f"cannot write {path} (store.root): {error.strerror or error}{_elsewhere(path, error)}"
+        ) from error
+
+
+def _elsewhere(path: Path, error: OSError) -> str:
+    """Say how to have reports of results in a folder that only others may write."""
+    if error.errno not in NOT_ALLOWED or REPORTS not in path.parts:
+        return ""
+    results = Path(*path.parts[: path.parts.index(REPORTS)])
+    points = shlex.quote(str(results.resolve() / "points"))
+    return (
+        f"; to have it in a folder of your own: mkdir mine; ln -s {points} mine/points; and type "
+        f"mine for {results}"
+    )
 
 
 def no_space(path: Path) -> StoreError:

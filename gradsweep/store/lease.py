@@ -80,14 +80,16 @@ def hold_lease(path: Path) -> Iterator[Lease]:
         PointBusyError: a live process holds it; the message names host, process and start.
     """
     handle, lease = _acquire(path)
-    stop = threading.Event()
-    beat = threading.Thread(target=_beat, args=(lease, stop), name="lease", daemon=True)
-    beat.start()
     try:
-        yield lease
+        stop = threading.Event()
+        beat = threading.Thread(target=_beat, args=(lease, stop), name="lease", daemon=True)
+        beat.start()
+        try:
+            yield lease
+        finally:
+            stop.set()
+            beat.join()
     finally:
-        stop.set()
-        beat.join()
         lease.release()
         handle.close()
 
@@ -126,9 +128,13 @@ def _acquire(path: Path) -> tuple[TextIO, Lease]:
             json.dump(_self(), handle)
             handle.flush()
             state = os.fstat(handle.fileno())
-            # The file server's clock, which also dates the heartbeats.
-            while not _linked(aside, path):
-                _remove_dead(path, now=state.st_mtime)
+            try:
+                # The file server's clock, which also dates the heartbeats.
+                while not _linked(aside, path):
+                    _remove_dead(path, now=state.st_mtime)
+            except BaseException:  # an interrupt may come when the lease lies there already
+                Lease(path, state.st_ino).release()
+                raise
         except BaseException:
             handle.close()
             raise

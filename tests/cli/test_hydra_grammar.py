@@ -63,6 +63,25 @@ def test_what_is_no_grid_is_one_error(args: list[str], expected: str, capsys: Ca
     assert expected in message
 
 
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["seed=range(0,2)"], "seed=range(0,2): several values make a grid: add -m"),
+        (["cot=choice(none,detailed)"], "several values make a grid: add -m"),
+        (["-m", "hydra/launcher=slurm", "hydra.launcher.shards=-1"], "shards must be at least 1"),
+        (["hydra.launcher=3"], "type hydra/launcher=slurm or local"),
+    ],
+)
+def test_one_error_in_words_of_this_command_line(
+    args: list[str], expected: str, capsys: Captured
+) -> None:
+    assert main(["plan", *args]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("error:")
+    assert message.count(expected) == 1
+    assert "Error in call to target" not in message
+
+
 def test_resolving_shows_folders_or_says_how(capsys: Captured) -> None:
     assert main(["--cfg", "all", "--resolve", "store.root=~/r"]) == 0
     assert f"dir: {Path('~/r').expanduser()}/hydra/" in capsys.readouterr().out

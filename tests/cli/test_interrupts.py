@@ -32,3 +32,19 @@ def test_a_line_comes_while_an_operation_goes_on() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_an_interrupt_while_the_command_line_is_imported_is_no_traceback() -> None:
+    code = (
+        "import sys\nfrom gradsweep import cli\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'gradsweep.cli.run':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "sys.argv[1:] = ['n_samples=2']\n"
+        "sys.exit(cli.main())\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == "stopped before anything was run\n"

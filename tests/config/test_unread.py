@@ -150,7 +150,7 @@ def test_an_option_of_ones_own_has_its_own_source(tmp_path: Path) -> None:
         ("experiment=paper_full", r"type \+experiment=paper_full"),
         ("+experiment=paper_ful", "did you mean paper_full"),
         ("cot=none,detailed", "add -m"),
-        ("n_samples=many", "n_samples=many: .*Integer"),
+        ("n_samples=many", "n_samples=many: allowed is a whole number"),
         ("~cot", "every point has a cot.*none, simplified, detailed"),
         ("~n_samples", "n_samples=<value>"),
         ("objective.gamma=1", "objective=sft has no gamma.*reduction"),

@@ -260,3 +260,22 @@ def test_a_point_that_failed_before_its_first_sample_is_one_problem(
     assert "doctor: 1 problem" in shown
     assert main(["doctor"]) == 1
     assert "hooks" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("ends", "status", "told"),
+    [
+        ("stopped", 0, "it was stopped before its end; checked is what is stored so far → run the"),
+        ("failed", 1, "it failed before its end; DataError: no more disk → mend that and run"),
+    ],
+)
+def test_a_point_with_a_part_of_its_samples_is_not_taken_for_whole(
+    ends: str, status: int, told: str, capsys: Captured, tmp_path: Path
+) -> None:
+    results, axes = tmp_path / "results", Axes("tiny", "sums", "detailed", "correct")
+    store_point(results, "part00", axes, 1.0, ends=ends)
+    assert main(["doctor", "part00"]) == status
+    assert told in " ".join(capsys.readouterr().out.split())
+    store_point(results, "done00", Axes("tiny", "sums", "none", "correct"), 3.0)
+    assert main(["doctor", "done00"]) == 0
+    assert "finished" not in capsys.readouterr().out

@@ -50,15 +50,18 @@ def store_point(
     heads: int = 0,
     members: Sequence[str] = (),
     loss: float = 1.0,
+    ends: str = "done",
 ) -> PointPaths:
     """Norms of about `level` (5 % noise of the point's own), `first_layer` times that in layer 0.
 
     `seed` is part of what tells points with the same axes apart. Rows have `own_metrics`, and as
     many rows of single heads, ten times as large, as `heads` says; `members` of the unit have rows
-    a hundred times as large, and a cosine of ½.
+    a hundred times as large, and a cosine of ½. A point that ends as "stopped" or "failed" does so
+    behind these questions.
     """
     paths = PointPaths(results, point_id)
-    record = _record(point_id, axes, len(questions), projections, seed)
+    n_asked = len(questions) if ends == "done" else 10
+    record = _record(point_id, axes, n_asked, projections, seed)
     noise = np.random.default_rng(sum(point_id.encode()))
     found = [
         SampleResult(
@@ -93,9 +96,12 @@ def store_point(
         )
         for index, question in enumerate(questions)
     ]
-    with open_point(paths, record) as store:
+    with suppress(DataError), open_point(paths, record, keep_failure=True) as store:
         store.append(found)
-        store.finish({})
+        if ends == "failed":
+            raise DataError("no more disk")
+        if ends == "done":
+            store.finish({})
     return paths
 
 

@@ -26,7 +26,8 @@ type_in() { # expected statuses, words of the command line
 }
 
 compared() { # the comparison of the demo's points, whatever else is stored
-  "$python" -m gradsweep compare cot=none,seed=0,series="$1" cot=detailed,seed=0,series="$1" 2>/dev/null |
+  local demo="seed=0,objective=sft,series=$1"
+  "$python" -m gradsweep compare "cot=none,$demo" "cot=detailed,$demo" 2>/dev/null |
     grep -v '^figure' > "$2" || true
 }
 
@@ -45,6 +46,7 @@ while IFS= read -r line; do
     *--help* | *" plan "* | *" status"* | *" logs "* | *" retry"* | *" cancel "* | *" report"* | *" sync"* | *" dashboard"* | *" compare"* | *" doctor"*) ;;
     *" verify "*) argv+=(n_samples=1) ;;
     *n_samples=*) ;;
+    *" +experiment="*) argv+=(${FIRST_USER_SAMPLES:+n_samples=$FIRST_USER_SAMPLES}) ;; # which says n_samples itself
     *) argv+=($few) ;;
   esac
   type_in "$expected" "${argv[@]}"

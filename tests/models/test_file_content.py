@@ -72,6 +72,15 @@ def test_json_is_whole(name: str, folder: Path) -> None:
         look(folder)
 
 
+@pytest.mark.parametrize("content", ["{}", '{"model_type": null}', "[]"])
+def test_a_config_names_its_family(content: str, folder: Path) -> None:
+    (folder / "config.json").write_text(content)
+    with pytest.raises(
+        ModelError, match=r"config\.json has no model_type.*\"model_type\": \"llama\""
+    ):
+        look(folder)
+
+
 def test_a_part_of_a_split_gguf_says_how_it_is_joined(tmp_path: Path) -> None:
     part = tmp_path / "m-00001-of-00003.gguf"
     part.write_bytes(b"GGUF...")

@@ -86,6 +86,31 @@ def test_a_model_that_was_saved_with_its_wrapper_says_how_to_save_it(
         load_model(config, "cpu")
 
 
+@pytest.mark.parametrize(
+    ("renamed", "told"),
+    [
+        ("model.language_model.", r"It has others, as model\.language_model\..* save_pretrained$"),
+        (None, r"for them: lm_head\.weight \(\[1\] instead of \[\d+, 16\]\), .*\. Take the config"),
+    ],
+    ids=["other names", "not there"],
+)
+def test_weights_that_are_missing_say_what_can_be_done(
+    renamed: str | None, told: str, folder: Path
+) -> None:
+    config = change(folder)
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    kept = {name: tensor for name, tensor in weights.items() if not name.startswith("model.")}
+    others = {name: tensor for name, tensor in weights.items() if name.startswith("model.")}
+    if renamed is not None:
+        kept |= {name.replace("model.", renamed, 1): tensor for name, tensor in others.items()}
+    else:
+        kept = {"lm_head.weight": torch.ones(1)}
+    save_file(kept, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=told):
+        load_model(config, "cpu")
+
+
 def test_a_head_beside_a_config_that_ties_it_is_used_and_told(
     folder: Path, tiny_llama: LlamaForCausalLM, caplog: pytest.LogCaptureFixture
 ) -> None:

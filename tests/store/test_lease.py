@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -173,3 +174,27 @@ def test_who_has_lost_it_leaves_it_to_who_has_it(
             second.check()
             with pytest.raises(StoreError, match="taken over"):
                 first.check()
+
+
+def test_an_interrupt_leaves_no_lease_behind_whenever_it_comes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a point that was stopped would be told as one whose process ended without a word."""
+    link = os.link
+
+    def interrupted_link(source: Path, target: Path) -> None:
+        link(source, target)
+        raise KeyboardInterrupt
+
+    def interrupted_start(thread: threading.Thread) -> None:
+        assert path.exists()
+        raise KeyboardInterrupt
+
+    for where, what in ((os, interrupted_link), (threading.Thread, interrupted_start)):
+        with monkeypatch.context() as patched:
+            patched.setattr(where, "link" if where is os else "start", what)
+            with pytest.raises(KeyboardInterrupt), hold_lease(path):
+                raise AssertionError("the block does not run")
+        assert list(path.parent.iterdir()) == []
+    with hold_lease(path):
+        assert path.exists()
