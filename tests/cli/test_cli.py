@@ -153,6 +153,7 @@ def test_a_grid_runs_shows_and_is_not_run_twice(
     assert "4 done" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_cells_the_study_does_not_have_are_left_out_with_the_reason(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:
@@ -168,6 +169,7 @@ def test_cells_the_study_does_not_have_are_left_out_with_the_reason(
     assert "1 points, 0 done, 1 to run" in shown
 
 
+@pytest.mark.long
 def test_one_failing_point_of_many_is_named_and_the_others_are_kept(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:

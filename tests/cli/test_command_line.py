@@ -189,6 +189,7 @@ def test_a_mode_that_a_users_config_sets_is_a_grid(own: Path, capsys: Captured) 
     assert "2 points" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_main_config_of_ones_own(own: Path, capsys: Captured) -> None:
     options = [option for option in mine(own) if option != "model=mine"]
     assert main([*options, "--config-name=start"]) == 0
@@ -209,6 +210,7 @@ def test_points_are_the_same_whichever_way_they_are_composed(own: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_planned_point_is_composed_again_from_the_same_folder(
     own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ def test_resolving_shows_folders_or_says_how(capsys: Captured) -> None:
     assert "--cfg all --resolve" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_paths_are_meant_from_where_the_command_was_typed(own: Path, capsys: Captured) -> None:
     """`hydra.job.chdir` would put results into a folder of the job, where nobody looks."""
     args = [*mine(own), "store.root=here", "hydra.job.chdir=true"]

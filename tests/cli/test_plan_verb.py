@@ -52,6 +52,7 @@ def in_a_process(*args: str) -> str:
     return answer.stdout
 
 
+@pytest.mark.long
 def test_the_papers_grid_is_planned_without_torch_and_stays_readable() -> None:
     shown = in_a_process(*PAPER, "hydra/launcher=slurm_a100")
     assert "560 points, 0 done, 560 to run" in shown
@@ -106,6 +107,7 @@ def test_without_a_launcher_it_says_that_points_run_here(capsys: Captured) -> No
     assert "FLOP model: 4 FLOP per parameter and token" in shown
 
 
+@pytest.mark.long
 def test_a_measured_point_is_what_the_next_plan_rests_on(
     saved_model: Path, capsys: Captured
 ) -> None:

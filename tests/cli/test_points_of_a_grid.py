@@ -24,12 +24,14 @@ def test_each_point_of_a_grid_is_started_once(own: Path, capsys: Captured) -> No
     assert "gradients.batch_tokens=64" in point["overrides"]
 
 
+@pytest.mark.long
 def test_a_sweeps_name_may_hold_any_character_of_a_file_name(own: Path, capsys: Captured) -> None:
     assert main(["-m", *mine(own), "sweep='it\\'s a, b'"]) == 0
     assert manifest()["name"] == "it's a, b"
     assert "[1/1]" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_name_that_is_used_again_for_other_points_is_noticed(own: Path, capsys: Captured) -> None:
     assert main(["-m", *mine(own), "sweep=mine", "n_samples=1"]) == 0
     assert "other points" not in capsys.readouterr().err
@@ -69,6 +71,7 @@ def test_no_sample_at_all_is_one_error_with_the_reason(
     assert "cot.match_length=detailed: none of the 1 questions" in message
 
 
+@pytest.mark.long
 def test_in_a_grid_the_other_points_run(own: Path, capsys: Captured) -> None:
     grid = ["-m", *mine(own, "apart"), "cot.match_length=null,detailed"]
     assert main(["plan", *grid]) == 0
@@ -80,6 +83,7 @@ def test_in_a_grid_the_other_points_run(own: Path, capsys: Captured) -> None:
 # --- one reason of many points
 
 
+@pytest.mark.long
 def test_one_reason_of_many_points_is_said_once_with_their_number(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

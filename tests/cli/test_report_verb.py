@@ -31,6 +31,7 @@ def statistics(folder: Path) -> pl.DataFrame:
     return pl.read_csv(folder / "tables" / "statistics.csv")
 
 
+@pytest.mark.long
 def test_tables_figures_and_findings_of_what_is_stored(two_points: Path, capsys: Captured) -> None:
     assert main(["report"]) == 0
     shown = capsys.readouterr().out
@@ -50,6 +51,7 @@ def test_tables_figures_and_findings_of_what_is_stored(two_points: Path, capsys:
     assert found["mean"].item() == pytest.approx(rows["nuclear_norm"].mean())
 
 
+@pytest.mark.long
 def test_filters_narrow_a_report_and_have_their_own_folder(two_points: Path) -> None:
     assert main(["report", "results", "cot=none"]) == 0
     folder = two_points / "reports" / "all__cot=none"
@@ -57,6 +59,7 @@ def test_filters_narrow_a_report_and_have_their_own_folder(two_points: Path) -> 
     assert not (two_points / "reports" / "all").exists()
 
 
+@pytest.mark.long
 def test_several_metrics(two_points: Path, capsys: Captured) -> None:
     assert main(["report", "--metric", "effective_rank,sigma_ratio"]) == 0
     shown = capsys.readouterr().out

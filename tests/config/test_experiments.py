@@ -63,6 +63,7 @@ LARGEST = pytest.param("paper_full", marks=pytest.mark.long)
 EXPERIMENTS = [LARGEST if name == "paper_full" else name for name in options("experiment")]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_an_experiment_has_the_points_its_first_line_promises(
     experiment: str, paper_root: Path
@@ -104,6 +105,7 @@ def test_the_whole_grid_says_why_cells_are_left_out(paper_root: Path) -> None:
     assert missing == {name for name, levels in LEVELS.items() if levels < 3}
 
 
+@pytest.mark.long
 def test_open_questions_are_asked_of_the_papers_data_in_one_command(paper_root: Path) -> None:
     datasets = ["gsm8k", "aqua", "strategyqa", *sorted(WIKI)]
     made = make_plan(
@@ -155,6 +157,7 @@ def test_the_command_line_replaces_axes_and_sets_fields(saved_model: Path, tmp_p
     assert all("n_samples=20" in p.overrides for p in made.points)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("wide_terminal")
 def test_an_experiment_runs_as_it_was_planned(
     saved_model: Path, capsys: pytest.CaptureFixture[str]
@@ -182,6 +185,7 @@ GRIDS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("overrides", GRIDS, ids=" ".join)
 def test_a_grid_composed_from_parts_is_what_hydra_composes(overrides: list[str]) -> None:
     grid = cells(overrides)

@@ -60,6 +60,7 @@ def test_a_field_that_nobody_reads_is_an_error() -> None:
             compose(override)
 
 
+@pytest.mark.long
 @given(st.text(max_size=20).filter(lambda text: "${" not in text))
 @settings(BOUNDED, max_examples=30)
 def test_a_quoted_text_is_read_as_it_is(text: str) -> None:

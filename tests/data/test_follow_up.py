@@ -49,6 +49,7 @@ def rated(root: Path, *overrides: str) -> Config:
     return compose("dataset=wizardlm_ifd", f"dataset.root={root}", "tracking=none", *overrides)
 
 
+@pytest.mark.long
 def test_all_ratings_of_the_three_datasets_are_there_and_the_release_has_their_files() -> None:
     assert len(RATED) == 3 * 4
     assert set(FOLLOW_UP) - set(RATED) == {"gsm8k_r1", "s1_r1"}

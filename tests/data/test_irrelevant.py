@@ -184,6 +184,7 @@ def test_neither_number_nor_order_of_samples_changes_a_response(
     assert responses(records, 30, seed=1) != every
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("dataset", "level"),
     [

@@ -99,6 +99,7 @@ def test_what_cannot_have_them_is_said(overrides: tuple[str, ...], message: str)
         compose("gradients.attention_shares=true", "tracking=none", *overrides)
 
 
+@pytest.mark.long
 def test_a_point_has_them_and_its_other_numbers_stay(saved_model: Path, tmp_path: Path) -> None:
     model = ["model=folder", f"model.source.path={saved_model}", "model.name=tiny", "n_samples=3"]
     model.append(f"store.root={tmp_path / 'results'}")

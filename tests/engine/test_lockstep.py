@@ -95,6 +95,7 @@ def test_ranks_without_work_run_along() -> None:
     assert [passes for _, passes in found] == [3, 3, 3]
 
 
+@pytest.mark.long
 def test_memory_that_runs_out_on_one_rank_cuts_its_batch_alone() -> None:
     def short(given: Batch) -> None:
         if 8 in given.input_ids[:, 0]:

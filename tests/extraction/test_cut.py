@@ -42,6 +42,7 @@ def settings(data: Path, saved_model: Path) -> list[str]:
     ]
 
 
+@pytest.mark.long
 def test_they_are_counted_in_the_run_the_report_the_findings_and_the_page(
     settings: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

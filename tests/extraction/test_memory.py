@@ -82,6 +82,7 @@ def run(saved_model: Path, tmp_path: Path) -> Run:
     return run_point
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_point_goes_on_in_smaller_batches_with_the_same_numbers(
     workers: int, run: Run, shortage: Shortage

@@ -80,6 +80,7 @@ def composed(overrides: list[str], *more: str) -> object:
     return compose(*overrides, *more, source=ConfigSource(config_dir="conf"))
 
 
+@pytest.mark.long
 def test_a_point_runs_resumes_verifies_and_reports(
     lab: list[str], capsys: Captured, wide_terminal: None, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

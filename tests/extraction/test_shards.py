@@ -67,6 +67,7 @@ def assert_identical(ours: PointResult, theirs: PointResult) -> None:
     assert_frame_equal(ours.samples().drop("seconds"), theirs.samples().drop("seconds"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [2, 3, 12])
 def test_shares_one_after_the_other_equal_the_whole(
     overrides: list[str], tmp_path: Path, count: int
@@ -110,6 +111,7 @@ def test_processes_at_the_same_time_with_one_killed_equal_the_whole(
     assert_identical(PointResult(compose(*slow).axes, paths), whole(slow, tmp_path / "other"))
 
 
+@pytest.mark.long
 def test_a_point_begun_in_shares_goes_on_whole_and_the_other_way_round(
     overrides: list[str], tmp_path: Path
 ) -> None:
@@ -166,6 +168,7 @@ def test_the_failure_of_a_share_stays_until_it_is_mended(
     assert not point.paths.failures()
 
 
+@pytest.mark.long
 def test_a_writer_that_was_thought_dead_stops_and_doubles_nothing(
     overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

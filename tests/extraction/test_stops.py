@@ -137,6 +137,7 @@ def test_an_interrupted_terminal_keeps_what_is_stored(overrides: list[str], tmp_
     assert n_parts(paths) == 2
 
 
+@pytest.mark.long
 def test_a_point_with_cosines_goes_on_where_it_was_stopped(
     run: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

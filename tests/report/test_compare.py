@@ -76,6 +76,7 @@ def test_two_ids_in_the_terminal_and_as_a_figure(stored: Path, capsys: Captured)
     assert {path.suffix for path in folder.iterdir()} == {".png", ".pdf"}
 
 
+@pytest.mark.long
 def test_filters_pair_what_agrees_elsewhere(stored: Path, capsys: Captured):
     axes = Axes("alone", "sums", "none", "correct")
     store_point(stored, "an00", axes, 1.0)
@@ -189,6 +190,7 @@ def test_no_common_question_is_an_error(stored: Path, capsys: Captured):
     assert "no question in common" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_torch_is_not_needed(stored: Path):
     code = (
         "import sys; from gradsweep.cli import main; status = main(sys.argv[1:]); "
@@ -206,6 +208,7 @@ def test_layers_that_only_one_point_has_do_not_count(stored: Path):
     assert found.curves["layer"].max() == N_LAYERS - 2
 
 
+@pytest.mark.long
 def test_a_point_without_rows_is_told_and_the_other_pairs_are_compared(
     stored: Path, capsys: Captured
 ) -> None:
@@ -223,6 +226,7 @@ def test_a_point_without_rows_is_told_and_the_other_pairs_are_compared(
         assert "nothing to compare yet: sx00 failed (no such file)" in message
 
 
+@pytest.mark.long
 def test_many_pairs_are_a_screen_of_lines_and_files_with_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ):
@@ -252,6 +256,7 @@ def test_a_named_seed_says_the_same_whatever_other_seeds_there_are(stored: Path,
     assert capsys.readouterr().out == before
 
 
+@pytest.mark.long
 def test_objectives_pair_although_a_pair_has_both_responses(stored: Path, capsys: Captured):
     for cot, level in (("none", 8.0), ("detailed", 2.0)):
         store_point(stored, f"p{cot[0]}00", Axes("small", "sums", cot, "pair", "dpo"), level)

@@ -44,6 +44,7 @@ def test_tables_have_the_ratio_beside_the_metrics_of_the_figures(rows, tmp_path)
     assert figures == {"effective_rank"}
 
 
+@pytest.mark.long
 def test_a_second_report_replaces_the_first(rows, tmp_path):
     first = write_report(rows, tmp_path)
     content = (tmp_path / "tables" / "statistics.csv").read_text()
@@ -51,6 +52,7 @@ def test_a_second_report_replaces_the_first(rows, tmp_path):
     assert (tmp_path / "tables" / "statistics.csv").read_text() != content
 
 
+@pytest.mark.long
 def test_every_step_is_counted_to_its_end(rows, tmp_path):
     steps = {}
 

@@ -28,6 +28,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     return load_rows(results)
 
 
+@pytest.mark.long
 def test_every_table_figure_and_finding_is_that_of_the_whole_matrices(rows, tmp_path):
     with_heads, without = (tmp_path / name for name in ("with", "without"))
     metrics = ["nuclear_norm", "effective_rank"]

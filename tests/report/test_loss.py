@@ -51,6 +51,7 @@ def report(*words: str) -> Path:
     return RESULTS / "reports" / "all"
 
 
+@pytest.mark.long
 def test_every_table_shows_the_loss(stored: Path, capsys: pytest.CaptureFixture[str]):
     report()
     shown = capsys.readouterr().out
@@ -58,6 +59,7 @@ def test_every_table_shows_the_loss(stored: Path, capsys: pytest.CaptureFixture[
     assert line.split() == ["loss", "5.0", "5.5", "1.0", "2.0"]
 
 
+@pytest.mark.long
 def test_it_is_in_the_tables_and_on_the_page(stored: Path):
     folder = report()
     statistics = pl.read_csv(folder / "tables" / "statistics.csv")

@@ -81,6 +81,7 @@ def test_kept_numbers_are_those_of_the_rows(results: Path, monkeypatch: pytest.M
     assert looked_at == []
 
 
+@pytest.mark.long
 def test_one_more_point_is_computed_with_its_own_model_and_dataset_alone(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +113,7 @@ def test_numbers_of_other_code_are_computed_again(
     assert len(list(cache_folder(results).glob("numbers-*"))) == 1, "what nobody reads is removed"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", [lambda content: content[:-40], lambda content: b"", None])
 def test_damaged_numbers_are_computed_again(results: Path, damage: object) -> None:
     before = read(results)
@@ -122,6 +124,7 @@ def test_damaged_numbers_are_computed_again(results: Path, damage: object) -> No
     assert_same(read(results), before)
 
 
+@pytest.mark.long
 def test_a_report_of_kept_numbers_says_the_same(
     results: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

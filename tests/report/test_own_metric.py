@@ -50,6 +50,7 @@ def test_a_file_from_before_heads_reads_as_whole_matrices(stored: Path):
     assert load_rows(stored, ["other00"])["head"].to_list() == [None] * 240
 
 
+@pytest.mark.long
 def test_report_shows_it_in_terminal_tables_and_page(stored: Path, capsys: Captured):
     assert main(["report", "--metric", "my_metric", "model=my model"]) == 0
     shown = capsys.readouterr().out
@@ -63,6 +64,7 @@ def test_report_shows_it_in_terminal_tables_and_page(stored: Path, capsys: Captu
     assert "my_metric" in {one["key"] for one in page["metrics"]}
 
 
+@pytest.mark.long
 def test_the_page_has_it_unasked(stored: Path):
     assert main(["report"]) == 0
     text = (stored / "reports" / "all" / "index.html").read_text(encoding="utf-8")

@@ -49,6 +49,7 @@ def plan_two() -> None:
     write_json(paths.manifest, sweep | {"points": points})
 
 
+@pytest.mark.long
 def test_the_page_has_points_with_the_texts_of_their_outliers(
     overrides: list[str], capsys: Captured
 ) -> None:
@@ -63,6 +64,7 @@ def test_the_page_has_points_with_the_texts_of_their_outliers(
     assert shown["without_text"] == ""
 
 
+@pytest.mark.long
 def test_data_that_changed_give_no_texts(overrides: list[str]) -> None:
     point = extract(compose(*overrides, "cot=detailed"), show_progress=False)
     config = point.paths.config.read_text(encoding="utf-8")
@@ -73,6 +75,7 @@ def test_data_that_changed_give_no_texts(overrides: list[str]) -> None:
     assert not any("response" in one for one in outliers)
 
 
+@pytest.mark.long
 def test_points_that_failed_or_have_not_started_are_there(overrides: list[str]) -> None:
     done = extract(compose(*overrides, "cot=detailed"), show_progress=False)
     record = done.paths.config.read_text(encoding="utf-8")
@@ -88,6 +91,7 @@ def test_points_that_failed_or_have_not_started_are_there(overrides: list[str]) 
     assert "the disk was full" in notes
 
 
+@pytest.mark.long
 def test_watching_ends_with_the_whole_report_when_all_is_done(overrides: list[str]) -> None:
     done = extract(compose(*overrides, "cot=detailed"), show_progress=False)
     watch_report(selection([]), ["nuclear_norm"], wait=never)
@@ -96,6 +100,7 @@ def test_watching_ends_with_the_whole_report_when_all_is_done(overrides: list[st
     assert page_data()["points"][0]["id"] == done.paths.point_id
 
 
+@pytest.mark.long
 def test_watching_follows_a_sweep_from_before_its_first_sample(overrides: list[str]) -> None:
     plan_two()
     seen: list[tuple[int, int, float]] = []

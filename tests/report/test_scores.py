@@ -70,6 +70,7 @@ def test_either_end_is_a_dataset(stored: Path, model: list[str]) -> None:
     }
 
 
+@pytest.mark.long
 def test_overrides_are_measured_first(model: list[str], tmp_path: Path, capsys: Captured) -> None:
     assert main(["score", *model, "cot=detailed", "--top", "1"]) == 0
     assert load_rows(tmp_path / "results")["cot"].unique().to_list() == ["detailed"]

@@ -133,6 +133,7 @@ while rounds < 5:
 """
 
 
+@pytest.mark.long
 def test_hosts_without_common_locks_never_hold_it_together(path: Path, tmp_path: Path) -> None:
     """A dead lease lies there, and all of them see that at the same time."""
     foreign(path, age=EXPIRY_SECONDS + 1)

@@ -65,6 +65,7 @@ def test_a_run_stops_before_anything_is_loaded(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("wide_terminal")
 def test_a_results_folder_may_look_like_a_filter(
     capsys: pytest.CaptureFixture[str], tmp_path: Path

@@ -71,6 +71,7 @@ def address(shown: str, kind: str) -> str:
     return line.split()[1]
 
 
+@pytest.mark.long
 def test_everything_that_a_dashboard_refers_to_is_what_a_run_logs(
     connected: Receiver, results_folder: Path, saved_model: Path, tmp_path: Path
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_second_time_changes_both_in_place(
         assert "newcomer" not in json.dumps(view["spec"])
 
 
+@pytest.mark.long
 def test_names_and_projects_have_dashboards_of_their_own(
     connected: Receiver, results_folder: Path
 ) -> None:
@@ -238,6 +240,7 @@ def test_a_refusal_is_one_line_and_what_was_saved_is_remembered(
     assert "made" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_torch_is_not_needed(results_folder: Path) -> None:
     code = (
         "import sys; from gradsweep.cli import main; "

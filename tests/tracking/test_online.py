@@ -78,6 +78,7 @@ def received(receiver: Receiver, paths: PointPaths) -> None:
     assert receiver.unsupported == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("status", [None, 500, 429])
 def test_a_point_arrives_as_it_is_stored(
     status: int | None, run: Callable[..., PointPaths], receiver: Receiver
@@ -87,6 +88,7 @@ def test_a_point_arrives_as_it_is_stored(
     received(receiver, run())
 
 
+@pytest.mark.long
 def test_the_second_of_two_partners_gets_their_rd(
     run: Callable[..., PointPaths], receiver: Receiver
 ) -> None:
@@ -125,6 +127,7 @@ def test_the_second_of_two_partners_gets_their_rd(
     )
 
 
+@pytest.mark.long
 def test_a_crash_of_the_client_changes_no_number(
     overrides: list[str], run: Callable[..., PointPaths], tmp_path: Path
 ) -> None:
@@ -195,6 +198,7 @@ def test_killed_and_resumed_each_sample_is_there_once(
     received(receiver, paths)
 
 
+@pytest.mark.long
 def test_a_server_that_goes_away_costs_neither_time_nor_results(
     run: Callable[..., PointPaths],
     overrides: list[str],

@@ -113,6 +113,7 @@ def test_a_server_that_goes_away_in_the_middle_gets_the_rest_later(
         assert_holds(back.run(POINT), done, back.artifact(f"rows-{POINT}"))
 
 
+@pytest.mark.long
 def test_a_stopped_point_is_completed_by_a_later_sync(
     track: Track,
     results: list[SampleResult],
@@ -163,6 +164,7 @@ def test_an_online_point_needs_no_sync_unless_it_was_cut_short(
     assert_holds(receiver.run(POINT), paths, receiver.artifact(f"rows-{POINT}"))
 
 
+@pytest.mark.long
 def test_rebuild_makes_a_clean_run_like_a_live_one(done: PointPaths, receiver: Receiver) -> None:
     assert synced(done) == 0
     assert synced(done, "--rebuild", POINT[:6]) == 0
@@ -175,6 +177,7 @@ def test_rebuild_makes_a_clean_run_like_a_live_one(done: PointPaths, receiver: R
     assert len(receiver.runs) == 3
 
 
+@pytest.mark.long
 def test_live_follows_running_points_until_it_is_interrupted(
     track: Track,
     results: list[SampleResult],

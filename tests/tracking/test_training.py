@@ -33,6 +33,7 @@ def logged(config: Config) -> list[LoggedRun]:
     return [read_run(f) for f in sorted((config.results / "wandb").glob("offline-run-*"))]
 
 
+@pytest.mark.long
 def test_steps_and_spectra_by_step_are_logged_once_over_a_stop_and_a_resume(
     config: Config,
 ) -> None:

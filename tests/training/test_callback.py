@@ -67,6 +67,7 @@ class Seen(TrainerCallback):
         self.logs.append((state.global_step, dict(logs)))
 
 
+@pytest.mark.long
 def test_weights_are_the_same_to_the_last_bit(llama: Model, tokenizer: Any, tmp_path: Path) -> None:
     twin = copy.deepcopy(llama)
     plain = trainer_of(twin, tokenizer, tmp_path, max_steps=20)

@@ -79,6 +79,7 @@ def test_no_probed_question_is_trained_on_and_training_changes_what_it_shows(
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.long
 def test_training_is_the_same_to_the_last_bit_with_and_without_probes(run: Point) -> None:
     few = run("training.probe_every=0", "training.update_every=3")
     many = run("training.probe_every=1", "training.probe_cot=[none,detailed]")
@@ -87,6 +88,7 @@ def test_training_is_the_same_to_the_last_bit_with_and_without_probes(run: Point
     assert made[0].to_list() == made[1].to_list()
 
 
+@pytest.mark.long
 def test_two_passes_of_two_samples_are_one_of_four(run: Point) -> None:
     together = run("training.batch_size=4")
     apart = run("training.batch_size=2", "training.accumulation=2")
@@ -110,6 +112,7 @@ def test_a_step_weighs_its_samples_as_the_reduction_says(
     assert tables(result).steps["loss"][0] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_at_its_checkpoint_to_the_same_weights(
     run: Point, overrides: list[str]
 ) -> None:
@@ -131,6 +134,7 @@ def test_a_killed_run_goes_on_at_its_checkpoint_to_the_same_weights(
         assert_frame_equal(a.drop(unmeasured, strict=False), b.drop(unmeasured, strict=False))
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_a_kill_has_cut_short_is_not_gone_on_from(
     run: Point, overrides: list[str]
 ) -> None:
@@ -207,6 +211,7 @@ def test_load_rows_says_who_reads_training_points(trained: PointResult) -> None:
         load_rows(trained.paths.results)
 
 
+@pytest.mark.long
 def test_runs_on_the_same_weights_measure_the_first_probe_once(
     run: Point, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -257,6 +262,7 @@ def test_lora_trains_adapters_alone_and_measures_them_and_the_effective_weight(r
     assert probes["nuclear_norm"].n_unique() == len(probes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "trained", ["training.optimizer=sgd", "training.optimizer=muon", "training=lora"]
 )
@@ -276,6 +282,7 @@ def test_whatever_is_trained_goes_on_from_a_checkpoint_to_the_same_weights(
     assert summary(again)["weights"] == summary(whole)["weights"]
 
 
+@pytest.mark.long
 def test_the_held_out_loss_is_the_same_whether_a_probe_has_measured_it_or_not(run: Point) -> None:
     probed, apart = (
         run(*SHORT_RUN, f"training.probe_cot=[{cot}]", "training.held_out=0.5")

@@ -18,6 +18,7 @@ def found(rows: pl.DataFrame, *metrics: str):
     return drawings([compute_measures(rows, metric) for metric in metrics or ("nuclear_norm",)])
 
 
+@pytest.mark.long
 def test_every_model_and_dataset_has_curves_mad_and_rd(plant, tmp_path):
     rows = pl.concat([small(plant), small(plant, model="org/other", dataset="a")])
     paths = save_all_figures(found(rows), tmp_path)
@@ -71,6 +72,7 @@ def test_what_cannot_be_shown_has_no_file(plant, tmp_path):
     assert len(done) == 3
 
 
+@pytest.mark.long
 def test_processes_change_nothing(plant, tmp_path):
     drawn = found(small(plant))[:2]
     here = save_all_figures(drawn, tmp_path / "here")

@@ -73,6 +73,7 @@ def test_y_is_shared_by_the_projections_of_a_dataset_only(plant):
     assert first[0].get_ylim()[0] == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n_datasets", [2, 7])
 @pytest.mark.parametrize("projections", ["q", "qkvo"])
 def test_it_is_readable_at_its_size(plant, readable, n_datasets, projections):

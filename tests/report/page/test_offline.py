@@ -61,6 +61,7 @@ def results(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "results"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", ["", "import huggingface_hub"])
 def test_the_page_leaves_the_hub_reachable(results: Path, tmp_path: Path, first: str) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in OFFLINE}
