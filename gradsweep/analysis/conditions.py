@@ -21,9 +21,10 @@ def conditions(rows: pl.DataFrame) -> pl.DataFrame:
 
     Points of one seed differ in what was measured of their samples alone: a row that several have
     is that of the point that measured least, a metric that it lacks that of the next. Of several
-    seeds, a metric is the mean over those that asked the question, and `finite` holds where it
-    does in one of them. The point is then named by its lowest seed. Rows of a condition with one
-    point stay as they are. Points of single steps are no conditions (`whole_samples`).
+    seeds, a metric is the mean over those that asked the question and measured it, and `finite`
+    holds where it does in one of them. The point is then named by its lowest seed. Rows of a
+    condition with one point stay as they are. Points of single steps are no conditions
+    (`whole_samples`).
 
     Args:
         rows: as `load_rows` gives them; without a column seed all are of one.
@@ -89,13 +90,26 @@ def _pooled(rows: pl.DataFrame) -> pl.DataFrame:
     metrics = metric_columns(rows)
     trusted = pl.col("finite") if "finite" in rows.columns else pl.lit(True)
     others = [name for name in rows.columns if name not in (*key, *metrics, "finite")]
-    pooled = rows.group_by(key, maintain_order=True).agg(
-        *(
-            pl.col(name).cast(pl.Float64).filter(trusted).mean().fill_null(np.nan)
-            for name in metrics
-        ),
-        *([pl.col("finite").any()] if "finite" in rows.columns else []),
-        *(pl.col(name).first() for name in others),
+    # Of a seed that did not ask for a metric there is nothing to pool.
+    has_value = {
+        f"_has_{name}": pl.col(name).cast(pl.Float64).is_finite().any().over("seed")
+        for name in metrics
+    }
+    pooled = (
+        rows.with_columns(**has_value)
+        .group_by(key, maintain_order=True)
+        .agg(
+            *(
+                pl.col(name)
+                .cast(pl.Float64)
+                .filter(trusted & pl.col(f"_has_{name}"))
+                .mean()
+                .fill_null(np.nan)
+                for name in metrics
+            ),
+            *([pl.col("finite").any()] if "finite" in rows.columns else []),
+            *(pl.col(name).first() for name in others),
+        )
     )
     names = [name for name in ("point_id", *POINT_LABELS, "seed") if name in rows.columns]
     return pooled.with_columns(pl.lit(rows[name][0]).alias(name) for name in names).select(

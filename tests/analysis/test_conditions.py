@@ -50,6 +50,15 @@ def test_seeds_are_the_mean_of_each_question(plant):
     assert curves(pooled, resamples=0)["mean"].to_list() == [4.0, 5.0]
 
 
+def test_a_metric_that_one_seed_has_not_measured_is_that_of_the_others(plant):
+    asked, other = (point(plant, np.full((2, 3), 4.0), name, k) for k, name in enumerate("ab"))
+    measured = asked.with_columns(mine=pl.lit(2.0))
+    for unasked in (other, other.with_columns(mine=pl.lit(np.nan))):
+        pooled = conditions(pl.concat([measured, unasked], how="diagonal"))
+        assert pooled["mine"].to_list() == [2.0] * len(pooled)
+        assert pooled["nuclear_norm"].to_list() == [4.0] * len(pooled)
+
+
 def test_a_value_that_is_not_trusted_in_one_seed_is_that_of_the_others(plant):
     rows = [point(plant, np.full((1, 2), v), n, s).with_columns(finite=pl.lit(s == 1))
             for n, s, v in (("a", 0, np.inf), ("b", 1, 3.0))]  # fmt: skip

@@ -94,6 +94,18 @@ def test_one_more_point_is_computed_with_its_own_model_and_dataset_alone(
     assert_same(found, read(results, kept=False))
 
 
+def test_a_scope_has_the_same_numbers_whatever_is_computed_with_it(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Axes("tiny", "own", "none", "correct")
+    for name, seed, metrics in (("own0", 0, {"mine": 2.0}), ("own1", 1, None), ("own2", 1, None)):
+        store_point(results, name, own, 2.0, seed=seed, own_metrics=metrics)
+    together = read(results, kept=False)
+    assert set(together.measures["mine"].curves["dataset"]) == {"own"}
+    monkeypatch.setattr("gradsweep.report.numbers._MOST_TOGETHER", 1)
+    assert_same(read(results, kept=False), together)
+
+
 def test_a_point_that_was_measured_again_counts_as_it_is_now(results: Path) -> None:
     before = read(results)
     shutil.rmtree(results / "points" / "p03")
