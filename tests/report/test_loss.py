@@ -88,6 +88,7 @@ def test_it_is_in_the_tables_and_on_the_page(stored: Path):
     assert "the loss in place of the gradient: same verdict" in (folder / "findings.md").read_text()
 
 
+@pytest.mark.long
 def test_a_report_of_the_loss_alone(
     stored: Path, capsys: pytest.CaptureFixture[str], drawn: list[object]
 ):
@@ -106,6 +107,7 @@ def test_a_report_of_the_loss_alone(
     assert not curves, "a value per point is no curve"
 
 
+@pytest.mark.long
 def test_summed_over_tokens_with_the_gradients(stored: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["report", "--loss", "sum"]) == 0
     shown = capsys.readouterr().out

@@ -106,6 +106,7 @@ def test_a_scope_has_the_same_numbers_whatever_is_computed_with_it(
     assert_same(read(results, kept=False), together)
 
 
+@pytest.mark.long
 def test_a_point_that_was_measured_again_counts_as_it_is_now(results: Path) -> None:
     before = read(results)
     shutil.rmtree(results / "points" / "p03")

@@ -20,6 +20,7 @@ from gradsweep.store.atomic import write_text
 pytestmark = pytest.mark.usefixtures("wide_terminal")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [["report"], ["compare", "cot=none", "cot=detailed"]])
 def test_the_remedy_of_the_error_writes_the_same_elsewhere(
     words: list[str],

@@ -22,6 +22,7 @@ def axes(cot: str, seed: int = 0) -> Axes:
     return Axes("tiny", f"sums{seed or ''}", cot, "correct")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("ends", "word"), [("stopped", "was stopped"), ("failed", "has failed")])
 def test_report_findings_and_comparison_say_it(ends: str, word: str, capsys: Captured) -> None:
     store_point(RESULTS, "none0000", axes("none"), 4.0)
@@ -36,6 +37,7 @@ def test_report_findings_and_comparison_say_it(ends: str, word: str, capsys: Cap
     assert f"part0000 {told}" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.long
 def test_whole_points_are_not_said_to_be_a_part(capsys: Captured) -> None:
     store_point(RESULTS, "none0000", axes("none"), 4.0)
     store_point(RESULTS, "detailed", axes("detailed"), 1.0)
@@ -48,6 +50,7 @@ def test_whole_points_are_not_said_to_be_a_part(capsys: Captured) -> None:
     assert told in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.long
 def test_many_of_them_are_one_line(capsys: Captured) -> None:
     for seed in range(1, 8):
         store_point(RESULTS, f"none000{seed}", axes("none", seed), 4.0)

@@ -81,6 +81,7 @@ def test_processes_change_nothing(plant, tmp_path):
     assert [path.read_bytes() for path in there] == [path.read_bytes() for path in here]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_folder_that_cannot_be_written_is_one_clear_error(plant, tmp_path, processes):
     blocked = tmp_path / "file"

@@ -191,6 +191,7 @@ def small(plant, level: float = 1.0, **axes: str) -> pl.DataFrame:
     return plant({("none", "correct"): level}, projections="q", n_layers=3, **axes)
 
 
+@pytest.mark.long
 def test_files_are_written_for_every_model_and_dataset(plant, tmp_path):
     rows = pl.concat([small(plant), small(plant, model="org/other")])
     folder = tmp_path / "new" / "figures"
