@@ -167,13 +167,12 @@ class NumbersReader:
     ) -> None:
         """Compute what is not known, of as many scopes together as memory holds."""
         held: list[ScopeRows] = []
+        wanted = [*of_metric.values(), *([] if about is None else [about])]
         for scope in self._scopes:
-            if any(
-                scope not in kept for kept in (*of_metric.values(), *([about] if about else ()))
-            ):
+            if any(scope not in kept for kept in wanted):
                 metrics = None if scope.several or not summary else _of_rows([*of_metric, first])
                 held.append(self._read_scope(scope, metrics))
-            if scope.several or sum(len(one.rows) for one in held) >= _MOST_TOGETHER:
+            if sum(len(one.rows) for one in held) >= _MOST_TOGETHER:
                 _add(held, about, of_metric, first, summary=summary)
                 held = []
             advance()

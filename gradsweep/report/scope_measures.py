@@ -59,14 +59,15 @@ def scope_measures(read: Sequence[ScopeRows], metric: str, *, summary: bool) -> 
     """Compute the measures of a metric in each scope; empty where no point of it has any.
 
     Args:
-        read: scopes; of several points in a condition one alone (`Scope.several`).
+        read: the scopes.
         metric: of rows, or the loss.
         summary: as in `compute_measures`.
     """
     having = [one for one in read if one.has(metric)]
     measures = _measures(having, metric, summary) if having else None
-    parts = iter(() if measures is None else _cut(measures, [one.scope for one in having]))
-    return [next(parts, {}) if one.has(metric) else {} for one in read]
+    scopes = [one.scope for one in having]
+    tables = {} if measures is None else dict(zip(scopes, _cut(measures, scopes), strict=True))
+    return [tables.get(one.scope, {}) for one in read]
 
 
 def _measures(read: Sequence[ScopeRows], metric: str, summary: bool) -> Measures | None:
