@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradsweep.records import WHOLE, Shard
+from gradsweep.store.atomic import REPORTS
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class SweepPaths:
 
     @property
     def report(self) -> Path:
-        return self.results / "reports" / self.name
+        return self.results / REPORTS / self.name
 
 
 def cache_folder(results: Path) -> Path:
