@@ -67,7 +67,7 @@ $(VENV)/run.stamp: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp
-	$(PIP) install --quiet -c constraints.txt -e '.[dev,gemma,lora,quantization]'
+	$(PIP) install --quiet -c constraints.txt -e '.[dev,gemma,kernels,lora,quantization]'
 	@touch $@
 
 $(VENV)/browser.stamp: $(VENV)/dev.stamp

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
@@ -13,6 +14,8 @@ from pathlib import Path
 
 # Frames of tests are small: handing them to threads and back is a tenth of a report's time.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
+if shutil.which("nvidia-smi") is None:  # kernels run on the CPU, line by line
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 import helpers.shapes  # noqa: F401  (the hook below looks it up)
 import pytest

@@ -40,7 +40,7 @@ def assert_eigenvalues(found: np.ndarray, matrix: torch.Tensor) -> None:
 @pytest.mark.parametrize("n", [1, 33, 130])
 def test_every_way_gives_the_eigenvalues(n: int, device: str) -> None:
     matrices = grams([n] * 5, device)
-    for way in eigenvalues.ways(matrices[0].device):
+    for way in eigenvalues.ways(matrices[0].device, n):
         assert_eigenvalues_by(way, matrices)
 
 
@@ -133,7 +133,7 @@ def test_fewer_at_a_time_where_the_workspace_does_not_fit(
 
 
 def test_cusolver_takes_part_where_it_is(pretended: list[int]) -> None:
-    assert eigenvalues.by_cusolver in eigenvalues.ways(torch.device("cpu"))
+    assert eigenvalues.by_cusolver in eigenvalues.ways(torch.device("cpu"), 32)
     eigenvalues.eigvalsh(grams([17, 20, 32]))
     assert pretended[0] == 2
     assert pretended[1] == eigenvalues.TRIAL_MATRICES
@@ -177,7 +177,7 @@ def test_a_class_of_sizes_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(eigenvalues, "_seconds", counted)
     eigenvalues.eigvalsh(grams([17, 20, 32]))
     eigenvalues.eigvalsh(grams([31, 33]))
-    n_ways = len(eigenvalues.ways(torch.device("cpu")))
+    n_ways = len(eigenvalues.ways(torch.device("cpu"), 32))
     assert timed == [32] * n_ways + [64] * n_ways
 
 

@@ -1,0 +1,83 @@
+"""What timing the ways to find eigenvalues has shown, kept on disk for the jobs that come later.
+
+One small JSON file for each device and installed versions, in `trial_folder()`. One that cannot be
+read is as good as none, and jobs that write at the same time know the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import uuid
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from gradsweep import __version__
+from gradsweep.models.source import cache_folder
+
+log = logging.getLogger("gradsweep")
+
+
+def trial_folder() -> Path:
+    """Folder of results: `$XDG_CACHE_HOME` or `~/.cache`, then gradsweep/eigenvalues."""
+    return cache_folder().parent / "eigenvalues"
+
+
+def kept(device: torch.device, n: int) -> str | None:
+    """Return the name of the way that was fastest for n×n matrices on such a device; None where
+    that is not known.
+    """
+    name = _read(device).get(str(n))
+    return name if isinstance(name, str) else None
+
+
+def keep(device: torch.device, n: int, name: str) -> None:
+    """Remember it. A folder that cannot be written costs later jobs a trial each."""
+    path = _record_of(device)
+    record = _read(device) | _identity(device) | {str(n): name}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+        written.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
+        os.replace(written, path)
+    except OSError as error:
+        log.warning(
+            "%s cannot be written (%s): every job times the ways to find eigenvalues again. "
+            "Another folder can be given with XDG_CACHE_HOME",
+            path.parent,
+            error.strerror,
+        )
+
+
+def _read(device: torch.device) -> dict[str, str]:
+    try:
+        record = json.loads(_record_of(device).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _record_of(device: torch.device) -> Path:
+    text = json.dumps(_identity(device), sort_keys=True)
+    return trial_folder() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+def _identity(device: torch.device) -> dict[str, str]:
+    """Everything that the fastest way depends on."""
+    on_gpu = device.type == "cuda"
+    triton = ""
+    with suppress(PackageNotFoundError):
+        triton = version("triton")
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
+        "cores": str(os.cpu_count()),
+        "torch": torch.__version__,
+        "CUDA": str(torch.version.cuda or torch.version.hip),
+        "triton": triton,
+        "gradsweep": __version__,
+    }

@@ -1,0 +1,170 @@
+"""Kernels for eigenvalues, run on the CPU by Triton's interpreter."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gradsweep.engine.spectra.backends import eigenvalues, householder, trials
+
+CPU = torch.device("cpu")
+WITHIN = 1e-14
+"""Of the largest eigenvalue; LAPACK's own are off by about 1e-15."""
+
+
+interpreted = pytest.mark.skipif(
+    find_spec("triton") is None or os.environ.get("TRITON_INTERPRET") != "1",
+    reason="needs Triton, and no GPU, where test_eigenvalues.py runs the kernels",
+)
+
+
+def grams(n: int, count: int, rank: int | None = None) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(n)
+    factors = torch.randn(count, n, rank or n, dtype=torch.float64, generator=generator)
+    return factors @ factors.mT
+
+
+def assert_solved(matrices: torch.Tensor) -> None:
+    """By the lower triangles alone."""
+    true = torch.linalg.eigvalsh(matrices)
+    above = torch.full_like(matrices, torch.nan).triu(1)
+    found, failed = householder.eigvalsh(matrices.tril() + above)
+    assert not failed.any()
+    assert ((found - true).abs() <= WITHIN * true.abs().amax(1, keepdim=True)).all()
+
+
+@pytest.fixture
+def small_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rows make several phases, and programs of several warps."""
+    monkeypatch.setattr(householder, "SMALLEST", 16)
+    monkeypatch.setattr(householder, "COLUMNS_OF_WARP", 8)
+
+
+@interpreted
+@pytest.mark.parametrize("n", [1, 2, *(pytest.param(n, marks=pytest.mark.long) for n in (9, 17))])
+def test_eigenvalues_are_those_of_torch(small_programs: None, n: int) -> None:
+    assert_solved(grams(n, 2))
+
+
+@interpreted
+@pytest.mark.long
+def test_eigenvalues_of_matrices_that_take_more_than_two_phases(small_programs: None) -> None:
+    assert_solved(grams(37, 1, rank=20))
+
+
+@interpreted
+@pytest.mark.long
+def test_eigenvalues_by_programs_of_their_usual_size() -> None:
+    assert_solved(grams(21, 2))
+
+
+@interpreted
+@pytest.mark.long
+def test_matrices_that_are_singular_or_of_any_scale(small_programs: None) -> None:
+    n = 10
+    ones, few = torch.ones(n, n, dtype=torch.float64), grams(n, 1, rank=2)[0]
+    blocks = torch.block_diag(grams(4, 1)[0], torch.zeros(2, 2), grams(4, 1)[0]).double()
+    tiny, huge = few * 1e-200, few * 1e200
+    eye = torch.eye(n, dtype=torch.float64)
+    assert_solved(torch.stack([torch.zeros_like(ones), eye, ones, few, blocks, tiny, huge]))
+
+
+@interpreted
+@pytest.mark.long
+def test_a_matrix_without_eigenvalues_is_told_and_leaves_the_others_alone(
+    small_programs: None,
+) -> None:
+    matrices = grams(9, 3)
+    true = torch.linalg.eigvalsh(matrices)
+    matrices[1, 5, 2] = torch.nan
+    found, failed = householder.eigvalsh(matrices)
+    assert failed.tolist() == [False, True, False]
+    torch.testing.assert_close(found[[0, 2]], true[[0, 2]])
+
+
+@given(n=st.integers(1, householder.LARGEST))
+def test_phases_take_every_column_once_by_programs_that_hold_what_is_left(n: int) -> None:
+    end = 0
+    for first, last, held in householder.phases(n):
+        assert first == end
+        assert first % householder.ALIGNED == 0
+        assert first < last <= n <= first + held
+        end = last
+    assert end == n
+
+
+def wrong(matrices: torch.Tensor) -> list[eigenvalues.Solving]:
+    return [eigenvalues.Solving((matrices[:, 0] * 1.001, torch.zeros(len(matrices))))]
+
+
+def failing(matrices: torch.Tensor) -> list[eigenvalues.Solving]:
+    raise RuntimeError("no compiler")
+
+
+@pytest.fixture
+def four_ways(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    def of_test(device: torch.device, n: int) -> list[eigenvalues.Way]:
+        return [wrong, failing, eigenvalues.by_torch, eigenvalues.on_host]
+
+    eigenvalues.fastest_way.cache_clear()
+    monkeypatch.setattr(eigenvalues, "ways", of_test)
+    monkeypatch.setattr(
+        eigenvalues, "_seconds", lambda way, trial: 2.0 if way is eigenvalues.by_torch else 1.0
+    )
+    yield
+    eigenvalues.fastest_way.cache_clear()
+
+
+def test_a_way_that_is_wrong_or_fails_is_left_out_and_named(
+    four_ways: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "gradsweep"):
+        assert eigenvalues.fastest_way(CPU, 32) is eigenvalues.on_host
+    told = " ".join(record.getMessage() for record in caplog.records)
+    assert "without wrong: it is wrong on cpu" in told
+    assert "without failing, which fails: no compiler" in told
+
+
+def test_what_a_trial_has_shown_is_kept_for_the_same_device_and_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert trials.kept(CPU, 64) is None
+    trials.keep(CPU, 64, "on_host")
+    trials.keep(CPU, 128, "by_torch")
+    assert trials.kept(CPU, 64) == "on_host"
+    assert trials.kept(CPU, 128) == "by_torch"
+    monkeypatch.setattr(torch, "__version__", "9.9")
+    assert trials.kept(CPU, 64) is None
+
+
+def test_a_record_that_cannot_be_read_or_written_is_as_good_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    trials.keep(CPU, 64, "on_host")
+    (file,) = trials.trial_folder().iterdir()
+    file.write_text("[1", encoding="utf-8")
+    assert trials.kept(CPU, 64) is None
+    monkeypatch.setattr(trials, "trial_folder", lambda: file / "below a file")
+    with caplog.at_level(logging.WARNING, "gradsweep"):
+        trials.keep(CPU, 64, "on_host")
+    assert "XDG_CACHE_HOME" in caplog.text
+
+
+def test_a_way_that_is_kept_is_taken_without_a_trial(
+    four_ways: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "kept", lambda device, n: "by_torch")
+    assert eigenvalues.fastest_way(CPU, 32) is eigenvalues.by_torch
+    eigenvalues.fastest_way.cache_clear()
+    monkeypatch.setattr(trials, "kept", lambda device, n: "wrong")
+    assert eigenvalues.fastest_way(CPU, 32) is eigenvalues.on_host
