@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,3 +56,22 @@ def question_values(rows: pl.DataFrame, metric: str) -> dict[str, QuestionValues
             values=group["value"].to_numpy().reshape(-1, len(layers)),
         )
     return arranged
+
+
+@dataclass(frozen=True)
+class PointQuestions:
+    """One metric of one point: what it brings to every pair that it is in."""
+
+    values: Mapping[str, QuestionValues]
+    """Projection -> values (`question_values`)."""
+    asked: Mapping[str, frozenset[str]]
+    """Projection -> questions that have rows."""
+
+
+def point_questions(rows: pl.DataFrame, metric: str) -> PointQuestions:
+    """Arrange one point's `rows`, which are of whole matrices, and list what was asked."""
+    asked = rows.group_by("projection").agg(pl.col("question_id").unique())
+    return PointQuestions(
+        question_values(rows, metric),
+        {name: frozenset(questions) for name, questions in asked.iter_rows()},
+    )
