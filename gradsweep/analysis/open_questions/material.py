@@ -153,7 +153,9 @@ def _of_samples(rows: pl.DataFrame, samples: pl.DataFrame | None) -> pl.DataFram
         "point_id", "question_id", "loss", pl.col("n_response_tokens").alias("tokens")
     )
     named = measured.join(points, on="point_id")
-    return named.group_by(*schema, maintain_order=True).agg(pl.col("loss", "tokens").cast(pl.Float64).mean())
+    return named.group_by(*schema, maintain_order=True).agg(
+        pl.col("loss", "tokens").cast(pl.Float64).mean()
+    )
 
 
 def scopes_of(by_question: pl.DataFrame) -> Iterator[tuple[Scope, pl.DataFrame]]:
