@@ -7,10 +7,11 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, Node, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf
 
 _MOST_KNOWN = 512
 """Parts that are held: a grid has some dozens of values, and each of its cells most of them."""
+_ENVIRONMENT = "${oc.env:"
 
 
 class SharedParts:
@@ -64,18 +65,14 @@ def _is_part(node: Any) -> bool:
     return isinstance(node, DictConfig) and is_dataclass(OmegaConf.get_type(node))
 
 
-def _looks_elsewhere(node: DictConfig | ListConfig) -> bool:
-    """Whether some value in it is an interpolation."""
-    content = node._content
-    if not isinstance(content, dict | list):  # null, or itself an interpolation
-        return node._is_interpolation()
-    inner = content.values() if isinstance(content, dict) else content
-    return any(
-        _looks_elsewhere(one)
-        if isinstance(one, DictConfig | ListConfig)
-        else one._is_interpolation()
-        for one in inner
-    )
+def _looks_elsewhere(node: Node) -> bool:
+    """Whether some value in it is an interpolation of more than the environment."""
+    content = node._value()
+    if node._is_interpolation():
+        return not (content.startswith(_ENVIRONMENT) and content.count("${") == 1)
+    if not isinstance(content, dict | list):
+        return False
+    return any(map(_looks_elsewhere, content.values() if isinstance(content, dict) else content))
 
 
 def plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from omegaconf import OmegaConf
 
 from gradsweep.config.parts import SharedParts, place_part
@@ -45,3 +46,14 @@ def test_a_part_that_looks_elsewhere_is_made_for_every_cell():
     assert shared.to_object(cell) == Outer(Inner(0), 0)
     cell.seed = 5
     assert shared.to_object(cell) == Outer(Inner(5), 5)
+    cell.inner.size = "${oc.env:SIZE,${seed}}"  # type: ignore[assignment]
+    cell.seed = 6
+    assert shared.to_object(cell) == Outer(Inner(6), 6)
+
+
+def test_the_environment_is_the_same_for_every_cell(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SIZE", "7")
+    cell, shared = OmegaConf.structured(Outer), SharedParts()
+    cell.inner.size = "${oc.env:SIZE}"
+    assert shared.to_object(cell).inner == Inner(7)
+    assert shared.to_object(cell).inner is shared.to_object(cell).inner
