@@ -9,8 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from gradsweep.config import (
     DEFAULT_OBJECTIVE,
     TEMPLATE_DATE,
@@ -27,6 +25,7 @@ from gradsweep.config.model import LAYERS
 from gradsweep.config.named_objects import identity_of
 from gradsweep.config.objective import OTHER_MODELS, objective_options, other_model
 from gradsweep.config.options import science_of
+from gradsweep.config.parts import plain
 from gradsweep.data import fingerprint
 from gradsweep.data.files import content_hash
 from gradsweep.models.fingerprint import source_identity
@@ -171,7 +170,7 @@ def point_record(config: Config) -> dict[str, Any]:
         "science": known,
         "own_files": own_files(config),
         "versions": dict(versions()),
-        "config": OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True),
+        "config": plain(config),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,6 +20,8 @@ from gradsweep.analysis.relative_difference import relative_differences
 Floats = NDArray[np.float64]
 
 STATISTICS = ("mean", "mad", "relative_mad")
+_MOST_HELD = 2**22
+"""Numbers of curves that are held (32 MiB)."""
 TAIL = 0.025
 """Of a 95 % interval, on each side."""
 
@@ -64,6 +67,8 @@ class Resampled:
     _statistics: dict[tuple[str, str], dict[tuple[str, str], Floats]] = field(
         default_factory=dict, repr=False
     )
+    _curves: OrderedDict[tuple[str, str], Floats] = field(default_factory=OrderedDict, repr=False)
+    """Of points' own questions: means, MAD and RD look at the same."""
 
     def curve(self, sums: QuestionSums) -> Floats:
         """Compute mean curves, (1 + resamples, layers); NaN where no question was drawn."""
@@ -78,9 +83,16 @@ class Resampled:
         """Compute (part, mean or mad or relative_mad) -> a value per resample, (1 + resamples,)."""
         key = point_id, projection
         if key not in self._statistics:
-            sums = self.of_point[key]
-            self._statistics[key] = _by_part(self.curve(sums), sums.layers)
+            self._statistics[key] = _by_part(self._own_curve(key), self.of_point[key].layers)
         return self._statistics[key]
+
+    def _own_curve(self, key: tuple[str, str]) -> Floats:
+        if key not in self._curves:
+            self._curves[key] = self.curve(self.of_point[key])
+            held = sum(curve.size for curve in self._curves.values())
+            while held > _MOST_HELD and len(self._curves) > 1:
+                held -= self._curves.popitem(last=False)[1].size
+        return self._curves[key]
 
     def paired(self, first: str, second: str, projection: str) -> Paired | None:
         """Compute the curves of two points over their common questions; None without any."""
@@ -92,7 +104,12 @@ class Resampled:
         layers, at_one, at_other = np.intersect1d(one.layers, other.layers, return_indices=True)
         if not common or not len(layers):
             return None
-        curves = self.curve(one.of(common)), self.curve(other.of(common))
+        curves = [
+            self._own_curve((name, projection))
+            if len(common) == len(sums.question_ids)
+            else self.curve(sums.of(common))
+            for name, sums in ((first, one), (second, other))
+        ]
         rd = relative_differences(curves[0][:, at_one], curves[1][:, at_other])
         return Paired(layers, rd, len(common))
 

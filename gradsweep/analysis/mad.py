@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gradsweep.analysis.curves import curve_means, curves
 from gradsweep.analysis.layers import PARTS, layer_parts
-from gradsweep.analysis.rows import in_reading_order, whole_matrices
+from gradsweep.analysis.rows import in_reading_order, lines_of_each, whole_matrices
 from gradsweep.records import POINT_LABELS
 from gradsweep.store.frames import metric_columns
 
@@ -30,8 +30,9 @@ def mean_absolute_difference(curves: pl.DataFrame) -> pl.DataFrame:
     """
     of_curve = [*POINT_LABELS, "point_id", "projection"]
     lines = []
-    for key, curve in curves.group_by(of_curve, maintain_order=True):
-        means = _by_layer(curve)
+    layer, mean = curves["layer"].to_numpy(), curves["mean"].to_numpy()
+    for key, of_key in lines_of_each(curves, of_curve):
+        means = _by_layer(layer[of_key], mean[of_key])
         steps = np.abs(np.diff(means))
         for part, (start, stop) in _steps_of_parts(len(means)).items():
             mad, n_differences = _mean_of_finite(steps[start:stop])
@@ -71,10 +72,10 @@ def summary_scalars(rows: pl.DataFrame) -> dict[str, float]:
     return scalars
 
 
-def _by_layer(curve: pl.DataFrame) -> NDArray[np.float64]:
+def _by_layer(layers: NDArray[np.int64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
     """The curve's means at their layer indices; NaN where a layer has no line."""
-    means = np.full(int(curve["layer"].to_numpy().max()) + 1, np.nan)
-    means[curve["layer"].to_numpy()] = curve["mean"].to_numpy()
+    means = np.full(int(layers.max()) + 1, np.nan)
+    means[layers] = mean
     return means
 
 

@@ -14,7 +14,7 @@ from gradsweep.analysis.bootstrap import bootstrap_interval
 from gradsweep.analysis.effect_sizes import effect_sizes
 from gradsweep.analysis.multiplicity import adjusted_p_values
 from gradsweep.analysis.pairs import model_pairs
-from gradsweep.analysis.questions import QuestionValues, question_values
+from gradsweep.analysis.questions import PointQuestions, QuestionValues, point_questions
 from gradsweep.analysis.rows import in_reading_order, require_metric, whole_matrices
 from gradsweep.analysis.sign_flip import sign_flip_p_values
 from gradsweep.errors import ConfigError
@@ -65,20 +65,49 @@ def paired_tests(
     rows = whole_matrices(rows)
     if by not in _UNITS:
         raise ConfigError(f"by={by} is unknown; allowed are {', '.join(_UNITS)}")
-    points = {str(key[0]): frame for key, frame in rows.group_by("point_id")}
-    settings = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    lines: list[dict[str, Any]] = []
-    for pair in pairs.to_dicts():
-        first, second = points[pair["first_point_id"]], points[pair["second_point_id"]]
-        family = [
-            line
-            for projection, one, other, left_out in _projections(first, second, metric)
-            for line in _lines(one, other, by, flips, settings, projection, left_out)
-        ]
-        p_values = np.array([line["p_value"] for line in family])
-        adjusted = adjusted_p_values(p_values, correction).tolist()
-        lines += [pair | line | {"p_adjusted": p} for line, p in zip(family, adjusted, strict=True)]
+    used = {*pairs["first_point_id"], *pairs["second_point_id"]}
+    points = {
+        str(name): point_questions(frame, metric)
+        for (name,), frame in rows.group_by("point_id")
+        if name in used
+    }
+    lines = [
+        pair | line
+        for pair in pairs.to_dicts()
+        for line in pair_lines(
+            points[pair["first_point_id"]], points[pair["second_point_id"]], by=by,
+            correction=correction, confidence=confidence, resamples=resamples, flips=flips,
+            seed=seed,
+        )
+    ]  # fmt: skip
     return in_reading_order(pl.DataFrame(lines, schema=_schema(pairs, rows, by)))
+
+
+def pair_lines(
+    first: PointQuestions,
+    second: PointQuestions,
+    *,
+    by: str = "projection",
+    correction: str = "holm",
+    confidence: float = 0.95,
+    resamples: int = 1000,
+    flips: int = 9999,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Test two points: lines of `paired_tests` without the pair's own columns, in no order.
+
+    Raises:
+        ConfigError: an unknown correction.
+    """
+    settings = {"confidence": confidence, "resamples": resamples, "seed": seed}
+    lines = [
+        line
+        for projection, one, other, left_out in _projections(first, second)
+        for line in _lines(one, other, by, flips, settings, projection, left_out)
+    ]
+    p_values = np.array([line["p_value"] for line in lines])
+    adjusted = adjusted_p_values(p_values, correction).tolist()
+    return [line | {"p_adjusted": p} for line, p in zip(lines, adjusted, strict=True)]
 
 
 def base_and_instruct(
@@ -112,28 +141,21 @@ def base_and_instruct(
 
 
 def _projections(
-    first: pl.DataFrame, second: pl.DataFrame, metric: str
+    first: PointQuestions, second: PointQuestions
 ) -> Iterator[tuple[str, QuestionValues, QuestionValues, int]]:
     """Projections of both points, with the values of their common questions and layers."""
-    values = [question_values(rows, metric) for rows in (first, second)]
-    asked = [_questions_by_projection(rows) for rows in (first, second)]
-    for projection in asked[0]:
-        if projection not in asked[1]:
+    for projection in first.asked:
+        if projection not in second.asked:
             continue
-        one, other = (found.get(projection, _NOTHING) for found in values)
+        one, other = (found.values.get(projection, _NOTHING) for found in (first, second))
         questions = sorted(set(one.question_ids) & set(other.question_ids))
         layers = sorted(set(one.layers) & set(other.layers))
         both = [
             QuestionValues(tuple(questions), tuple(layers), found.at(questions, layers))
             for found in (one, other)
         ]
-        left_out = len(asked[0][projection] & asked[1][projection]) - len(questions)
-        yield projection, both[0], both[1], left_out
-
-
-def _questions_by_projection(rows: pl.DataFrame) -> dict[str, set[str]]:
-    asked = rows.group_by("projection").agg(pl.col("question_id").unique())
-    return {name: set(questions) for name, questions in asked.iter_rows()}
+        asked = first.asked[projection] & second.asked[projection]
+        yield projection, both[0], both[1], len(asked) - len(questions)
 
 
 def _lines(

@@ -154,15 +154,16 @@ class Conditions:
     several: frozenset[str]
     """Those of them whose condition has several points of one seed."""
 
-    def rows(self, point_id: str, metric: str) -> pl.DataFrame:
-        """Read the rows of a condition with a metric, of whole matrices.
+    def rows(self, point_ids: Collection[str], metric: str) -> pl.DataFrame:
+        """Read the rows of some conditions with a metric, of whole matrices.
 
         Raises:
             DataError: a projection with rows of single heads only.
         """
         # Which of several points of a seed has measured least, all of their metrics tell.
-        metrics = None if point_id in self.several else [metric]
-        return whole_matrices(conditions(self.source.rows(self.members[point_id], metrics)))
+        metrics = None if self.several & set(point_ids) else [metric]
+        members = [member for name in point_ids for member in self.members[name]]
+        return whole_matrices(conditions(self.source.rows(members, metrics)))
 
     def key(self, point_id: str) -> str | None:
         return self.source.key(self.members[point_id])

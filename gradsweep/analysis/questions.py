@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.curves import complete_values
+from gradsweep.analysis.curves import blocks, complete_values
 
 Floats = NDArray[np.float64]
 
@@ -38,21 +38,49 @@ class QuestionValues:
         return self.values[cells]
 
 
-def question_values(rows: pl.DataFrame, metric: str) -> dict[str, QuestionValues]:
-    """Arrange the values of one point's `rows`: projection -> values.
+def question_values(rows: pl.DataFrame, metric: str) -> dict[str, dict[str, QuestionValues]]:
+    """Arrange the values of points' `rows`: point -> projection -> values.
 
     Complete questions only (`complete_values`): a value that is not finite, or that failed its
     checksum, in some layer leaves the question out of that projection. A projection without
-    any complete question is not there.
+    any complete question is not there, nor is a point without any.
     """
-    key = ("projection", "question_id", "layer")
-    values = complete_values(rows, metric).group_by(key).agg(pl.col("value").mean()).sort(key)
-    arranged = {}
-    for (projection,), group in values.group_by("projection", maintain_order=True):
-        layers = tuple(group["layer"].unique().sort())
-        arranged[str(projection)] = QuestionValues(
-            question_ids=tuple(group["question_id"].unique().sort()),
-            layers=layers,
-            values=group["value"].to_numpy().reshape(-1, len(layers)),
-        )
+    values = complete_values(rows, metric)
+    asked = values["question_id"].to_numpy()
+    arranged: dict[str, dict[str, QuestionValues]] = {}
+    start = 0
+    for (point_id, projection), layers, block in blocks(values):
+        stop = start + block.size
+        ids, place = np.unique(asked[start : stop : len(layers)], return_index=True)
+        of_question = block[place]
+        if len(ids) < len(block):
+            of_question = _means(values[start:stop]).reshape(-1, len(layers))
+        found = QuestionValues(tuple(ids.tolist()), tuple(layers), of_question)
+        arranged.setdefault(point_id, {})[projection] = found
+        start = stop
     return arranged
+
+
+def _means(values: pl.DataFrame) -> Floats:
+    """Means over a question's samples, question by question and layer by layer."""
+    key = ("question_id", "layer")
+    return values.group_by(key).agg(pl.col("value").mean()).sort(key)["value"].to_numpy()
+
+
+@dataclass(frozen=True)
+class PointQuestions:
+    """One metric of one point: what it brings to every pair that it is in."""
+
+    values: Mapping[str, QuestionValues]
+    """Projection -> values (`question_values`)."""
+    asked: Mapping[str, frozenset[str]]
+    """Projection -> questions that have rows."""
+
+
+def point_questions(rows: pl.DataFrame, metric: str) -> PointQuestions:
+    """Arrange one point's `rows`, which are of whole matrices, and list what was asked."""
+    asked = rows.group_by("projection").agg(pl.col("question_id").unique())
+    return PointQuestions(
+        next(iter(question_values(rows, metric).values()), {}),
+        {name: frozenset(questions) for name, questions in asked.iter_rows()},
+    )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import polars as pl
 
@@ -180,3 +181,16 @@ def require_one_point_per_condition(rows: pl.DataFrame) -> None:
             f"point_ids: {', '.join(point_ids)} all are {named}, of several seeds or with more "
             "measured; pool them (rows = gradsweep.analysis.conditions(rows)), or keep one of them"
         )
+
+
+def lines_of_each(
+    frame: pl.DataFrame, names: Sequence[str]
+) -> Iterator[tuple[tuple[Any, ...], list[int]]]:
+    """Give each combination of values in some columns, with the numbers of its lines, in order.
+
+    Lists and arrays are cut by them: a frame for each of thousands of curves takes longer than
+    what is computed of it.
+    """
+    numbered = frame.select(names).with_row_index("_line")
+    for *values, lines in numbered.group_by(names, maintain_order=True).agg("_line").iter_rows():
+        yield tuple(values), lines

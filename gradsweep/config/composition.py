@@ -28,6 +28,7 @@ from gradsweep.config.files import config_dir
 from gradsweep.config.objective import OTHER_MODELS
 from gradsweep.config.option_compositions import MAX_KEPT, compose_in_halves
 from gradsweep.config.overrides import readable
+from gradsweep.config.parts import SharedParts
 from gradsweep.config.typed_paths import typed_path
 from gradsweep.config.unread import TypedSettings
 from gradsweep.errors import ConfigError
@@ -47,8 +48,12 @@ def register_configs() -> None:
     )
 
 
-def to_config(composed: DictConfig) -> Config:
+def to_config(composed: DictConfig, shared: SharedParts | None = None) -> Config:
     """Turn what Hydra composed into plain, checked dataclasses.
+
+    Args:
+        composed: of one cell.
+        shared: parts that cells of the same grid have in common.
 
     Raises:
         ConfigError: a cross-field check failed (the message names the field), or a
@@ -60,9 +65,10 @@ def to_config(composed: DictConfig) -> Config:
             "--config-name: the file is no configuration of gradsweep; its defaults list must "
             "begin with `config`, and end with `_self_`"
         )
-    for name in unknown_fields(composed, Config):
-        raise ConfigError(unknown_field(name))
-    config = OmegaConf.to_object(composed)
+    if shared is None or not shared.all_known(composed):
+        for name in unknown_fields(composed, Config):
+            raise ConfigError(unknown_field(name))
+    config = (shared or OmegaConf).to_object(composed)
     assert isinstance(config, Config)
     return config
 

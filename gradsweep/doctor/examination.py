@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,6 @@ from gradsweep.store import (
     PointPaths,
     PointState,
     failure,
-    load_rows,
     point_state,
 )
 from gradsweep.store.checksums import damage, how_to_heal
@@ -125,8 +123,8 @@ def examine(config: Config, title: str | None = None, commit: str | None = None)
     )
     axes = config.axes
     stored = other_conditions(config.results, point_record(config))
-    load = partial(load_rows, config.results)
-    conditions = check_siblings(load, stored, axes.cot, axes.correctness)
+    points = StoredPoints(Path(config.results))
+    conditions = check_siblings(points, stored, axes.cot, axes.correctness)
     return Examination(
         title or str(axes),
         (*checks, *trial, irrelevant, levels, conditions),
@@ -177,7 +175,7 @@ def examine_stored(
         return Examination(title, tuple(trained))
     record = read_config(paths)
     points = StoredPoints(paths.results) if points is None else points
-    samples, rows = points.samples(paths.point_id), points.rows([paths.point_id])
+    samples, rows = points.samples(paths.point_id), points.of(paths.point_id).rows
     axes = record["axes"]
     if samples.is_empty():
         return Examination(title, tuple(_nothing_stored(paths)))
@@ -188,7 +186,7 @@ def examine_stored(
             *_unfinished(paths),
             *_from_config(record, samples, points.texts, _load_command(paths)),
             *_from_rows(record, samples, rows),
-            check_siblings(points.rows, stored, axes["cot"], axes["correctness"]),
+            check_siblings(points, stored, axes["cot"], axes["correctness"]),
         ),
     )
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-import polars as pl
 
-from gradsweep.analysis import paired_tests
-from gradsweep.analysis.contrast import pair_of
-from gradsweep.analysis.questions import FEWEST_QUESTIONS
-from gradsweep.analysis.rows import CORRECT, IRRELEVANT, whole_samples
+from gradsweep.analysis.paired import pair_lines
+from gradsweep.analysis.questions import FEWEST_QUESTIONS, PointQuestions
+from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.config import cot_reading_key
 from gradsweep.doctor.check import Check, CheckState
-from gradsweep.records import POINT_LABELS
+from gradsweep.doctor.stored import StoredPoints
+from gradsweep.records import READING_ORDER
 from gradsweep.report.numerals import distinct
 
 OTHER_CONDITIONS = "conditions"
@@ -25,7 +25,7 @@ _SIGNIFICANT = 0.05
 
 
 def check_siblings(
-    rows_of: Callable[[list[str]], pl.DataFrame],
+    points: StoredPoints,
     point_ids: Mapping[tuple[str, str], str],
     cot: str,
     correctness: str,
@@ -37,7 +37,7 @@ def check_siblings(
     gradients: paper, section 4).
 
     Args:
-        rows_of: reads the rows of points.
+        points: of the folder.
         point_ids: (cot, correctness) -> point, itself among them
             (`gradsweep.store.points.other_conditions`).
         cot: level of the point.
@@ -51,26 +51,25 @@ def check_siblings(
             "no other condition is stored",
             _how(cot, correctness),
         )
-    itself = point_ids[cot, correctness]
-    rows = rows_of([itself, *(point_ids[key] for key in others)])
-    if len(whole_samples(rows)) < len(rows):
+    itself = points.of(point_ids[cot, correctness])
+    siblings = {key: points.of(point_ids[key]) for key in others}
+    if any(one.has_steps for one in (itself, *siblings.values())):
         return Check(
             OTHER_CONDITIONS,
             CheckState.NOT_CHECKED,
             "its samples are single steps, and conditions are compared by whole responses",
             "run the same points with gradients.by=sample",
         )
-    measured = set(rows["point_id"])
-    if itself not in measured or not measured & {point_ids[key] for key in others}:
-        whose = "other conditions have" if itself in measured else "the point has"
+    measured = {key: one for key, one in siblings.items() if len(one.rows)}
+    if itself.rows.is_empty() or not measured:
+        whose = "the point has" if itself.rows.is_empty() else "other conditions have"
         return Check(
             OTHER_CONDITIONS,
             CheckState.NOT_CHECKED,
             f"{whose} no measured sample yet",
             "run the same command again (python -m gradsweep status shows which), then ask again",
         )
-    others = [key for key in others if point_ids[key] in measured]
-    checks = [_compared(rows, itself, point_ids[o], o) for o in others]
+    checks = [_compared(itself.questions, one.questions, cot, k) for k, one in measured.items()]
     order = [CheckState.PROBLEM, CheckState.WARNING, CheckState.OK, CheckState.NOT_CHECKED]
     worst = min(checks, key=lambda check: order.index(check.state))
     finding = "; ".join(check.finding for check in checks)
@@ -93,14 +92,15 @@ def _others(
     return [*farthest, (cot, IRRELEVANT if correctness == CORRECT else CORRECT)]
 
 
-def _compared(rows: pl.DataFrame, point_id: str, other_id: str, other: tuple[str, str]) -> Check:
+def _compared(
+    first: PointQuestions, second: PointQuestions, cot: str, other: tuple[str, str]
+) -> Check:
     """One pair: identical numbers are a problem, alike ones a warning where they should differ."""
-    points = rows.select("point_id", *POINT_LABELS).unique()
-    pair = pair_of(points, point_id, other_id)
-    tests = paired_tests(rows, pair, resamples=0)  # intervals are of no use here
+    tests = pair_lines(first, second, resamples=0)  # intervals are of no use here
     name = " ".join(other)
-    n = int(tests["n_questions"].min() or 0)  # type: ignore[arg-type]
-    if n and (tests["difference"] == 0).all():  # no test of chance: any number of them will do
+    n = min((line["n_questions"] for line in tests), default=0)
+    # No test of chance: any number of them will do.
+    if n and all(line["difference"] == 0 for line in tests):
         return Check(
             OTHER_CONDITIONS,
             CheckState.PROBLEM,
@@ -116,9 +116,9 @@ def _compared(rows: pl.DataFrame, point_id: str, other_id: str, other: tuple[str
             f"{name}: {times}{n} questions in common are too few for a test",
             f"at least {FEWEST_QUESTIONS} questions are needed: raise n_samples",
         )
-    differs = int((tests["p_adjusted"] < _SIGNIFICANT).sum())
+    differs = sum(line["p_adjusted"] < _SIGNIFICANT for line in tests)
     finding = f"{name}: {times}different in {differs} of {len(tests)} projections ({n} questions)"
-    expected_alike = pair["cot"][0] == pair["second_cot"][0] == "none"
+    expected_alike = cot == other[0] == "none"
     if differs or expected_alike:
         return Check(OTHER_CONDITIONS, CheckState.OK, finding)
     state = CheckState.PROBLEM if abs(ratio - 1) < ALIKE else CheckState.WARNING
@@ -126,7 +126,11 @@ def _compared(rows: pl.DataFrame, point_id: str, other_id: str, other: tuple[str
     return Check(OTHER_CONDITIONS, state, finding, remedy)
 
 
-def _mean_ratio(tests: pl.DataFrame) -> float:
+def _mean_ratio(tests: list[dict[str, Any]]) -> float:
     """Second over first mean, a geometric mean over projections; NaN where none is positive."""
-    ratios = (tests["second_mean"] / tests["first_mean"]).to_numpy()
+    order = {name: place for place, name in enumerate(READING_ORDER)}
+    by_name = sorted(tests, key=lambda one: (order.get(n := one["projection"], len(order)), n))
+    first, second = (np.array([t[m] for t in by_name]) for m in ("first_mean", "second_mean"))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = second / first
     return float(np.exp(np.log(ratios[ratios > 0]).mean())) if (ratios > 0).any() else np.nan

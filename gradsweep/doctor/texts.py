@@ -27,7 +27,9 @@ class Texts:
     """Conditions that are read and checked once; points that share their data share the checks."""
 
     def __init__(self) -> None:
-        self._samples: dict[str, list[Sample]] = {}
+        self._samples: dict[str, list[Sample] | GradsweepError] = {}
+        """By what decides them; an error where they cannot be had, which may take a while to see:
+        an address that does not answer is asked once, and not for every point."""
 
     def irrelevant(self, config: Config) -> Check:
         """Run `check_irrelevant` on the point's dataset and CoT level, whichever it measures."""
@@ -67,8 +69,18 @@ class Texts:
         parts = (config.dataset, config.cot, config.correctness, config.n_samples, config.seed)
         key = repr(parts)
         if key not in self._samples:
-            self._samples[key] = load_samples(config).samples
-        return self._samples[key]
+            self._samples[key] = _loaded(config)
+        found = self._samples[key]
+        if isinstance(found, GradsweepError):
+            raise found
+        return found
+
+
+def _loaded(config: Config) -> list[Sample] | GradsweepError:
+    try:
+        return load_samples(config).samples
+    except GradsweepError as error:
+        return error
 
 
 def _may_be_pairs(config: Config) -> bool:

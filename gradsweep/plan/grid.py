@@ -9,11 +9,12 @@ from itertools import zip_longest
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.conf import HydraConf
-from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf import DictConfig, Node, OmegaConf
 
 from gradsweep.config import Config
 from gradsweep.config.composition import BUILT_IN, ConfigSource, compose_raw, unknown_fields
 from gradsweep.config.overrides import override_of, readable
+from gradsweep.config.parts import place_part
 from gradsweep.errors import ConfigError
 from gradsweep.plan.globs import spelled_out
 
@@ -121,15 +122,11 @@ def composed(grid: Sequence[Cell], source: ConfigSource = BUILT_IN) -> Iterator[
             yield compose_raw(cell, source)
         return
     whole = compose_raw(grid[0], source)
-    with flag_override(whole, ["no_deepcopy_set_nodes"], True):
-        current: dict[str, _Choice] = {}
-        for cell in grid:
-            for root, columns in varying.items():
-                choice = _Choice(str(root), tuple(cell[i] for i in columns))
-                if current.get(choice.root) != choice:
-                    whole[choice.root] = parts[choice]
-                    current[choice.root] = choice
-            yield whole
+    for cell in grid:
+        for root, columns in varying.items():
+            choice = _Choice(str(root), tuple(cell[i] for i in columns))
+            place_part(whole, choice.root, parts[choice])
+        yield whole
 
 
 @dataclass(frozen=True)
@@ -157,17 +154,19 @@ def _varying(grid: Sequence[Cell]) -> dict[str | None, list[int]]:
 
 def _parts(
     varying: dict[str | None, list[int]], grid: Sequence[Cell], source: ConfigSource
-) -> dict[_Choice, object] | None:
+) -> dict[_Choice, Node] | None:
     """The part of the config that each choice makes, or None when one reaches further than it."""
     rest: dict[str, object] = {}
-    parts: dict[_Choice, object] = {}
+    parts: dict[_Choice, Node] = {}
     for root, columns in varying.items():
         for texts in dict.fromkeys(tuple(cell[i] for i in columns) for cell in grid):
             cell = list(grid[0])
             for index, text in zip(columns, texts, strict=True):
                 cell[index] = text
             config = compose_raw(cell, source)
-            parts[_Choice(str(root), texts)] = config._get_node(str(root))
+            node = config._get_node(str(root))
+            assert isinstance(node, Node)
+            parts[_Choice(str(root), texts)] = node
             others = OmegaConf.to_container(config, resolve=False)
             assert isinstance(others, dict)
             del others[str(root)]

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import Enum
+from functools import cached_property
 from operator import attrgetter
 
 from omegaconf import DictConfig
@@ -13,6 +14,7 @@ from omegaconf import DictConfig
 from gradsweep.config import Config, ModelConfig, Responses, StoreConfig, TrackingConfig
 from gradsweep.config.composition import BUILT_IN, ConfigSource, checked, to_config
 from gradsweep.config.objective import responses_of
+from gradsweep.config.parts import SharedParts
 from gradsweep.config.point import TOLD_BY_AXES
 from gradsweep.config.unread import TypedSettings
 from gradsweep.errors import ConfigError, ExcludedPointError
@@ -65,16 +67,20 @@ class Plan:
         total, done = len(self.points), self.count(PointState.DONE)
         return f"{total} points, {done} done, {total - done} to run"
 
-    @property
+    @cached_property
     def varied(self) -> list[str]:
         """The axes on which these points differ."""
         return _varied(self.points)
 
+    @cached_property
+    def _everywhere(self) -> frozenset[str]:
+        """Overrides that all points have."""
+        return frozenset.intersection(*(frozenset(p.overrides) for p in self.points))
+
     def label(self, point: PlannedPoint) -> str:
         """What varies in this plan, as this point has it: values of axes, then other fields."""
         values = [getattr(point.axes, axis) for axis in self.varied]
-        everywhere = set.intersection(*(set(p.overrides) for p in self.points))
-        fields = [text for text in point.overrides if text not in everywhere]
+        fields = [text for text in point.overrides if text not in self._everywhere]
         others = [text for text in fields if text.split("=")[0] not in (*AXES, *TOLD_BY_AXES)]
         return " · ".join(values + others) or str(point.axes)
 
@@ -111,10 +117,10 @@ def plan_cells(
     points: dict[str, PlannedPoint] = {}
     excluded: dict[str, None] = {}
     models: dict[str, ModelConfig] = {}
-    duplicates = 0
+    duplicates, shared = 0, SharedParts()
     for cell, raw in zip(grid, configs, strict=True):
         try:
-            config = to_config(raw)
+            config = to_config(raw, shared)
             require_possible(config.results)
             typed.see(cell, config)
             if not multirun:

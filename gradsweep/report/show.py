@@ -13,7 +13,6 @@ from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import rows_with_values, whole_samples
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
-from gradsweep.records import POINT_LABELS
 from gradsweep.report import save_figures, write_report
 from gradsweep.report.comparison import comparisons_of
 from gradsweep.report.cut import cut_responses, cut_sentences
@@ -24,7 +23,7 @@ from gradsweep.report.many_comparisons import (
 )
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.numbers import Numbers, NumbersReader
-from gradsweep.report.open_questions.answers import METRICS, questions_of
+from gradsweep.report.open_questions.answers import questions_of_stored
 from gradsweep.report.open_questions.terminal import open_questions_lines
 from gradsweep.report.page import report_points
 from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC
@@ -161,14 +160,9 @@ def _questions(
             soft_wrap=True,
         )
         return []
-    ids = source.every["point_id"].to_list()
-    if not ids or source.loss != "mean":
+    if source.every.is_empty() or source.loss != "mean":
         return []
-    # Which of several points of a condition and seed stands for it, all of their metrics tell.
-    several = source.every.select(*POINT_LABELS, "seed").is_duplicated().any()
-    rows = source.rows(ids, None if several else METRICS)
-    tables = study.tables if study else None
-    answered = questions_of(rows, source.samples(ids), source.loss, tables)
+    answered = questions_of_stored(source, study.tables if study else None)
     out.print(open_questions_lines(answered))
     return answered
 

@@ -17,9 +17,8 @@ from gradsweep.store.kept import kept, mark_of
 from gradsweep.store.paths import PointPaths, SweepPaths
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from gradsweep.config import Config
+    from gradsweep.config.stored import StoredParts
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Libyaml's, seven times as fast, wherever PyYAML was built with it."""
@@ -65,14 +64,10 @@ def stored_config(record: Mapping[str, Any]) -> Config:
         ConfigError: it was written by a version whose fields are others, or a check of the
             config fails.
     """
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from gradsweep.config.composition import to_config
-
     try:
-        merged = OmegaConf.merge(_schema(), record["config"])  # which makes a copy
-        return to_config(merged)  # type: ignore[arg-type]
+        return _stored_parts().config(record["config"])
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
@@ -81,13 +76,10 @@ def stored_config(record: Mapping[str, Any]) -> Config:
 
 
 @lru_cache(maxsize=1)
-def _schema() -> DictConfig:
-    """The config's schema as OmegaConf reads it off the dataclasses, which takes a while."""
-    from omegaconf import OmegaConf
+def _stored_parts() -> StoredParts:
+    from gradsweep.config.stored import StoredParts
 
-    from gradsweep.config import Config
-
-    return OmegaConf.structured(Config)
+    return StoredParts()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from gradsweep import compose
 from gradsweep.config import Config
 from gradsweep.config.files import config_dir, options
+from gradsweep.config.parts import plain
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.identity import point_id, science
 
@@ -43,6 +46,8 @@ def test_every_option_composes_and_says_what_it_is(group: str, option: str) -> N
     added = "+" if group == "experiment" else ""
     config = compose(f"{added}{group}={option}", *NEEDED.get(option, []), *levels)
     assert isinstance(config, Config)
+    as_omegaconf = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    assert json.dumps(plain(config)) == json.dumps(as_omegaconf)
     assert len(options(group)[option]) > 10
     if group in ("model", "dataset") and option not in ("hub", "folder", "gguf"):
         assert getattr(config, group).name == option

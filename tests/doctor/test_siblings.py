@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from gradsweep.analysis.multiplicity import holm
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.siblings import check_siblings
+from gradsweep.doctor.stored import StoredPoints
 from gradsweep.records import ALL_PROJECTIONS, Axes
-from gradsweep.store import PointPaths, load_rows
+from gradsweep.store import PointPaths
 from gradsweep.store.metadata import read_config
 from gradsweep.store.points import other_conditions
 
@@ -32,7 +32,7 @@ def stored(
 def checked(results: Path, cot: str, correctness: str = "correct") -> Check:
     record = read_config(PointPaths(results, f"{cot}-{correctness}"))
     return check_siblings(
-        partial(load_rows, results), other_conditions(results, record), cot, correctness
+        StoredPoints(results), other_conditions(results, record), cot, correctness
     )
 
 

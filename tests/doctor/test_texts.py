@@ -13,6 +13,7 @@ from gradsweep import compose
 from gradsweep.config import Config
 from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.texts import Texts
+from gradsweep.errors import DataError
 
 
 @pytest.fixture
@@ -55,3 +56,18 @@ def test_groups_of_ones_own_are_not_checked_against_responses_that_are_not_there
     texts, config = Texts(), own(groups, "grpo")
     for check in (texts.irrelevant(config), texts.levels(config)):
         assert check.state is CheckState.NOT_CHECKED
+
+
+def test_data_that_cannot_be_had_are_asked_for_once(monkeypatch: pytest.MonkeyPatch):
+    asked: list[Config] = []
+
+    def unreachable(config: Config) -> None:
+        asked.append(config)
+        raise DataError("no answer")
+
+    monkeypatch.setattr("gradsweep.doctor.texts.load_samples", unreachable)
+    texts, config = Texts(), compose("cot=detailed")
+    first, again = texts.irrelevant(config), texts.irrelevant(config)
+    assert len(asked) == 1
+    assert first == again
+    assert "no answer" in first.finding

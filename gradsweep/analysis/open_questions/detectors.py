@@ -53,11 +53,15 @@ def area_under_curve(correct: Floats, irrelevant: Floats, weights: Floats) -> Fl
     Returns:
         (1 + resamples,)
     """
-    larger = (irrelevant[None, :] > correct[:, None]) + 0.5 * (
-        irrelevant[None, :] == correct[:, None]
-    )
+    order = np.argsort(correct)
+    # Counts and halves of them are exact in any order of addition: no number depends on the way.
+    counts = weights.T
+    below = np.zeros((len(correct) + 1, len(weights)))
+    np.cumsum(counts[order], axis=0, out=below[1:])
+    ends = [np.searchsorted(correct[order], irrelevant, side) for side in ("left", "right")]
+    smaller, not_larger = (below[np.where(np.isnan(irrelevant), 0, end)] for end in ends)
+    pairs = (0.5 * (smaller + not_larger) * counts).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        pairs = ((weights @ larger) * weights).sum(axis=1)
         return np.asarray(pairs / weights.sum(axis=1) ** 2)
 
 

@@ -129,11 +129,12 @@ def values_by_question(
     key = [*POINT_LABELS, "question_id"]
     pooled = whole_matrices(conditions(rows))
     trusted = pl.col("finite") if "finite" in pooled.columns else pl.lit(True)
-    by_projection = pooled.group_by(*key, "projection").agg(
+    # In their order: sums in another one, as threads would have it, have other last bits.
+    by_projection = pooled.group_by(*key, "projection", maintain_order=True).agg(
         pl.when(trusted).then(pl.col(name).cast(pl.Float64)).otherwise(np.nan).mean().alias(name)
         for name in metrics
     )
-    values = by_projection.group_by(key).agg(
+    values = by_projection.group_by(key, maintain_order=True).agg(
         pl.when(pl.col(name) > 0).then(pl.col(name).log()).otherwise(np.nan).mean()
         for name in metrics
     )
@@ -152,7 +153,9 @@ def _of_samples(rows: pl.DataFrame, samples: pl.DataFrame | None) -> pl.DataFram
         "point_id", "question_id", "loss", pl.col("n_response_tokens").alias("tokens")
     )
     named = measured.join(points, on="point_id")
-    return named.group_by(*schema).agg(pl.col("loss", "tokens").cast(pl.Float64).mean())
+    return named.group_by(*schema, maintain_order=True).agg(
+        pl.col("loss", "tokens").cast(pl.Float64).mean()
+    )
 
 
 def scopes_of(by_question: pl.DataFrame) -> Iterator[tuple[Scope, pl.DataFrame]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ class KnownPoint:
     one_seed: bool = True
     """Whether all points it is listed with have its seed, so that nobody needs to be told."""
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, str]:
         """Its axes as tables show them: the model with the series (`qwen2_1.5b n_samples=2`), and
         with the seed where points differ in it."""

@@ -147,8 +147,10 @@ def _groups(status: SweepStatus) -> Table:
     for state in status.counts:
         table.add_column(Text(state.value, style=STYLES[state]), justify="right")
     table.add_column("samples", justify="right")
-    for value in dict.fromkeys(line.point.labels[axis] for line in status.lines):
-        lines = [line for line in status.lines if line.point.labels[axis] == value]
+    groups: dict[str, list[Line]] = {}
+    for line in status.lines:
+        groups.setdefault(line.point.labels[axis], []).append(line)
+    for value, lines in groups.items():
         counts = [sum(line.state is state for line in lines) for state in status.counts]
         table.add_row(value, *(str(n) if n else "" for n in counts), total_text(lines))
     return table

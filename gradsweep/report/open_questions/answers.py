@@ -5,11 +5,13 @@ from __future__ import annotations
 import polars as pl
 
 from gradsweep.analysis.open_questions import Answered, evaluate_open_questions
+from gradsweep.analysis.open_questions.kept import keep_answers, kept_answers
 from gradsweep.analysis.open_questions.material import SIGNALS
 from gradsweep.analysis.open_questions.metrics import OTHERS
 from gradsweep.analysis.open_questions.where_it_responds import OTHER_NORM
 from gradsweep.analysis.rows import with_every_axis
-from gradsweep.records import STUDY_OBJECTIVE
+from gradsweep.records import POINT_LABELS, STUDY_OBJECTIVE
+from gradsweep.report.stored_rows import StoredRows
 from gradsweep.store.training import TrainingTables
 
 METRIC = "nuclear_norm"
@@ -36,3 +38,26 @@ def questions_of(
     if not (with_every_axis(rows)["objective"] == STUDY_OBJECTIVE).any():
         return []
     return evaluate_open_questions(rows, METRIC, samples=samples, training=training)
+
+
+def questions_of_stored(
+    source: StoredRows, training: TrainingTables | None = None
+) -> list[Answered]:
+    """Answer the open questions from stored points, or as they were answered of the same points.
+
+    Answers are kept beside the results while the points are done and none of them is trained.
+
+    Raises:
+        DataError: a damaged file.
+    """
+    ids = source.every["point_id"].to_list()
+    key = source.key(ids) if training is None else None
+    answered = kept_answers(source.results, key) if key else None
+    if answered is None:
+        # Which of several points of a condition and seed stands for it, all of their metrics tell.
+        several = source.every.select(*POINT_LABELS, "seed").is_duplicated().any()
+        rows = source.rows(ids, None if several else METRICS)
+        answered = questions_of(rows, source.samples(ids), source.loss, training)
+        if key:
+            keep_answers(source.results, key, answered)
+    return answered

@@ -178,8 +178,8 @@ def _names(rows: pl.DataFrame) -> dict[str, Any]:
         },
         "axes": {axis: values_in_reading_order(labels, axis) for axis in AXES},
         "titles": {
-            "model": {name: model_title(name) for name in labels["model"].unique()},
-            "dataset": {name: dataset_title(name) for name in labels["dataset"].unique()},
+            "model": {name: model_title(name) for name in labels["model"].unique().sort()},
+            "dataset": {name: dataset_title(name) for name in labels["dataset"].unique().sort()},
         },
         "levels": {level: level_label(level) for level in levels},
         "levelColours": {level: _on_both(level_colours(levels)[level]) for level in levels},

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
-from gradsweep.analysis.rows import whole_matrices
+from gradsweep.analysis.rows import lines_of_each, whole_matrices
 from gradsweep.report.labels import metric_label, metric_words
 from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.store.frames import metric_columns
@@ -24,7 +24,16 @@ ROWS_WHILE_WATCHED = 100_000
 """The same for a page that is written again and again, beside the sweep that it follows."""
 
 _CURVE = ("point_id", "projection")
+_OF_CURVE = {"mean": "value", "ci_low": "low", "ci_high": "high"}
+"""Columns -> what the scripts call them."""
 _DIFFERENCE = ("model", "dataset", "cot", "objective", "projection")
+_OF_DIFFERENCE = {
+    "relative_difference": "value",
+    "rd_low": "low",
+    "rd_high": "high",
+    "correct": "correct",
+    "irrelevant": "irrelevant",
+}
 
 
 def with_other_metrics(
@@ -57,65 +66,56 @@ def curve_numbers(one: Measures) -> list[dict[str, Any]]:
     """
     whole = one.mads.filter(pl.col("part") == "all")
     mads = {
-        names: _numbers(mad.select("mad", "relative_mad").transpose().to_series())
-        for names, mad in _grouped(whole, _CURVE)
+        tuple(names): _numbers(mad)
+        for *names, mad in whole.select(*_CURVE, pl.concat_list("mad", "relative_mad")).iter_rows()
     }
+    columns = {name: one.curves[name].to_list() for name in ("layer", *_OF_CURVE, "n_samples")}
     return [
         {
             **dict(zip(("point", "projection"), names, strict=True)),
-            "layer": curve["layer"].to_list(),
-            "value": _numbers(curve["mean"]),
-            "low": _numbers(curve["ci_low"]),
-            "high": _numbers(curve["ci_high"]),
-            "n": curve["n_samples"].max(),
+            "layer": _cut(columns["layer"], lines),
+            **{key: _numbers(_cut(columns[name], lines)) for name, key in _OF_CURVE.items()},
+            "n": max(_cut(columns["n_samples"], lines)),
             **dict(zip(("mad", "relativeMad"), mads[names], strict=True)),
         }
-        for names, curve in _grouped(one.curves, _CURVE)
+        for names, lines in lines_of_each(one.curves, _CURVE)
     ]
 
 
 def point_values(one: Measures) -> list[dict[str, Any]]:
     """List value, low, high and n of each point: what a metric of whole samples has for a curve."""
+    columns = {name: one.curves[name].to_list() for name in (*_OF_CURVE, "n_samples")}
     return [
-        {"point": names[0]}
-        | {
-            key: _numbers(curve[name])[0]
-            for key, name in (("value", "mean"), ("low", "ci_low"), ("high", "ci_high"))
-        }
-        | {"n": curve["n_samples"].max()}
-        for names, curve in _grouped(one.curves, ("point_id",))
+        {"point": point_id}
+        | {key: _numbers([columns[name][lines[0]]])[0] for name, key in _OF_CURVE.items()}
+        | {"n": max(_cut(columns["n_samples"], lines))}
+        for (point_id,), lines in lines_of_each(one.curves, ("point_id",))
     ]
 
 
 def difference_numbers(one: Measures) -> list[dict[str, Any]]:
     """List RD by layer with its interval and both curves, for each model to projection."""
+    named = with_model_labels(one.differences, objective=False)
+    columns = {name: named[name].to_list() for name in ("layer", *_OF_DIFFERENCE, "n_questions")}
     return [
         {
             **dict(zip(_DIFFERENCE, names, strict=True)),
-            "layer": curve["layer"].to_list(),
-            "value": _numbers(curve["relative_difference"]),
-            "low": _numbers(curve["rd_low"]),
-            "high": _numbers(curve["rd_high"]),
-            "correct": _numbers(curve["correct"]),
-            "irrelevant": _numbers(curve["irrelevant"]),
-            "n": curve["n_questions"].max(),
+            "layer": _cut(columns["layer"], lines),
+            **{key: _numbers(_cut(columns[name], lines)) for name, key in _OF_DIFFERENCE.items()},
+            "n": max(_cut(columns["n_questions"], lines)),
         }
-        for names, curve in _grouped(
-            with_model_labels(one.differences, objective=False), _DIFFERENCE
-        )
-        if curve["relative_difference"].is_finite().any()
+        for names, lines in lines_of_each(named, _DIFFERENCE)
+        if any(map(math.isfinite, _cut(columns["relative_difference"], lines)))
     ]
 
 
-def _grouped(
-    frame: pl.DataFrame, names: Sequence[str]
-) -> Iterator[tuple[tuple[Any, ...], pl.DataFrame]]:
-    return iter(frame.group_by(names, maintain_order=True))
+def _cut(values: list[Any], lines: Sequence[int]) -> list[Any]:
+    return [values[line] for line in lines]
 
 
-def _numbers(values: pl.Series) -> list[float | None]:
+def _numbers(values: Sequence[float | None]) -> list[float | None]:
     """None where there is no value: JSON knows no NaN."""
     return [
         float(f"{value:.{DIGITS}g}") if value is not None and math.isfinite(value) else None
-        for value in values.to_list()
+        for value in values
     ]

@@ -35,6 +35,17 @@ def test_a_known_area_and_accuracy_lie_in_their_intervals(shift: float):
     assert np.mean(covered, axis=0) == pytest.approx([0.95, 0.95], abs=0.06)
 
 
+def test_the_area_is_the_share_of_all_pairs_to_the_last_bit():
+    rng = np.random.default_rng(0)
+    correct, irrelevant = rng.integers(-3, 4, (2, N)) / 3  # many are equal
+    correct[0], irrelevant[1] = np.nan, np.nan
+    larger = (irrelevant > correct[:, None]) + 0.5 * (irrelevant == correct[:, None])
+    drawn = weights()
+    pairs = np.einsum("ri,ij,rj->r", drawn, larger, drawn)
+    found = area_under_curve(correct, irrelevant, drawn)
+    assert found.tolist() == (pairs / drawn.sum(axis=1) ** 2).tolist()
+
+
 def test_a_perfect_score_has_an_interval_too():
     found = share(np.ones(16), 1000)
     low, high = ends(found)

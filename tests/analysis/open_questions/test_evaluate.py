@@ -15,6 +15,7 @@ from gradsweep.analysis.open_questions import (
     answers_frame,
     evaluate_open_questions,
 )
+from gradsweep.analysis.open_questions.material import values_by_question
 from gradsweep.errors import ConfigError
 
 N = 20
@@ -42,6 +43,17 @@ def test_every_question_is_answered_or_says_what_to_run():
     found = evaluate_open_questions(rows, samples=samples, resamples=100)
     assert [one.question for one in found] == list(OPEN_QUESTIONS)
     assert all(one.answers or "gradsweep" in one.run for one in found)
+
+
+def test_values_of_questions_are_the_same_each_time_to_the_last_bit():
+    rows, samples = rows_and_samples()
+    rng = np.random.default_rng(1)
+    rows = pl.concat(
+        rows.with_columns(projection=pl.lit(name), nuclear_norm=rng.lognormal(size=len(rows)))
+        for name in "qkvo"
+    )
+    first, *others = (values_by_question(rows, samples, ["nuclear_norm"]) for _ in range(5))
+    assert all(first.equals(other) for other in others)
 
 
 def test_points_of_another_dataset_or_objective_change_no_number():
