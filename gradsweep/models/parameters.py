@@ -27,7 +27,7 @@ def parameters_of(model: ModelConfig) -> int | None:
         return _in_file(Path(str(model.source.path)))
     from gradsweep.models.fingerprint import weight_files
 
-    folder = _folder(model)
+    folder = local_folder(model)
     if folder is None or _is_quantised(folder):
         return None
     files = [folder / name for name in weight_files(folder) if name.endswith(".safetensors")]
@@ -36,7 +36,8 @@ def parameters_of(model: ModelConfig) -> int | None:
     return sum(known) if known and len(known) == len(counts) else None
 
 
-def _folder(model: ModelConfig) -> Path | None:
+def local_folder(model: ModelConfig) -> Path | None:
+    """The folder with a model's files, of a hub model that of the local cache; None without one."""
     source = model.source
     if source.kind is SourceKind.folder:
         folder = Path(str(source.path))
