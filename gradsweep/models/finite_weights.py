@@ -10,7 +10,7 @@ from safetensors import safe_open
 from torch import nn
 
 from gradsweep.config import Dtype, ModelConfig, SourceKind
-from gradsweep.errors import ModelError, few
+from gradsweep.errors import WeightsError, few
 from gradsweep.models.fingerprint import weight_files
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.parameters import local_folder
@@ -22,14 +22,14 @@ def check_finite_weights(loaded: LoadedModel, config: ModelConfig) -> None:
     It reads every weight, so it is asked where a loss is no number.
 
     Raises:
-        ModelError: names the tensors, the file that has them, and what to do.
+        WeightsError: names the tensors, the file that has them, and what to do.
     """
     wrong = dict(_not_finite(loaded.model))
     if not loaded.on_any_rank(bool(wrong)):
         return
     named = [f"{name} ({n} of {size} entries)" for name, (n, size) in wrong.items()]
     tensors = few(named, most=5) if wrong else "some of another process's share"
-    raise ModelError(
+    raise WeightsError(
         f"model={config.name}: weights are NaN or infinite, and so would every loss be: {tensors}"
         f"{_place(config, next(iter(wrong), ''))}. {_remedy(config)}"
     )
