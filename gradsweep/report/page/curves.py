@@ -32,7 +32,7 @@ def with_other_metrics(
 ) -> list[Measures]:
     """Add to `computed` every other metric that has values where `rows` are at most `most_rows`.
 
-    Metrics of whole samples have no curve (`point_values`).
+    Metrics of whole samples have no curve.
     """
     present = {one.metric for one in computed}
     others = [name for name in metric_columns(rows) if name not in present]
@@ -71,19 +71,6 @@ def curve_numbers(one: Measures) -> list[dict[str, Any]]:
             **dict(zip(("mad", "relativeMad"), mads[names], strict=True)),
         }
         for names, curve in _grouped(one.curves, _CURVE)
-    ]
-
-
-def point_values(one: Measures) -> list[dict[str, Any]]:
-    """List value, low, high and n of each point: what a metric of whole samples has for a curve."""
-    return [
-        {"point": names[0]}
-        | {
-            key: _numbers(curve[name])[0]
-            for key, name in (("value", "mean"), ("low", "ci_low"), ("high", "ci_high"))
-        }
-        | {"n": curve["n_samples"].max()}
-        for names, curve in _grouped(one.curves, ("point_id",))
     ]
 
 
