@@ -166,7 +166,7 @@ def test_cells_the_study_does_not_have_are_left_out_with_the_reason(
     assert main([*grid, "cot=none,simplified"]) == 0
     shown = errors(capsys)
     assert "left out: dataset=math_algebra has no cot=none" in shown
-    assert "1 points, 0 done, 1 to run" in shown
+    assert "1 point, 0 done, 1 to run" in shown
 
 
 @pytest.mark.long
@@ -200,7 +200,7 @@ def test_the_same_point_asked_for_twice_runs_once(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:
     assert main(["-m", *tiny, "gradients.batch_tokens=64,128"]) == 0
-    assert "1 points" in errors(capsys)
+    assert "1 point" in errors(capsys)
     assert len(list((tmp_path / "results" / "points").iterdir())) == 1
 
 

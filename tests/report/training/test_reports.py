@@ -46,7 +46,7 @@ def test_training_points_alone_have_a_report(tmp_path: Path, capsys: Captured):
     folder = report_of(tmp_path, "cot=none")
     shown = capsys.readouterr().out
     assert "While it trains" in shown
-    assert "(1 points)" in shown
+    assert "(1 point)" in shown
     findings = (folder / "findings.md").read_text()
     assert "## While it trains" in findings
     assert "## 1." not in findings
