@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ from gradsweep.store.kept import kept, mark_of
 from gradsweep.store.paths import PointPaths, SweepPaths
 
 if TYPE_CHECKING:
-    from omegaconf import DictConfig
-
     from gradsweep.config import Config
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -69,25 +66,16 @@ def stored_config(record: Mapping[str, Any]) -> Config:
     from omegaconf.errors import OmegaConfBaseException
 
     from gradsweep.config.composition import to_config
+    from gradsweep.config.option_compositions import config_schema
 
     try:
-        merged = OmegaConf.merge(_schema(), record["config"])  # which makes a copy
+        merged = OmegaConf.merge(config_schema(), record["config"])  # which makes a copy
         return to_config(merged)  # type: ignore[arg-type]
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(
             f"config.yaml of {record['point_id']} is of another version: {reason}"
         ) from error
-
-
-@lru_cache(maxsize=1)
-def _schema() -> DictConfig:
-    """The config's schema as OmegaConf reads it off the dataclasses, which takes a while."""
-    from omegaconf import OmegaConf
-
-    from gradsweep.config import Config
-
-    return OmegaConf.structured(Config)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
