@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -24,8 +24,11 @@ from gradsweep.config.point import Config
 MAX_KEPT = 64
 """Compositions, of about half a megabyte each: experiments and launchers, but not every grid."""
 
-_REACHES_FURTHER = re.compile(r"^(defaults:|# *@package)", re.MULTILINE)
-"""In the YAML of an option: more than the content of its own group's node."""
+_DEFAULTS = re.compile(r"^defaults:", re.MULTILINE)
+"""In the YAML of an option: others that it brings along."""
+
+_PACKAGE_OF_ALL = "# @package _global_"
+"""In the YAML of an experiment: its keys are those of the whole config."""
 
 _SEARCHPATH = "hydra.searchpath"
 """Adds folders of options, so it is no field that is set last."""
@@ -82,7 +85,7 @@ def _with_options(
     parts = {o.key_or_group: _part_of(o) for o in options}
     alone = {group: part for group, part in parts.items() if part is not None}
     others = [o for o in options if o.key_or_group not in alone]
-    if len(parts) < len(options) or any("/" not in o.key_or_group for o in others):
+    if len(parts) < len(options) or not all(_leaves_alone(o, alone) for o in others):
         alone, others = {}, list(options)
     texts = tuple(str(o.input_line) for o in others)
     config = copy.deepcopy(compose_options(texts, with_hydra))
@@ -104,19 +107,43 @@ def _part_of(override: Override) -> DictConfig | None:
     return option_part(group, option) if group in config_groups() else None
 
 
+def _leaves_alone(override: Override, groups: Collection[str]) -> bool:
+    """Whether what Hydra composes of an override has no word on the nodes of these groups."""
+    group, option = override.key_or_group, override.value()
+    if "/" in group:
+        return True  # hydra/launcher=slurm
+    content = option_content(group, str(option))
+    return group not in config_schema() and content is not None and not set(groups) & set(content)
+
+
+@lru_cache(maxsize=256)
+def option_content(group: str, option: str) -> DictConfig | None:
+    """The YAML of an option: of its group's node, of an experiment of the whole config.
+
+    None where there is no such file, or it brings other options along.
+    """
+    file = config_dir() / group / f"{option}.yaml"
+    if not re.fullmatch(r"[\w.]+", option) or not file.is_file():
+        return None
+    text = file.read_text(encoding="utf-8")
+    is_of_all = _PACKAGE_OF_ALL in text
+    if _DEFAULTS.search(text) or is_of_all == (group in config_schema()):
+        return None
+    content = OmegaConf.load(file)
+    return content if isinstance(content, DictConfig) else None
+
+
 @lru_cache(maxsize=256)
 def option_part(group: str, option: str) -> DictConfig | None:
     """The schema's node of a group with an option's YAML merged into it, as Hydra merges it.
 
     None for an option that does not exist, or whose file reaches further than its group's node.
     """
-    file = config_dir() / group / f"{option}.yaml"
-    if not re.fullmatch(r"[\w.]+", option) or not file.is_file():
-        return None
-    if group not in config_schema() or _REACHES_FURTHER.search(file.read_text(encoding="utf-8")):
+    content = option_content(group, option)
+    if content is None or group not in config_schema():
         return None
     whole = copy.deepcopy(config_schema())
-    whole.merge_with({group: OmegaConf.load(file)})
+    whole.merge_with({group: content})
     part: DictConfig = whole[group]
     return part
 

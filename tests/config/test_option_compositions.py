@@ -22,6 +22,9 @@ SOUND = [
     "cot=partial dataset=gsm8k correctness=irrelevant objective=orpo",
     "gradients=attention_mlp cot=detailed ~training seed=2 quality=null",
     "model=gguf model=hub",
+    "+experiment=freezing model=qwen2_1.5b cot=detailed training=lora",
+    "+experiment=data_quality model=qwen2_1.5b dataset=aqua",
+    "+experiment=paper_math model=llama3_8b dataset=aqua hydra/launcher=local cot=simplified",
 ]
 REFUSED = [
     *("model=nope", "model@x=gguf", "cot=a,b", "dataset.nope=1", "n_samples=x"),

@@ -24,8 +24,8 @@ OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 PURE = {
     *("resampling_weights", "_signs", "versions", "code_digest"),
-    *("built_in_options", "option_part", "config_schema", "register_configs"),
-    *("parsed", "generated_questions"),
+    *("built_in_options", "option_content", "option_part", "config_schema"),
+    *("register_configs", "parsed", "generated_questions"),
     *("config_groups", "point_fields", "_text_fields", "_options_of", "_node", "_defaults"),
 }
 """Cached functions of their arguments, or of the installed code, alone: nothing of a test's."""
