@@ -73,9 +73,9 @@ def _in_file(file: Path) -> int | None:
 def _counted(file: Path, size: int, changed: int) -> int:
     """Elements of the weights, by a file's header; counted once while it is the same."""
     if file.suffix == ".gguf":
-        from gguf import GGUFReader
+        from gradsweep.models.gguf_reader import PlainGGUFReader
 
-        return sum(int(tensor.n_elements) for tensor in GGUFReader(file).tensors)
+        return sum(int(tensor.n_elements) for tensor in PlainGGUFReader(file).tensors)
     from safetensors import safe_open
 
     with safe_open(file, "numpy") as tensors:
