@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -49,6 +50,13 @@ CORPUS = [
 ]
 WORDS = r"\s*\n+|\s+(?!\S)| ?[^\s\d]+| ?\d+|\s"
 """Runs of newlines stay together, with the blanks before them, as in Llama 3 and Qwen."""
+
+
+def pytest_collection_finish() -> None:
+    """Modules and collected tests stay: no search for garbage looks through them any more."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)
