@@ -189,6 +189,7 @@ def test_one_failing_point_of_many_is_named_and_the_others_are_kept(
     assert "none of the 1 samples" in states
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_values_in_brackets_are_shown_as_they_are(tiny: list[str], capsys: Captured) -> None:
     assert main(["-m", *tiny, "gradients.projections=[q],[q,v]"]) == 0
     shown = errors(capsys)
@@ -196,6 +197,7 @@ def test_values_in_brackets_are_shown_as_they_are(tiny: list[str], capsys: Captu
     assert "[2/2] gradients.projections=[q,v]  2/2" in shown
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_same_point_asked_for_twice_runs_once(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:
@@ -204,6 +206,7 @@ def test_the_same_point_asked_for_twice_runs_once(
     assert len(list((tmp_path / "results" / "points").iterdir())) == 1
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_plan_shows_the_grid_and_starts_nothing(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:

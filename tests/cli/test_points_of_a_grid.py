@@ -44,6 +44,7 @@ def test_a_bare_multirun_plans_the_default_point(capsys: Captured) -> None:
     assert "1 point" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_last_of_two_names_counts(own: Path) -> None:
     assert main(["-m", *mine(own), "sweep=first", "sweep=last"]) == 0
     assert manifest()["name"] == "last"

@@ -24,12 +24,6 @@ Captured = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("wide_terminal")
 
 
-@pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("show", "pairs"):
-        monkeypatch.setattr(f"gradsweep.report.{module}.MOST_FIGURES", 0)
-
-
 def store_plain(results: Path) -> None:
     for cot, level in (("none", 4.0), ("detailed", 1.0)):
         axes = Axes("tiny", "sums", cot, "correct")
