@@ -59,6 +59,11 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+def pytest_unconfigure() -> None:
+    """Libraries that look for what is left when the process ends find it collected."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
     """No test sees what another one left in this process, so their order does not matter."""
