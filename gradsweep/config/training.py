@@ -10,7 +10,7 @@ from gradsweep.config.conditions import CorrectnessKind
 from gradsweep.config.cot import CotLevel
 from gradsweep.config.options import Effect, Science, option, science_of
 from gradsweep.errors import ConfigError
-from gradsweep.whole_numbers import check_whole
+from gradsweep.whole_numbers import check_whole, most
 
 _ALWAYS = Effect(Science.always)
 """Only of points that train: all others have no training in their identity."""
@@ -114,11 +114,10 @@ class TrainingConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"training.{name} must be above 0, got {value}")
-        for number in self.trained_layers:
-            check_whole("training.trained_layers", number, least=0)
-        if len(set(self.trained_layers)) < len(self.trained_layers):
+        layers, largest = self.trained_layers, most("training.trained_layers")
+        if len(set(layers)) < len(layers) or not all(0 <= number <= largest for number in layers):
             raise ConfigError(
-                f"training.trained_layers={self.trained_layers} must be numbers of layers from 0, "
+                f"training.trained_layers={layers} must be numbers of layers from 0, "
                 "each once, as training.trained_layers=[0,1]; [] trains every layer"
             )
         if not 0 <= self.dropout < 1:
