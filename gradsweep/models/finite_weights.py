@@ -9,7 +9,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from gradsweep.config import Dtype, ModelConfig, SourceKind
+from gradsweep.config import Dtype, ModelConfig
 from gradsweep.errors import WeightsError, few
 from gradsweep.models.fingerprint import weight_files
 from gradsweep.models.load import LoadedModel
@@ -45,10 +45,10 @@ def _not_finite(model: nn.Module) -> Iterator[tuple[str, tuple[int, int]]]:
 
 def _place(config: ModelConfig, name: str) -> str:
     """Where the tensor is; empty where no file here tells."""
-    if config.source.kind is SourceKind.gguf:
-        return f", in {config.source.path}"
     folder = local_folder(config)
-    files = [folder / file for file in weight_files(folder)] if folder else []
+    if folder is None:
+        return f", in {config.source.path}" if config.source.path else ""
+    files = [folder / file for file in weight_files(folder)]
     holding = next((file for file in files if _holds(file, name)), None)
     return f", in {holding}" if holding else ""
 
