@@ -34,6 +34,10 @@ class ModelError(GradsweepError, ValueError):
     """A model source that cannot be found or loaded, or a projection the model does not have."""
 
 
+class WeightsError(ModelError):
+    """Weights of a model that are NaN or infinite."""
+
+
 class StoreError(GradsweepError, RuntimeError):
     """Results that cannot be written: a full disk, or a folder that another process is writing."""
 
@@ -70,6 +74,11 @@ def few(names: Sequence[str], most: int = 10) -> str:
     """Names as a message lists them: the first ones, and how many there are besides."""
     rest = f" and {len(names) - most} more" if len(names) > most else ""
     return (", ".join(names[:most]) or "nothing") + rest
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with what it counts: "1 point", "3 points"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:

@@ -28,9 +28,9 @@ from gradsweep.plan.fit import require_memory_here
 from gradsweep.progress import sample_progress, say_once
 from gradsweep.records import WHOLE, Shard
 from gradsweep.report.cut import cut_note
-from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store import PointPaths
 from gradsweep.store.model_commit import keep_commit, kept_commit
-from gradsweep.store.point import PointStore, open_point, read_parts
+from gradsweep.store.point import PointStore, open_point, read_parts, settled
 from gradsweep.store.reference import read_reference, write_reference
 from gradsweep.store.result import PointResult as PointResult
 from gradsweep.store.reuse import take_measured
@@ -109,7 +109,7 @@ def _measure_share(
 
     Returns the data and the cost of measuring a part; None where nothing is left to be finished.
     """
-    if point_state(paths) is PointState.DONE:
+    if settled(paths):
         return None
     if config.training.trains:
         if shard.index == 0:  # a run has one process, and other shares nothing to do

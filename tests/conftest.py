@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import os
 import shutil
 import sys
@@ -52,6 +53,18 @@ CORPUS = [
 ]
 WORDS = r"\s*\n+|\s+(?!\S)| ?[^\s\d]+| ?\d+|\s"
 """Runs of newlines stay together, with the blanks before them, as in Llama 3 and Qwen."""
+
+
+def pytest_collection_finish() -> None:
+    """Modules and collected tests stay: no search for garbage looks through them any more."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
+def pytest_unconfigure() -> None:
+    """Libraries that look for what is left when the process ends find it collected."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
@@ -132,6 +145,14 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["gradsweep"])
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs, reports and comparisons draw nothing: for tests of what they say, in half the time."""
+    for module in ("show", "pairs"):
+        monkeypatch.setattr(f"gradsweep.report.{module}.MOST_FIGURES", 0)
+    monkeypatch.setattr("gradsweep.report.show.save_figures", lambda *_: [])
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from helpers.model_files import write_model
 from models.test_cache import scale_weights
+from omegaconf import OmegaConf
 from polars.testing import assert_frame_equal
 
 from gradsweep import compose, extract
@@ -124,3 +125,23 @@ def test_named_modules_are_part_of_the_id_as_far_as_they_are_measured() -> None:
     assert named != known
     assert named != point_id(compose(*hub, layers, "model.projections.q=self_attn.key"))
     assert named == point_id(compose(*hub, layers, q, "model.projections.v=self_attn.value"))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        *([f"model={name}"] for name in ("smollm2_135m_instruct", "qwen2_1.5b")),
+        *([f"objective={name}"] for name in ("dpo", "grpo", "sft")),
+        ["dataset=gsm8k", "cot=partial", "cot.level=detailed", "correctness=irrelevant"],
+        ["training=lora", "training.checkpoint_every=0", "gradients.projections=[v,q]"],
+        ["+gradients.own_metrics.mine={_target_: math.sqrt, list: [1, a], more: {x: null}}"],
+    ],
+    ids=" ".join,
+)
+def test_the_config_that_is_stored_is_the_one_that_omegaconf_reads_off(
+    overrides: list[str],
+) -> None:
+    config = compose(*overrides, "tracking=none")
+    read_off = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    stored = point_record(config)["config"]
+    assert yaml.safe_dump(stored) == yaml.safe_dump(read_off)

@@ -39,6 +39,11 @@ def layer_cosines(rows: pl.DataFrame) -> pl.DataFrame:
     return _found(pl.concat(parts)) if parts else _found(measured.select(names).clear())
 
 
+def measured(found: pl.DataFrame) -> pl.DataFrame | None:
+    """Return a table of `layer_cosines`; None where it has no line."""
+    return None if found.is_empty() else found
+
+
 def cosines_by_distance(found: pl.DataFrame) -> pl.DataFrame:
     """Average `layer_cosines` over pairs of layers, by how far they lie apart (`DISTANCES`).
 

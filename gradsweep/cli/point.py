@@ -18,9 +18,10 @@ from gradsweep.config.files import config_dir
 from gradsweep.errors import GradsweepError, RankLostError
 from gradsweep.identity import point_id
 from gradsweep.progress import console, show_error
-from gradsweep.store import PointPaths, PointState, point_state
+from gradsweep.store import PointPaths, PointState
 from gradsweep.store.metadata import read_manifest
 from gradsweep.store.paths import SweepPaths
+from gradsweep.store.point import settled
 
 register_configs()
 
@@ -73,7 +74,7 @@ def run_point(config: Config) -> None:
     """
     paths = PointPaths(config.results, point_id(config))
     label = _label(config, paths.point_id)
-    if point_state(paths) is PointState.DONE:
+    if settled(paths):
         console.print(f"{label}  done already")
         return
     # torch and transformers take seconds to import: not for a point that is done.

@@ -11,7 +11,7 @@ from gradsweep.cli.processes import join, speak_alone
 from gradsweep.cli.time_left import TimeLeft
 from gradsweep.config.composition import checked
 from gradsweep.config.overrides import quoted
-from gradsweep.errors import StoreError
+from gradsweep.errors import StoreError, counted
 from gradsweep.jobs.command import GridLauncher, grid_launcher, launched_lines
 from gradsweep.plan import Plan, PlannedPoint, checked_plan, freeze
 from gradsweep.plan.fit import require_memory_here
@@ -71,7 +71,8 @@ def run(args: Sequence[str], plan: Plan | None = None) -> int:
         return status
     status = _conclude(plan, sweep) or status
     if left := uploads_left(UPLOAD_SECONDS):
-        note = f"W&B is still uploading {left} points; Ctrl-C leaves that to `gradsweep sync`"
+        points = counted(left, "point")
+        note = f"W&B is still uploading {points}; Ctrl-C leaves that to `gradsweep sync`"
         console.print(note, style="dim", soft_wrap=True)
     return status
 
@@ -121,8 +122,8 @@ def _headline(plan: Plan) -> str:
     lines += [f"left out: {reason}" for reason in plan.excluded]
     if others := _others_of_that_name(plan):
         lines.append(
-            f"note: sweep {plan.name} had {others} other points; it stands for these from now on, "
-            "and the results of the others stay"
+            f"note: sweep {plan.name} had {counted(others, 'other point')}; it stands for these "
+            "from now on, and the results of the others stay"
         )
     return "\n".join(lines)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gradsweep.errors import counted
 from gradsweep.progress import duration_text
 
 WORTH_SAYING = 60.0
@@ -29,8 +30,7 @@ class TimeLeft:
         left = self._seconds()
         if not self._left or left < WORTH_SAYING:
             return ""
-        points = "1 point" if len(self._left) == 1 else f"{len(self._left)} points"
-        return f"{points} left, about {duration_text(left)}"
+        return f"{counted(len(self._left), 'point')} left, about {duration_text(left)}"
 
     def _seconds(self) -> float:
         if self._foreseen:

@@ -40,6 +40,7 @@ MAIN_CONFIG = "config"
 Composed = TypeVar("Composed")
 
 
+@lru_cache(maxsize=1)
 def register_configs() -> None:
     """Give Hydra the dataclasses as the schema of `conf/config.yaml`, and what its text uses."""
     ConfigStore.instance().store(name="gradsweep_schema", node=Config)

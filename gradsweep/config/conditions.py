@@ -14,6 +14,7 @@ from gradsweep.config.files import config_dir
 from gradsweep.config.options import Effect, option
 from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError, ExcludedPointError
+from gradsweep.whole_numbers import check_whole
 
 
 class DatasetKind(Enum):
@@ -190,16 +191,15 @@ class DatasetConfig:
 
     def __post_init__(self) -> None:
         read_typed_paths(self, "dataset")
-        if self.n_samples < 1:
-            raise ConfigError(f"dataset.n_samples must be at least 1, got {self.n_samples}")
-        if self.size < 1:
-            raise ConfigError(f"dataset.size must be at least 1, got {self.size}")
+        for name in ("n_samples", "size", "version"):
+            check_whole(f"dataset.{name}", getattr(self, name))
         for level, tokens in self.tokens.items():
-            if level not in CotLevel.__members__ or tokens < 1:
+            if level not in CotLevel.__members__:
                 raise ConfigError(
                     f"dataset.tokens.{level}={tokens}: allowed are a number of at least 1 for "
                     f"each of {', '.join(CotLevel.__members__)}"
                 )
+            check_whole(f"dataset.tokens.{level}", tokens)
         if self.kind is DatasetKind.jsonl and not self.path:
             raise ConfigError(
                 "dataset.path is needed with dataset=jsonl: a .jsonl file with "

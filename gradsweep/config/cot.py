@@ -10,6 +10,7 @@ from typing import Optional
 from gradsweep.config.options import Effect, option
 from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError
+from gradsweep.whole_numbers import check_whole
 
 
 class CotLevel(Enum):
@@ -70,8 +71,7 @@ class CotConfig:
 
     def __post_init__(self) -> None:
         read_typed_paths(self, "cot")
-        if self.steps_kept < 0:
-            raise ConfigError(f"cot.steps_kept must be 0 or more, got {self.steps_kept}")
+        check_whole("cot.steps_kept", self.steps_kept, least=0)
         if self.kind is CotKind.partial and self.level is CotLevel.none:
             raise ConfigError(
                 "cot=partial takes steps away from cot.level=simplified or detailed; "

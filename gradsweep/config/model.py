@@ -17,6 +17,7 @@ from gradsweep.config.options import Effect, option
 from gradsweep.config.typed_paths import read_typed_paths
 from gradsweep.errors import ConfigError
 from gradsweep.records import ALL_PROJECTIONS
+from gradsweep.whole_numbers import check_whole
 
 LAYERS = "layers"
 """The key of `model.projections` that leads to the list of layers."""
@@ -193,10 +194,8 @@ class ModelConfig:
             raise ConfigError(
                 f"model.template_date must be a date as {TEMPLATE_DATE}, got {self.template_date!r}"
             ) from None
-        if self.parameters is not None and self.parameters < 1:
-            raise ConfigError(f"model.parameters must be at least 1, got {self.parameters}")
-        if self.max_length < 2:
-            raise ConfigError(f"model.max_length must be at least 2 tokens, got {self.max_length}")
+        check_whole("model.parameters", self.parameters)
+        check_whole("model.max_length", self.max_length, least=2)
         if self.quantization is not Quantization.none and self.source.is_gguf:
             raise ConfigError(
                 f"model.quantization={self.quantization.name}: the weights of model={self.name} "

@@ -1,7 +1,8 @@
-"""Hydra's compositions of the built-in options, each made once in a process.
+"""Hydra's compositions of the built-in options, put together from parts that are made once.
 
-Hydra finds and merges the YAML of the options first, which takes most of its time, and sets fields
-in the result then. The first half depends on the chosen options alone.
+Hydra finds and merges the YAML of all options first, which takes most of its time, and sets fields
+in the result then. The first half depends on the chosen options alone; and an option whose file
+speaks of nothing else is merged into its group's node of the schema, whatever the others are.
 """
 
 from __future__ import annotations
@@ -9,19 +10,25 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, open_dict
+from hydra.core.override_parser.types import Override, OverrideType
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 
+from gradsweep.config.files import config_dir, config_groups
 from gradsweep.config.overrides import parsed
+from gradsweep.config.point import Config
 
 MAX_KEPT = 64
-"""Compositions, of about half a megabyte each: a grid's values, but not every cell of it."""
+"""Compositions, of about half a megabyte each: experiments and launchers, but not every grid."""
 
-_FIELD = re.compile(r"\w+(\.\w+)+")
-"""Names that cannot be a config group's: `model.dtype`, `hydra.sweep.dir`."""
+_DEFAULTS = re.compile(r"^defaults:", re.MULTILINE)
+"""In the YAML of an option: others that it brings along."""
+
+_PACKAGE_OF_ALL = "# @package _global_"
+"""In the YAML of an experiment: its keys are those of the whole config."""
 
 _SEARCHPATH = "hydra.searchpath"
 """Adds folders of options, so it is no field that is set last."""
@@ -47,15 +54,14 @@ def compose_in_halves(
         hydra.errors.HydraException: an override that cannot be read, an unknown option or field.
     """
     given = [parsed(text) for text in overrides]
-    fields = [o for o in given if _FIELD.fullmatch(o.key_or_group)]
-    options = [o for o in given if not _FIELD.fullmatch(o.key_or_group)]
-    if any(o.is_sweep_override() or o.key_or_group == _SEARCHPATH for o in given) or any(
-        o.package or isinstance(o.value(), dict | list) for o in options
-    ):
+    fields = [o for o in given if _sets_field(o)]
+    options = [o for o in given if not _sets_field(o)]
+    if any(
+        o.is_sweep_override() or o.package or o.key_or_group == _SEARCHPATH for o in given
+    ) or any(isinstance(o.value(), list) for o in options):
         return None
     with_hydra = return_hydra_config or any(o.is_hydra_override() for o in fields)
-    made = compose_options(tuple(str(o.input_line) for o in options), with_hydra)
-    config = copy.deepcopy(made)
+    config = _with_options(options, compose_options, with_hydra)
     ConfigLoaderImpl._apply_overrides_to_config(fields, config)
     if return_hydra_config:
         _tell_of_command(config.hydra, given)
@@ -63,6 +69,90 @@ def compose_in_halves(
         with open_dict(config):
             del config["hydra"]
     return config
+
+
+def _sets_field(override: Override) -> bool:
+    """Whether it is set in what the options compose, and chooses none, by Hydra's own rule."""
+    name = override.key_or_group
+    is_group = "/" in name or name == "hydra" or name in config_groups()
+    return not is_group or isinstance(override.value(), dict)
+
+
+def _with_options(
+    options: Sequence[Override], compose_options: OptionComposer, with_hydra: bool
+) -> DictConfig:
+    """What the options compose, for the caller to change."""
+    parts = {o.key_or_group: _part_of(o) for o in options}
+    alone = {group: part for group, part in parts.items() if part is not None}
+    others = [o for o in options if o.key_or_group not in alone]
+    if len(parts) < len(options) or not all(_leaves_alone(o, alone) for o in others):
+        alone, others = {}, list(options)
+    texts = tuple(str(o.input_line) for o in others)
+    config = copy.deepcopy(compose_options(texts, with_hydra))
+    with flag_override(config, "struct", False):
+        for group, part in alone.items():
+            config[group] = part
+    if with_hydra:
+        with open_dict(config.hydra):
+            chosen = {o.key_or_group: o.value() for o in options if o.key_or_group in alone}
+            config.hydra.runtime.choices.update(chosen)
+    return config
+
+
+def _part_of(override: Override) -> DictConfig | None:
+    """What a plain `group=option` makes of the group's node; None where only Hydra can tell."""
+    group, option = override.key_or_group, override.value()
+    if override.type is not OverrideType.CHANGE or not isinstance(option, str):
+        return None
+    return option_part(group, option) if group in config_groups() else None
+
+
+def _leaves_alone(override: Override, groups: Collection[str]) -> bool:
+    """Whether what Hydra composes of an override has no word on the nodes of these groups."""
+    group, option = override.key_or_group, override.value()
+    if "/" in group:
+        return True  # hydra/launcher=slurm
+    content = option_content(group, str(option))
+    return group not in config_schema() and content is not None and not set(groups) & set(content)
+
+
+@lru_cache(maxsize=256)
+def option_content(group: str, option: str) -> DictConfig | None:
+    """The YAML of an option: of its group's node, of an experiment of the whole config.
+
+    None where there is no such file, or it brings other options along.
+    """
+    file = config_dir() / group / f"{option}.yaml"
+    if not re.fullmatch(r"[\w.]+", option) or not file.is_file():
+        return None
+    text = file.read_text(encoding="utf-8")
+    is_of_all = _PACKAGE_OF_ALL in text
+    if _DEFAULTS.search(text) or is_of_all == (group in config_schema()):
+        return None
+    content = OmegaConf.load(file)
+    return content if isinstance(content, DictConfig) else None
+
+
+@lru_cache(maxsize=256)
+def option_part(group: str, option: str) -> DictConfig | None:
+    """The schema's node of a group with an option's YAML merged into it, as Hydra merges it.
+
+    None for an option that does not exist, or whose file reaches further than its group's node.
+    """
+    content = option_content(group, option)
+    if content is None or group not in config_schema():
+        return None
+    whole = copy.deepcopy(config_schema())
+    whole.merge_with({group: content})
+    part: DictConfig = whole[group]
+    return part
+
+
+@lru_cache(maxsize=1)
+def config_schema() -> DictConfig:
+    """Return the schema as OmegaConf reads it off the dataclasses, which takes a while; to copy."""
+    schema: DictConfig = OmegaConf.structured(Config)
+    return schema
 
 
 def _tell_of_command(hydra: DictConfig, given: Sequence[Override]) -> None:

@@ -18,6 +18,7 @@ from hydra.errors import HydraException
 from gradsweep.config.fields import point_fields
 from gradsweep.config.files import config_groups, options
 from gradsweep.errors import ConfigError, UsageError
+from gradsweep.whole_numbers import most
 
 _PARTS = re.compile(
     r"""(?:'(?:\\.|[^'])*'|"(?:\\.|[^"])*"|\$\{[^}]*\}|\[[^\]]*\]|\([^)]*\)|[^,])+"""
@@ -55,6 +56,11 @@ def override_of(text: str) -> Override:
         raise ConfigError(
             f"{text}: Hydra's grammar has no such value; a text goes in quotes inside the shell's: "
             f'"{name}={quoted(value)}"'
+        ) from error
+    except ValueError as error:  # Python reads some thousand digits
+        name, _, value = text.partition("=")
+        raise ConfigError(
+            f"{name}: a number of {len(value)} digits; allowed are at most {most(name.lstrip('+'))}"
         ) from error
 
 
@@ -149,7 +155,7 @@ def _is_text(value: str) -> bool:
 def _parses(text: str) -> bool:
     try:
         parsed(text)
-    except (HydraException, RecursionError):
+    except (HydraException, RecursionError, ValueError):
         return False
     return True
 

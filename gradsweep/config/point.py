@@ -29,6 +29,7 @@ from gradsweep.config.run import GradientsConfig, Resolution, StoreConfig, Track
 from gradsweep.config.training import TrainingConfig
 from gradsweep.errors import ConfigError, ExcludedPointError
 from gradsweep.records import Axes
+from gradsweep.whole_numbers import check_whole
 
 TOLD_BY_AXES = ("quality", "model.weights")
 """Fields that the value on an axis tells (`Config.axes`)."""
@@ -64,8 +65,8 @@ class Config:
         check_named_object(self.objective, "objective")
         check_options(self.objective)
         self._take_responses_of_objective()
-        if self.n_samples is not None and self.n_samples < 1:
-            raise ConfigError(f"n_samples must be at least 1, got {self.n_samples}")
+        check_whole("n_samples", self.n_samples)
+        check_whole("seed", self.seed, least=-(2**63))
         if self.sweep is not None and (not self.sweep.strip(" .") or "/" in self.sweep):
             raise ConfigError(
                 f"sweep={self.sweep!r} must name a folder of store.root/sweeps: letters, digits "

@@ -18,6 +18,7 @@ from gradsweep.records import (
     PROJECTIONS,
     SpectrumRow,
 )
+from gradsweep.whole_numbers import check_whole
 
 _ROW_COLUMNS = {f.name for f in fields(SpectrumRow)} | {
     *("sample_id", "question_id", "step_index", "point_id")
@@ -29,12 +30,6 @@ NO_TRACKER = "none"
 
 _NOT_IN_A_PROJECT, _LONGEST_PROJECT = "/\\#?%:", 128
 """What W&B refuses in the name of a project."""
-
-
-def positive(field_name: str, value: int) -> None:
-    """Raise ConfigError for a number below 1."""
-    if value < 1:
-        raise ConfigError(f"{field_name} must be at least 1, got {value}")
 
 
 class Solver(Enum):
@@ -115,8 +110,7 @@ class SpectraOptions:
     with a `Spectrum`, it returns a float; each becomes a column of the rows."""
 
     def __post_init__(self) -> None:
-        if self.top_k is not None and self.top_k < 1:
-            raise ConfigError(f"gradients.top_k must be at least 1, got {self.top_k}")
+        check_whole("gradients.top_k", self.top_k)
         if self.top_k is not None and self.save_spectra:
             raise ConfigError(
                 f"gradients.top_k={self.top_k} keeps some singular values and "
@@ -191,10 +185,8 @@ class GradientsConfig(SpectraOptions):
         self._check_attention_shares()
         if len(set(self.projections)) != len(self.projections):
             raise ConfigError(f"gradients.projections names one twice: {self.projections}")
-        if self.batch_tokens < 1:
-            raise ConfigError(f"gradients.batch_tokens must be positive, got {self.batch_tokens}")
-        if self.workers is not None and self.workers < 1:
-            raise ConfigError(f"gradients.workers must be at least 1, got {self.workers}")
+        check_whole("gradients.batch_tokens", self.batch_tokens)
+        check_whole("gradients.workers", self.workers)
 
     def _check_attention_shares(self) -> None:
         """Raises ConfigError where there are no rows that could have them, or no whole response."""

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, Node, OmegaConf
 
 from gradsweep.config import Config
 from gradsweep.config.composition import to_config
+from gradsweep.config.option_compositions import config_schema
 from gradsweep.config.parts import SharedParts, place_part
 
 _MOST_KNOWN = 256
@@ -19,7 +20,7 @@ class StoredParts:
     """Parts that were restored before; OmegaConf reads each once, and not for every point."""
 
     def __init__(self) -> None:
-        self._schema: DictConfig = OmegaConf.structured(Config)
+        self._schema = config_schema()
         self._nodes: dict[tuple[str, str], Node] = {}
         self._shared = SharedParts()
 

@@ -9,11 +9,14 @@ from typing import Any, Optional
 from gradsweep.config.conditions import CorrectnessKind
 from gradsweep.config.cot import CotLevel
 from gradsweep.config.options import Effect, Science, option, science_of
-from gradsweep.config.run import positive
 from gradsweep.errors import ConfigError
+from gradsweep.whole_numbers import check_whole, most
 
 _ALWAYS = Effect(Science.always)
 """Only of points that train: all others have no training in their identity."""
+
+_COUNTS = ("steps", "batch_size", "accumulation", "update_layers", "probe_questions", "rank")
+_FROM_ZERO = ("warmup", "update_every", "probe_every", "checkpoint_every", "seed")
 
 
 class TrainingKind(Enum):
@@ -103,25 +106,23 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.kind is TrainingKind.none:
             return
-        for name in ("steps", "batch_size", "accumulation", "update_layers", "probe_questions"):
-            positive(f"training.{name}", getattr(self, name))
-        for name in ("warmup", "update_every", "probe_every", "checkpoint_every"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"training.{name} must be 0 or more, got {getattr(self, name)}")
-        for name in ("learning_rate", "clipping", "rank", "alpha"):
+        for name in _COUNTS:
+            check_whole(f"training.{name}", getattr(self, name))
+        for name in _FROM_ZERO:
+            check_whole(f"training.{name}", getattr(self, name), least=0)
+        for name in ("learning_rate", "clipping", "alpha"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise ConfigError(f"training.{name} must be above 0, got {value}")
-        if sorted(set(self.trained_layers)) != sorted(self.trained_layers) or any(
-            number < 0 for number in self.trained_layers
-        ):
+        layers, largest = self.trained_layers, most("training.trained_layers")
+        if len(set(layers)) < len(layers) or not all(0 <= number <= largest for number in layers):
             raise ConfigError(
-                f"training.trained_layers={self.trained_layers} must be numbers of layers from 0, "
+                f"training.trained_layers={layers} must be numbers of layers from 0, "
                 "each once, as training.trained_layers=[0,1]; [] trains every layer"
             )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"training.dropout must be in [0, 1), got {self.dropout}")
-        if self.weight_decay < 0:
+        if not 0 <= self.weight_decay < float("inf"):
             raise ConfigError(f"training.weight_decay must be 0 or more, got {self.weight_decay}")
         if not 0 < self.held_out < 1:
             raise ConfigError(

@@ -9,6 +9,7 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
 from gradsweep.config.fields import point_fields
+from gradsweep.whole_numbers import most
 
 
 def allowed_value(override: str, full_key: str) -> str | None:
@@ -59,7 +60,7 @@ def _taken(name: str, kind: Any) -> str:
 def _remedy(name: str, kind: Any, value: str) -> str:
     """Say what to type where a value only has to be written otherwise."""
     if kind is int and (number := _whole(value)) is not None:
-        return f": type {name}={number}"
+        return f": type {name}={number}" if number <= most(name) else f", at most {most(name)}"
     if get_origin(kind) is list and value and not set(value) & set("[]{}") and value != "null":
         return f": type {name}=[{value}]"
     return ""

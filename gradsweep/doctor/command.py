@@ -16,7 +16,7 @@ from gradsweep.doctor.check import CheckState
 from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
 from gradsweep.doctor.show import examination_view, summary_line
 from gradsweep.doctor.stored import StoredPoints
-from gradsweep.errors import ConfigError
+from gradsweep.errors import ConfigError, counted
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.records import AXES, axis_words
@@ -128,7 +128,9 @@ def _show(found: Sequence[Examination]) -> int:
     for examination in shown[:MOST_POINTS]:
         out.print(examination_view(examination, every_check=len(found) == 1))
     if len(found) > len(shown):
-        out.print(Text(f"{len(found) - len(shown)} points with nothing to do", style="green"))
+        out.print(
+            Text(f"{counted(len(found) - len(shown), 'point')} with nothing to do", style="green")
+        )
     if len(shown) > MOST_POINTS:
         names = f"{len(shown) - MOST_POINTS} more points have something to do"
         out.print(Text(f"{names}: python -m gradsweep doctor <point id> tells what", style="bold"))

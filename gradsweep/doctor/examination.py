@@ -241,27 +241,29 @@ def _of_samples(record: dict[str, Any], samples: pl.DataFrame, load: str) -> lis
 
 def _nothing_stored(paths: PointPaths) -> list[Check]:
     """What there is to say of a point that failed, was killed, or has not come to a sample yet."""
-    state, failed = point_state(paths), failure(paths)
-    if state is PointState.RUNNING:
+    if point_state(paths) is PointState.RUNNING:
         return [Check(SAMPLES, CheckState.NOT_CHECKED, "it runs, and none is stored yet", "wait")]
-    why = f"{failed['error']}: {failed['message']}" if failed else "it was stopped before the first"
-    remedy = "mend that and run the same command again" if failed else "run the same command again"
+    why, remedy, _ = _how_it_ended(paths)
     return [Check(SAMPLES, CheckState.PROBLEM, f"none is stored; {why}", remedy)]
 
 
 def _unfinished(paths: PointPaths) -> list[Check]:
     """What there is to say of a point that has stored something and is not done."""
-    state, failed = point_state(paths), failure(paths)
+    state = point_state(paths)
     if state is PointState.DONE:
         return []
     if state is PointState.RUNNING:
         return [Check(FINISHED, CheckState.OK, "it runs; checked is what is stored so far")]
-    if failed:
-        finding = f"it failed before its end; {failed['error']}: {failed['message']}"
-        remedy = "mend that and run the same command again"
-        return [Check(FINISHED, CheckState.PROBLEM, finding, remedy)]
-    finding = "it was stopped before its end; checked is what is stored so far"
-    return [Check(FINISHED, CheckState.WARNING, finding, "run the same command again")]
+    why, remedy, how_bad = _how_it_ended(paths)
+    return [Check(FINISHED, how_bad, f"{why}; checked is what is stored so far", remedy)]
+
+
+def _how_it_ended(paths: PointPaths) -> tuple[str, str, CheckState]:
+    """Say why a point has no end, what to do, and how bad that is: a stop is no mistake."""
+    if failed := failure(paths):
+        why = f"it failed before its end; {failed['error']}: {failed['message']}"
+        return why, "mend that and run the same command again", CheckState.PROBLEM
+    return "it was stopped before its end", "run the same command again", CheckState.WARNING
 
 
 def _unknown_data(finding: str) -> list[Check]:

@@ -10,6 +10,7 @@ import polars as pl
 from gradsweep.analysis.training.stability import count_spikes
 from gradsweep.doctor.check import Check, CheckState, share
 from gradsweep.doctor.gradients import LOSS, SPECTRA
+from gradsweep.errors import counted
 from gradsweep.store import PointPaths
 from gradsweep.store.training import TrainingTables, load_training
 
@@ -52,7 +53,7 @@ def _loss(trained: pl.DataFrame) -> Check:
     spikes = count_spikes(losses)
     finding = f"{losses[0]:.3g} at first, {losses[-1]:.3g} at last"
     if spikes:
-        told = f"{finding}; {spikes} {'spike' if spikes == 1 else 'spikes'}"
+        told = f"{finding}; {counted(spikes, 'spike')}"
         return Check(LOSS, CheckState.WARNING, told, "report shows where; see docs/findings.md")
     return Check(LOSS, CheckState.OK, f"{finding}, no spikes")
 

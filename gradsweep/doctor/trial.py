@@ -10,6 +10,7 @@ import polars as pl
 from gradsweep.config import Config
 from gradsweep.doctor.check import Check, CheckState
 from gradsweep.doctor.gradients import (
+    LOSS,
     PROJECTIONS,
     check_loss,
     check_norms,
@@ -20,7 +21,7 @@ from gradsweep.engine.independence import INDEPENDENT, Independence
 from gradsweep.engine.objectives import make_objective
 from gradsweep.engine.other_models import others_of
 from gradsweep.engine.run import Run
-from gradsweep.errors import ModelError
+from gradsweep.errors import ModelError, WeightsError
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import coverage, find_projections
 from gradsweep.records import Sample, SampleResult, Unit
@@ -43,12 +44,16 @@ class Trial:
     vocabulary: int
     refusal: str = ""
     """Why the engine refused to give rows, when it did."""
+    finite_weights: bool = True
+    """Whether that is not for weights that are no numbers."""
     independence: Independence = INDEPENDENT
     """Whether the two samples depended on each other."""
 
 
 def check_trial(config: Config, trial: Trial) -> list[Check]:
     """What the pass says about projections, loss, norms and spectra."""
+    if trial.refusal and not trial.finite_weights:
+        return [Check(LOSS, CheckState.PROBLEM, trial.refusal)]
     if trial.refusal:
         remedy = "leave these projections out, or report it with the name of the model"
         return [Check(PROJECTIONS, CheckState.PROBLEM, trial.refusal, remedy)]
@@ -86,14 +91,14 @@ def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[Sample]) -
     objective = make_objective(config.objective)
     tried = _shortest_and_longest(objective.units(samples))
     results: list[SampleResult] = []
-    refusal, independence = "", INDEPENDENT
+    refusal, finite_weights, independence = "", True, INDEPENDENT
     try:
         others = others_of(config, loaded)
         run = Run(loaded, config.model, config.gradients, objective, tried, others=others)
         results += [result for batch in run.outcomes() for result in batch]
         independence = run.independence
     except ModelError as error:  # a part without a backward, a watched module that is not used
-        refusal = str(error)
+        refusal, finite_weights = str(error), not isinstance(error, WeightsError)
     results.sort(key=lambda result: result.index)
     return Trial(
         losses=tuple(result.loss for result in results),
@@ -105,6 +110,7 @@ def trial_pass(config: Config, loaded: LoadedModel, samples: Sequence[Sample]) -
         covered=covered,
         vocabulary=int(loaded.model.config.get_text_config().vocab_size),
         refusal=refusal,
+        finite_weights=finite_weights,
         independence=independence,
     )
 

@@ -9,6 +9,7 @@ along the gradient as fast as the gradient says.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -48,19 +49,19 @@ def check_paths(
     loaded: LoadedModel,
     sites: Sequence[ProjectionSite],
     units: Sequence[EncodedUnit],
-) -> None:
+) -> float:
     """Run the shortest row of these units forward and backward, and forward along the gradient.
 
     By the cross-entropy, whatever the objective: it is the model's backward that is tried, and
     many objectives hold a part of their loss constant, so that it does not change as its gradient
-    says.
+    says. Returns that row's loss in nats, if it is a number or not; 0 of a model that has passed.
 
     Raises:
         ModelError: names a module that passes no gradient on, or that runs more than once, or
             says how far the gradient is from the change of the loss.
     """
     model = loaded.model
-    _check_once(
+    return _check_once(
         model, sites, lambda: collate([shortest_row(units)], model.device), loaded.on_any_rank
     )
 
@@ -87,13 +88,13 @@ def _check_once(
     sites: Sequence[ProjectionSite],
     make_row: Callable[[], Batch],
     on_any_rank: Callable[[bool], bool] = bool,
-) -> None:
+) -> float:
     """Check a model that has not been, on some rank, for these projections in this dtype."""
     dtype: torch.dtype = model.dtype  # type: ignore[assignment]
     key = (dtype, *(name for site in sites for name in site.columns))
     passed = _PASSED.setdefault(model, set())
     if not on_any_rank(key not in passed):
-        return
+        return 0.0
     batch = make_row()
     with frozen(model), differentiable(), ExitStack() as stack:
         head = stack.enter_context(install_response_head(model))
@@ -105,7 +106,9 @@ def _check_once(
         if lowest and dtype is torch.float32:
             with torch.no_grad():
                 _check_derivative(model, loss, value, sites, lowest)
-    passed.add(key)
+    if math.isfinite(value):
+        passed.add(key)
+    return value
 
 
 @contextmanager

@@ -5,6 +5,7 @@ for `verify` and for `doctor`, which so measure exactly what a run would.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -26,8 +27,9 @@ from gradsweep.engine.passes import Engine, OnFactors
 from gradsweep.engine.paths import check_paths
 from gradsweep.engine.schedule import default_workers, suppress_out_of_memory
 from gradsweep.errors import ModelError
+from gradsweep.models.finite_weights import check_finite_weights
 from gradsweep.models.load import LoadedModel
-from gradsweep.models.projections import find_projections
+from gradsweep.models.projections import ProjectionSite, find_projections
 from gradsweep.records import (
     WHOLE,
     EncodedUnit,
@@ -166,7 +168,7 @@ class Run:
         workers = 1 if group else gradients.workers  # threads would gather weights crosswise
         if self._independence is None:
             with suppress_out_of_memory(group):  # the run itself reports what does not fit
-                check_paths(self._loaded, sites, self._units)
+                self._check_paths(sites)
                 if any(unit.unit.step for unit in self._units):
                     check_causal(self._loaded, self._units)
                 if group:
@@ -194,6 +196,12 @@ class Run:
                     results = [_read(reader, unit, result) for unit, result in measured]
                 measured = zip(units, results, strict=True)
                 yield [self._identified(result, unit) for unit, result in measured]
+
+    def _check_paths(self, sites: Sequence[ProjectionSite]) -> None:
+        """Raises as `check_paths`, and where its loss is no number for weights that are none."""
+        loss = check_paths(self._loaded, sites, self._units)
+        if self._loaded.on_any_rank(not math.isfinite(loss)):
+            check_finite_weights(self._loaded, self._model)
 
     def _lockstep(self) -> Lockstep | None:
         """What ranks without work run: the smallest unit of the point."""

@@ -37,7 +37,7 @@ from gradsweep.records import Axes, Shard
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.description import stored_axes
 from gradsweep.store.lease import EXPIRY_SECONDS, HEARTBEAT_SECONDS, holder
-from gradsweep.store.point import rivals
+from gradsweep.store.point import rivals, settled
 from gradsweep.versions import code_digest
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ class Job:
         """
         if self.stop():
             raise StopRequested("stopped between two points")
-        if point_state(point) is PointState.DONE:
+        if settled(point):
             return "done"
         if self._cancelled(point.point_id):
             return "cancelled"

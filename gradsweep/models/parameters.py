@@ -27,7 +27,7 @@ def parameters_of(model: ModelConfig) -> int | None:
         return _in_file(Path(str(model.source.path)))
     from gradsweep.models.fingerprint import weight_files
 
-    folder = _folder(model)
+    folder = local_folder(model)
     if folder is None or _is_quantised(folder):
         return None
     files = [folder / name for name in weight_files(folder) if name.endswith(".safetensors")]
@@ -36,7 +36,8 @@ def parameters_of(model: ModelConfig) -> int | None:
     return sum(known) if known and len(known) == len(counts) else None
 
 
-def _folder(model: ModelConfig) -> Path | None:
+def local_folder(model: ModelConfig) -> Path | None:
+    """The folder with a model's files, of a hub model that of the local cache; None without one."""
     source = model.source
     if source.kind is SourceKind.folder:
         folder = Path(str(source.path))
@@ -72,9 +73,9 @@ def _in_file(file: Path) -> int | None:
 def _counted(file: Path, size: int, changed: int) -> int:
     """Elements of the weights, by a file's header; counted once while it is the same."""
     if file.suffix == ".gguf":
-        from gguf import GGUFReader
+        from gradsweep.models.gguf_reader import PlainGGUFReader
 
-        return sum(int(tensor.n_elements) for tensor in GGUFReader(file).tensors)
+        return sum(int(tensor.n_elements) for tensor in PlainGGUFReader(file).tensors)
     from safetensors import safe_open
 
     with safe_open(file, "numpy") as tensors:

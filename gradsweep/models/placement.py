@@ -20,7 +20,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from gradsweep.config import Dtype, ModelConfig, Quantization
-from gradsweep.errors import ConfigError, ModelError
+from gradsweep.errors import ConfigError, ModelError, counted
 from gradsweep.models.footprint import amount
 
 Placement = dict[str, int | torch.device]
@@ -108,7 +108,7 @@ def _too_large(config: ModelConfig, gigabytes: float, free: dict[int, int], shar
     sizes = " + ".join(amount(size / 1e9) for size in free.values())
     return (
         f"model={config.name} in {_kind(config)} takes {amount(gigabytes)}, and model.device_map="
-        f"auto has {sizes} free on {len(free)} GPU{'s' * (len(free) > 1)}, of which weights may "
+        f"auto has {sizes} free on {counted(len(free), 'GPU')}, of which weights may "
         f"fill {share:.0%}: use {_what_takes_less(config)}, more GPUs (hydra.launcher.per_model "
         "for a job), or a smaller model. Nothing is offloaded to the host's memory or to a disk"
     )

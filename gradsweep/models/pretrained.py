@@ -16,6 +16,7 @@ from gradsweep.config import ModelConfig, SourceKind
 from gradsweep.errors import ModelError
 from gradsweep.models import hub
 from gradsweep.models.footprint import model_weights_gb
+from gradsweep.models.gguf_reader import PlainGGUFReader
 from gradsweep.models.placement import does_not_fit
 from gradsweep.models.source import ResolvedSource
 
@@ -102,9 +103,11 @@ def gguf_parsed_once() -> Iterator[None]:
     (SmolLM2-135M on one core: 21 s become 8 s); the weights are the same to the last bit.
     """
     with ExitStack() as replaced:
-        for name in ("GGUFReader", "get_tensor_name_map"):
-            remembered = functools.cache(getattr(gguf, name))
-            replaced.enter_context(_replaced(gguf, name, remembered))
+        for name, made in (
+            ("GGUFReader", PlainGGUFReader),
+            ("get_tensor_name_map", gguf.get_tensor_name_map),
+        ):
+            replaced.enter_context(_replaced(gguf, name, functools.cache(made)))
         yield
 
 

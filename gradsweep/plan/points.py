@@ -17,7 +17,7 @@ from gradsweep.config.objective import responses_of
 from gradsweep.config.parts import SharedParts
 from gradsweep.config.point import TOLD_BY_AXES
 from gradsweep.config.unread import TypedSettings
-from gradsweep.errors import ConfigError, ExcludedPointError
+from gradsweep.errors import ConfigError, ExcludedPointError, counted
 from gradsweep.identity import point_id
 from gradsweep.models.projections import check_family
 from gradsweep.plan.grid import Cell, composed, grid_of, sweeper_params
@@ -65,7 +65,7 @@ class Plan:
     def counted(self) -> str:
         """The one line that a grid of hundreds of points is read for."""
         total, done = len(self.points), self.count(PointState.DONE)
-        return f"{total} points, {done} done, {total - done} to run"
+        return f"{counted(total, 'point')}, {done} done, {total - done} to run"
 
     @cached_property
     def varied(self) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from gradsweep.analysis.layer_cosines import layer_cosines
+from gradsweep.analysis.layer_cosines import layer_cosines, measured
 from gradsweep.analysis.members import member_means
 from gradsweep.analysis.rows import single_heads, whole_matrices
 from gradsweep.report.cut import cut_responses
@@ -30,10 +30,9 @@ def about_points(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) 
 
 def fields_of(about: Tables) -> dict[str, Any]:
     """Make fields of `Numbers` from `about_points` of all scopes."""
-    cosines = about["layer_cosines"]
     return {name: about[name] for name in ("outliers", "cut", "members")} | {
         "with_heads": tuple(about["heads"]["point_id"]),
-        "layer_cosines": None if cosines.is_empty() else cosines,
+        "layer_cosines": measured(about["layer_cosines"]),
     }
 
 

@@ -11,7 +11,6 @@ from gradsweep.analysis.layer_cosines import (
     COLUMN,
     DISTANCES,
     cosines_by_distance,
-    layer_cosines,
 )
 from gradsweep.report.figures.files import Drawing
 from gradsweep.report.figures.layer_map import draw_layer_map
@@ -26,14 +25,6 @@ The mean over samples of the cosine between a projection's gradients in two laye
 pairs of layers that lie so far apart, and the mean of largest size. One direction in all layers
 would be 1, directions that have nothing to do with each other 0. `tables/layer_cosines.csv` has
 every pair, the maps show them."""
-
-
-def layer_cosine_study(rows: pl.DataFrame) -> pl.DataFrame | None:
-    """Average the cosines of all pairs of layers (`layer_cosines`); None where there are none."""
-    if COLUMN not in rows.columns or rows[COLUMN].null_count() == len(rows):
-        return None
-    found = layer_cosines(rows)
-    return None if found.is_empty() else found
 
 
 def save_layer_cosines(found: pl.DataFrame, folder: Path) -> list[Path]:

@@ -11,6 +11,7 @@ from rich.console import Console, RenderableType
 
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import rows_with_values, whole_samples
+from gradsweep.errors import counted
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.report import save_figures, write_report
@@ -204,7 +205,7 @@ def _show_notes(out: Console, sentences: Sequence[str]) -> None:
 
 
 def _show_place(out: Console, results: Path, n_points: int) -> None:
-    out.print(f"results  {results}/points ({n_points} points)", soft_wrap=True)
+    out.print(f"results  {results}/points ({counted(n_points, 'point')})", soft_wrap=True)
 
 
 def _listed(written: Sequence[Path], folder: Path) -> Iterator[str]:

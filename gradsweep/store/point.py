@@ -109,7 +109,16 @@ class PointStore:
         for path in [*self.paths.failures(), *rivals(self.paths, WHOLE)]:
             path.unlink()  # whoever was there before: the lease of the whole is ours
         write_json(self.paths.done, {p.name: _sha256(p) for p in _result_files(self.paths)})
-        shutil.rmtree(self.paths.parts)
+        settled(self.paths)
+
+
+def settled(paths: PointPaths) -> bool:
+    """Return whether a point is DONE; what it needed before then goes, if a stop has left it."""
+    if not paths.done.exists():
+        return False
+    for folder in (paths.parts, paths.checkpoints):
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 def read_parts(paths: PointPaths, kind: str) -> pl.DataFrame:

@@ -6,7 +6,6 @@ comes to moments that are stored already, which it need not measure again.
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -113,7 +112,6 @@ class TrainingStore(PointStore):
         self._lease.check()
         write_parquet(self.paths.steps, self.steps())
         super().finish(summary)
-        shutil.rmtree(self.paths.checkpoints, ignore_errors=True)
 
 
 @contextmanager

@@ -166,7 +166,7 @@ def test_cells_the_study_does_not_have_are_left_out_with_the_reason(
     assert main([*grid, "cot=none,simplified"]) == 0
     shown = errors(capsys)
     assert "left out: dataset=math_algebra has no cot=none" in shown
-    assert "1 points, 0 done, 1 to run" in shown
+    assert "1 point, 0 done, 1 to run" in shown
 
 
 @pytest.mark.long
@@ -189,6 +189,7 @@ def test_one_failing_point_of_many_is_named_and_the_others_are_kept(
     assert "none of the 1 samples" in states
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_values_in_brackets_are_shown_as_they_are(tiny: list[str], capsys: Captured) -> None:
     assert main(["-m", *tiny, "gradients.projections=[q],[q,v]"]) == 0
     shown = errors(capsys)
@@ -196,14 +197,16 @@ def test_values_in_brackets_are_shown_as_they_are(tiny: list[str], capsys: Captu
     assert "[2/2] gradients.projections=[q,v]  2/2" in shown
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_same_point_asked_for_twice_runs_once(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:
     assert main(["-m", *tiny, "gradients.batch_tokens=64,128"]) == 0
-    assert "1 points" in errors(capsys)
+    assert "1 point" in errors(capsys)
     assert len(list((tmp_path / "results" / "points").iterdir())) == 1
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_plan_shows_the_grid_and_starts_nothing(
     tiny: list[str], capsys: Captured, tmp_path: Path
 ) -> None:

@@ -195,7 +195,7 @@ def test_a_main_config_of_ones_own(own: Path, capsys: Captured) -> None:
     assert main([*options, "--config-name=start"]) == 0
     assert "mine" in capsys.readouterr().out
     assert main(["plan", *options, "-cn", "start"]) == 0
-    assert "1 points, 1 done" in capsys.readouterr().out
+    assert "1 point, 1 done" in capsys.readouterr().out
 
 
 def test_points_are_the_same_whichever_way_they_are_composed(own: Path) -> None:

@@ -35,7 +35,7 @@ def test_every_way_to_write_a_grid(grid: list[str], expected: list[str], capsys:
 def test_a_glob_finds_ones_own_options(own: Path, capsys: Captured) -> None:
     assert main(["plan", "-m", *mine(own), "model=glob([mine,folder])"]) == 0
     shown = capsys.readouterr().out
-    assert "1 points" in shown
+    assert "1 point" in shown
     assert "model=folder: model.source.path is needed" in shown
 
 

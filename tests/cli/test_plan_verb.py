@@ -103,7 +103,7 @@ def test_all_shows_every_point(capsys: Captured) -> None:
 def test_without_a_launcher_it_says_that_points_run_here(capsys: Captured) -> None:
     shown = plan(capsys, "cot=detailed", "tracking=none")
     assert "one point after the other in this process" in shown
-    assert "1 points, 0 done, 1 to run" in shown
+    assert "1 point, 0 done, 1 to run" in shown
     assert "FLOP model: 4 FLOP per parameter and token" in shown
 
 

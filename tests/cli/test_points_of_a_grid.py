@@ -36,14 +36,15 @@ def test_a_name_that_is_used_again_for_other_points_is_noticed(own: Path, capsys
     assert main(["-m", *mine(own), "sweep=mine", "n_samples=1"]) == 0
     assert "other points" not in capsys.readouterr().err
     assert main(["-m", *mine(own), "sweep=mine", "n_samples=2"]) == 0
-    assert "sweep mine had 1 other points" in capsys.readouterr().err
+    assert "sweep mine had 1 other point;" in capsys.readouterr().err
 
 
 def test_a_bare_multirun_plans_the_default_point(capsys: Captured) -> None:
     assert main(["plan", "-m"]) == 0
-    assert "1 points" in capsys.readouterr().out
+    assert "1 point" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_last_of_two_names_counts(own: Path) -> None:
     assert main(["-m", *mine(own), "sweep=first", "sweep=last"]) == 0
     assert manifest()["name"] == "last"
@@ -75,7 +76,7 @@ def test_no_sample_at_all_is_one_error_with_the_reason(
 def test_in_a_grid_the_other_points_run(own: Path, capsys: Captured) -> None:
     grid = ["-m", *mine(own, "apart"), "cot.match_length=null,detailed"]
     assert main(["plan", *grid]) == 0
-    assert "1 points" in capsys.readouterr().out
+    assert "1 point" in capsys.readouterr().out
     assert main(grid) == 0
     assert "left out: cot.match_length=detailed" in capsys.readouterr().err
 

@@ -69,6 +69,7 @@ def test_several_metrics(two_points: Path, capsys: Captured) -> None:
     assert {"tiny__arithmetic__effective_rank", "tiny__arithmetic__sigma_ratio"} <= figures
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_the_summed_loss_is_the_mean_times_the_tokens(two_points: Path) -> None:
     assert main(["report", "--loss", "sum"]) == 0
     samples = load_samples_table(two_points).select("sample_id", "n_response_tokens")

@@ -133,7 +133,7 @@ def test_an_excluded_cell_names_dataset_and_levels() -> None:
     ("override", "message"),
     [
         ("model.max_length=1", r"model\.max_length.*at least 2.*1"),
-        ("gradients.batch_tokens=0", r"gradients\.batch_tokens.*positive.*0"),
+        ("gradients.batch_tokens=0", r"gradients\.batch_tokens.*at least 1.*0"),
         ("gradients.rank_tolerance=2", r"gradients\.rank_tolerance.*\(0, 1\).*2"),
         ("gradients.top_k=0", r"gradients\.top_k.*at least 1.*0"),
         ("gradients={top_k: 5, save_spectra: true}", r"top_k=5.*save_spectra=true.*one of the two"),

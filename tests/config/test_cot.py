@@ -91,7 +91,7 @@ def test_the_option_of_a_control_of_length_is_what_one_types() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["cot=partial", "cot.steps_kept=-1"], r"cot\.steps_kept must be 0 or more, got -1"),
+        (["cot=partial", "cot.steps_kept=-1"], r"cot\.steps_kept must be at least 0, got -1"),
         (["cot=partial", "cot.level=none"], r"cot\.level=none has none"),
         (["cot=custom"], r"cot\.path is needed with cot=custom"),
         (["cot=custom", "cot.path=a.jsonl", "cot.name=detailed"], r"cot\.name='detailed' must"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Optional
 
 import pytest
 
@@ -24,6 +25,9 @@ WORDS_OF_LIBRARIES = re.compile(
         ("n_samples=[1]", "n_samples=[1]: allowed is a whole number or null"),
         ("n_samples=2.0", "or null: type n_samples=2"),
         ("n_samples=1e3", "or null: type n_samples=1000"),
+        ("n_samples=1e20", "allowed is a whole number or null, at most 2147483647"),
+        ("model.parameters=7e10", "or null: type model.parameters=70000000000"),
+        (f"n_samples={'9' * 5000}", "a number of 5000 digits; allowed are at most 2147483647"),
         ("model.max_length=1.5", "model.max_length=1.5: allowed is a whole number"),
         ("gradients.rank_tolerance=small", "allowed is a number (0.5, 1e-5) or null"),
         ("dataset.shuffle=maybe", "dataset.shuffle=maybe: allowed is true or false"),
@@ -65,6 +69,27 @@ def test_every_field_has_words_for_what_it_takes() -> None:
         assert allowed.startswith(("allowed is ", "allowed are ")), name
         assert "typing" not in allowed, name
         assert "<class" not in allowed, name
+
+
+WHOLE = [name for name, kind in point_fields().items() if kind in (int, Optional[int])]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize(("value", "bound"), [("1" + 20 * "0", "most"), ("-1" + 20 * "0", "least")])
+def test_every_whole_number_has_its_limits(name: str, value: str, bound: str) -> None:
+    """Beyond them there is no such count, no column that holds it, and no plan that means it."""
+    beside = ["training=lora"] if name.startswith("training.") else []
+    with pytest.raises(ConfigError, match=rf"^{re.escape(name)} must be at {bound} -?\d+, got "):
+        compose(*beside, f"{name}={value}")
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["training.trained_layers=[-1]", "training.weight_decay=nan", "training.weight_decay=inf"],
+)
+def test_numbers_of_a_training_that_nobody_means_are_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(override.partition("=")[0])):
+        compose("training=full", override)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def with_dy_changed(
 
         monkeypatch.setattr(_LayerCollector, "report", changed)
         # They try the gradient themselves, before anything is measured.
-        monkeypatch.setattr("gradsweep.engine.run.check_paths", lambda *args: None)
+        monkeypatch.setattr("gradsweep.engine.run.check_paths", lambda *args: 0.0)
 
     return patched
 

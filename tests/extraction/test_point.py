@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +12,10 @@ import polars as pl
 import pytest
 import torch
 from helpers.agreement import assert_rows_agree
+from safetensors.torch import load_file, save_file
 
 from gradsweep import load_rows
-from gradsweep.errors import DataError
+from gradsweep.errors import DataError, ModelError
 from gradsweep.extraction import PointResult
 from gradsweep.records import METRICS
 
@@ -121,6 +124,29 @@ def test_non_finite_losses_are_recorded_on_the_sample(
     assert result.samples()["status"].to_list() == ["ok", "non_finite_loss", "ok"]
     assert result.samples()["reason"][1] == "the loss is nan"
     assert result.rows()["finite"].all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "told"),
+    [
+        ("float32", torch.nan, r"The file is damaged, or the training .* an earlier checkpoint"),
+        ("float32", torch.inf, r"The file is damaged"),
+        ("float16", 1e6, r"float16 holds .* type model\.dtype=bfloat16 or float32"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_named_with_their_file_before_anything_is_measured(
+    dtype: str, value: float, told: str, run: Point, saved_model: Path, tmp_path: Path
+) -> None:
+    folder, name = tmp_path / "diverged", "model.layers.1.self_attn.k_proj.weight"
+    shutil.copytree(saved_model, folder)
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    weights[name][2, :3] = value
+    save_file(weights, file, metadata={"format": "pt"})
+    named = rf"weights are NaN or infinite.*: {re.escape(name)} \(3 of \d+ entries\), in {file}\. "
+    with pytest.raises(ModelError, match=named + told):
+        run(f"model.source.path={folder}", f"model.dtype={dtype}")
+    assert not list((tmp_path / "results").glob("points/*")), "nothing of it is a point"
 
 
 def test_a_point_without_one_good_sample_fails_and_says_why(run: Point, tmp_path: Path) -> None:

@@ -15,10 +15,17 @@ from helpers.patience import PATIENCE_SECONDS, wait_until
 from polars.testing import assert_frame_equal
 
 from gradsweep import compose
+from gradsweep.cli.point import run_point
 from gradsweep.errors import StoreError
 from gradsweep.extraction import PointResult
 from gradsweep.identity import point_id
-from gradsweep.store import PointPaths, PointState, load_samples_table, point_state
+from gradsweep.store import (
+    PointPaths,
+    PointState,
+    load_rows,
+    load_samples_table,
+    point_state,
+)
 
 Point = Callable[..., PointResult]
 
@@ -168,3 +175,25 @@ def test_a_point_with_cosines_goes_on_where_it_was_stopped(
     assert rows.filter(layer=1)["cosine_next_layer"].is_nan().all()
     assert rows["cosine_partner"].is_finite().all()
     assert set(rows["singular_values"].list.len()) == {2}
+
+
+def test_what_an_interrupt_leaves_beside_a_point_that_is_done_goes_with_the_next_run(
+    run: Point, overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*folder: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("gradsweep.store.point.shutil.rmtree", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    config = compose(*overrides)
+    paths = PointPaths(config.results, point_id(config))
+    assert point_state(paths) is PointState.DONE
+    assert n_parts(paths)
+    rows = load_rows(config.results)
+    for again in (lambda: run_point(config), run):  # of the command line, and in Python
+        paths.parts.mkdir(exist_ok=True)
+        again()
+        assert not paths.parts.exists()
+    assert_frame_equal(load_rows(config.results), rows)

@@ -24,7 +24,8 @@ OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 PURE = {
     *("resampling_weights", "_signs", "versions", "code_digest"),
-    *("built_in_options", "parsed", "generated_questions"),
+    *("built_in_options", "option_content", "option_part", "config_schema"),
+    *("register_configs", "parsed", "generated_questions"),
     *("config_groups", "point_fields", "_text_fields", "_options_of", "_node", "_defaults"),
 }
 """Cached functions of their arguments, or of the installed code, alone: nothing of a test's."""
@@ -47,8 +48,8 @@ def fresh_process() -> Iterator[None]:
     is state, and is emptied. So is every cache, but for `PURE`.
     """
     environment, folder, arguments = dict(os.environ), os.getcwd(), list(sys.argv)
-    for module in [m for name, m in sys.modules.items() if f"{name}.".startswith("gradsweep.")]:
-        _empty(module)
+    for name in _product(len(sys.modules), next(reversed(sys.modules))):
+        _empty(sys.modules[name])
     GlobalHydra.instance().clear()
     for name in ("huggingface_hub.constants", "datasets.config"):  # they read it when imported
         if name in sys.modules:
@@ -71,6 +72,12 @@ def fresh_process() -> Iterator[None]:
         os.environ.update(environment)
         os.chdir(folder)
         sys.argv[:] = arguments
+
+
+@functools.lru_cache(maxsize=1)
+def _product(n_modules: int, newest: str) -> list[str]:
+    """Names of the product's modules; looked for again when others have come or gone."""
+    return [name for name in sys.modules if f"{name}.".startswith("gradsweep.")]
 
 
 def _empty(module: ModuleType) -> None:

@@ -71,7 +71,7 @@ PER_LAYER = {"hidden_size_per_layer_input": 8, "vocab_size_per_layer_input": VOC
 def randomised(model: torch.nn.Module) -> torch.nn.Module:
     """Weights, biases and norms away from their initial zeros and ones, in eval mode."""
     with torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in (p for p in model.parameters() if not p.is_meta):
             parameter.add_(0.2 * torch.randn_like(parameter))
     return model.eval()
 

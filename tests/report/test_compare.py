@@ -90,6 +90,7 @@ def test_filters_pair_what_agrees_elsewhere(stored: Path, capsys: Captured):
     assert len(list((stored / "reports").rglob("*sigma_max.png"))) == 2
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_an_axis_named_on_one_side_holds_for_both(stored: Path, capsys: Captured):
     assert main(["compare", "cot=none,model=large", "cot=detailed"]) == 0
     shown = capsys.readouterr().out
@@ -97,6 +98,7 @@ def test_an_axis_named_on_one_side_holds_for_both(stored: Path, capsys: Captured
     assert "small · sums · correct · nuclear" not in shown
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_models_may_differ(stored: Path, capsys: Captured):
     assert main(["compare", "model=small,cot=none", "model=large,cot=none"]) == 0
     shown = capsys.readouterr().out
@@ -104,6 +106,7 @@ def test_models_may_differ(stored: Path, capsys: Captured):
     assert "larger in all 4 projections" in shown
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_only_common_questions_count(stored: Path, capsys: Captured):
     axes = Axes("small", "sums", "simplified", "correct")
     others = [f"question{i}" for i in range(7, 20)]
@@ -114,6 +117,7 @@ def test_only_common_questions_count(stored: Path, capsys: Captured):
     assert "too few for a test" in shown
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_no_difference_is_not_called_one(stored: Path, capsys: Captured):
     store_point(stored, "sx00", Axes("small", "sums", "detailed", "irrelevant"), 1.0)
     assert main(["compare", "sd", "sx"]) == 0
@@ -135,6 +139,7 @@ def test_a_figure_has_both_curves_and_their_difference(stored: Path):
     assert [text.get_text() for text in legend.get_texts()][:2] == ["none", "detailed"]
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_points_that_share_their_axes_are_told_apart(stored: Path, capsys: Captured):
     axes = Axes("small", "sums", "none", "correct")
     store_point(stored, "t100", axes, 9.0, seed=1)
@@ -166,6 +171,7 @@ def test_a_mistake_is_one_clear_error(
         assert text in message, message
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_several_points_on_one_side_of_a_pair_name_what_to_fix(stored: Path, capsys: Captured):
     store_point(stored, "t100", Axes("small", "sums", "none", "correct"), 9.0, seed=1)
     sides = ["model=small,cot=none,seed=0,1", "model=large,cot=none,seed=0"]
@@ -177,6 +183,7 @@ def test_several_points_on_one_side_of_a_pair_name_what_to_fix(stored: Path, cap
     assert "small seed=0 → small seed=1" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_seeds_are_pooled_unless_they_are_named(stored: Path, capsys: Captured):
     store_point(stored, "t100", Axes("small", "sums", "none", "correct"), 9.0, seed=1)
     assert main(["compare", "model=small,cot=none", "model=small,cot=detailed"]) == 0
@@ -247,6 +254,7 @@ def test_many_pairs_are_a_screen_of_lines_and_files_with_everything(
     assert (folder / "pairs.txt").read_text().count("paired questions") == 30
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_named_seed_says_the_same_whatever_other_seeds_there_are(stored: Path, capsys: Captured):
     sides = ["cot=none,seed=0,model=small", "cot=detailed,seed=0,model=small"]
     assert main(["compare", *sides]) == 0

@@ -3,9 +3,9 @@
 import polars as pl
 from helpers.stored_points import store_point
 
+from gradsweep.analysis.layer_cosines import layer_cosines, measured
 from gradsweep.records import Axes
 from gradsweep.report.layer_cosines import (
-    layer_cosine_study,
     layer_cosines_markdown,
     save_layer_cosines,
 )
@@ -16,11 +16,11 @@ from gradsweep.store import load_rows
 def test_cosines_are_told_where_they_were_measured(tmp_path):
     store_point(tmp_path, "point", Axes("tiny", "sums", "detailed", "correct"), 1.0)
     rows = load_rows(tmp_path)
-    assert layer_cosine_study(rows) is None
+    assert measured(layer_cosines(rows)) is None
     assert layer_maps(None) == []
     last = int(rows["layer"].to_numpy().max())
     listed = pl.Series([[0.25] * (last - layer) for layer in rows["layer"]])
-    found = layer_cosine_study(rows.with_columns(layer_cosines=listed))
+    found = measured(layer_cosines(rows.with_columns(layer_cosines=listed)))
     assert found is not None
     assert len(found) == 4 * last * (last + 1) / 2
     (path,) = save_layer_cosines(found, tmp_path / "tables")

@@ -63,6 +63,7 @@ def test_many_of_them_are_one_line(capsys: Captured) -> None:
     assert "7 points are not finished" in shown
 
 
+@pytest.mark.usefixtures("without_figures")
 def test_a_point_that_does_not_stand_for_its_condition_is_not_named(capsys: Captured) -> None:
     """Beside a whole point of q k v o, one with more projections has stored nothing yet."""
     store_point(RESULTS, "none0000", axes("none"), 4.0)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Optional, TypeVar
 
 from gradsweep.errors import ConfigError
 from gradsweep.jobs.place import Place
+from gradsweep.whole_numbers import check_whole
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -57,9 +58,7 @@ class LaunchSettings:
 
     def __post_init__(self) -> None:
         for name in ("points_per_job", "array_parallelism", "shards"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"hydra.launcher.{name} must be at least 1, got {value}")
+            check_whole(f"hydra.launcher.{name}", getattr(self, name))
 
 
 SettingsT = TypeVar("SettingsT", bound=LaunchSettings)

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradsweep.config import SourceKind
+from gradsweep.errors import counted
 from gradsweep.models.footprint import amount
 from gradsweep.plan.estimate import Basis, longest_batch
 from gradsweep.plan.estimate.hardware import ASSUMED_GPU, UTILISATION, known_gpu
@@ -166,7 +167,7 @@ def _size(forecast: Forecast, array: Array) -> str:
     points += " point" if points == "1" else " points"
     shares = ranged([task.shard.count for task in array.tasks], str)
     points = points if shares == "1" else f"1/{shares} of {points}"
-    jobs = "1 job" if len(array.tasks) == 1 else f"{len(array.tasks)} jobs"
+    jobs = counted(len(array.tasks), "job")
     return (
         f"{jobs} of {points}, {min(array.throttle, len(array.tasks))} at a time{after}; "
         f"{ranged(seconds, duration_text)} each"
@@ -193,7 +194,7 @@ def _counted(forecast: Forecast, text: str) -> str:
     unknown = forecast.bases.get(Basis.UNKNOWN, 0)
     if unknown == len(forecast.starting):
         return "unknown: so is the model's size (model.parameters=7_000_000_000 gives it)"
-    missing = f", and {unknown} points whose model's size is unknown"
+    missing = f", and {counted(unknown, 'point')} whose model's size is unknown"
     return f"at least {text}{missing}" if unknown else text
 
 

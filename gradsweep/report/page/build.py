@@ -13,12 +13,13 @@ import polars as pl
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from gradsweep.analysis.layer_cosines import layer_cosines, measured
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
 from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
-from gradsweep.report.layer_cosines import layer_cosine_study, layer_cosines_markdown
+from gradsweep.report.layer_cosines import layer_cosines_markdown
 from gradsweep.report.measures import Measures
 from gradsweep.report.numbers import Numbers
 from gradsweep.report.open_questions.section import open_questions_markdown
@@ -29,7 +30,6 @@ from gradsweep.report.page.curves import (
     curve_numbers,
     difference_numbers,
     metric_names,
-    point_values,
     with_other_metrics,
 )
 from gradsweep.report.page.findings import findings_html, section_html
@@ -104,7 +104,7 @@ def write_page(
     """
     data = _data(rows, computed, stored, refresh, numbers)
     data["training"] = training_charts(study)
-    cosines = numbers.layer_cosines if numbers else layer_cosine_study(rows)
+    cosines = numbers.layer_cosines if numbers else measured(layer_cosines(rows))
     groups = question_groups(answered)
     data["questions"] = [group["charts"] for group in groups]
     data = in_tiles(data, folder, refresh)
@@ -158,7 +158,6 @@ def _data(
         "metrics": metric_names(drawn),
         "palette": [_on_both(colour) for colour in PALETTE],
         "curves": {one.metric: curve_numbers(one) for one in drawn},
-        "values": {one.metric: point_values(one) for one in computed if one.per_sample},
         "differences": {one.metric: difference_numbers(one) for one in drawn},
         "tables": table_texts(computed) if drawn else [],
         "points": _points(rows, computed, stored, own, numbers),

@@ -41,7 +41,7 @@ def with_other_metrics(
 ) -> list[Measures]:
     """Add to `computed` every other metric that has values where `rows` are at most `most_rows`.
 
-    Metrics of whole samples have no curve (`point_values`).
+    Metrics of whole samples have no curve.
     """
     present = {one.metric for one in computed}
     others = [name for name in metric_columns(rows) if name not in present]
@@ -79,17 +79,6 @@ def curve_numbers(one: Measures) -> list[dict[str, Any]]:
             **dict(zip(("mad", "relativeMad"), mads[names], strict=True)),
         }
         for names, lines in lines_of_each(one.curves, _CURVE)
-    ]
-
-
-def point_values(one: Measures) -> list[dict[str, Any]]:
-    """List value, low, high and n of each point: what a metric of whole samples has for a curve."""
-    columns = {name: one.curves[name].to_list() for name in (*_OF_CURVE, "n_samples")}
-    return [
-        {"point": point_id}
-        | {key: _numbers([columns[name][lines[0]]])[0] for name, key in _OF_CURVE.items()}
-        | {"n": max(_cut(columns["n_samples"], lines))}
-        for (point_id,), lines in lines_of_each(one.curves, ("point_id",))
     ]
 
 

@@ -12,6 +12,7 @@ import polars as pl
 
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.config import CorrectnessKind, cot_reading_key
+from gradsweep.errors import counted
 from gradsweep.records import AXES, SampleStatus, axis_words
 from gradsweep.report.cut import cut_sentence
 from gradsweep.report.labels import (
@@ -162,7 +163,7 @@ class _Cells:
         words = " · ".join(axis_words(axes | {"cot": level_label(axes["cot"])}))
         parts = [f"{words}: {point.state.value}"]
         if point.record:
-            parts.append(f"{point.n_stored} {'sample' if point.n_stored == 1 else 'samples'}")
+            parts.append(counted(point.n_stored, "sample"))
         if point.n_bad:
             parts.append(f"{point.n_bad} bad")
         parts += [f"{self.words} {texts['mean']}"] if "mean" in texts else []

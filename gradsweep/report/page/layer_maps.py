@@ -18,7 +18,7 @@ def layer_maps(cosines: pl.DataFrame | None) -> list[dict[str, str]]:
     """Draw the maps of the first models and datasets: title, and the picture as a data URI.
 
     Args:
-        cosines: of `layer_cosine_study`; None gives no map.
+        cosines: of `layer_cosines`; None gives no map.
     """
     return [] if cosines is None else list(_drawn(cosines))
 

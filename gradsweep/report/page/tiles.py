@@ -19,7 +19,7 @@ FOLDER = "data"
 MOST_INSIDE = 6_000_000
 """Characters of data that a page holds itself; of more, each model and dataset has a tile."""
 
-_OF_STUDY = ("curves", "differences", "values")
+_OF_STUDY = ("curves", "differences")
 _OF_POINT = ("outliers", "bad_samples", "without_text", "settings", "command")
 
 Data = dict[str, Any]

@@ -50,8 +50,8 @@ def test_tiles_together_have_what_a_small_page_has(
 def test_tiles_of_an_earlier_page_are_removed(page: Path) -> None:
     stray = page.parent / "data" / "9999.js"
     stray.write_text("")
-    tiles.in_tiles({"curves": {}, "differences": {}, "values": {}, "tables": [], "points": [],
-                    "more": "x" * 2000}, page.parent, None)  # fmt: skip
+    data = {"curves": {}, "differences": {}, "tables": [], "points": [], "more": "x" * 2000}
+    tiles.in_tiles(data, page.parent, None)
     assert not stray.exists()
 
 

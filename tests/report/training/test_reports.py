@@ -24,12 +24,6 @@ Captured = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("wide_terminal")
 
 
-@pytest.fixture
-def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("show", "pairs"):
-        monkeypatch.setattr(f"gradsweep.report.{module}.MOST_FIGURES", 0)
-
-
 def store_plain(results: Path) -> None:
     for cot, level in (("none", 4.0), ("detailed", 1.0)):
         axes = Axes("tiny", "sums", cot, "correct")
@@ -46,7 +40,7 @@ def test_training_points_alone_have_a_report(tmp_path: Path, capsys: Captured):
     folder = report_of(tmp_path, "cot=none")
     shown = capsys.readouterr().out
     assert "While it trains" in shown
-    assert "(1 points)" in shown
+    assert "(1 point)" in shown
     findings = (folder / "findings.md").read_text()
     assert "## While it trains" in findings
     assert "## 1." not in findings

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gradsweep.errors import SchedulerError
+from gradsweep.errors import SchedulerError, counted
 from gradsweep.jobs.place import Place
 from gradsweep.jobs.schedulers.base import Phase, Scheduler, TaskState
 from gradsweep.jobs.schedulers.slurm import commands
@@ -104,7 +104,7 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
 
     def summary(self, arrays: Sequence[Array]) -> str:
         n_jobs = sum(len(array.tasks) for array in arrays)
-        count = "1 array" if len(arrays) == 1 else f"{len(arrays)} arrays"
+        count = counted(len(arrays), "array")
         return f"{n_jobs} in {count}, {self.settings.array_parallelism} at a time"
 
     @property

@@ -9,6 +9,7 @@ from typing import Any, Optional
 
 from gradsweep.errors import ConfigError
 from gradsweep.jobs.schedulers.base import LaunchSettings
+from gradsweep.whole_numbers import check_whole
 
 
 @dataclass
@@ -61,14 +62,14 @@ class SlurmSettings(LaunchSettings):
                     f"hydra.launcher.per_model.{pattern}: {', '.join(unknown)}; "
                     f"allowed are {', '.join(RESOURCES + GPU)}"
                 )
-        if self.gpu_memory_gb is not None and self.gpu_memory_gb <= 0:
-            raise ConfigError(
-                f"hydra.launcher.gpu_memory_gb must be positive, got {self.gpu_memory_gb}"
-            )
-        for name in ("timeout_min", "tasks_per_node", "nodes"):
+        for name in ("mem_gb", "gpu_memory_gb"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"hydra.launcher.{name} must be at least 1, got {value}")
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"hydra.launcher.{name} must be positive, got {value}")
+        for name in ("timeout_min", "tasks_per_node", "nodes", "cpus_per_task"):
+            check_whole(f"hydra.launcher.{name}", getattr(self, name))
+        for name in ("max_restarts", "gpus_per_node"):
+            check_whole(f"hydra.launcher.{name}", getattr(self, name), least=0)
         if not 0 < self.signal_delay_s < self.timeout_min * 60:
             raise ConfigError(
                 "hydra.launcher.signal_delay_s must be positive and less than the time limit of "

@@ -5,7 +5,7 @@ let tileTrouble = "";
 
 /** What a tile's script calls: its data join those that are here. */
 function tileHere(name, part) {
-  for (const kind of ["curves", "differences", "values"]) {
+  for (const kind of ["curves", "differences"]) {
     for (const [metric, lines] of Object.entries(part[kind] ?? {})) data[kind][metric].push(...lines);
   }
   for (const point of data.points) Object.assign(point, part.points?.[point.id]);
