@@ -11,6 +11,7 @@ import copy
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import fields
 from functools import lru_cache
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl, get_overrides_dirname
@@ -29,6 +30,9 @@ _DEFAULTS = re.compile(r"^defaults:", re.MULTILINE)
 
 _PACKAGE_OF_ALL = "# @package _global_"
 """In the YAML of an experiment: its keys are those of the whole config."""
+
+_NODES = {declared.name for declared in fields(Config)}
+"""Top-level nodes; an experiment has none of its own."""
 
 _SEARCHPATH = "hydra.searchpath"
 """Adds folders of options, so it is no field that is set last."""
@@ -54,15 +58,15 @@ def compose_in_halves(
         hydra.errors.HydraException: an override that cannot be read, an unknown option or field.
     """
     given = [parsed(text) for text in overrides]
-    fields = [o for o in given if _sets_field(o)]
+    settings = [o for o in given if _sets_field(o)]
     options = [o for o in given if not _sets_field(o)]
     if any(
         o.is_sweep_override() or o.package or o.key_or_group == _SEARCHPATH for o in given
     ) or any(isinstance(o.value(), list) for o in options):
         return None
-    with_hydra = return_hydra_config or any(o.is_hydra_override() for o in fields)
+    with_hydra = return_hydra_config or any(o.is_hydra_override() for o in settings)
     config = _with_options(options, compose_options, with_hydra)
-    ConfigLoaderImpl._apply_overrides_to_config(fields, config)
+    ConfigLoaderImpl._apply_overrides_to_config(settings, config)
     if return_hydra_config:
         _tell_of_command(config.hydra, given)
     elif with_hydra:
@@ -113,7 +117,7 @@ def _leaves_alone(override: Override, groups: Collection[str]) -> bool:
     if "/" in group:
         return True  # hydra/launcher=slurm
     content = option_content(group, str(option))
-    return group not in config_schema() and content is not None and not set(groups) & set(content)
+    return group not in _NODES and content is not None and not set(groups) & set(content)
 
 
 @lru_cache(maxsize=256)
@@ -127,7 +131,7 @@ def option_content(group: str, option: str) -> DictConfig | None:
         return None
     text = file.read_text(encoding="utf-8")
     is_of_all = _PACKAGE_OF_ALL in text
-    if _DEFAULTS.search(text) or is_of_all == (group in config_schema()):
+    if _DEFAULTS.search(text) or is_of_all == (group in _NODES):
         return None
     content = OmegaConf.load(file)
     return content if isinstance(content, DictConfig) else None
@@ -140,7 +144,7 @@ def option_part(group: str, option: str) -> DictConfig | None:
     None for an option that does not exist, or whose file reaches further than its group's node.
     """
     content = option_content(group, option)
-    if content is None or group not in config_schema():
+    if content is None or group not in _NODES:
         return None
     whole = copy.deepcopy(config_schema())
     whole.merge_with({group: content})
