@@ -11,6 +11,7 @@ from benchmarks.__main__ import main
 Captured = pytest.CaptureFixture[str]
 
 
+@pytest.mark.long
 def test_quick_prints_and_writes_one_table(capsys: Captured, tmp_path: Path) -> None:
     out = tmp_path / "results" / "quick.md"
     assert main(["--quick", "--no-memory", "--rounds", "2", "--out", str(out)]) == 0

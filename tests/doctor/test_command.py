@@ -190,6 +190,7 @@ def test_every_stored_point_shows_what_is_to_do(tiny: list[str], capsys: Capture
     assert shown.splitlines()[-1].startswith("doctor: 2 points: ")
 
 
+@pytest.mark.long
 def test_stored_points_are_checked_without_torch(tiny: list[str]) -> None:
     point = extract(compose(*tiny), show_progress=False).paths
     code = (

@@ -95,6 +95,7 @@ def never(*given: object) -> None:
     pytest.fail("the reference's log-probabilities are stored")
 
 
+@pytest.mark.long
 def test_a_reference_is_run_once_and_changes_the_gradient(
     overrides: list[str], own: ConfigSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_an_unknown_metric_writes_nothing(rows, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_report_does_not_import_torch():
     code = (
         "import gradsweep.report.files, gradsweep.report.show, sys; print('torch' in sys.modules)"

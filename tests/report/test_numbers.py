@@ -94,6 +94,7 @@ def test_one_more_point_is_computed_with_its_own_model_and_dataset_alone(
     assert_same(found, read(results, kept=False))
 
 
+@pytest.mark.long
 def test_a_scope_has_the_same_numbers_whatever_is_computed_with_it(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def test_steps_and_spectra_by_step_are_logged_once_over_a_stop_and_a_resume(
     assert {"loss_first", "loss_last", "held_out_loss_last"} <= runs[-1].summary.keys()
 
 
+@pytest.mark.long
 def test_a_dashboard_of_training_points_shows_keys_that_they_log(config: Config) -> None:
     from gradsweep.store.selection import Selection
     from gradsweep.tracking.wandb.dashboard import panels

@@ -265,6 +265,7 @@ def loaded_by(code: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.long
 def test_a_table_does_not_wait_for_matplotlib_nor_a_figure_for_pyplot():
     assert loaded_by("from gradsweep.report import comparison_table") == []
     assert loaded_by("from gradsweep.report import save_figures") == ["matplotlib"]

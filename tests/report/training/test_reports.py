@@ -35,6 +35,7 @@ def report_of(results: Path, *more: str) -> Path:
     return results / "reports" / "__".join(["all", *more])
 
 
+@pytest.mark.long
 def test_training_points_alone_have_a_report(tmp_path: Path, capsys: Captured):
     store_runs(tmp_path)
     folder = report_of(tmp_path, "cot=none")
