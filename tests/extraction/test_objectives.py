@@ -55,6 +55,7 @@ def point(overrides: list[str], *more: str, source: ConfigSource | None = None) 
     return extract(config, show_progress=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("objective", ["dpo", "rloo"])
 @pytest.mark.parametrize("count", [2, 3])
 def test_shares_of_pairs_and_groups_equal_the_whole(

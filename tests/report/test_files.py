@@ -31,6 +31,7 @@ def test_findings_tables_and_figures_are_written(rows, tmp_path):
     assert statistics["metric"].unique().to_list() == ["nuclear_norm"]
 
 
+@pytest.mark.long
 def test_tables_have_the_ratio_beside_the_metrics_of_the_figures(rows, tmp_path):
     rows = rows.with_columns(sigma_ratio=1 / (1 + pl.col("nuclear_norm")))
     write_report(rows, tmp_path, ["effective_rank"])

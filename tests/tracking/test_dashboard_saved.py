@@ -46,6 +46,7 @@ def only(found: list[dict[str, Any]]) -> dict[str, Any]:
     return found[0]
 
 
+@pytest.mark.long
 def test_both_are_saved_and_their_addresses_told(
     connected: Receiver, results_folder: Path, capsys: Captured
 ) -> None:

@@ -144,6 +144,7 @@ def test_a_running_point_is_left_alone(
     assert receiver.runs == []
 
 
+@pytest.mark.long
 def test_an_online_point_needs_no_sync_unless_it_was_cut_short(
     track: Track,
     results: list[SampleResult],

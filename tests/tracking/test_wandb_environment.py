@@ -95,6 +95,7 @@ def test_settings_that_cannot_be_used_are_said_once_for_all_points(
         upload_mode()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("online", [False, True])
 @pytest.mark.parametrize("session", ["new", "the program's own"])
 def test_one_point_is_one_run_whatever_an_agent_or_a_launcher_left(
