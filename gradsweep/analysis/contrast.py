@@ -1,4 +1,5 @@
-"""Two points side by side, on the questions and layers that both have."""
+"""Two points side by side, on the questions and layers that both have; or, of two datasets that ask
+other questions, as two independent samples."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from gradsweep.analysis.curves import complete_values, curves
+from gradsweep.analysis.independent import independent_tests
 from gradsweep.analysis.mad import mean_absolute_difference
 from gradsweep.analysis.paired import paired_tests
 from gradsweep.analysis.pairs import paired_points
@@ -21,10 +23,13 @@ class Contrast:
     """One metric of a first and a second point; every frame has a line per projection at least."""
 
     metric: str
+    is_paired: bool
+    """Whether questions pair; else the points are of two datasets, and have none in common."""
     tests: pl.DataFrame
-    """Second minus first by projection (`paired_tests`), Holm-corrected over projections."""
+    """Second minus first by projection (`paired_tests`, `independent_tests`), Holm-corrected over
+    projections."""
     curves: pl.DataFrame
-    """Curves of both points (`gradsweep.analysis.curves`), over the common questions only."""
+    """Curves of both points (`gradsweep.analysis.curves`); of pairs over the common questions."""
     mads: dict[tuple[str, str], float]
     """MAD over all layers, by (point_id, projection)."""
     differences: pl.DataFrame
@@ -33,7 +38,8 @@ class Contrast:
 
     @property
     def n_questions(self) -> int:
-        """The fewest of any projection; 0 when the points have no question in common."""
+        """The fewest of any projection, of the smaller sample where questions do not pair; 0 when
+        points of one dataset have no question in common."""
         counts = self.tests["n_questions"].to_list()
         return min(counts, default=0)
 
@@ -58,7 +64,9 @@ def contrast(rows: pl.DataFrame, pair: pl.DataFrame, metric: str = "nuclear_norm
     """Compare the two points of `pair`, one line as `condition_pairs` gives them.
 
     Only questions with a finite value in every layer of both points count, so that curves, MAD,
-    RD and tests rest on the same questions.
+    RD and tests rest on the same questions. Points of two datasets that have no question in common
+    are compared as independent samples; of one dataset they are not, since other samples of it are
+    what seeds are for.
 
     Raises:
         ConfigError: an unknown metric.
@@ -66,9 +74,14 @@ def contrast(rows: pl.DataFrame, pair: pl.DataFrame, metric: str = "nuclear_norm
     """
     first_id, second_id = pair.row(0, named=True)["first_point_id"], pair["second_point_id"][0]
     rows = whole_matrices(rows.filter(pl.col("point_id").is_in([first_id, second_id])))
-    tests = paired_tests(rows, pair, metric)
-    common = _common(rows, first_id, second_id, metric)
-    shared = rows.join(common, on=("projection", "question_id"), how="semi")
+    counted = _common(rows, first_id, second_id, metric)
+    is_paired = not counted.is_empty() or pair["dataset"][0] == pair["second_dataset"][0]
+    if is_paired:
+        tests = paired_tests(rows, pair, metric)
+    else:
+        tests = independent_tests(rows, pair, metric)
+        counted = complete_values(rows, metric).select("projection", "question_id").unique()
+    shared = rows.join(counted, on=("projection", "question_id"), how="semi")
     layers = [set(_of(shared, name).select("projection", "layer").rows()) for name in
               (first_id, second_id)]  # fmt: skip
     both = pl.DataFrame(
@@ -80,6 +93,7 @@ def contrast(rows: pl.DataFrame, pair: pl.DataFrame, metric: str = "nuclear_norm
     mads = mean_absolute_difference(by_layer).filter(pl.col("part") == "all")
     return Contrast(
         metric=metric,
+        is_paired=is_paired,
         tests=tests,
         curves=by_layer,
         mads={(p, name): mad for p, name, mad in mads["point_id", "projection", "mad"].rows()},

@@ -57,9 +57,14 @@ def contrast_table(contrast: Contrast) -> Group:
     title = " · ".join(part for part in (called.shared, metric_label(contrast.metric)) if part)
     sides = f"{called.first} → {called.second}"
     over = "samples" if contrast.metric in SAMPLE_METRICS else "layers"
+    tested = (
+        "p by sign flips · d_z of paired differences"
+        if contrast.is_paired
+        else "p by permutations of Welch's t · Cohen's d"
+    )
     legend = (
-        f"{contrast.n_questions} paired questions · mean over {over} · RD |s − s'|/|s| with "
-        f"{called.first} as s · p by sign flips · d_z of paired differences"
+        f"{questions_text(contrast)} · mean over {over} · RD |s − s'|/|s| with "
+        f"{called.first} as s · {tested}"
     )
     return Group(
         Text(),
@@ -68,6 +73,14 @@ def contrast_table(contrast: Contrast) -> Group:
         _table(contrast, called),
         Text(f"• {sentence(contrast)}"),
     )
+
+
+def questions_text(contrast: Contrast) -> str:
+    """Say how many questions a comparison rests on: `12 paired questions`."""
+    if contrast.is_paired:
+        return f"{contrast.n_questions} paired questions"
+    first, second = (contrast.tests[name].to_list() for name in ("n_first", "n_second"))
+    return f"{min(first)} and {min(second)} questions, none in common"
 
 
 def _table(contrast: Contrast, called: Names) -> Table:
@@ -87,8 +100,9 @@ def _table(contrast: Contrast, called: Names) -> Table:
     table.add_row("RD", "", *aligned(rds))
     table.add_row()
     table.add_row("p", "Holm", *(p_text(line["p_adjusted"]) for line in tests))
-    table.add_row("d_z", "effect size", *(_number(line["cohen_dz"]) for line in tests))
-    table.add_row("", "95 % interval", *(_interval(line) for line in tests))
+    size, short = ("cohen_dz", "d_z") if contrast.is_paired else ("cohen_d", "d")
+    table.add_row(short, "effect size", *(_number(line[size]) for line in tests))
+    table.add_row("", "95 % interval", *(_interval(line, size) for line in tests))
     if contrast.metric in SAMPLE_METRICS:
         return table
     table.add_row()
@@ -127,8 +141,8 @@ def _number(value: float) -> str:
     return f"{value:+.2f}" if abs(value) < 10 else f"{value:+.0f}"
 
 
-def _interval(line: dict[str, float]) -> str:
-    return f"{_number(line['cohen_dz_low'])} … {_number(line['cohen_dz_high'])}"
+def _interval(line: dict[str, float], size: str) -> str:
+    return f"{_number(line[f'{size}_low'])} … {_number(line[f'{size}_high'])}"
 
 
 def sentence(contrast: Contrast) -> str:

@@ -95,4 +95,5 @@ def _ratio(contrast: Contrast) -> float:
 
 def _numbers(contrasts: Sequence[Contrast]) -> str:
     """Every pair's tests by projection, as CSV with every digit."""
-    return pl.concat([each.tests for each in contrasts]).fill_nan(None).write_csv()
+    every = pl.concat([each.tests for each in contrasts], how="diagonal")
+    return every.fill_nan(None).write_csv()

@@ -177,8 +177,9 @@ def pairs_of(
             raise ConfigError(f"{first} and {second} are the same point, {one_id}")
         return Pairs(pair_of(points, one_id, other_id), (), ())
     filters = [read_filters(word) for word in (first, second)]
+    points, elsewhere, told = _without_parts(points, *filters)
     sides = [filtered(_with_comparable(points), of_side, shared=shared) for of_side in filters]
-    same = _same(*filters)
+    same = [elsewhere.get(name, name) for name in _same(filters[0], filters[1], told)]
     if "series" in same and "objective" not in same and not _agree(sides, same):
         same = [_SERIES_ELSEWHERE if name == "series" else name for name in same]
     for word, side in zip((first, second), sides, strict=True):
@@ -186,7 +187,8 @@ def pairs_of(
     pairs = paired_points(sides[0], sides[1], same)
     pairs = pairs.filter(pl.col("first_point_id") != pl.col("second_point_id"))
     plain = (points["objective"] == STUDY_OBJECTIVE).all()
-    matched = tuple(axis for axis in AXES if axis in same and not (plain and axis == "objective"))
+    agreed = {*same, *(axis for axis, column in elsewhere.items() if column in same)}
+    matched = tuple(axis for axis in AXES if axis in agreed and not (plain and axis == "objective"))
     if pairs.is_empty():
         there = " and ".join("; ".join(list(_keys(side, same))[:4]) for side in sides)
         raise DataError(
@@ -196,12 +198,43 @@ def pairs_of(
     return Pairs(pairs, matched, tuple(_alone(sides, same)))
 
 
-def _same(first: Filters, second: Filters) -> list[str]:
+def _compared(first: Filters, second: Filters) -> set[str]:
+    """Names with other values on the two sides; `training=full` on both compares no trainings."""
+    return {name for name in set(first) & set(second) if first[name] != second[name]}
+
+
+def _without_parts(
+    points: pl.DataFrame, first: Filters, second: Filters
+) -> tuple[pl.DataFrame, dict[str, str], set[str]]:
+    """Set aside what is compared and is a part of an axis's label: `wizardlm_ifd quality=high`.
+
+    Returns:
+        Points with what is left of such labels, these columns by axis, and the names of the parts.
+    """
+    named = _compared(first, second).difference(AXES)
+    columns, told = {}, set[str]()
+    for axis in AXES:
+        labels = [series_parts(label) for label in points[axis]]
+        found = named & {part.partition("=")[0] for label in labels for part in label[1:]}
+        if found:
+            left = [" ".join(_without(label, found)) for label in labels]
+            columns[axis] = f"{axis}_elsewhere"
+            points = points.with_columns(pl.Series(columns[axis], left, pl.String()))
+            told |= found
+    return points, columns, told
+
+
+def _without(parts: Sequence[str], names: Set[str]) -> Iterator[str]:
+    """The parts of a label or series (`n_samples=2`) that have none of these names."""
+    return (part for part in parts if part.partition("=")[0] not in names)
+
+
+def _same(first: Filters, second: Filters, told: Set[str]) -> list[str]:
     """What the points of a pair must agree on: `POINT_LABELS` but for those that are compared.
 
-    These have other values on the two sides; `training=full` on both compares no trainings.
+    `told` are names of parts of axes' labels.
     """
-    named = {name for name in set(first) & set(second) if first[name] != second[name]}
+    named = _compared(first, second) - told
     labels = [*first.get("model", ()), *second.get("model", ())]
     # A name that is no axis is of a series, and a model's label may say its series.
     if not named <= {*AXES, "seed"} or any(len(series_parts(label)) > 1 for label in labels):
@@ -229,8 +262,7 @@ def _with_comparable(points: pl.DataFrame) -> pl.DataFrame:
 
 
 def _without_options_of_objectives(series: str) -> str:
-    names = objective_option_names()
-    return " ".join(p for p in series_parts(series) if p.partition("=")[0] not in names)
+    return " ".join(_without(series_parts(series), set(objective_option_names())))
 
 
 def _agree(sides: Sequence[pl.DataFrame], same: Sequence[str]) -> bool:

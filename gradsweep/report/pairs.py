@@ -78,8 +78,8 @@ def _compare_points(
     common = [each for each in contrasts if each.n_questions]
     if not common:
         raise DataError(
-            f"{first} and {second} have no question in common: points pair by the "
-            "questions that they measured, so take the same dataset, seed and enough samples"
+            f"{first} and {second} have no question in common: points of a dataset pair by the "
+            "questions that they measured, so take the same seed and enough samples"
         )
     out = output_console()
     runs = _untold(chosen) if is_filter(first) else []
@@ -90,6 +90,8 @@ def _compare_points(
         show_many(out, common, folder)
     else:
         _show(out, common, {} if of_samples else _losses(chosen, first, second))
+        for line in dict.fromkeys(_lengths(chosen.results, common)):
+            out.print(Text(line, style="dim", overflow="fold"))
     if not of_samples:  # which have no curves
         _draw(out, common, folder, however_many=given.figures)
 
@@ -135,6 +137,24 @@ def _losses(chosen: Selection, first: str, second: str) -> dict[Names, Contrast]
                 each = contrast(rows, named, "loss")
                 found |= {names(each): each} if each.n_questions else {}
     return found
+
+
+def _lengths(results: Path, contrasts: Sequence[Contrast]) -> Iterator[str]:
+    """Say how long responses are where other questions are compared: nothing takes that out."""
+    for each in contrasts:
+        if each.is_paired:
+            continue
+        line = each.tests.row(0, named=True)
+        ids = [line["first_point_id"], line["second_point_id"]]
+        samples = load_samples_table(results, ids)
+        means = dict(samples.group_by("point_id").agg(pl.col("n_response_tokens").mean()).rows())
+        if all(means.get(name) for name in ids):
+            called = names(each)
+            yield (
+                f"response tokens: {called.first} {means[ids[0]]:.0f}, {called.second} "
+                f"{means[ids[1]]:.0f} on average; the loss is a mean over them, so that longer "
+                "responses have smaller gradients by that alone (see report --loss sum)"
+            )
 
 
 def _lines(meant: MeantPairs) -> list[pl.DataFrame]:

@@ -190,11 +190,39 @@ def test_seeds_are_pooled_unless_they_are_named(stored: Path, capsys: Captured):
     assert "small · sums · correct" in capsys.readouterr().out
 
 
-def test_no_common_question_is_an_error(stored: Path, capsys: Captured):
+def test_no_common_question_of_a_dataset_is_an_error(stored: Path, capsys: Captured):
+    store_point(stored, "other", Axes("small", "sums", "none", "correct"), 1.0, seed=1,
+                questions=[f"word{i}" for i in range(10)])  # fmt: skip
+    assert main(["compare", "sn00", "other"]) == 1
+    assert "no question in common" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_two_datasets_are_two_independent_samples(stored: Path, capsys: Captured):
     store_point(stored, "other", Axes("small", "words", "none", "correct"), 1.0,
                 questions=[f"word{i}" for i in range(10)])  # fmt: skip
-    assert main(["compare", "dataset=sums,cot=none,model=small", "dataset=words"]) == 1
-    assert "no question in common" in capsys.readouterr().err
+    assert main(["compare", "dataset=sums,cot=none,model=small", "dataset=words"]) == 0
+    shown = capsys.readouterr().out
+    assert "10 and 10 questions, none in common" in shown
+    assert "significantly smaller in all 4 projections" in shown
+    assert "response tokens: sums 5, words 5 on average" in shown
+
+
+@pytest.mark.usefixtures("without_figures")
+def test_the_ends_of_a_rating_are_compared_dataset_by_dataset(stored: Path, capsys: Captured):
+    for place, end in enumerate(("high", "low")):
+        for name in ("wizard", "hermes"):
+            axes = Axes("small", f"{name} quality={end}", "none", "correct")
+            asked = [f"{name}{end}{i}" for i in range(10)]
+            store_point(stored, f"{name[0]}{end}", axes, 1.0 + place, questions=asked)
+    store_point(stored, "alone", Axes("small", "magpie quality=low", "none", "correct"), 1.0)
+    assert main(["compare", "quality=high", "quality=low"]) == 0
+    shown = capsys.readouterr().out
+    assert "2 pairs, each with the same model, dataset, cot, correctness" in shown
+    assert "without a counterpart: small · magpie" in shown
+    for name in ("wizard", "hermes"):
+        assert f"{name} quality=high → {name} quality=low" in shown
+        assert f"{name} quality=low has 2.0 times the mean nuclear norm" in shown
 
 
 @pytest.mark.long

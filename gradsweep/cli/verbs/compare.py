@@ -12,6 +12,7 @@ def run(args: Sequence[str]) -> int:
     compare 3f2a 91bc                    two points, by id or its beginning
     compare cot=none cot=detailed        every pair with the same model, dataset and correctness
     compare cot=none,dataset=gsm8k cot=detailed,dataset=gsm8k
+    compare quality=low quality=high     points of other questions: two independent samples
     compare training=full cot=none training=full cot=detailed      two conditions of training
 
     Prints a table for each pair and writes figures to results/reports/compare__<A>__<B>/.

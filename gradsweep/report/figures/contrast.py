@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 
 from gradsweep.analysis.contrast import Contrast
 from gradsweep.analysis.rows import IRRELEVANT
-from gradsweep.report.contrast import names
+from gradsweep.report.contrast import names, questions_text
 from gradsweep.report.figures import style
 from gradsweep.report.figures.colours import level_colours
 from gradsweep.report.figures.layer_curves import bottom
@@ -47,7 +47,10 @@ def draw_contrast(contrast: Contrast) -> Figure:
     figure.align_ylabels(axes[:, 0])
     figure.supxlabel("layer", fontsize=style.LABEL_POINTS, color=style.INK)
     called = names(contrast)
-    title = f"{called.shared} · {contrast.n_questions} questions".removeprefix(" · ")
+    counted = (
+        f"{contrast.n_questions} questions" if contrast.is_paired else questions_text(contrast)
+    )
+    title = f"{called.shared} · {counted}".removeprefix(" · ")
     style.add_legend(figure, title, _handles((called.first, called.second), looks))
     return figure
 
