@@ -16,7 +16,7 @@ import torch
 from helpers.agreement import COSINES, NORMS, assert_same
 from helpers.patience import PATIENCE_SECONDS, wait_until
 from helpers.plain_gradients import mask, tokens
-from helpers.tiny_models import each
+from helpers.tiny_models import FAMILIES, each, projections_of
 
 from gradsweep import Probe
 from gradsweep.config import Solver, SpectraOptions
@@ -26,15 +26,15 @@ from gradsweep.engine.passes import Engine, measure_batch
 from gradsweep.engine.spectra import CudaBackend
 from gradsweep.engine.spectra.backends import cuda, eigenvalues, lapack, stacked
 from gradsweep.models.projections import find_projections
-from gradsweep.records import PROJECTIONS, SampleResult
+from gradsweep.records import SampleResult
 
 MakeModel = Callable[[str], Any]
 LAYOUTS = (
     *("llama_gqa", "llama_mqa", "qwen3_norms", "phi3_fused", "gpt2_conv1d", "gpt_oss"),
     *("gpt_neox_interleaved", "gemma3"),
 )
-"""Separate, fused and interleaved projections, transposed weights; other layouts end in the same
-factors."""
+"""Separate, fused and interleaved projections, transposed weights; all families beside them take
+longer."""
 
 
 @pytest.fixture
@@ -230,8 +230,14 @@ def test_a_solver_that_runs_out_of_memory_says_so_to_the_pass(
 
 
 @pytest.mark.parametrize("tokens_of", [(7, 5, 6), (30, 18, 29)], ids=["short", "long"])
-@pytest.mark.parametrize("family", each(LAYOUTS))
-def test_every_layout_has_the_spectra_that_the_cpu_finds(
+@pytest.mark.parametrize(
+    "family",
+    [
+        *each(LAYOUTS),
+        *(pytest.param(name, marks=pytest.mark.long) for name in FAMILIES if name not in LAYOUTS),
+    ],
+)
+def test_every_family_has_the_spectra_that_the_cpu_finds(
     family: str, tokens_of: tuple[int, ...], tiny_model: MakeModel, as_device: Callable[[], None]
 ) -> None:
     """σ₁ and ‖G‖_F to 1e-9, and all σ² to 1e-9 of the largest, below and above the widths."""
@@ -239,7 +245,7 @@ def test_every_layout_has_the_spectra_that_the_cpu_finds(
     ids = torch.stack([tokens(longest, seed) for seed in range(len(tokens_of))])
     real = torch.arange(longest) < torch.tensor(tokens_of)[:, None]
     given = make_batch(ids, mask(longest, 3).expand(len(ids), -1) & real, real)
-    sites = find_projections(model, PROJECTIONS)
+    sites = find_projections(model, projections_of(family))
     options = SpectraOptions(save_spectra=True)
     expected = measure_batch(model, sites, given, options)
     as_device()
