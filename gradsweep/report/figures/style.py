@@ -29,6 +29,8 @@ PAGE_WIDTH = 6.9
 ROW_INCHES = 1.3
 LOW_ROW_INCHES = 1.1
 """Height of a row in figures with a row for each dataset."""
+_ROOM_FOR_LEGEND = 0.4
+"""Of the inch that a figure has beside its rows: a title and entries of a line each."""
 
 INK = "#222222"
 IRRELEVANT_DASHES = (0, (3, 1.2))
@@ -114,13 +116,18 @@ def line_handles(
 
 
 def add_legend(figure: Figure, title: str, handles: Sequence[Line2D | Patch]) -> None:
-    """Put one legend above the panels, below the title: the two share a box, so never overlap."""
+    """Put one legend above the panels, below the title: the two share a box, so never overlap.
+
+    The figure grows by what they take beyond one line each, so that panels keep their height.
+    """
+    title = _wrapped(title, figure.get_figwidth())
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / _entry_inches(handles))))
     legend = figure.legend(
         handles=handles,
         loc="outside upper center",
-        title=_wrapped(title, figure.get_figwidth()),
+        title=title,
         title_fontsize=TITLE_POINTS,
-        ncols=max(1, min(len(handles), int(figure.get_figwidth() / _entry_inches(handles)))),
+        ncols=columns,
         fontsize=LABEL_POINTS,
         labelcolor=INK,
         frameon=False,
@@ -128,6 +135,20 @@ def add_legend(figure: Figure, title: str, handles: Sequence[Line2D | Patch]) ->
         handlelength=1.8,
     )
     legend.get_title().set(color=INK, multialignment="center", parse_math=False)
+    more = _lines_inches(title, TITLE_POINTS) + _rows_inches(handles, columns) - _ROOM_FOR_LEGEND
+    figure.set_figheight(figure.get_figheight() + max(0.0, more))
+
+
+def _rows_inches(handles: Sequence[Line2D | Patch], columns: int) -> float:
+    """Height of a legend's entries, which fill one column after the other."""
+    heights = [_lines_inches(str(handle.get_label()), LABEL_POINTS) for handle in handles]
+    rows = max(1, -(-len(heights) // columns))
+    return max((sum(heights[at : at + rows]) for at in range(0, len(heights), rows)), default=0.0)
+
+
+def _lines_inches(text: str, points: float) -> float:
+    """Height of a text with the space below it."""
+    return (text.count("\n") + 1) * 1.25 * points / 72 + 0.03
 
 
 def _entry_inches(handles: Sequence[Line2D | Patch]) -> float:
