@@ -113,6 +113,12 @@ class Comparison:
         return tuple(level for level in self.levels if level in paired)
 
     @property
+    def paired_main_levels(self) -> tuple[str, ...]:
+        """Those of them between fast and slow thinking; all where none is."""
+        main = tuple(level for level in self.paired_levels if is_reasoning_level(level))
+        return main or self.paired_levels
+
+    @property
     def unpaired_levels(self) -> tuple[str, ...]:
         """CoT levels that have both points, but no question in common."""
         both = {cot for cot, _ in self.pairs}.difference(self.paired_levels)

@@ -1,4 +1,4 @@
-"""Many models and datasets: a line for each in the terminal, their tables in a file."""
+"""Many models and datasets, or many levels of one: a line for each, the whole tables in a file."""
 
 from __future__ import annotations
 
@@ -6,17 +6,26 @@ import math
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from gradsweep.report.comparison import Comparison
-from gradsweep.report.labels import level_label, metric_label, responses_words
-from gradsweep.report.numerals import MISSING, distinct
+from gradsweep.report.labels import (
+    level_label,
+    metric_label,
+    projection_label,
+    responses_words,
+)
+from gradsweep.report.numerals import MISSING, aligned, distinct
 from gradsweep.report.plain_text import plain_text
-from gradsweep.report.table import ComparisonView
+from gradsweep.report.reading import sentences
+from gradsweep.report.table import ComparisonView, bulleted, title_of
 
 MOST_TABLES = 2
 """Models and datasets whose whole tables fit a screen."""
+MOST_LEVELS = 4
+"""CoT levels whose whole table does: one with irrelevant responses takes two columns for each."""
 MOST_LINES = 30
 
 
@@ -42,6 +51,49 @@ def comparison_overview(comparisons: Sequence[Comparison]) -> list[Table | Text]
     hidden = len(comparisons) - MOST_LINES
     more = [Text(f"and {hidden} more", style="dim")] if hidden > 0 else []
     return [Text(), Text(title, style="bold"), table, *more]
+
+
+def fits_a_screen(comparisons: Sequence[Comparison]) -> bool:
+    """Tell whether all whole tables do."""
+    few = len(comparisons) <= MOST_TABLES
+    return few and all(len(one.levels) <= MOST_LEVELS for one in comparisons)
+
+
+def levels_overview(comparison: Comparison) -> Group:
+    """Draw a line for each CoT level: loss, RD, means by projection; sentences below.
+
+    Means are of the main responses, RD is averaged over the projections that all conditions have.
+    Samples are counted where levels differ in them.
+    """
+    responses, projections = comparison.responses, comparison.projections
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column(
+        responses_words(responses).replace(" ", "\n", 1), overflow="fold", min_width=14
+    )
+    shown = [c for c in comparison.conditions if c.correctness == responses]
+    counts = [str(c.n_samples) for c in shown]
+    columns = {"samples": counts} if len(set(counts)) > 1 else {}
+    if comparison.losses:
+        losses = [comparison.losses.get((c.cot, responses), math.nan) for c in shown]
+        columns["loss"] = aligned(losses)
+    if comparison.pairs:
+        columns["RD"] = aligned([_difference(comparison, c.cot) for c in shown])
+    means = [
+        comparison.means.get((c.cot, responses, name), math.nan)
+        for name in projections
+        for c in shown
+    ]
+    texts = aligned(means)
+    for place, name in enumerate(projections):
+        columns[projection_label(name)] = texts[place * len(shown) : (place + 1) * len(shown)]
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for condition, *cells in zip(shown, *columns.values(), strict=True):
+        table.add_row(condition.cot.replace("_as_long_as_", "\nas long as\n"), *cells)
+    over = "samples" if comparison.per_sample else "layers"
+    legend = f"mean over {over}" + (" · RD correct vs irrelevant" if comparison.pairs else "")
+    title, below = title_of(comparison), bulleted(sentences(comparison))
+    return Group(Text(), title, Text(legend, style="dim"), table, below)
 
 
 def comparison_texts(comparisons: Sequence[Comparison]) -> str:

@@ -143,7 +143,7 @@ def relative_difference_sentence(comparison: Comparison) -> str | None:
 
     None when no level has both correct and irrelevant responses.
     """
-    levels = comparison.paired_levels
+    levels = comparison.paired_main_levels
     if not levels:
         return None
     by_level = [
@@ -173,7 +173,7 @@ def relative_difference_sentence(comparison: Comparison) -> str | None:
 def direction_sentence(comparison: Comparison) -> str | None:
     """Say whether irrelevant responses give larger values than correct ones, by level."""
     ratios: dict[str, float] = {}
-    for level in comparison.paired_levels:
+    for level in comparison.paired_main_levels:
         pairs = [comparison.pairs[level, name] for name in comparison.common_projections]
         correct = _average([pair.correct for pair in pairs])
         irrelevant = _average([pair.irrelevant for pair in pairs])
@@ -191,9 +191,9 @@ def top_layers_sentence(comparison: Comparison) -> str | None:
 
     None when there is no such level, or when the model has no more layers than would be named.
     """
-    if not comparison.paired_levels:
+    if not comparison.paired_main_levels:
         return None
-    level = comparison.paired_levels[-1]
+    level = comparison.paired_main_levels[-1]
     pairs = {name: comparison.pairs[level, name] for name in comparison.common_projections}
     if any(pair.n_layers <= len(pair.top_layers) for pair in pairs.values()):
         return None
@@ -209,9 +209,9 @@ def largest_part_sentence(comparison: Comparison) -> str | None:
 
     None when no level has both kinds of responses, or the model has too few layers for parts.
     """
-    if not comparison.paired_levels:
+    if not comparison.paired_main_levels:
         return None
-    level = comparison.paired_levels[-1]
+    level = comparison.paired_main_levels[-1]
     pairs = [comparison.pairs[level, name] for name in comparison.common_projections]
     averages = {
         part: _average([pair.parts.get(part, math.nan) for pair in pairs]) for part in PARTS

@@ -21,6 +21,8 @@ from gradsweep.report.many_comparisons import (
     MOST_TABLES,
     comparison_overview,
     comparison_texts,
+    fits_a_screen,
+    levels_overview,
 )
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.numbers import Numbers, NumbersReader
@@ -178,14 +180,16 @@ def _comparison(
 ) -> Iterator[RenderableType]:
     """What the terminal shows of one metric; the tables of many comparisons go to a file."""
     found = comparisons_of(measures, losses)
-    if len(found) <= MOST_TABLES:
+    if fits_a_screen(found):
         yield ""
         yield measures_table(measures, losses)
     else:
-        yield from comparison_overview(found)
+        if len(found) > MOST_TABLES:
+            yield from comparison_overview(found)
         # One odd point beside a grid hides nothing of what the grid says.
         compared = [one for one in found if len(one.conditions) > 1]
-        yield from map(ComparisonView, compared if len(compared) <= MOST_TABLES else [])
+        for one in compared if len(compared) <= MOST_TABLES else []:
+            yield ComparisonView(one) if fits_a_screen([one]) else levels_overview(one)
         if folder is not None:
             path = folder / "tables" / f"comparisons__{measures.metric}.txt"
             write_text(path, comparison_texts(found))

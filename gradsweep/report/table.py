@@ -54,15 +54,17 @@ class ComparisonView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         comparison = self.comparison
         yield Text()
-        yield Text(
-            f"{comparison.model} · {comparison.dataset} · {metric_label(comparison.metric)}",
-            style="bold",
-            overflow="fold",
-        )
+        yield title_of(comparison)
         yield Text(_legend(comparison), style="dim")
         for levels in _levels_that_fit(comparison, console, options):
             yield _table(comparison, levels)
-        yield _bulleted(sentences(comparison))
+        yield bulleted(sentences(comparison))
+
+
+def title_of(comparison: Comparison) -> Text:
+    """Name what is compared."""
+    named = f"{comparison.model} · {comparison.dataset} · {metric_label(comparison.metric)}"
+    return Text(named, style="bold", overflow="fold")
 
 
 def _legend(comparison: Comparison) -> str:
@@ -154,7 +156,8 @@ def _add_differences(table: Table, comparison: Comparison, shown: Sequence[Condi
     table.add_row("paired", "", *paired)
 
 
-def _bulleted(lines: Sequence[str]) -> Table:
+def bulleted(lines: Sequence[str]) -> Table:
+    """Draw sentences, each behind a dot."""
     bullets = Table.grid(padding=(0, 1))
     bullets.add_column(no_wrap=True)
     bullets.add_column(overflow="fold")

@@ -85,3 +85,30 @@ def test_odd_points_beside_a_grid_hide_nothing_of_it(tmp_path: Path, capsys: Cap
         store_point(tmp_path, f"odd{n}", axes, 9.0, questions=[f"question{i}" for i in range(n)])
     after = shown().splitlines()
     assert all(line in after for line in table)
+
+
+@pytest.mark.long
+def test_many_levels_are_a_screen_of_lines_and_a_file_with_everything(
+    tmp_path: Path, capsys: Captured
+) -> None:
+    levels = {"none": 8.0, "partial_1": 5.0, "partial_2": 4.0, "simplified": 3.0, "detailed": 2.0,
+              "detailed_shuffled": 2.0}  # fmt: skip
+    for cot, level in levels.items():
+        wrong = 3.0 if cot == "detailed_shuffled" else 1.5
+        for correctness, times in (("correct", 1.0), ("irrelevant", wrong)):
+            axes = Axes("tiny", "sums", cot, correctness)
+            store_point(tmp_path, f"{cot}-{correctness}", axes, level * times)
+    assert main(["report", str(tmp_path)]) == 0
+    above, _, _ = capsys.readouterr().out.partition("Open questions")
+    lines = above.splitlines()
+    assert len(lines) < 50
+    for cot, level in levels.items():
+        (line,) = [text.split() for text in lines if text.split()[:1] == [cot]]
+        loss, difference, *means = map(float, line[1:])
+        assert loss == 1
+        assert difference == pytest.approx(2 if cot == "detailed_shuffled" else 0.5, rel=0.1)
+        assert means == pytest.approx([level] * 4, rel=0.1)
+    assert "detailed_shuffled CoT" not in above, "a control lies nowhere between fast and slow"
+    told = (tmp_path / "reports" / "all" / "tables" / "comparisons__nuclear_norm.txt").read_text()
+    assert "MAD/mean" in told
+    assert all(cot[:14] in told for cot in levels), "names are folded at 14 letters"
