@@ -91,9 +91,17 @@ def question_weights(question_ids: Sequence[str], resamples: int, seed: int = 0)
     Hanley & MacGibbon, 2006) and drawn from the question's own id: conditions draw the same
     questions together, and no number depends on what else is stored.
     """
+    return _question_weights(tuple(question_ids), resamples, seed)
+
+
+# Every metric of a model and dataset asks for the same.
+@lru_cache(maxsize=4)
+def _question_weights(question_ids: tuple[str, ...], resamples: int, seed: int) -> Weights:
     drawn = [_draws(name, resamples, seed) for name in question_ids]
     columns = np.stack(drawn, axis=1) if drawn else np.empty((resamples, 0))
-    return np.concatenate([np.ones((1, len(drawn))), columns])
+    weights = np.concatenate([np.ones((1, len(drawn))), columns])
+    weights.flags.writeable = False
+    return weights
 
 
 def weighted_mean(weights: Weights, values: Weights) -> Weights:
