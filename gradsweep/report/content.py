@@ -59,12 +59,16 @@ def content_of_points(
     loss: str,
     numbers: Numbers,
     content: Content | None = None,
+    claims: Sequence[Finding] | None = None,
 ) -> Content:
-    """Add to `content` what is said of points that are not trained."""
+    """Add to `content` what is said of points that are not trained.
+
+    `claims` spares testing them.
+    """
     drawn = tuple(dict.fromkeys((*metrics, *MEMBER_METRICS)))
     every = numbers.of(tuple(dict.fromkeys((*drawn, TABLE_METRIC, "loss"))))
     n_drawn = len(numbers.of(drawn))
-    found = _claims(rows, metrics[0], loss)
+    found = [*(claims_of(rows, metrics[0], loss) if claims is None else claims)]
     shape = numbers.of([name for name in (SHAPE, *MEMBER_METRICS) if name != metrics[0]])
     objectives = objectives_section([every[0], *shape], numbers.members, found)
     if loss == "mean":
@@ -76,7 +80,7 @@ def content_of_points(
     )  # fmt: skip
 
 
-def _claims(rows: PointRows, metric: str, loss: str) -> list[Finding]:
+def claims_of(rows: PointRows, metric: str, loss: str) -> list[Finding]:
     """Test the claims; estimates in stored points are kept for the next report."""
     source = OfSamples(rows) if metric in SAMPLE_METRICS and rows.has_samples else rows
     kept = KeptEstimates(rows.results) if isinstance(rows, StoredRows) else None
