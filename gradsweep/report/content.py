@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import polars as pl
 
@@ -16,12 +17,14 @@ from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.point_rows import OfSamples, PointRows
 from gradsweep.analysis.rated import is_rated
 from gradsweep.records import POINT_LABELS, SAMPLE_METRICS
+from gradsweep.report.formats import TableFile
 from gradsweep.report.layer_cosines import layer_cosines_markdown
 from gradsweep.report.measures import Measures
 from gradsweep.report.numbers import TABLE_METRIC, Numbers
 from gradsweep.report.objectives import SHAPE, objectives_section
 from gradsweep.report.open_questions.section import open_questions_markdown
 from gradsweep.report.stored_rows import StoredRows
+from gradsweep.report.tables import tables
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Content:
     numbers: Numbers | None = None
     named: pl.DataFrame = field(default_factory=lambda: _named(()))
     """A line for each point and projection, with the point's names."""
+
+    @cached_property
+    def tables(self) -> list[list[TableFile]]:
+        """The tables of each metric: files and page have the same."""
+        return [list(tables(one)) for one in self.every]
 
     @property
     def sections(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -114,7 +115,7 @@ def write_report(
                 folder, content.named, content.every,
                 findings_markdown(found, caveats, most_lines=MOST_LINES), stored,
                 objectives=content.objectives, study=study, answered=content.questions,
-                numbers=content.numbers,
+                numbers=content.numbers, tables=[*chain(*content.tables)],
             )  # fmt: skip
             written.append(page)
             advance()
@@ -146,7 +147,7 @@ def _save_tables(
     advance: Callable[[], None],
 ) -> list[Path]:
     """Write all tables; `advance` is called after each metric's."""
-    written = save_tables(content.every, folder, advance) if content.every else []
+    written = save_tables(content.every, folder, advance, content.tables) if content.every else []
     written += save_question_tables(content.questions, folder)
     written += save_training_tables(study, folder) if study else []
     written += save_head_tables(heads, folder) if heads else []
