@@ -44,7 +44,6 @@ def curves(
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-    values: Sequence[CurveValues] | None = None,
 ) -> pl.DataFrame:
     """Average `metric` over the samples of each point, by projection and layer (paper section 3).
 
@@ -53,7 +52,6 @@ def curves(
 
     `rows` has one line per point, sample, layer and projection, as the store's reader gives it;
     or it is what `gradient_spectra` returns, or its table: one point, whose axes and id are empty.
-    `values` are its complete ones (`SortedRows`), where they are at hand.
     Columns: `POINT_LABELS`, point_id, projection, layer, mean, ci_low,
     ci_high (in the metric's unit), n_samples. Where no sample has a value, mean and interval
     are NaN and n_samples is 0; with one sample, or `resamples=0`, only the interval is NaN.
@@ -64,15 +62,34 @@ def curves(
     """
     rows = _rows_of_points(rows)
     require_metric(rows, metric)
-    values = SortedRows(rows).curves(metric) if values is None else values
     settings = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    statistics = _statistics(values, settings, rows.schema["layer"])
-    everywhere = whole_matrices(rows).select(*POINT_LABELS, *_CURVE).unique()
-    joined = everywhere.join(statistics, on=_CURVE, how="left")
-    return in_reading_order(
-        joined.with_columns(
-            pl.col("mean", "ci_low", "ci_high").fill_null(np.nan), pl.col("n_samples").fill_null(0)
-        )
+    return curves_of_values(places_of_curves(rows), SortedRows(rows).curves(metric), settings)
+
+
+def places_of_curves(rows: pl.DataFrame) -> pl.DataFrame:
+    """List the layers that `rows` have, whatever the metric: `POINT_LABELS`, point_id, projection
+    and layer, in reading order.
+
+    Raises:
+        DataError: a projection with rows of single heads only.
+    """
+    return in_reading_order(whole_matrices(rows).select(*POINT_LABELS, *_CURVE).unique())
+
+
+def curves_of_values(
+    places: pl.DataFrame, values: Sequence[CurveValues], settings: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Compute `curves` of complete values.
+
+    Args:
+        places: of `places_of_curves`.
+        values: of the metric.
+        settings: confidence, resamples and seed of the bootstrap.
+    """
+    statistics = _statistics(values, settings, places.schema["layer"])
+    joined = places.join(statistics, on=_CURVE, how="left", maintain_order="left")
+    return joined.with_columns(
+        pl.col("mean", "ci_low", "ci_high").fill_null(np.nan), pl.col("n_samples").fill_null(0)
     )
 
 

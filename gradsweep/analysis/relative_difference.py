@@ -50,45 +50,50 @@ def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.
     """
     require_metric(rows, metric)
     rows = whole_matrices(conditions(with_every_axis(rows)))
-    return differences_of_pairs(rows, response_pairs(rows), SortedRows(rows).curves(metric))
+    return differences_of_pairs(layers_of_pairs(rows), SortedRows(rows).curves(metric))
 
 
-def differences_of_pairs(
-    rows: pl.DataFrame, pairs: pl.DataFrame, values: Sequence[CurveValues]
-) -> pl.DataFrame:
-    """Compute `relative_difference` of whole matrices of conditions.
+def layers_of_pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    """List the layers that either point of a pair has, whatever the metric: columns of
+    `response_pairs`, projection and layer, in reading order.
+
+    `rows` are whole matrices of conditions.
+    """
+    layers = rows.select(*_PAIR, "projection", "layer").unique()
+    return in_reading_order(layers.join(response_pairs(rows), on=_PAIR))
+
+
+def differences_of_pairs(layers: pl.DataFrame, values: Sequence[CurveValues]) -> pl.DataFrame:
+    """Compute `relative_difference` of complete values.
 
     Args:
-        rows: of them, for the layers that there are.
-        pairs: of `response_pairs`.
-        values: complete ones of the metric.
+        layers: of `layers_of_pairs`.
+        values: of the metric.
     """
-    layers = rows.select(*_PAIR, "projection", "layer").unique().join(pairs, on=_PAIR)
+    pairs = layers.select("point_id", "irrelevant_point_id").unique(maintain_order=True)
     correct, irrelevant = (
         means.cast({"layer": layers.schema["layer"]}).rename({"mean": name})
         for means, name in zip(_means_of_common(values, pairs), (CORRECT, IRRELEVANT), strict=True)
     )
     line = ["point_id", "projection", "layer"]
     differences = (
-        layers.join(correct, on=line, how="left")
-        .join(irrelevant.drop("n_questions"), on=line, how="left")
+        layers.join(correct, on=line, how="left", maintain_order="left")
+        .join(irrelevant.drop("n_questions"), on=line, how="left", maintain_order="left")
         .with_columns(
             pl.col(CORRECT, IRRELEVANT).fill_null(np.nan), pl.col("n_questions").fill_null(0)
         )
     )
     rd = relative_differences(differences[CORRECT].to_numpy(), differences[IRRELEVANT].to_numpy())
-    return in_reading_order(
-        differences.with_columns(relative_difference=rd).select(
-            *_PAIR,
-            "point_id",
-            "irrelevant_point_id",
-            "projection",
-            "layer",
-            CORRECT,
-            IRRELEVANT,
-            "relative_difference",
-            "n_questions",
-        )
+    return differences.with_columns(relative_difference=rd).select(
+        *_PAIR,
+        "point_id",
+        "irrelevant_point_id",
+        "projection",
+        "layer",
+        CORRECT,
+        IRRELEVANT,
+        "relative_difference",
+        "n_questions",
     )
 
 

@@ -14,7 +14,6 @@ from gradsweep.analysis import (
     between_seeds,
     condition_summaries,
     conditions,
-    curves,
     difference_intervals,
     mean_absolute_difference,
     part_intervals,
@@ -22,8 +21,9 @@ from gradsweep.analysis import (
     relative_difference_means,
 )
 from gradsweep.analysis.complete import SortedRows
+from gradsweep.analysis.curves import curves_of_values, places_of_curves
 from gradsweep.analysis.reduction import summed_means
-from gradsweep.analysis.relative_difference import differences_of_pairs, response_pairs
+from gradsweep.analysis.relative_difference import differences_of_pairs, layers_of_pairs
 from gradsweep.analysis.resampling import Resampled, resampled_values
 from gradsweep.analysis.rows import CORRECT, rows_with_values, with_every_axis
 from gradsweep.analysis.sample_metrics import rows_of_metric, sample_rows
@@ -143,8 +143,12 @@ class Together:
         return SortedRows(self.conditions)
 
     @cached_property
+    def places(self) -> pl.DataFrame:
+        return places_of_curves(self.sorted.rows)
+
+    @cached_property
     def pairs(self) -> pl.DataFrame:
-        return response_pairs(self.sorted.rows)
+        return layers_of_pairs(self.sorted.rows)
 
     @cached_property
     def n_samples(self) -> pl.DataFrame:
@@ -163,8 +167,9 @@ def measures_of(
     if len(rows) < len(together.conditions):
         together = Together(rows)
     values = together.sorted.curves(metric)
-    differences = differences_of_pairs(together.sorted.rows, together.pairs, values)
-    by_layer = curves(rows, metric, resamples=1000 if intervals else 0, values=values)
+    differences = differences_of_pairs(together.pairs, values)
+    settings = {"confidence": 0.95, "resamples": 1000 if intervals else 0, "seed": 0}
+    by_layer = curves_of_values(together.places, values, settings)
     # A sample has no early and late layers.
     parts = pl.col("part") == "all" if metric in SAMPLE_METRICS else pl.lit(True)
     questions = resampled_values(values, 1000 if intervals else 0)
