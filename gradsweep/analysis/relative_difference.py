@@ -186,23 +186,19 @@ def _common_samples(own: CurveValues, other: CurveValues) -> NDArray[np.intp]:
 
 def _means(of_pairs: Sequence[_Common]) -> pl.DataFrame:
     """A line for each layer of each curve that has such samples."""
-    lines: list[tuple[str, str, int, int]] = []
-    samples, values = [np.empty(0, np.intp)], [np.empty(0)]
+    lines: list[tuple[str, str, int, float, int]] = []
     for one in of_pairs:
         if len(one.samples):
-            places = len(lines) + np.arange(len(one.curve.layers))
-            samples.append(np.tile(places, len(one.samples)))
-            values.append(one.curve.values[one.samples].ravel())
+            # As in `curves`: Polars' mean of a group has other last bits with other groups beside.
+            means = one.curve.values[one.samples].mean(axis=0).tolist()
             names, n_questions = (one.point_id, one.curve.projection), one.n_questions
-            lines += [(*names, layer, n_questions) for layer in one.curve.layers]
-    means = (
-        pl.DataFrame({"line": np.concatenate(samples), "value": np.concatenate(values)})
-        .group_by("line", maintain_order=True)
-        .agg(pl.col("value").mean())
-    )
+            lines += [
+                (*names, layer, mean, n_questions)
+                for layer, mean in zip(one.curve.layers, means, strict=True)
+            ]
     schema = {"point_id": pl.String(), "projection": pl.String(), "layer": pl.Int64()}
-    named = pl.DataFrame(lines, schema | {"n_questions": pl.Int64()}, orient="row")
-    return named.with_columns(means["value"].alias("mean"))
+    schema |= {"mean": pl.Float64(), "n_questions": pl.Int64()}
+    return pl.DataFrame(lines, schema, orient="row")
 
 
 def relative_differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:

@@ -63,7 +63,7 @@ class Numbers:
         return [self.measures[name] for name in metrics if name in self.measures]
 
 
-_MOST_TOGETHER = 200_000
+_MOST_TOGETHER = 100_000
 """Rows of scopes that are computed together."""
 
 
