@@ -17,7 +17,6 @@ from gradsweep.analysis.curves import curve_means as curve_means
 from gradsweep.analysis.curves import curves as curves
 from gradsweep.analysis.intervals import difference_intervals as difference_intervals
 from gradsweep.analysis.intervals import part_intervals as part_intervals
-from gradsweep.analysis.intervals import resampled as resampled
 from gradsweep.analysis.layers import layer_parts as layer_parts
 from gradsweep.analysis.layers import part_means as part_means
 from gradsweep.analysis.mad import mean_absolute_difference as mean_absolute_difference
@@ -30,6 +29,7 @@ from gradsweep.analysis.relative_difference import relative_difference as relati
 from gradsweep.analysis.relative_difference import (
     relative_difference_means as relative_difference_means,
 )
+from gradsweep.analysis.resampling import resampled as resampled
 from gradsweep.analysis.sample_metrics import sample_rows as sample_rows
 from gradsweep.analysis.seeds import between_seeds as between_seeds
 from gradsweep.analysis.summaries import condition_summaries as condition_summaries

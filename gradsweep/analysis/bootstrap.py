@@ -24,8 +24,9 @@ def bootstrap_interval(
     the ((1 − confidence)/2, (1 + confidence)/2) quantiles of m_b over b. It is a little too
     narrow for few samples (about 91 % instead of 95 % at n = 12).
 
-    `values` is (n samples, layers); the two results are (layers,), lower and upper. They are NaN
-    for fewer than two samples, which say nothing about spread, and when `resamples` is 0.
+    `values` is (…, n samples, layers), of any number of points; the two results are (…, layers),
+    lower and upper. They are NaN for fewer than two samples, which say nothing about spread, and
+    when `resamples` is 0.
 
     Raises:
         ConfigError: a confidence outside (0, 1) or negative resamples.
@@ -34,13 +35,41 @@ def bootstrap_interval(
         raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
     if resamples < 0:
         raise ConfigError(f"resamples must not be negative, got {resamples}")
-    n_samples, n_layers = values.shape
+    n_samples, n_layers = values.shape[-2:]
     if n_samples < 2 or resamples == 0:
-        return np.full(n_layers, np.nan), np.full(n_layers, np.nan)
+        nothing = np.full((*values.shape[:-2], n_layers), np.nan)
+        return nothing, nothing
     means = resampling_weights(n_samples, resamples, seed) @ values / n_samples
     tail = (1 - confidence) / 2
-    low, high = np.quantile(means, (tail, 1 - tail), axis=0)
+    low, high = quantiles_over_resamples(means, (tail, 1 - tail))
     return low, high
+
+
+def quantiles_over_resamples(values: Weights, probabilities: Sequence[float]) -> Weights:
+    """Compute quantiles over the last axis but one: (probabilities, …, columns).
+
+    They are `np.quantile`'s, bit for bit, in half its time: resamples of a column lie next to each
+    other while they are partitioned. `values` is (…, resamples, columns).
+    """
+    beside = np.array(np.swapaxes(values, -1, -2), order="C")
+    last = beside.shape[-1] - 1
+    places = [probability * last for probability in probabilities]
+    below = [int(np.floor(place)) for place in places]
+    above = [min(place + 1, last) for place in below]
+    beside.partition(sorted({*below, *above}), axis=-1)
+    # What is no number has been sorted to the end.
+    undefined = np.isnan(beside[..., max(above) :]).any(axis=-1)
+    found = [
+        _between(beside[..., low], beside[..., high], place - low)
+        for place, low, high in zip(places, below, above, strict=True)
+    ]
+    return np.where(undefined, np.nan, np.stack(found))
+
+
+def _between(low: Weights, high: Weights, share: float) -> Weights:
+    """Interpolate from the nearer end, as NumPy does."""
+    step = high - low
+    return low + step * share if share < 0.5 else high - step * (1 - share)
 
 
 # Points of a sweep mostly have the same number of samples, and the draw costs more than its use.
@@ -62,9 +91,17 @@ def question_weights(question_ids: Sequence[str], resamples: int, seed: int = 0)
     Hanley & MacGibbon, 2006) and drawn from the question's own id: conditions draw the same
     questions together, and no number depends on what else is stored.
     """
+    return _question_weights(tuple(question_ids), resamples, seed)
+
+
+# Every metric of a model and dataset asks for the same.
+@lru_cache(maxsize=4)
+def _question_weights(question_ids: tuple[str, ...], resamples: int, seed: int) -> Weights:
     drawn = [_draws(name, resamples, seed) for name in question_ids]
     columns = np.stack(drawn, axis=1) if drawn else np.empty((resamples, 0))
-    return np.concatenate([np.ones((1, len(drawn))), columns])
+    weights = np.concatenate([np.ones((1, len(drawn))), columns])
+    weights.flags.writeable = False
+    return weights
 
 
 def weighted_mean(weights: Weights, values: Weights) -> Weights:

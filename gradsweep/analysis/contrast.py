@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from gradsweep.analysis.curves import complete_values, curves
+from gradsweep.analysis.complete import complete_values
+from gradsweep.analysis.curves import curves
 from gradsweep.analysis.independent import independent_tests
 from gradsweep.analysis.mad import mean_absolute_difference
 from gradsweep.analysis.paired import paired_tests

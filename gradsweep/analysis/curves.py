@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import bootstrap_interval
+from gradsweep.analysis.complete import CurveValues, SortedRows, together
 from gradsweep.analysis.rows import (
     in_reading_order,
     require_metric,
@@ -17,11 +18,9 @@ from gradsweep.analysis.rows import (
     with_every_axis,
 )
 from gradsweep.errors import DataError
-from gradsweep.records import POINT_LABELS, ROW_KEY
-from gradsweep.store.frames import require_known_keys
+from gradsweep.records import POINT_LABELS
 
-ROUNDING = 1e-5
-"""Relative difference of values that count as the same: what metrics are accurate to."""
+Floats = NDArray[np.float64]
 
 _CURVE = ("point_id", "projection", "layer")
 _STATISTICS: dict[str, pl.DataType] = {
@@ -30,60 +29,6 @@ _STATISTICS: dict[str, pl.DataType] = {
     "ci_high": pl.Float64(),
     "n_samples": pl.Int64(),
 }
-
-
-def complete_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
-    """Take the values of `metric` for the samples that have one in every layer of a projection.
-
-    A sample with a value that is missing or not finite in some layer, or in a row that failed
-    its checksum (`finite` is false), is left out of that projection altogether, as in the
-    paper's scripts: otherwise neighbouring layers would be means over different samples. A
-    layer in which no sample at all has a value is left out instead of all samples. Values are
-    those of whole matrices (`whole_matrices`). A sample whose rows are there twice, as after two
-    writers, counts once.
-
-    Columns: point_id, projection, sample_id, question_id, layer, value; sorted in that order,
-    so that the order of `rows` changes nothing.
-
-    Raises:
-        DataError: rows of the same sample, projection and layer differ in a column that is not
-            known here, or in their value; or a projection has rows of heads only.
-    """
-    rows = whole_matrices(rows)
-    keys = ["point_id", "projection", "sample_id", "layer"]
-    names = ["point_id", "projection", "sample_id", "question_id"]
-    trusted = rows.filter("finite") if "finite" in rows.columns else rows
-    valued = (
-        trusted.select(*keys, "question_id", pl.col(metric).cast(pl.Float64).alias("value"))
-        # Numbers in the order of the names: sorted in half the time.
-        .with_columns(
-            pl.col(name).cast(pl.Enum(rows[name].drop_nulls().unique().sort())) for name in names
-        )
-        .filter(pl.col("value").is_finite())
-        .sort(*keys, "question_id", "value")
-    )
-    values = valued.unique(subset=keys, keep="first", maintain_order=True)
-    if len(values) < len(valued):
-        require_known_keys(rows, ("point_id", "sample_id"))
-        _require_same_values(valued, keys, metric)
-    layers_of_curve = pl.col("layer").n_unique().over("point_id", "projection")
-    layers_of_sample = pl.len().over("point_id", "projection", "sample_id")
-    complete = values.filter(layers_of_sample == layers_of_curve)
-    return complete.select(pl.col(names).cast(pl.String), "layer", "value")
-
-
-def _require_same_values(values: pl.DataFrame, keys: list[str], metric: str) -> None:
-    """Refuse rows that are there twice with values further apart than rounding."""
-    value = pl.col("value")
-    spread = values.group_by(keys).agg(low=value.min(), high=value.max())
-    apart = spread.filter(pl.col("high") - pl.col("low") > ROUNDING * pl.col("high").abs())
-    if len(apart):
-        first = apart.sort(keys).row(0, named=True)
-        raise DataError(
-            f"rows: {metric} of point {first['point_id']}, sample {first['sample_id']}, layer "
-            f"{first['layer']} {first['projection']} is there as {first['low']:g} and as "
-            f"{first['high']:g}; keep one row of each (sample, {', '.join(ROW_KEY)})"
-        )
 
 
 class HasFrame(Protocol):
@@ -99,7 +44,6 @@ def curves(
     confidence: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
-    values: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Average `metric` over the samples of each point, by projection and layer (paper section 3).
 
@@ -108,7 +52,6 @@ def curves(
 
     `rows` has one line per point, sample, layer and projection, as the store's reader gives it;
     or it is what `gradient_spectra` returns, or its table: one point, whose axes and id are empty.
-    `values` are its `complete_values`, where they are at hand.
     Columns: `POINT_LABELS`, point_id, projection, layer, mean, ci_low,
     ci_high (in the metric's unit), n_samples. Where no sample has a value, mean and interval
     are NaN and n_samples is 0; with one sample, or `resamples=0`, only the interval is NaN.
@@ -119,54 +62,64 @@ def curves(
     """
     rows = _rows_of_points(rows)
     require_metric(rows, metric)
-    values = complete_values(rows, metric) if values is None else values
     settings = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    statistics = pl.DataFrame(
-        [line for block in blocks(values) for line in _curve(*block, settings)],
-        schema={name: rows.schema[name] for name in _CURVE} | _STATISTICS,
-        orient="row",
-    )
-    everywhere = whole_matrices(rows).select(*POINT_LABELS, *_CURVE).unique()
-    joined = everywhere.join(statistics, on=_CURVE, how="left")
-    return in_reading_order(
-        joined.with_columns(
-            pl.col("mean", "ci_low", "ci_high").fill_null(np.nan), pl.col("n_samples").fill_null(0)
-        )
-    )
+    return curves_of_values(places_of_curves(rows), SortedRows(rows).curves(metric), settings)
 
 
-Block = tuple[tuple[str, str], list[int], NDArray[np.float64]]
-"""point_id and projection, layers, values (samples, layers)."""
+def places_of_curves(rows: pl.DataFrame) -> pl.DataFrame:
+    """List the layers that `rows` have, whatever the metric: `POINT_LABELS`, point_id, projection
+    and layer, in reading order.
 
-
-def blocks(values: pl.DataFrame) -> Iterator[Block]:
-    """Cut `complete_values` at its points and projections.
-
-    One pass over arrays: a frame for each of a thousand curves takes longer than their statistics.
+    Raises:
+        DataError: a projection with rows of single heads only.
     """
-    names = values.select("point_id", "projection")
-    starts = (names != names.shift(1)).fill_null(True).select(pl.any_horizontal(pl.all()))
-    first = np.flatnonzero(starts.to_series().to_numpy())
-    layer, value = values["layer"].to_numpy(), values["value"].to_numpy()
-    last = np.append(first, len(values))[1:]
-    for start, stop in zip(first, last, strict=True):
-        of_curve = np.unique(layer[start:stop])
-        point_id, projection = names.row(int(start))
-        block = value[start:stop].reshape(-1, len(of_curve))
-        yield (point_id, projection), of_curve.tolist(), block
+    return in_reading_order(whole_matrices(rows).select(*POINT_LABELS, *_CURVE).unique())
 
 
-def _curve(
-    names: tuple[str, str],
-    layers: list[int],
-    values: NDArray[np.float64],
-    settings: Mapping[str, Any],
-) -> Iterator[tuple[Any, ...]]:
-    """A line for each layer: names, layer, mean, interval, number of samples."""
-    low, high = bootstrap_interval(values, **settings)
-    columns = (values.mean(axis=0).tolist(), low.tolist(), high.tolist())
-    for layer, *numbers in zip(layers, *columns, strict=True):
-        yield (*names, layer, *numbers, len(values))
+def curves_of_values(
+    places: pl.DataFrame, values: Sequence[CurveValues], settings: Mapping[str, Any]
+) -> pl.DataFrame:
+    """Compute `curves` of complete values.
+
+    Args:
+        places: of `places_of_curves`.
+        values: of the metric.
+        settings: confidence, resamples and seed of the bootstrap.
+    """
+    statistics = _statistics(values, settings, places.schema["layer"])
+    joined = places.join(statistics, on=_CURVE, how="left", maintain_order="left")
+    return joined.with_columns(
+        pl.col("mean", "ci_low", "ci_high").fill_null(np.nan), pl.col("n_samples").fill_null(0)
+    )
+
+
+def _statistics(
+    found: Sequence[CurveValues], settings: Mapping[str, Any], layer: pl.DataType
+) -> pl.DataFrame:
+    """A line for each layer of each curve: names, layer, mean, interval, number of samples."""
+    ends: dict[int, tuple[Floats, Floats]] = {}
+    shapes = {place: one.values.shape for place, one in enumerate(found)}
+    longest = max((len(one.layers) for one in found), default=1)
+    for _, places in together(shapes, settings["resamples"] * longest):
+        values = np.stack([found[place].values for place in places])
+        ends |= zip(places, zip(*bootstrap_interval(values, **settings), strict=True), strict=True)
+    of_layers = [one for one in found for _ in one.layers]
+    return pl.DataFrame(
+        {
+            "point_id": [one.point_id for one in of_layers],
+            "projection": [one.projection for one in of_layers],
+            "layer": [layer for one in found for layer in one.layers],
+            "mean": _joined([one.values.mean(axis=0) for one in found]),
+            "ci_low": _joined([ends[place][0] for place in range(len(found))]),
+            "ci_high": _joined([ends[place][1] for place in range(len(found))]),
+            "n_samples": [len(one.values) for one in of_layers],
+        },
+        schema={"point_id": pl.String(), "projection": pl.String(), "layer": layer} | _STATISTICS,
+    )
+
+
+def _joined(arrays: list[Floats]) -> Floats:
+    return np.concatenate([np.empty(0), *arrays])
 
 
 def _rows_of_points(rows: pl.DataFrame | HasFrame) -> pl.DataFrame:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradsweep.analysis.complete import together
 from gradsweep.analysis.curves import curve_means, curves
 from gradsweep.analysis.layers import PARTS, layer_parts
 from gradsweep.analysis.rows import in_reading_order, lines_of_each, whole_matrices
 from gradsweep.records import POINT_LABELS
 from gradsweep.store.frames import metric_columns
+
+Floats = NDArray[np.float64]
 
 
 def mean_absolute_difference(curves: pl.DataFrame) -> pl.DataFrame:
@@ -29,17 +35,19 @@ def mean_absolute_difference(curves: pl.DataFrame) -> pl.DataFrame:
     is not positive, too.
     """
     of_curve = [*POINT_LABELS, "point_id", "projection"]
-    lines = []
     layer, mean = curves["layer"].to_numpy(), curves["mean"].to_numpy()
+    kinds: dict[int, tuple[int, ...]] = {}
+    keys: list[tuple[Any, ...]] = []
+    places: list[list[int]] = []
     for key, of_key in lines_of_each(curves, of_curve):
-        means = _by_layer(layer[of_key], mean[of_key])
-        steps = np.abs(np.diff(means))
-        for part, (start, stop) in _steps_of_parts(len(means)).items():
-            mad, n_differences = _mean_of_finite(steps[start:stop])
-            # One layer more than it has steps.
-            level, _ = _mean_of_finite(means[start : stop + 1])
-            relative = mad / level if level > 0 else np.nan
-            lines.append((*key, part, mad, relative, n_differences))
+        kinds[len(keys)] = tuple(layer[of_key].tolist())
+        keys.append(key)
+        places.append(of_key)
+    of_parts: dict[int, list[tuple[Any, ...]]] = {}
+    for layers, alike in together(kinds, 1):
+        means = _by_layer(layers, mean[np.array([places[one] for one in alike])])
+        of_parts |= dict(zip(alike, _unevenness(means), strict=True))
+    lines = [(*key, *part) for place, key in enumerate(keys) for part in of_parts[place]]
     schema = {name: curves.schema[name] for name in of_curve}
     schema |= {"part": pl.String(), "mad": pl.Float64(), "relative_mad": pl.Float64()}
     schema["n_differences"] = pl.Int64()
@@ -72,17 +80,38 @@ def summary_scalars(rows: pl.DataFrame) -> dict[str, float]:
     return scalars
 
 
-def _by_layer(layers: NDArray[np.int64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The curve's means at their layer indices; NaN where a layer has no line."""
-    means = np.full(int(layers.max()) + 1, np.nan)
-    means[layers] = mean
+def _by_layer(layers: Sequence[int], mean: Floats) -> Floats:
+    """Means of curves at their layer indices, (curves, depth); NaN where a layer has no line."""
+    means = np.full((len(mean), max(layers) + 1), np.nan)
+    means[:, list(layers)] = mean
     return means
 
 
-def _mean_of_finite(values: NDArray[np.float64]) -> tuple[float, int]:
-    """The mean of the finite values, NaN without any, and their number."""
-    finite = values[np.isfinite(values)]
-    return (float(finite.mean()) if len(finite) else np.nan), len(finite)
+def _unevenness(means: Floats) -> Iterator[list[tuple[Any, ...]]]:
+    """For each of (curves, depth) a line for each part: part, mad, relative_mad, n_differences."""
+    steps = np.abs(np.diff(means, axis=1))
+    columns = []
+    for part, (start, stop) in _steps_of_parts(means.shape[1]).items():
+        mad = _means_of_finite(steps[:, start:stop])
+        # One layer more than it has steps.
+        level = _means_of_finite(means[:, start : stop + 1])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            relative = np.where(level > 0, mad / level, np.nan)
+        counts = np.isfinite(steps[:, start:stop]).sum(axis=1)
+        numbers = zip(mad.tolist(), relative.tolist(), counts.tolist(), strict=True)
+        columns.append([(part, *line) for line in numbers])
+    yield from map(list, zip(*columns, strict=True))
+
+
+def _means_of_finite(values: Floats) -> Floats:
+    """Means of the finite values of each line; NaN without any."""
+    finite = np.isfinite(values)
+    if finite.all() and values.shape[1]:
+        return np.asarray(values.mean(axis=1))
+    # Without the others' places: sums of more terms are grouped otherwise and round otherwise.
+    return np.array(
+        [one[of].mean() if of.any() else np.nan for one, of in zip(values, finite, strict=True)]
+    )
 
 
 def _steps_of_parts(n_layers: int) -> dict[str, tuple[int, int]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
 import polars as pl
 
+from gradsweep.analysis.complete import SortedRows
 from gradsweep.analysis.conditions import conditions
+from gradsweep.analysis.questions import QuestionValues, arranged, question_values
 from gradsweep.analysis.rows import (
     in_reading_order,
+    of_units,
     whole_matrices,
     whole_samples,
     with_every_axis,
@@ -101,6 +104,17 @@ class FrameRows:
     def key(self, point_ids: Collection[str]) -> str | None:
         return None
 
+    @cached_property
+    def conditions(self) -> Conditions:
+        """Their conditions, found once for all metrics (`conditions_of`)."""
+        found = _conditions(self)
+        rows = of_units(whole_samples(with_every_axis(self.frame)))
+        if "head" in rows.columns and rows["head"].null_count() < len(rows):
+            return found  # rows of single heads stand beside no others, or are refused when read
+        return FrameConditions(
+            found.source, found.points, found.members, found.several, conditions(rows)
+        )
+
 
 @dataclass(frozen=True)
 class OtherRows:
@@ -143,6 +157,20 @@ class OfSamples(OtherRows):
 
 
 @dataclass(frozen=True)
+class PointValues:
+    """One condition, by question."""
+
+    values: dict[str, QuestionValues]
+    """By projection."""
+    asked: tuple[str, ...]
+    """Questions with rows, whether they have values or not."""
+
+    @cached_property
+    def size(self) -> int:
+        return sum(of_projection.values.size for of_projection in self.values.values())
+
+
+@dataclass(frozen=True)
 class Conditions:
     """The points of each condition, which `conditions` makes one when its rows are needed."""
 
@@ -165,8 +193,46 @@ class Conditions:
         members = [member for name in point_ids for member in self.members[name]]
         return whole_matrices(conditions(self.source.rows(members, metrics)))
 
+    def values(self, point_ids: Collection[str], metric: str) -> dict[str, PointValues]:
+        """Read the values of some conditions. Raises as `rows`."""
+        rows = self.rows(point_ids, metric)
+        values, asked = question_values(rows, metric), _asked(rows)
+        return {n: PointValues(values.get(n, {}), asked.get(n, ())) for n in point_ids}
+
     def key(self, point_id: str) -> str | None:
         return self.source.key(self.members[point_id])
+
+
+@dataclass(frozen=True)
+class FrameConditions(Conditions):
+    """Conditions whose rows are in memory: they are sorted once, for all metrics."""
+
+    whole: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
+    """Rows of whole matrices of all conditions."""
+    _arranged: dict[str, dict[str, dict[str, QuestionValues]]] = field(
+        default_factory=dict, repr=False
+    )
+    """Of the metric that was asked for last."""
+
+    def values(self, point_ids: Collection[str], metric: str) -> dict[str, PointValues]:
+        if metric not in self._arranged:
+            self._arranged.clear()
+            self._arranged[metric] = arranged(self._sorted.curves(metric))
+        values = self._arranged[metric]
+        return {n: PointValues(values.get(n, {}), self._asked.get(n, ())) for n in point_ids}
+
+    @cached_property
+    def _sorted(self) -> SortedRows:
+        return SortedRows(self.whole)
+
+    @cached_property
+    def _asked(self) -> dict[str, tuple[str, ...]]:
+        return _asked(self.whole)
+
+
+def _asked(rows: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    asked = rows.group_by("point_id").agg(pl.col("question_id").unique())
+    return {name: tuple(questions) for name, questions in asked.iter_rows()}
 
 
 def conditions_of(source: PointRows) -> Conditions:
@@ -174,6 +240,10 @@ def conditions_of(source: PointRows) -> Conditions:
 
     Where several have one seed, their rows tell which of them has measured least (`conditions`).
     """
+    return source.conditions if isinstance(source, FrameRows) else _conditions(source)
+
+
+def _conditions(source: PointRows) -> Conditions:
     members: dict[str, tuple[str, ...]] = {}
     several = set()
     of_labels = source.points.sort("seed", "point_id").group_by(POINT_LABELS, maintain_order=True)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.curves import blocks, complete_values
+from gradsweep.analysis.complete import CurveValues, SortedRows
 
 Floats = NDArray[np.float64]
 
@@ -32,6 +32,8 @@ class QuestionValues:
 
     def at(self, question_ids: Sequence[str], layers: Sequence[int]) -> Floats:
         """Pick the values of these questions and layers: (questions, layers)."""
+        if tuple(question_ids) == self.question_ids and tuple(layers) == self.layers:
+            return self.values
         row = {name: index for index, name in enumerate(self.question_ids)}
         column = {layer: index for index, layer in enumerate(self.layers)}
         cells = np.ix_([row[name] for name in question_ids], [column[layer] for layer in layers])
@@ -45,26 +47,31 @@ def question_values(rows: pl.DataFrame, metric: str) -> dict[str, dict[str, Ques
     checksum, in some layer leaves the question out of that projection. A projection without
     any complete question is not there, nor is a point without any.
     """
-    values = complete_values(rows, metric)
-    asked = values["question_id"].to_numpy()
-    arranged: dict[str, dict[str, QuestionValues]] = {}
-    start = 0
-    for (point_id, projection), layers, block in blocks(values):
-        stop = start + block.size
-        ids, place = np.unique(asked[start : stop : len(layers)], return_index=True)
-        of_question = block[place]
-        if len(ids) < len(block):
-            of_question = _means(values[start:stop]).reshape(-1, len(layers))
-        found = QuestionValues(tuple(ids.tolist()), tuple(layers), of_question)
-        arranged.setdefault(point_id, {})[projection] = found
-        start = stop
-    return arranged
+    return arranged(SortedRows(rows).curves(metric))
 
 
-def _means(values: pl.DataFrame) -> Floats:
-    """Means over a question's samples, question by question and layer by layer."""
-    key = ("question_id", "layer")
-    return values.group_by(key).agg(pl.col("value").mean()).sort(key)["value"].to_numpy()
+def arranged(found: Sequence[CurveValues]) -> dict[str, dict[str, QuestionValues]]:
+    """Arrange values curve by curve: point -> projection -> values."""
+    by_point: dict[str, dict[str, QuestionValues]] = {}
+    for one in found:
+        values = QuestionValues(one.asked.question_ids, one.layers, _of_questions(one))
+        by_point.setdefault(one.point_id, {})[one.projection] = values
+    return by_point
+
+
+def _of_questions(curve: CurveValues) -> Floats:
+    """Means over a question's samples: (questions, layers)."""
+    asked = curve.asked
+    if asked.once:
+        return curve.values[np.argsort(asked.place)]
+    lines = {
+        "question": np.repeat(asked.place, len(curve.layers)),
+        "layer": np.tile(np.arange(len(curve.layers)), len(asked.place)),
+        "value": curve.values.ravel(),
+    }
+    key = ("question", "layer")
+    means = pl.DataFrame(lines).group_by(key).agg(pl.col("value").mean()).sort(key)
+    return means["value"].to_numpy().reshape(-1, len(curve.layers))
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,8 @@ def summed_means(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) 
     Raises as `sum_reduced`.
     """
     rows = with_every_axis(rows)
+    if samples is None or metric not in SCALED:
+        return _nothing(rows, metric)
     names = rows.select("objective", "series").unique()
     averaged = names.filter(
         [of_mean_loss(*name) and "loss=sum" not in series_parts(name[1]) for name in names.rows()]
@@ -67,11 +69,15 @@ def summed_means(rows: pl.DataFrame, samples: pl.DataFrame | None, metric: str) 
     chosen = rows.filter(pl.col("correctness") == CORRECT).join(
         averaged, on=["objective", "series"], how="semi", maintain_order="left"
     )
-    if samples is None or metric not in SCALED or chosen.is_empty():
-        return curve_means(curves(rows.clear(), metric, resamples=0))
+    if chosen.is_empty():
+        return _nothing(rows, metric)
     others = [name for name in metric_columns(chosen) if name != metric]
     summed = conditions(sum_reduced(chosen.drop(others), samples))
     return curve_means(curves(summed, metric, resamples=0))
+
+
+def _nothing(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
+    return curve_means(curves(rows.clear(), metric, resamples=0))
 
 
 def _times_tokens(rows: pl.DataFrame, samples: pl.DataFrame, power: int) -> pl.DataFrame:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from gradsweep.analysis.complete import CurveValues, SortedRows
 from gradsweep.analysis.conditions import conditions
-from gradsweep.analysis.curves import complete_values
 from gradsweep.analysis.pairs import paired_points
 from gradsweep.analysis.rows import (
     CORRECT,
@@ -22,9 +25,7 @@ from gradsweep.records import POINT_LABELS
 _PAIR = ("model", "dataset", "cot", "objective", "series")
 
 
-def relative_difference(
-    rows: pl.DataFrame, metric: str = "nuclear_norm", values: pl.DataFrame | None = None
-) -> pl.DataFrame:
+def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.DataFrame:
     """Compute RD by layer between the correct and irrelevant points of each CoT level.
 
     Seeds of a condition are pooled (`conditions`).
@@ -33,8 +34,6 @@ def relative_difference(
     responses (paper section 3: the correct curve is the unit). Both curves are means over the
     questions that both points have (and, per projection, have complete values for), so that a
     point that is still running, or that lost samples, is compared on equal terms.
-
-    `values` are the `complete_values` of conditions, where they are at hand.
 
     The absolute value makes RD positive for noise too: with few samples compare it between CoT
     levels rather than with zero.
@@ -51,40 +50,50 @@ def relative_difference(
     """
     require_metric(rows, metric)
     rows = whole_matrices(conditions(with_every_axis(rows)))
-    pairs = response_pairs(rows)
-    values = complete_values(rows, metric) if values is None else values
-    correct = values.join(pairs, on="point_id")
-    irrelevant = values.rename({"point_id": "irrelevant_point_id"}).join(
-        pairs, on="irrelevant_point_id"
-    )
-    question = [*_PAIR, "projection", "question_id"]
-    common_correct = correct.join(irrelevant, on=question, how="semi")
-    common_irrelevant = irrelevant.join(correct, on=question, how="semi")
+    return differences_of_pairs(layers_of_pairs(rows), SortedRows(rows).curves(metric))
 
-    curve = [*_PAIR, "projection", "layer"]
-    layers = rows.select(curve).unique().join(pairs, on=_PAIR)
+
+def layers_of_pairs(rows: pl.DataFrame) -> pl.DataFrame:
+    """List the layers that either point of a pair has, whatever the metric: columns of
+    `response_pairs`, projection and layer, in reading order.
+
+    `rows` are whole matrices of conditions.
+    """
+    layers = rows.select(*_PAIR, "projection", "layer").unique()
+    return in_reading_order(layers.join(response_pairs(rows), on=_PAIR))
+
+
+def differences_of_pairs(layers: pl.DataFrame, values: Sequence[CurveValues]) -> pl.DataFrame:
+    """Compute `relative_difference` of complete values.
+
+    Args:
+        layers: of `layers_of_pairs`.
+        values: of the metric.
+    """
+    pairs = layers.select("point_id", "irrelevant_point_id").unique(maintain_order=True)
+    correct, irrelevant = (
+        means.cast({"layer": layers.schema["layer"]}).rename({"mean": name})
+        for means, name in zip(_means_of_common(values, pairs), (CORRECT, IRRELEVANT), strict=True)
+    )
+    line = ["point_id", "projection", "layer"]
     differences = (
-        layers.join(_means(common_correct, curve, CORRECT), on=curve, how="left")
-        .join(
-            _means(common_irrelevant, curve, IRRELEVANT).drop("n_questions"), on=curve, how="left"
-        )
+        layers.join(correct, on=line, how="left", maintain_order="left")
+        .join(irrelevant.drop("n_questions"), on=line, how="left", maintain_order="left")
         .with_columns(
             pl.col(CORRECT, IRRELEVANT).fill_null(np.nan), pl.col("n_questions").fill_null(0)
         )
     )
     rd = relative_differences(differences[CORRECT].to_numpy(), differences[IRRELEVANT].to_numpy())
-    return in_reading_order(
-        differences.with_columns(relative_difference=rd).select(
-            *_PAIR,
-            "point_id",
-            "irrelevant_point_id",
-            "projection",
-            "layer",
-            CORRECT,
-            IRRELEVANT,
-            "relative_difference",
-            "n_questions",
-        )
+    return differences.with_columns(relative_difference=rd).select(
+        *_PAIR,
+        "point_id",
+        "irrelevant_point_id",
+        "projection",
+        "layer",
+        CORRECT,
+        IRRELEVANT,
+        "relative_difference",
+        "n_questions",
     )
 
 
@@ -134,11 +143,62 @@ def response_pairs(rows: pl.DataFrame) -> pl.DataFrame:
     return paired_points(correct, irrelevant, _PAIR).rename(ids).select(*_PAIR, *ids.values())
 
 
-def _means(values: pl.DataFrame, curve: list[str], name: str) -> pl.DataFrame:
-    return values.group_by(curve, maintain_order=True).agg(
-        pl.col("value").mean().alias(name),
-        pl.col("question_id").n_unique().cast(pl.Int64).alias("n_questions"),
-    )
+def _means_of_common(
+    values: Sequence[CurveValues], pairs: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Average both curves of every pair over their common questions.
+
+    Columns of each: point_id (of the correct point in both), projection, layer, mean, n_questions.
+    """
+    projections: dict[str, list[str]] = {}
+    for one in values:
+        projections.setdefault(one.point_id, []).append(one.projection)
+    of = {one.names: one for one in values}
+    sides: tuple[list[_Common], list[_Common]] = [], []
+    for first, second in pairs.select("point_id", "irrelevant_point_id").iter_rows():
+        for projection in projections.get(first, ()):
+            if (second, projection) in of:
+                both = of[first, projection], of[second, projection]
+                for side, own, other in zip(sides, both, both[::-1], strict=True):
+                    side.append(_Common(first, own, _common_samples(own, other)))
+    return _means(sides[0]), _means(sides[1])
+
+
+class _Common(NamedTuple):
+    """The samples of a curve whose questions its partner has, too."""
+
+    point_id: str
+    curve: CurveValues
+    samples: NDArray[np.intp]
+
+    @property
+    def n_questions(self) -> int:
+        return len(np.unique(self.curve.asked.place[self.samples]))
+
+
+def _common_samples(own: CurveValues, other: CurveValues) -> NDArray[np.intp]:
+    if own.asked.question_ids == other.asked.question_ids:
+        return np.arange(len(own.values))
+    known = set(other.asked.question_ids)
+    shared = np.array([name in known for name in own.asked.question_ids], bool)
+    return np.flatnonzero(shared[own.asked.place])
+
+
+def _means(of_pairs: Sequence[_Common]) -> pl.DataFrame:
+    """A line for each layer of each curve that has such samples."""
+    lines: list[tuple[str, str, int, float, int]] = []
+    for one in of_pairs:
+        if len(one.samples):
+            # As in `curves`: Polars' mean of a group has other last bits with other groups beside.
+            means = one.curve.values[one.samples].mean(axis=0).tolist()
+            names, n_questions = (one.point_id, one.curve.projection), one.n_questions
+            lines += [
+                (*names, layer, mean, n_questions)
+                for layer, mean in zip(one.curve.layers, means, strict=True)
+            ]
+    schema = {"point_id": pl.String(), "projection": pl.String(), "layer": pl.Int64()}
+    schema |= {"mean": pl.Float64(), "n_questions": pl.Int64()}
+    return pl.DataFrame(lines, schema, orient="row")
 
 
 def relative_differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:

@@ -9,12 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.intervals import (
-    STATISTICS,
-    Resampled,
-    interval,
-    mean_of_finite,
-)
+from gradsweep.analysis.resampling import STATISTICS, Resampled, interval
 from gradsweep.analysis.rows import in_reading_order
 from gradsweep.records import POINT_LABELS
 
@@ -74,12 +69,9 @@ def _summary(
     found = [name for name in projections if (point_id, name) in curves.of_point]
     questions = [len(curves.of_point[point_id, name].question_ids) for name in found]
     n_questions = min(questions, default=0)
-    of_all = [curves.statistics(point_id, name) for name in found]
-    pairs = [
-        pair
-        for name in projections
-        if partner is not None and (pair := curves.paired(point_id, partner, name))
-    ]
+    of_all = [curves.over_layers[point_id, name] for name in found]
+    asked = [] if partner is None else [(point_id, partner, name) for name in projections]
+    pairs = curves.paired(asked).values()
     n_pairs = min((pair.n_questions for pair in pairs), default=0)
     return {
         "point_id": point_id,
@@ -90,10 +82,10 @@ def _summary(
             end: value
             for statistic in STATISTICS
             for end, value in _ends(
-                statistic, [one["all", statistic] for one in of_all], n_questions
+                statistic, [one[statistic] for one in of_all], n_questions
             ).items()
         },
-        **_ends("rd", [mean_of_finite(pair.differences) for pair in pairs], n_pairs),
+        **_ends("rd", [pair.over_layers for pair in pairs], n_pairs),
     }
 
 
@@ -103,4 +95,4 @@ def _ends(name: str, over_projections: list[Floats], n_questions: int) -> Mappin
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
     values = np.mean(over_projections, axis=0)
     low, high = interval(values, n_questions)
-    return {name: float(values[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+    return {name: float(values[0]), f"{name}_low": low, f"{name}_high": high}

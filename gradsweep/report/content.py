@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import polars as pl
 
@@ -16,12 +17,14 @@ from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.point_rows import OfSamples, PointRows
 from gradsweep.analysis.rated import is_rated
 from gradsweep.records import POINT_LABELS, SAMPLE_METRICS
+from gradsweep.report.formats import TableFile
 from gradsweep.report.layer_cosines import layer_cosines_markdown
 from gradsweep.report.measures import Measures
 from gradsweep.report.numbers import TABLE_METRIC, Numbers
 from gradsweep.report.objectives import SHAPE, objectives_section
 from gradsweep.report.open_questions.section import open_questions_markdown
 from gradsweep.report.stored_rows import StoredRows
+from gradsweep.report.tables import tables
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,11 @@ class Content:
     named: pl.DataFrame = field(default_factory=lambda: _named(()))
     """A line for each point and projection, with the point's names."""
 
+    @cached_property
+    def tables(self) -> list[list[TableFile]]:
+        """The tables of each metric: files and page have the same."""
+        return [list(tables(one)) for one in self.every]
+
     @property
     def sections(self) -> tuple[str, ...]:
         """Sections of the findings beside those of claims; empty where there is nothing to say."""
@@ -59,12 +67,16 @@ def content_of_points(
     loss: str,
     numbers: Numbers,
     content: Content | None = None,
+    claims: Sequence[Finding] | None = None,
 ) -> Content:
-    """Add to `content` what is said of points that are not trained."""
+    """Add to `content` what is said of points that are not trained.
+
+    `claims` spares testing them.
+    """
     drawn = tuple(dict.fromkeys((*metrics, *MEMBER_METRICS)))
     every = numbers.of(tuple(dict.fromkeys((*drawn, TABLE_METRIC, "loss"))))
     n_drawn = len(numbers.of(drawn))
-    found = _claims(rows, metrics[0], loss)
+    found = [*(claims_of(rows, metrics[0], loss) if claims is None else claims)]
     shape = numbers.of([name for name in (SHAPE, *MEMBER_METRICS) if name != metrics[0]])
     objectives = objectives_section([every[0], *shape], numbers.members, found)
     if loss == "mean":
@@ -76,7 +88,7 @@ def content_of_points(
     )  # fmt: skip
 
 
-def _claims(rows: PointRows, metric: str, loss: str) -> list[Finding]:
+def claims_of(rows: PointRows, metric: str, loss: str) -> list[Finding]:
     """Test the claims; estimates in stored points are kept for the next report."""
     source = OfSamples(rows) if metric in SAMPLE_METRICS and rows.has_samples else rows
     kept = KeptEstimates(rows.results) if isinstance(rows, StoredRows) else None

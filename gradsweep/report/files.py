@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +12,7 @@ import polars as pl
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.point_rows import FrameRows, PointRows
 from gradsweep.analysis.rows import whole_samples
+from gradsweep.report.beside import Beside, cores
 from gradsweep.report.content import Content, content_of_points
 from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
@@ -55,6 +56,7 @@ def write_report(
     numbers: Numbers | None = None,
     study: TrainingStudy | None = None,
     answered: Sequence[Answered] | None = None,
+    other: Beside | None = None,
 ) -> list[Path]:
     """Write `findings.md`, `tables/` and `figures/` into `folder`, and give their paths.
 
@@ -69,7 +71,8 @@ def write_report(
     default one for each core when there are many; more than one takes a main module that can be
     imported. `study` is of training points, which have a section, claims, tables and figures of
     their own; there may be no `rows` beside it. `answered` spares answering the open questions
-    again; one of them is about points of single steps, which are in nothing else.
+    again; one of them is about points of single steps, which are in nothing else. `other` is a
+    process that tests the claims, and draws while tables and page are written.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
@@ -88,13 +91,22 @@ def write_report(
     if not rows.points.is_empty() or (study is None and not only_steps):
         numbers = numbers or _numbers(rows, metrics, track)
         with track("claims", 1) as advance:
-            content = content_of_points(rows, metrics, loss, numbers, content)
+            content = content_of_points(
+                rows, metrics, loss, numbers, content, other.claims.result() if other else None
+            )
             advance()
     found = [*content.found, *(study.findings if study else ())]
     caveats = [] if stored is None else [*unfinished_of_report(stored), *cut_sentences(stored.cut)]
     written = [folder / "findings.md"]
     write_text(written[0], findings_markdown(found, caveats, content.sections))
     heads = _heads(rows, content.numbers, metrics[0])
+    figures = _figures(content, study, heads, most_figures)
+    drawn = save_all_figures(
+        figures,
+        folder / "figures",
+        processes or _processes(len(figures)),
+        other.executor if other else None,
+    )
     with track("tables", len(content.every)) as advance:
         written += _save_tables(content, study, heads, folder / "tables", advance)
     if stored is not None:
@@ -103,14 +115,14 @@ def write_report(
                 folder, content.named, content.every,
                 findings_markdown(found, caveats, most_lines=MOST_LINES), stored,
                 objectives=content.objectives, study=study, answered=content.questions,
-                numbers=content.numbers,
+                numbers=content.numbers, tables=[*chain(*content.tables)],
             )  # fmt: skip
             written.append(page)
             advance()
-    figures = _figures(content, study, heads, most_figures)
-    processes = processes or _processes(len(figures))
     with track("figures", len(figures)) as advance:
-        written += save_all_figures(figures, folder / "figures", advance, processes)
+        for paths in drawn:
+            written += paths
+            advance()
     return written
 
 
@@ -135,7 +147,7 @@ def _save_tables(
     advance: Callable[[], None],
 ) -> list[Path]:
     """Write all tables; `advance` is called after each metric's."""
-    written = save_tables(content.every, folder, advance) if content.every else []
+    written = save_tables(content.every, folder, advance, content.tables) if content.every else []
     written += save_question_tables(content.questions, folder)
     written += save_training_tables(study, folder) if study else []
     written += save_head_tables(heads, folder) if heads else []
@@ -163,6 +175,4 @@ def _few(figures: list[Drawing], most: int | None) -> list[Drawing]:
 def _processes(n_figures: int) -> int:
     if n_figures <= _FEW_FIGURES:
         return 1
-    # A job on a cluster may have fewer cores than its machine; macOS does not say.
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(cores or 1, _MOST_PROCESSES)
+    return min(cores(), _MOST_PROCESSES)

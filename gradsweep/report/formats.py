@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -45,6 +46,11 @@ class TableFile:
     blocks: int = 1
     """So many of the first keys make a block, which is set apart from the next."""
 
+    @cached_property
+    def cells(self) -> list[list[str]]:
+        """Cells as a reader sees them: numbers of the same quantity have the same decimals."""
+        return _cell_texts(self)
+
 
 FORMATS: dict[str, Callable[[TableFile], str]] = {}
 """File suffix -> the text of a table."""
@@ -68,7 +74,7 @@ def markdown(table: TableFile) -> str:
     heading = [*map(_markdown_text, table.keys), *names]
     rule = [*("---" for _ in table.keys), *("---:" for _ in names)]
     caption = table.caption if len(groups) > 1 else f"{table.caption} ({groups[0].heading})"
-    lines = [heading, rule, *(list(map(_markdown_text, cells)) for cells in cell_texts(table))]
+    lines = [heading, rule, *(list(map(_markdown_text, cells)) for cells in table.cells)]
     body = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     return f"{_markdown_text(caption)}\n\n{body}\n"
 
@@ -155,7 +161,7 @@ def _latex_body(table: TableFile) -> list[str]:
     """Lines with a repeated key left empty, and a thin space between blocks."""
     lines: list[str] = []
     before: list[str] = []
-    for cells in cell_texts(table):
+    for cells in table.cells:
         keys, values = cells[: len(table.keys)], cells[len(table.keys) :]
         same = _common_start(before, keys)
         if before and same < table.blocks:
@@ -187,8 +193,7 @@ def _markdown_text(text: str) -> str:
     return re.sub(r"([\\|*<>`])", r"\\\1", text)
 
 
-def cell_texts(table: TableFile) -> list[list[str]]:
-    """Write cells as a reader sees them: numbers of the same quantity have the same decimals."""
+def _cell_texts(table: TableFile) -> list[list[str]]:
     columns = {
         column: name
         for group in table.groups

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gradsweep.report.formats import TableFile, cell_texts
+from gradsweep.report.formats import TableFile
 from gradsweep.report.markdown import markdown_table
 
 
@@ -19,7 +19,7 @@ def interval_table(table: TableFile, most: int | None = None) -> str:
     columns = [column for group in table.groups for column in group.columns]
     n_keys = len(table.keys)
     lines = []
-    for line, texts in zip(table.frame.to_dicts(), cell_texts(table), strict=True):
+    for line, texts in zip(table.frame.to_dicts(), table.cells, strict=True):
         ends = [ends_words(line.get(f"{c} low"), line.get(f"{c} high")) for c in columns]
         cells = [f"{text}{end}" for text, end in zip(texts[n_keys:], ends, strict=True)]
         lines.append([*texts[:n_keys], *cells])

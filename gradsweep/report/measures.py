@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,18 @@ from gradsweep.analysis import (
     between_seeds,
     condition_summaries,
     conditions,
-    curves,
     difference_intervals,
     mean_absolute_difference,
     part_intervals,
     part_means,
-    relative_difference,
     relative_difference_means,
 )
-from gradsweep.analysis.curves import complete_values
-from gradsweep.analysis.intervals import Resampled, resampled_values
+from gradsweep.analysis.complete import SortedRows
+from gradsweep.analysis.curves import curves_of_values, places_of_curves
 from gradsweep.analysis.reduction import summed_means
-from gradsweep.analysis.rows import CORRECT, rows_with_values
+from gradsweep.analysis.relative_difference import differences_of_pairs, layers_of_pairs
+from gradsweep.analysis.resampling import Resampled, resampled_values
+from gradsweep.analysis.rows import CORRECT, rows_with_values, with_every_axis
 from gradsweep.analysis.sample_metrics import rows_of_metric, sample_rows
 from gradsweep.records import SAMPLE_METRICS
 from gradsweep.store.series import with_model_labels
@@ -118,13 +119,57 @@ def compute_measures(
         ConfigError: an unknown metric, or one without any value in `rows`.
         DataError: a projection with rows of single heads only.
     """
-    rows = rows_of_metric(metric, rows, samples)
-    summed = summed_means(rows, None if metric in SAMPLE_METRICS else samples, metric)
-    seeds = between_seeds(rows_with_values(rows, metric), metric)
-    rows = rows_with_values(conditions(rows), metric)
-    values = complete_values(rows, metric)
-    differences = relative_difference(rows, metric, values)
-    by_layer = curves(rows, metric, resamples=1000 if intervals else 0, values=values)
+    return measures_of(Together(rows, samples), metric, intervals=intervals, summary=summary)
+
+
+@dataclass(frozen=True)
+class Together:
+    """Rows of which several metrics are computed: what all of them take is made once."""
+
+    rows: pl.DataFrame
+    samples: pl.DataFrame | None = None
+
+    def of(self, metric: str) -> Together:
+        """Take the rows that have a metric: these, or the samples' (`sample_rows`)."""
+        of_samples = metric in SAMPLE_METRICS and self.samples is not None
+        return Together(rows_of_metric(metric, self.rows, self.samples)) if of_samples else self
+
+    @cached_property
+    def conditions(self) -> pl.DataFrame:
+        return conditions(with_every_axis(self.rows))
+
+    @cached_property
+    def sorted(self) -> SortedRows:
+        return SortedRows(self.conditions)
+
+    @cached_property
+    def places(self) -> pl.DataFrame:
+        return places_of_curves(self.sorted.rows)
+
+    @cached_property
+    def pairs(self) -> pl.DataFrame:
+        return layers_of_pairs(self.sorted.rows)
+
+    @cached_property
+    def n_samples(self) -> pl.DataFrame:
+        of_curve = self.conditions.group_by("point_id", "projection", maintain_order=True)
+        return of_curve.agg(n_samples=pl.col("sample_id").n_unique())
+
+
+def measures_of(
+    together: Together, metric: str, *, intervals: bool = True, summary: bool = True
+) -> Measures:
+    """Do what `compute_measures` does, of rows that other metrics are computed of, too."""
+    together = together.of(metric)
+    summed = summed_means(together.rows, together.samples, metric)
+    seeds = between_seeds(rows_with_values(together.rows, metric), metric)
+    rows = rows_with_values(together.conditions, metric)
+    if len(rows) < len(together.conditions):
+        together = Together(rows)
+    values = together.sorted.curves(metric)
+    differences = differences_of_pairs(together.pairs, values)
+    settings = {"confidence": 0.95, "resamples": 1000 if intervals else 0, "seed": 0}
+    by_layer = curves_of_values(together.places, values, settings)
     # A sample has no early and late layers.
     parts = pl.col("part") == "all" if metric in SAMPLE_METRICS else pl.lit(True)
     questions = resampled_values(values, 1000 if intervals else 0)
@@ -145,9 +190,7 @@ def compute_measures(
             by_layer if summary else by_layer.clear(), differences, questions
         ),
         seeds=seeds,
-        samples=rows.group_by("point_id", "projection", maintain_order=True).agg(
-            n_samples=pl.col("sample_id").n_unique()
-        ),
+        samples=together.n_samples,
         summed=summed,
     )
 

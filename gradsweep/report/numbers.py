@@ -29,7 +29,7 @@ from gradsweep.records import (
 from gradsweep.report.about_points import about_points, fields_of
 from gradsweep.report.measures import Measures, compute_measures
 from gradsweep.report.objectives import SHAPE
-from gradsweep.report.scope_measures import LOSS, Scope, ScopeRows, scope_measures
+from gradsweep.report.scope_measures import LOSS, ReadScopes, Scope, ScopeRows
 from gradsweep.store.frames import metric_columns
 from gradsweep.store.kept_tables import KeptTables, Tables, key_of
 
@@ -63,7 +63,7 @@ class Numbers:
         return [self.measures[name] for name in metrics if name in self.measures]
 
 
-_MOST_TOGETHER = 50_000
+_MOST_TOGETHER = 100_000
 """Rows of scopes that are computed together."""
 
 
@@ -246,10 +246,11 @@ def _add(
     for one in read:
         if about is not None and one.scope not in about:
             about.add(one.scope, about_points(one.rows, one.samples, first))
+    scopes = ReadScopes(read)
     for metric, kept in of_metric.items():
-        todo = [one for one in read if one.scope not in kept]
-        for one, tables in zip(todo, scope_measures(todo, metric, summary=summary), strict=True):
-            kept.add(one.scope, tables)
+        todo = [one.scope for one in read if one.scope not in kept]
+        for scope, tables in scopes.measures(todo, metric, summary=summary).items():
+            kept.add(scope, tables)
 
 
 def _measures(metric: str, kept: _Kept) -> Measures | None:

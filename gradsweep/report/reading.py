@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
-from gradsweep.analysis.curves import ROUNDING
+from gradsweep.analysis.complete import ROUNDING
 from gradsweep.analysis.layers import PARTS
 from gradsweep.records import WHOLE_SAMPLE
 from gradsweep.report.comparison import Comparison

@@ -6,14 +6,14 @@ operations on small frames become hundreds on larger ones.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 
 import polars as pl
 
 from gradsweep.analysis.point_rows import SCOPE
 from gradsweep.records import METRICS, OPTIONAL_METRICS
-from gradsweep.report.measures import Measures, compute_measures, loss_measures
+from gradsweep.report.measures import Measures, Together, loss_measures, measures_of
 from gradsweep.store.frames import metric_columns
 from gradsweep.store.kept_tables import Tables
 
@@ -55,28 +55,47 @@ class ScopeRows:
         return not optional or bool(self.rows[metric].cast(pl.Float64).is_finite().any())
 
 
-def scope_measures(read: Sequence[ScopeRows], metric: str, *, summary: bool) -> list[Tables]:
-    """Compute the measures of a metric in each scope; empty where no point of it has any.
+class ReadScopes:
+    """Scopes that were read, of which several metrics are computed."""
 
-    Args:
-        read: the scopes.
-        metric: of rows, or the loss.
-        summary: as in `compute_measures`.
-    """
-    having = [one for one in read if one.has(metric)]
-    measures = _measures(having, metric, summary) if having else None
-    scopes = [one.scope for one in having]
-    tables = {} if measures is None else dict(zip(scopes, _cut(measures, scopes), strict=True))
-    return [tables.get(one.scope, {}) for one in read]
+    def __init__(self, read: Sequence[ScopeRows]) -> None:
+        self._read = read
+        self._together: dict[tuple[Scope, ...], Together] = {}
+
+    def __iter__(self) -> Iterator[ScopeRows]:
+        return iter(self._read)
+
+    def measures(
+        self, scopes: Collection[Scope], metric: str, *, summary: bool
+    ) -> dict[Scope, Tables]:
+        """Compute the measures of a metric in some of the scopes; empty where no point has any.
+
+        Args:
+            scopes: of those that were read.
+            metric: of rows, or the loss.
+            summary: as in `compute_measures`.
+        """
+        having = [one for one in self._read if one.scope in scopes and one.has(metric)]
+        measures = self._of(having, metric, summary) if having else None
+        found: dict[Scope, Tables] = {scope: {} for scope in scopes}
+        if measures is not None:
+            names = [one.scope for one in having]
+            found |= zip(names, _cut(measures, names), strict=True)
+        return found
+
+    def _of(self, read: Sequence[ScopeRows], metric: str, summary: bool) -> Measures | None:
+        if metric == LOSS:
+            return loss_measures(_samples(read))
+        scopes = tuple(one.scope for one in read)
+        if scopes not in self._together:
+            rows = pl.concat([one.rows for one in read], how="diagonal_relaxed")
+            self._together[scopes] = Together(rows, _samples(read))
+        return measures_of(self._together[scopes], metric, summary=summary)
 
 
-def _measures(read: Sequence[ScopeRows], metric: str, summary: bool) -> Measures | None:
+def _samples(read: Sequence[ScopeRows]) -> pl.DataFrame | None:
     sampled = [one.samples for one in read if one.samples is not None]
-    samples = pl.concat(sampled, how="diagonal_relaxed") if sampled else None
-    if metric == LOSS:
-        return loss_measures(samples)
-    rows = pl.concat([one.rows for one in read], how="diagonal_relaxed")
-    return compute_measures(rows, metric, samples=samples, summary=summary)
+    return pl.concat(sampled, how="diagonal_relaxed") if sampled else None
 
 
 def _cut(measures: Measures, scopes: Sequence[Scope]) -> list[Tables]:

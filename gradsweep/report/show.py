@@ -15,6 +15,7 @@ from gradsweep.errors import counted
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.report import save_figures, write_report
+from gradsweep.report.beside import MOST_ROWS_ASKED, Beside, beside
 from gradsweep.report.comparison import comparisons_of
 from gradsweep.report.cut import cut_responses, cut_sentences
 from gradsweep.report.many_comparisons import (
@@ -47,8 +48,6 @@ from gradsweep.store.selection import Selection
 
 MOST_FIGURES = 24
 """More are drawn only when asked for: each takes most of a second, and the page has the curves."""
-MOST_ROWS_ASKED = 12_000_000
-"""Open questions look at every metric of all points together: so many rows take some GB."""
 _MANY_FILES = 20
 """More tables, or figures, are counted and not listed one by one."""
 
@@ -113,6 +112,19 @@ def show_report(
         StoreError: the report cannot be written.
     """
     source = stored_rows(selection, loss)
+    with beside(source, metrics[0]) as other:
+        _show_report(selection, source, metrics, other, figures=figures)
+
+
+def _show_report(
+    selection: Selection,
+    source: StoredRows,
+    metrics: Sequence[str],
+    other: Beside | None,
+    *,
+    figures: bool,
+) -> None:
+    loss = source.loss
     out = output_console()
     folder = report_folder(selection, loss)
     if ids := source.steps["point_id"].to_list():
@@ -122,11 +134,11 @@ def show_report(
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
         out.print(training_table(study))
-    answered = _questions(out, source, numbers, study)
+    answered = _questions(out, source, numbers, study, other)
     _show_notes(out, [*unfinished_of_report(stored), *cut_sentences(stored.cut)])
     written = write_report(
         source, folder, metrics, track=_progress, stored=stored, loss=loss, numbers=numbers,
-        most_figures=None if figures else MOST_FIGURES, study=study, answered=answered,
+        most_figures=None if figures else MOST_FIGURES, study=study, answered=answered, other=other,
     )  # fmt: skip
     if not any(path.suffix == ".png" for path in written):
         out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")
@@ -153,7 +165,11 @@ def _show_points(
 
 
 def _questions(
-    out: Console, source: StoredRows, numbers: Numbers | None, study: TrainingStudy | None
+    out: Console,
+    source: StoredRows,
+    numbers: Numbers | None,
+    study: TrainingStudy | None,
+    other: Beside | None,
 ) -> list[Answered]:
     """Answer the open questions and print that, unless there are too many rows for it."""
     if numbers is not None and numbers.n_rows > MOST_ROWS_ASKED:
@@ -165,7 +181,9 @@ def _questions(
         return []
     if source.every.is_empty() or source.loss != "mean":
         return []
-    answered = questions_of_stored(source, study.tables if study else None)
+    answered = None if other is None else other.answers.result()
+    if answered is None:
+        answered = questions_of_stored(source, study.tables if study else None)
     out.print(open_questions_lines(answered))
     return answered
 

@@ -97,11 +97,15 @@ def statistics(measures: Measures) -> pl.DataFrame:
 
 
 def save_tables(
-    measures: Sequence[Measures], folder: Path, advance: Callable[[], None] = lambda: None
+    measures: Sequence[Measures],
+    folder: Path,
+    advance: Callable[[], None] = lambda: None,
+    made: Sequence[Sequence[TableFile]] | None = None,
 ) -> list[Path]:
     """Write every table as CSV, LaTeX and Markdown, and `statistics.csv` with all numbers.
 
     Files are named models__dataset__metric (and __rd). `advance` is called after each metric.
+    `made` are the tables of each metric, where they are at hand.
 
     Raises:
         StoreError: a file cannot be written.
@@ -109,8 +113,8 @@ def save_tables(
     everything = pl.concat([statistics(one) for one in measures])
     written = [folder / "statistics.csv"]
     write_text(written[0], everything.fill_nan(None).write_csv())
-    for one in measures:
-        for table in tables(one):
+    for of_metric in made or map(tables, measures):
+        for table in of_metric:
             for suffix, text_of in FORMATS.items():
                 path = folder / f"{table.name}.{suffix}"
                 write_changed_text(path, text_of(table))

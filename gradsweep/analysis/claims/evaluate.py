@@ -75,13 +75,27 @@ def evaluate_claims(
             outside (0, 1), or fewer than 100 resamples.
         DataError: `samples` lacks some of `rows`.
     """
+    return claims_of_frame(FrameRows(rows, samples), metric, loss, confidence, resamples, seed)
+
+
+def claims_of_frame(
+    source: FrameRows,
+    metric: str,
+    loss: str = "mean",
+    confidence: float = 0.95,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> list[Finding]:
+    """Do what `evaluate_claims` does, of rows of which other metrics are asked, too.
+
+    Raises as `evaluate_claims`.
+    """
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
     if resamples < 100:
         raise ConfigError(f"resamples must be at least 100, got {resamples}")
-    require_metric(rows, metric)
-    material = Material(FrameRows(rows, samples), metric, loss, resamples, seed)
-    return point_claims(material, confidence)
+    require_metric(source.frame, metric)
+    return point_claims(Material(source, metric, loss, resamples, seed), confidence)
 
 
 def point_claims(material: Material, confidence: float = 0.95) -> list[Finding]:

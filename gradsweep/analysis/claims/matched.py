@@ -13,8 +13,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import question_weights
-from gradsweep.analysis.point_rows import Conditions, FrameRows, PointRows, conditions_of
-from gradsweep.analysis.questions import QuestionValues, question_values
+from gradsweep.analysis.point_rows import (
+    Conditions,
+    FrameRows,
+    PointRows,
+    PointValues,
+    conditions_of,
+)
 from gradsweep.analysis.reduction import of_mean_loss
 from gradsweep.analysis.rows import main_responses, require_metric
 from gradsweep.records import AXES, STUDY_OBJECTIVE, Axes
@@ -52,6 +57,8 @@ class Matched:
         return self._curves[name]
 
 
+_READ_TOGETHER = 2**16
+"""Numbers of points that are read together."""
 _MOST_VALUES = 2**25
 """Numbers of points that a study holds (256 MiB): what more it looks at, it reads again."""
 
@@ -98,7 +105,7 @@ class Study:
         """Take those of the conditions that are `points`, of one objective and series."""
         self.series, self.objective = str(points["series"][0]), str(points["objective"][0])
         self._found, self._metric, self._resamples, self._seed = found, metric, resamples, seed
-        self._held: OrderedDict[str, _Point] = OrderedDict()
+        self._held: OrderedDict[str, PointValues] = OrderedDict()
         lines = points.select(*AXES, "point_id").sort(*AXES).iter_rows()
         self.points: dict[Axes, str] = {Axes(*axes): name for *axes, name in lines}
 
@@ -164,9 +171,11 @@ class Study:
             return None
         return key_of(self._metric, self._resamples, self._seed, keys)
 
-    def _of(self, point_ids: Collection[str]) -> dict[str, _Point]:
+    def _of(self, point_ids: Collection[str]) -> dict[str, PointValues]:
         """The values of points; those of points that were not asked for lately are forgotten."""
-        self._held |= self._read([name for name in point_ids if name not in self._held])
+        new = [name for name in point_ids if name not in self._held]
+        if new:
+            self._held |= self._found.values([*new, *self._ahead(new)], self._metric)
         found = {name: self._held[name] for name in point_ids}
         for name in found:
             self._held.move_to_end(name)
@@ -174,30 +183,20 @@ class Study:
             self._held.popitem(last=False)
         return found
 
-    def _read(self, point_ids: list[str]) -> dict[str, _Point]:
-        """Values of points that are read together: one frame of six takes little longer than one
-        of a single point."""
-        if not point_ids:
-            return {}
-        rows = self._found.rows(point_ids, self._metric)
-        values = question_values(rows, self._metric)
-        asked = rows.group_by("point_id").agg(pl.col("question_id").unique())
-        of_point = dict(asked.iter_rows())
-        return {n: _Point(values.get(n, {}), tuple(of_point.get(n, ()))) for n in point_ids}
-
-
-@dataclass(frozen=True)
-class _Point:
-    """One condition, by question."""
-
-    values: dict[str, QuestionValues]
-    """By projection."""
-    asked: tuple[str, ...]
-    """Questions with rows, whether they have values or not."""
-
-    @cached_property
-    def size(self) -> int:
-        return sum(of_projection.values.size for of_projection in self.values.values())
+    def _ahead(self, new: Sequence[str]) -> list[str]:
+        """Other points of the same dataset, which come next: one frame of many small points takes
+        little longer than one of a few."""
+        if not self._held:
+            return []
+        largest = max(point.size for point in self._held.values())
+        room = _READ_TOGETHER // max(1, largest) - len(new)
+        datasets = {axes.dataset for axes, name in self.points.items() if name in new}
+        others = [
+            name
+            for axes, name in self.points.items()
+            if axes.dataset in datasets and name not in self._held and name not in new
+        ]
+        return others[: max(0, room)]
 
 
 def _common(collections: Iterable[Iterable[_Member]]) -> tuple[_Member, ...]:

@@ -72,10 +72,11 @@ def separation(matched: Matched, correct: str, irrelevant: str, part: str = "all
         matched.values[correct], matched.values[irrelevant], matched.curves(correct), strict=True
     )
     with np.errstate(invalid="ignore", divide="ignore"):
-        pairs = weights.sum(axis=1) ** 2 - (weights**2).sum(axis=1)
+        squared_weights = weights**2
+        pairs = weights.sum(axis=1) ** 2 - squared_weights.sum(axis=1)
         for (one, other, curve), layers in zip(projections, matched.layers, strict=True):
             d = other - one
-            products = (weights @ d) ** 2 - weights**2 @ d**2
+            products = (weights @ d) ** 2 - squared_weights @ d**2
             squared = products / pairs[:, None] / curve**2
             squares.append(_part(squared, layers, part))
         mean = _mean(squares)

@@ -110,7 +110,9 @@ def material_of(
     training: TrainingTables | None = None,
 ) -> QuestionMaterial:
     """Take what the questions are about: points of the study's objective."""
-    of_study = with_every_axis(rows).filter(pl.col("objective") == STUDY_OBJECTIVE)
+    of_study = with_every_axis(rows)
+    if (of_study["objective"] != STUDY_OBJECTIVE).any():  # all rows once more take some GB
+        of_study = of_study.filter(pl.col("objective") == STUDY_OBJECTIVE)
     if samples is not None:
         samples = samples.join(of_study, on="point_id", how="semi")
     return QuestionMaterial(of_study, samples, metric, confidence, resamples, seed, training)

@@ -14,8 +14,8 @@ from gradsweep.analysis.claims import (
     Statement,
     Verdict,
     claim_verdicts,
-    evaluate_claims,
 )
+from gradsweep.analysis.claims.evaluate import claims_of_frame
 from gradsweep.analysis.open_questions.material import (
     SIGNALS,
     QuestionMaterial,
@@ -28,6 +28,7 @@ from gradsweep.analysis.open_questions.question import (
     OpenQuestion,
     Scope,
 )
+from gradsweep.analysis.point_rows import FrameRows
 from gradsweep.analysis.reduction import SCALED
 from gradsweep.store.frames import metric_columns
 
@@ -70,7 +71,8 @@ def answered(material: QuestionMaterial) -> Answered:
     known = metric_columns(material.rows)
     names = [name for name in dict.fromkeys((material.metric, *SIGNALS, *OTHERS)) if name in known]
     measured = [name for name in names if _has_values(material.rows, name)]
-    under = {name: _verdicts(material, name) for name in measured}
+    source = FrameRows(material.rows)
+    under = {name: _verdicts(material, source, name) for name in measured}
     claims = [
         claim
         for claim in CLAIMS
@@ -92,10 +94,10 @@ def _has_values(rows: pl.DataFrame, metric: str) -> bool:
     return bool(rows[metric].cast(pl.Float64).is_finite().any())
 
 
-def _verdicts(material: QuestionMaterial, metric: str) -> dict[int, Verdict]:
+def _verdicts(material: QuestionMaterial, source: FrameRows, metric: str) -> dict[int, Verdict]:
     """Claim -> its verdict over all models and datasets."""
-    found = evaluate_claims(
-        material.rows, metric, confidence=material.confidence,
+    found = claims_of_frame(
+        source, metric, confidence=material.confidence,
         resamples=min(RESAMPLES, material.resamples), seed=material.seed,
     )  # fmt: skip
     overall = [finding for finding in found if finding.overall]

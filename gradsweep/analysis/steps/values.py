@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import question_weights, weighted_mean
-from gradsweep.analysis.intervals import interval
+from gradsweep.analysis.resampling import interval
 from gradsweep.analysis.rows import require_metric, whole_matrices, with_every_axis
 from gradsweep.records import POINT_LABELS, SAMPLE_METRICS, SampleStatus
 

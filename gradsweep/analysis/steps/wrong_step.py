@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from gradsweep.analysis.bootstrap import question_weights, weighted_mean
-from gradsweep.analysis.intervals import interval
+from gradsweep.analysis.resampling import interval
 from gradsweep.analysis.steps.values import (
     OF_POINT,
     OF_RESPONSE,

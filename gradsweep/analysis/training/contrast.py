@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from gradsweep.analysis.bootstrap import bootstrap_interval
-from gradsweep.analysis.curves import complete_values
+from gradsweep.analysis.complete import complete_values
 from gradsweep.analysis.rows import require_metric, whole_matrices
 from gradsweep.analysis.seeds import student_half_width
 from gradsweep.analysis.training.moments import with_moment_ids

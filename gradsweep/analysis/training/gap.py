@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.intervals import TAIL, QuestionSums, Resampled, mean_of_finite, resampled
+from gradsweep.analysis.resampling import TAIL, QuestionSums, Resampled, mean_of_finite, resampled
 from gradsweep.analysis.rows import require_metric
 from gradsweep.analysis.training.moments import RUN, with_moment_ids
 from gradsweep.records import MOMENT, Source

@@ -6,16 +6,16 @@ intervals holds here as everywhere. Every moment draws the same questions in a r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.curves import complete_values
-from gradsweep.analysis.intervals import Resampled, interval, mean_of_finite, resampled
+from gradsweep.analysis.complete import complete_values
 from gradsweep.analysis.reduction import sum_reduced
+from gradsweep.analysis.resampling import Resampled, interval, mean_of_finite, resampled
 from gradsweep.analysis.rows import in_reading_order, require_metric
 from gradsweep.analysis.sample_metrics import sample_rows
 from gradsweep.config import cot_reading_key
@@ -181,7 +181,7 @@ def _numbers(found: Resampled, moment: str, projections: list[str]) -> Mapping[s
     return numbers | {"n_questions": n_questions, "n_projections": len(projections)}
 
 
-def _statistics(curves: Floats, layers: NDArray[np.int64]) -> dict[str, Floats]:
+def _statistics(curves: Floats, layers: Sequence[int]) -> dict[str, Floats]:
     """Mean and MAD of (1 + resamples, layers): (1 + resamples,) each.
 
     Only layers that are next to each other have a difference (`mean_absolute_difference`).

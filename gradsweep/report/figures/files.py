@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -64,37 +63,35 @@ def drawings(measures: Sequence[Measures], most: int | None = None) -> list[Draw
 def save_all_figures(
     figures: Sequence[Drawing],
     folder: Path,
-    advance: Callable[[], None] = lambda: None,
     processes: int = 1,
-) -> list[Path]:
-    """Write PNG and PDF of each drawing, in their order; `advance` is called after each.
+    executor: Executor | None = None,
+) -> Iterator[list[Path]]:
+    """Write PNG and PDF of each drawing, and give their paths in the drawings' order.
 
     What the points cannot show (RD without irrelevant responses) has no file. More than one
     process takes a main module that can be imported, as the command line's can.
 
+    Args:
+        figures: the drawings.
+        folder: where files are written.
+        processes: that draw them; one is this process, which draws as the paths are asked for.
+        executor: draws them in place of one process, and begins at once.
+
     Raises:
         StoreError: a file cannot be written.
     """
-    written: list[Path] = []
-    with _mapped(min(processes, len(figures))) as over:
-        for paths in over(figures, folder):
-            written += paths
-            advance()
-    return written
-
-
-_Map = Callable[[Sequence[Drawing], Path], Iterable[list[Path]]]
-
-
-@contextmanager
-def _mapped(processes: int) -> Iterator[_Map]:
-    """`Drawing.save` over many, here or in processes of their own."""
+    processes = min(processes, len(figures))
+    if processes < 2 and executor is not None:
+        return executor.map(Drawing.save, figures, [folder] * len(figures))
     if processes < 2:
-        yield lambda figures, folder: (figure.save(folder) for figure in figures)
-        return
+        return (figure.save(folder) for figure in figures)
+    return _in_processes(figures, folder, processes)
+
+
+def _in_processes(figures: Sequence[Drawing], folder: Path, processes: int) -> Iterator[list[Path]]:
     # A fork would copy the threads' locks of Polars, and could wait for them for ever.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield lambda figures, folder: pool.map(Drawing.save, figures, [folder] * len(figures))
+        yield from pool.map(Drawing.save, figures, [folder] * len(figures))
 
 
 def _of_dataset(one: Measures, model: str, dataset: str) -> list[Drawing]:

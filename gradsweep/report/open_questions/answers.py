@@ -50,10 +50,10 @@ def questions_of_stored(
     Raises:
         DataError: a damaged file.
     """
-    ids = source.every["point_id"].to_list()
-    key = source.key(ids) if training is None else None
-    answered = kept_answers(source.results, key) if key else None
+    answered = kept_answers_of(source) if training is None else None
     if answered is None:
+        ids = source.every["point_id"].to_list()
+        key = source.key(ids) if training is None else None
         # Which of several points of a condition and seed stands for it, all of their metrics tell.
         several = source.every.select(*POINT_LABELS, "seed").is_duplicated().any()
         rows = source.rows(ids, None if several else METRICS)
@@ -61,3 +61,9 @@ def questions_of_stored(
         if key:
             keep_answers(source.results, key, answered)
     return answered
+
+
+def kept_answers_of(source: StoredRows) -> list[Answered] | None:
+    """Read the answers that were kept of the same points; None where there are none."""
+    key = source.key(source.every["point_id"].to_list())
+    return kept_answers(source.results, key) if key else None

@@ -18,6 +18,7 @@ from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.records import AXES, POINT_LABELS
 from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
+from gradsweep.report.formats import TableFile
 from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
 from gradsweep.report.layer_cosines import layer_cosines_markdown
 from gradsweep.report.measures import Measures
@@ -51,6 +52,7 @@ from gradsweep.report.page.tables import table_texts
 from gradsweep.report.page.terms import TERMS, anchor, term_link
 from gradsweep.report.page.tiles import in_tiles
 from gradsweep.report.page.training import training_charts
+from gradsweep.report.tables import tables as tables_of
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.section import training_markdown
 from gradsweep.store.atomic import write_text
@@ -83,6 +85,7 @@ def write_page(
     study: TrainingStudy | None = None,
     answered: Sequence[Answered] = (),
     numbers: Numbers | None = None,
+    tables: Sequence[TableFile] | None = None,
 ) -> Path:
     """Write `folder/index.html`, whole or not at all, and give its path.
 
@@ -98,11 +101,13 @@ def write_page(
         study: of training points, for a section of its own.
         answered: open questions, for a section of their own.
         numbers: of the points; computed from `rows` and `stored.samples` when None.
+        tables: of `computed`; made when None.
 
     Raises:
         StoreError: the file cannot be written.
     """
-    data = _data(rows, computed, stored, refresh, numbers)
+    tables = [table for one in computed for table in tables_of(one)] if tables is None else tables
+    data = _data(rows, computed, stored, refresh, numbers, tables)
     data["training"] = training_charts(study)
     cosines = numbers.layer_cosines if numbers else measured(layer_cosines(rows))
     groups = question_groups(answered)
@@ -149,6 +154,7 @@ def _data(
     stored: ReportPoints,
     refresh: float | None,
     numbers: Numbers | None,
+    tables: Sequence[TableFile],
 ) -> dict[str, Any]:
     """What the scripts read. Numbers of the charts have five digits, the tables' CSV has all."""
     drawn = _drawn(rows, computed, refresh, numbers)
@@ -159,7 +165,7 @@ def _data(
         "palette": [_on_both(colour) for colour in PALETTE],
         "curves": {one.metric: curve_numbers(one) for one in drawn},
         "differences": {one.metric: difference_numbers(one) for one in drawn},
-        "tables": table_texts(computed) if drawn else [],
+        "tables": table_texts(tables) if drawn else [],
         "points": _points(rows, computed, stored, own, numbers),
         "settings": shared,
         "sampleMetric": computed[0].metric if computed else "",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from gradsweep.report.formats import ColumnGroup, TableFile, cell_texts, csv
+from gradsweep.report.formats import ColumnGroup, TableFile, csv
 from gradsweep.report.labels import model_title
-from gradsweep.report.measures import Measures
 from gradsweep.report.numerals import MISSING, aligned
-from gradsweep.report.tables import tables
 
 _IN_WORDS = {
     "cot": "CoT",
@@ -22,13 +20,13 @@ _IN_WORDS = {
 }
 
 
-def table_texts(computed: Sequence[Measures]) -> list[dict[str, Any]]:
+def table_texts(tables: Iterable[TableFile]) -> list[dict[str, Any]]:
     """List, for each table, name, title, caption, keys, groups, lines and CSV.
 
     A line has `keys`, `cells` (value, and its interval or an empty text) and whether it is `more`
     than a reader wants at first: early, middle or late layers.
     """
-    return [_texts(table) for measures in computed for table in tables(measures)]
+    return [_texts(table) for table in tables]
 
 
 def _texts(table: TableFile) -> dict[str, Any]:
@@ -51,7 +49,7 @@ def _texts(table: TableFile) -> dict[str, Any]:
 def _lines(table: TableFile) -> list[dict[str, Any]]:
     n_keys = len(table.keys)
     lines = []
-    for line, texts in zip(table.frame.to_dicts(), cell_texts(table), strict=True):
+    for line, texts in zip(table.frame.to_dicts(), table.cells, strict=True):
         values = iter(texts[n_keys:])
         cells = []
         for group in table.groups:

@@ -28,7 +28,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from gradsweep.analysis.curves import complete_values
+from gradsweep.analysis.complete import complete_values
 from gradsweep.analysis.rows import whole_matrices
 from gradsweep.records import SampleStatus
 from gradsweep.store.frames import metric_columns

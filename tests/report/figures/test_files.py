@@ -1,5 +1,7 @@
 """The set of figures of a report, one after the other or in several processes."""
 
+from itertools import chain
+
 import polars as pl
 import pytest
 
@@ -21,7 +23,7 @@ def found(rows: pl.DataFrame, *metrics: str):
 @pytest.mark.long
 def test_every_model_and_dataset_has_curves_mad_and_rd(plant, tmp_path):
     rows = pl.concat([small(plant), small(plant, model="org/other", dataset="a")])
-    paths = save_all_figures(found(rows), tmp_path)
+    paths = [*chain(*save_all_figures(found(rows), tmp_path))]
     assert [path.name for path in paths if path.suffix == ".png"] == [
         f"{stem}.png"
         for model in ("org-other__a__nuclear_norm", "tiny__sums__nuclear_norm")
@@ -32,7 +34,7 @@ def test_every_model_and_dataset_has_curves_mad_and_rd(plant, tmp_path):
 
 
 def test_figures_are_vectors_with_text_in_the_pdf(plant, tmp_path):
-    for path in save_all_figures(found(small(plant)), tmp_path):
+    for path in chain(*save_all_figures(found(small(plant)), tmp_path)):
         content = path.read_bytes()
         if path.suffix == ".pdf":
             assert content.startswith(b"%PDF")
@@ -63,20 +65,19 @@ def test_every_metric_has_its_own(plant):
 
 def test_what_cannot_be_shown_has_no_file(plant, tmp_path):
     rows = plant({("none", "correct"): 1.0}, n_layers=1, projections="q")
-    done = []
-    paths = save_all_figures(found(rows), tmp_path, lambda: done.append(1))
-    assert [path.name for path in paths] == [
-        "tiny__sums__nuclear_norm.png",
-        "tiny__sums__nuclear_norm.pdf",
+    paths = save_all_figures(found(rows), tmp_path)
+    assert [[path.name for path in of] for of in paths] == [
+        ["tiny__sums__nuclear_norm.png", "tiny__sums__nuclear_norm.pdf"],
+        [],
+        [],
     ]
-    assert len(done) == 3
 
 
 @pytest.mark.long
 def test_processes_change_nothing(plant, tmp_path):
     drawn = found(small(plant))[:2]
-    here = save_all_figures(drawn, tmp_path / "here")
-    there = save_all_figures(drawn, tmp_path / "there", processes=2)
+    here = [*chain(*save_all_figures(drawn, tmp_path / "here"))]
+    there = [*chain(*save_all_figures(drawn, tmp_path / "there", processes=2))]
     assert [path.name for path in there] == [path.name for path in here]
     assert [path.read_bytes() for path in there] == [path.read_bytes() for path in here]
 
@@ -87,4 +88,4 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(plant, tmp_path, pro
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(StoreError, match="cannot write"):
-        save_all_figures(found(small(plant)), blocked, processes=processes)
+        list(save_all_figures(found(small(plant)), blocked, processes=processes))

@@ -1,0 +1,73 @@
+"""A second process for what needs no numbers: claims, open questions and figures of a report.
+
+They take about as long as the numbers do, and read the same points. A second process costs a second
+of processor time and some memory, so that only reports of many points have one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+
+import polars as pl
+
+from gradsweep.analysis import Finding
+from gradsweep.analysis.open_questions import Answered
+from gradsweep.report.content import claims_of
+from gradsweep.report.open_questions.answers import kept_answers_of, questions_of_stored
+from gradsweep.report.stored_rows import StoredRows
+from gradsweep.report.training.stored import trained_points
+from gradsweep.store import PointPaths
+
+MANY_POINTS = 48
+"""So many are worth the start of a process."""
+MOST_ROWS_ASKED = 12_000_000
+"""Open questions look at every metric of all points together: so many rows take some GB."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a second process computes meanwhile, and the process."""
+
+    executor: Executor
+    answers: Future[list[Answered] | None]
+    claims: Future[list[Finding]]
+
+
+@contextmanager
+def beside(source: StoredRows, metric: str) -> Iterator[Beside | None]:
+    """Start a second process; None where it would not pay, or training points are asked about, too.
+
+    It takes a main module that can be imported, as the command line's can.
+    """
+    if not _pays(source):
+        yield None
+        return
+    # A fork would copy the threads' locks of Polars, and could wait for them for ever.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        answers = pool.submit(_answers, source)
+        yield Beside(pool, answers, pool.submit(claims_of, source, metric, source.loss))
+
+
+def cores() -> int:
+    """Count the cores that this process may use: a job on a cluster may have fewer than its
+    machine."""
+    # macOS does not say.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _pays(source: StoredRows) -> bool:
+    if len(source.points) < MANY_POINTS or cores() < 2 or source.loss != "mean":
+        return False
+    return not trained_points(source.results) and kept_answers_of(source) is None
+
+
+def _answers(source: StoredRows) -> list[Answered] | None:
+    """Answers to the open questions; None where there are too many rows for it."""
+    files = [PointPaths(source.results, name).rows for name in source.points["point_id"]]
+    n_rows = sum(pl.scan_parquet(f).select(pl.len()).collect().item() for f in files if f.exists())
+    return None if n_rows > MOST_ROWS_ASKED else questions_of_stored(source)
