@@ -33,7 +33,7 @@ test-slurm: $(VENV)/dev.stamp ## sweeps on a real SLURM that it starts on this m
 test-browser: $(VENV)/browser.stamp ## the report's page in a real browser (chromium, chromedriver)
 	@for program in chromium chromedriver; do command -v $$program >/dev/null || \
 	  { echo "$$program is missing: apt-get install chromium chromium-driver, or as your system calls them" >&2; exit 1; }; done
-	$(BIN)/python -m pytest -m browser tests/report/page
+	$(BIN)/python -m pytest -m browser tests/report/page tests/benchmarks/test_page.py
 
 bench: $(VENV)/run.stamp ## gradsweep's price beside the plain method and a training step; BENCH=--quick
 	$(BIN)/python -m benchmarks $(BENCH)

@@ -37,11 +37,7 @@ def paired_tests(
     metric: str = "nuclear_norm",
     *,
     by: str = "projection",
-    correction: str = "holm",
-    confidence: float = 0.95,
-    resamples: int = 1000,
-    flips: int = 9999,
-    seed: int = 0,
+    **settings: Any,
 ) -> pl.DataFrame:
     """Test second minus first condition of every pair, over the questions that both have.
 
@@ -49,7 +45,8 @@ def paired_tests(
     the layers that both points have, with `by="layer"` every layer is tested. Only questions
     with a finite value in every layer of both points count; n_left_out says how many do not.
 
-    `pairs` is the result of `condition_pairs` or `model_pairs`. Columns: those of `pairs`;
+    `pairs` is the result of `condition_pairs` or `model_pairs`; `settings` are those of
+    `pair_lines` (correction, confidence, resamples, flips, seed). Columns: those of `pairs`;
     projection (and layer); first_mean, second_mean, difference and its bootstrap interval
     ci_low, ci_high (in the metric's unit); p_value of the sign-flip test
     (`sign_flip_p_values`), p_adjusted over the projections (or layers × projections) of the
@@ -75,11 +72,9 @@ def paired_tests(
         pair | line
         for pair in pairs.to_dicts()
         for line in pair_lines(
-            points[pair["first_point_id"]], points[pair["second_point_id"]], by=by,
-            correction=correction, confidence=confidence, resamples=resamples, flips=flips,
-            seed=seed,
+            points[pair["first_point_id"]], points[pair["second_point_id"]], by=by, **settings
         )
-    ]  # fmt: skip
+    ]
     return in_reading_order(pl.DataFrame(lines, schema=_schema(pairs, rows, by)))
 
 

@@ -16,7 +16,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import PreTrainedModel
 
-from gradsweep.config import Config, Dtype, Quantization
+from gradsweep.config import Config, Dtype, Quantization, TrainingConfig
 from gradsweep.models.footprint import amount
 from gradsweep.models.projections import ProjectionSite, n_parameters, projection_shapes
 from gradsweep.plan.estimate import Hardware, capacity_gb, peak_memory, this_machine
@@ -109,7 +109,9 @@ def shortage(
     )
     plain = replace(config.gradients, workers=1, checkpointing=False)
     needed = peak_memory(
-        replace(config, model=dense, gradients=plain), Hardware("cuda" if gpus else "cpu"), n_tokens
+        replace(config, model=dense, gradients=plain, training=TrainingConfig()),
+        Hardware("cuda" if gpus else "cpu"),
+        n_tokens,
     )
     assert needed is not None, "the number of parameters is given"
     shapes = [shape for site in sites for shape in projection_shapes(site).values()]

@@ -1,25 +1,23 @@
 """SHA-256 of large files that are read once: what was hashed is remembered until a file changes.
 
 A file is known by its path without links, size, times and inode. Its hash is that of the hashes
-of its chunks, so that all cores share one file of many gigabytes. One small JSON file per large
-file, in `hash_folder()`, keeps the hash for later processes: processes that hash the same file at
-the same time write the same text, and one that cannot be read is as good as none.
+of its chunks, so that all cores share one file of many gigabytes. One record (`kept_records`) per
+large file, in `hash_folder()`, keeps the hash for later processes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gradsweep.errors import ModelError
+from gradsweep.models.kept_records import read_record, write_record
 from gradsweep.models.source import cache_folder
 from gradsweep.progress import console
 
@@ -139,11 +137,8 @@ def _known(path: Path, state: FileState) -> str | None:
         return digest if seen == state else None
     if state.size < LARGE:
         return None
-    try:
-        record = json.loads(_record_of(real).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(record, dict) or record.get("state") != _described(real, state):
+    record = read_record(_record_of(real))
+    if record.get("state") != _described(real, state):
         return None
     kept = record.get("sha256")
     return kept if isinstance(kept, str) and len(kept) == 64 else None
@@ -158,7 +153,7 @@ def _remember(path: Path, state: FileState, digest: str) -> None:
         return
     record = {"state": _described(real, state), "sha256": digest}
     try:
-        _write(_record_of(real), json.dumps(record))
+        write_record(_record_of(real), record)
     except OSError as error:
         log.warning(
             "%s cannot be written (%s): every command reads the weights again. Another folder can "
@@ -174,14 +169,3 @@ def _record_of(real: Path) -> Path:
 
 def _described(real: Path, state: FileState) -> dict[str, str | int]:
     return {"path": str(real), "chunk": CHUNK, **asdict(state)}
-
-
-def _write(record: Path, text: str) -> None:
-    """Whoever finds the record finds it whole."""
-    record.parent.mkdir(parents=True, exist_ok=True)
-    aside = record.with_name(f".{record.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        os.replace(aside, record)
-    finally:
-        aside.unlink(missing_ok=True)

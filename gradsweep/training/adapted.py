@@ -110,14 +110,8 @@ class AdaptedGradients:
                 "kernels in place of PEFT's modules"
             )
         parts, self._parts = self._parts, {}
-        return [
-            Inputs(
-                layer,
-                torch.cat([factors.x for factors in passes]),
-                {name: torch.cat([factors.dy[name] for factors in passes]) for name in names},
-            )
-            for (layer, names), passes in sorted(parts.items())
-        ]
+        # Each is given up once it is joined: all of them twice would be the step's peak of memory.
+        return [_joined(key, parts.pop(key)) for key in sorted(parts)]
 
     def _keep(self, layer: list[Factors]) -> None:
         if not any(parameter.requires_grad for parameter in self._sites[0].module.parameters()):
@@ -125,6 +119,15 @@ class AdaptedGradients:
         for factors in layer:
             names = tuple(factors.dy)
             self._parts.setdefault((factors.layer, names), []).append(_with_gradient(factors))
+
+
+def _joined(key: tuple[int, tuple[str, ...]], passes: Sequence[Factors]) -> Inputs:
+    layer, names = key
+    return Inputs(
+        layer,
+        torch.cat([factors.x for factors in passes]),
+        {name: torch.cat([factors.dy[name] for factors in passes]) for name in names},
+    )
 
 
 def _with_gradient(factors: Factors) -> Factors:

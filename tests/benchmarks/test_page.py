@@ -22,7 +22,7 @@ def test_without_a_browser_it_says_what_to_install(
     assert capsys.readouterr().out.startswith("skipped: ")
 
 
-@pytest.mark.long
+@pytest.mark.browser
 def test_it_times_a_page_in_a_real_browser(capsys: Captured) -> None:
     assert main(SMALL) == 0
     out = capsys.readouterr().out

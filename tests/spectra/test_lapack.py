@@ -40,6 +40,17 @@ def test_arguments_are_left_alone_and_only_the_lower_triangle_counts() -> None:
         np.testing.assert_array_equal(before, after)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (7, 65), (65, 7), (200, 200)])
+def test_the_smaller_gram_of_a_matrix_has_its_squared_singular_values(
+    shape: tuple[int, int],
+) -> None:
+    a = np.random.default_rng(2).standard_normal(shape)
+    squares = np.linalg.svd(a, compute_uv=False)[::-1] ** 2
+    for laid_out in (a, np.asfortranarray(a)):
+        found = lapack.gram_eigvalsh(laid_out)
+        np.testing.assert_allclose(found, squares, atol=1e-12 * squares[-1])
+
+
 def test_cholesky_names_a_matrix_that_is_not_positive_definite() -> None:
     with pytest.raises(np.linalg.LinAlgError, match="not positive definite"):
         lapack.cholesky(-np.eye(3))

@@ -114,6 +114,10 @@ class Backend(Protocol):
         """
         ...
 
+    def gram_eigvalsh(self, many: Sequence[Array]) -> list[np.ndarray | None]:
+        """Return eigenvalues of the smaller of AAᵀ and AᵀA of each A (any shape), as `eigvalsh`."""
+        ...
+
     def eigvals(self, a: Array) -> np.ndarray | None:
         """Return eigenvalues of any square matrix, complex and in no order, on the CPU; None where
         they do not converge or the matrix is not finite.

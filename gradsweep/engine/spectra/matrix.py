@@ -35,8 +35,8 @@ def matrix_spectra(
     arrays = [backend.float64(matrix) for matrix in matrices]
     norms = [_frobenius_norm(array, backend) for array in arrays]
     solvable = [math.isfinite(norm) and solver is not Solver.svd for norm in norms]
-    grams = [_smaller_gram(array) for array, ok in zip(arrays, solvable, strict=True) if ok]
-    eigenvalues = iter(backend.eigvalsh(grams) if grams else ())
+    chosen = [array for array, ok in zip(arrays, solvable, strict=True) if ok]
+    eigenvalues = iter(backend.gram_eigvalsh(chosen) if chosen else ())
     return [
         _solved(array, norm, next(eigenvalues) if ok else None, backend)
         for array, norm, ok in zip(arrays, norms, solvable, strict=True)
@@ -54,12 +54,8 @@ def scaled_spectrum(spectrum: Spectrum, factor: float) -> Spectrum:
 
 
 def _frobenius_norm(array: Array, backend: Backend) -> float:
-    return math.sqrt(backend.scalars((array * array).sum())[0])
-
-
-def _smaller_gram(array: Array) -> Array:
-    flat = array if array.shape[0] <= array.shape[1] else array.T
-    return flat @ flat.T
+    flat = array.reshape(-1)
+    return math.sqrt(backend.scalars(flat @ flat)[0])
 
 
 def _solved(

@@ -5,9 +5,11 @@ what was measured for activations (docs/benchmarks.md), exact for weights.
                  is gathered at a time: embedding, head and three copies of a layer
   + training     gradients and optimizer states of what is trained, of points that train
   + activations  a batch's tokens × what autograd keeps of a token (weights are frozen: no weight
-                 gradient, no optimizer), for every batch that is in memory at a time
+                 gradient, no optimizer), for every batch that is in memory at a time; of a point
+                 that trains, those of training's own pass where these are more
   + logits       a batch's tokens × vocabulary × float32, three times: logits, softmax, gradient
-  + factors      of one layer, or of more by options, in float64
+  + factors      of one layer, or of more by options, in float64; with LoRA, those that updates
+                 keep of a whole step
   + the rest     libraries, the device's context, workspace of the eigenvalue solver
 """
 
@@ -22,7 +24,7 @@ from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.shape import shape_of
-from gradsweep.plan.estimate.training import training_gb
+from gradsweep.plan.estimate.training import kept_factors_gb, tokens_of_pass, training_gb
 
 KEPT_WIDTHS = 22
 """Widths d that autograd keeps of a token in a layer: 2 of the X of q k v and of o, 4 of norms, 5
@@ -81,7 +83,8 @@ def usual_batch(config: Config) -> int:
 def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | None:
     """While a batch of `tokens` is measured, or one on each core for a small model on a CPU.
 
-    None where the model's number of parameters is unknown.
+    A point that trains passes `training.batch_size` units of so many tokens each, at most of
+    `model.max_length`. None where the model's number of parameters is unknown.
     """
     model, wanted = config.model, config.gradients
     parameters = parameters_of(model)
@@ -97,11 +100,12 @@ def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | Non
     layers = min(shape.layers, 1 + further)
     # Factors: X of q k v and of o, dY of q and o, smaller k and v.
     of_token += layers * 8 * 6 * shape.width
+    at_once = max(tokens * _batches_at_once(config, hardware), tokens_of_pass(config, tokens))
     return Memory(
         _shared_out(weights_gb(parameters, weight_kind(model)), config, hardware)
         + _second_models_gb(config, hardware)
         + training_gb(config),
-        tokens * _batches_at_once(config, hardware) * of_token / 1e9,
+        at_once * of_token / 1e9 + kept_factors_gb(config, tokens),
         OVERHEAD_GB[hardware.kind],
     )
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gradsweep.config import Config, Optimizer, TrainingConfig, TrainingKind
+from gradsweep.config import Config, Dtype, Optimizer, Responses, TrainingConfig, TrainingKind
+from gradsweep.config.objective import responses_of
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.shape import QUERIES_OF_A_KEY, Shape, shape_of
 from gradsweep.plan.estimate.steps import samples_of, steps_of
 
+_LEARNING = (TrainingKind.full, TrainingKind.lora)
+"""Kinds that step weights; a series reads those that somebody has trained."""
 _STATES = {Optimizer.adamw: 2, Optimizer.sgd: 0, Optimizer.muon: 1}
 """Copies of the weights that an optimizer keeps: moments; of Muon, for nearly all weights, one."""
 _ATTENTION = 1 / 3
@@ -59,7 +62,7 @@ def training_gb(config: Config) -> float:
     is unknown.
     """
     training, parameters = config.training, parameters_of(config.model)
-    if training.kind not in (TrainingKind.full, TrainingKind.lora) or parameters is None:
+    if training.kind not in _LEARNING or parameters is None:
         return 0.0
     shape = shape_of(parameters)
     layers = len(training.trained_layers) or shape.layers
@@ -71,6 +74,34 @@ def training_gb(config: Config) -> float:
     share = min(1.0, layers / shape.layers)
     copies += 2 * _ATTENTION * _watched(training)
     return copies * weights_gb(round(share * parameters), weight_kind(config.model))
+
+
+def tokens_of_pass(config: Config, tokens: int) -> int:
+    """Return the tokens of a training pass over units of `tokens` each; 0 where nothing trains.
+
+    A pair or group counts as two responses.
+    """
+    if config.training.kind not in _LEARNING:
+        return 0
+    responses = 1 if responses_of(config.objective) is Responses.single else 2
+    return config.training.batch_size * responses * min(tokens, config.model.max_length)
+
+
+def kept_factors_gb(config: Config, tokens: int) -> float:
+    """Return the memory of X and dY that LoRA's updates keep until the optimizer steps, in GB.
+
+    They are those of all passes of a step, of every watched layer: more than they are, since
+    projections that share their X count it once each. 0 where there are no such updates, and where
+    the model's number of parameters is unknown.
+    """
+    training, parameters = config.training, parameters_of(config.model)
+    if training.kind is not TrainingKind.lora or parameters is None:
+        return 0.0
+    shape = shape_of(parameters)
+    layers = (len(training.trained_layers) or shape.layers) * _watched(training)
+    of_token = layers * _projection_widths(config) * shape.width
+    of_step = tokens_of_pass(config, tokens) * training.accumulation
+    return of_step * of_token * (4 if config.model.dtype is Dtype.float32 else 2) / 1e9
 
 
 def _watched(training: TrainingConfig) -> float:
@@ -85,8 +116,12 @@ def _watched(training: TrainingConfig) -> float:
 
 def _adapters_of_layer(config: Config, shape: Shape) -> float:
     """Return the weights of a layer's adapters: rank × (inputs + outputs) of each projection."""
-    widths = sum(_WIDTHS.get(name, _FEED_FORWARD_WIDTHS) for name in config.gradients.projections)
-    return config.training.rank * widths * shape.width
+    return config.training.rank * _projection_widths(config) * shape.width
+
+
+def _projection_widths(config: Config) -> float:
+    """Return inputs and outputs of the measured projections of a layer, in hidden sizes."""
+    return sum(_WIDTHS.get(name, _FEED_FORWARD_WIDTHS) for name in config.gradients.projections)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from importlib.metadata import Distribution
+from pathlib import Path
+
 import pytest
 
 from gradsweep import compose
@@ -137,6 +142,57 @@ def test_gradients_and_optimizer_states_are_of_what_is_trained() -> None:
     assert adapters == pytest.approx(4 * 4 * 6.8e-3, rel=0.5)
     assert beyond_weights("training=lora", "training.trained_layers=[0,1,2,3]") < adapters / 4
     assert beyond_weights("training=lora", "training.update_every=1") > adapters
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [
+        ("training.batch_size=2", "training.batch_size=4"),
+        ("training.accumulation=1", "training.accumulation=8"),
+        ("training.update_layers=4", "training.update_layers=1"),
+        ("training.trained_layers=[0,1]", "training.trained_layers=[0,1,2,3]"),
+        ("gradients.projections=[q,v]", "gradients.projections=[q,k,v,o]"),
+        ("training.update_every=0", "training.update_every=10"),
+    ],
+)
+def test_adapters_updates_need_more_the_more_factors_are_kept(less: str, more: str) -> None:
+    small, large = (needed("model=llama3_8b", "training=lora", given) for given in (less, more))
+    assert small.activations < large.activations
+
+
+def test_a_training_pass_has_its_samples_side_by_side_and_accumulation_adds_none() -> None:
+    def activations(*overrides: str) -> float:
+        return needed("model=llama3_8b", "training=full", *overrides).activations
+
+    one, four = (activations(f"training.batch_size={n}") for n in (1, 4))
+    assert one == needed("model=llama3_8b").activations
+    assert four == pytest.approx(4 * one)
+    assert activations("training.batch_size=1", "training.accumulation=8") == one
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "kind", [["training=lora", "training.accumulation=4"], ["training=full"]], ids=lambda k: k[0]
+)
+def test_a_training_point_takes_what_is_estimated_or_down_to_half_of_it(
+    kind: list[str], embedded_model: Distribution, tmp_path: Path
+) -> None:
+    """The peak of a real process, whose samples are no longer than `model.max_length`."""
+    overrides = [
+        *("model=smollm2_135m_instruct", "model.max_length=110", "cot=none", "n_samples=12"),
+        *("tracking=none", "training.steps=1", "training.batch_size=2", "training.probe_every=0"),
+        *(f"store.root={tmp_path}", *kind),
+    ]
+    code = f"""
+import resource
+from gradsweep import compose, extract
+extract(compose(*{overrides}))
+print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    measured = float(done.stdout.rsplit("peak ", 1)[1]) / 1e9
+    estimated = needed(*overrides, "gradients.batch_tokens=110", hardware=CPU).total
+    assert measured < estimated < 2 * measured
 
 
 def test_weights_that_all_train_are_not_offered_in_4_bits() -> None:

@@ -90,7 +90,11 @@ class CpuBackend:
         pass  # LAPACK needs nothing
 
     def float64(self, values: Tensor) -> np.ndarray:
-        return values.to(torch.float64).numpy()
+        own = values.detach()
+        if own.dtype is torch.float32:
+            # Torch would start threads of its own beside each solver's.
+            return own.numpy().astype(np.float64)
+        return own.to(torch.float64).numpy()
 
     def moved(self, a: np.ndarray, device: torch.device) -> np.ndarray:
         return a  # there is one CPU
@@ -108,6 +112,9 @@ class CpuBackend:
 
     def eigvalsh(self, many: Sequence[np.ndarray]) -> list[np.ndarray | None]:
         return [lapack.converged(a) for a in many]
+
+    def gram_eigvalsh(self, many: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+        return [lapack.converged(a, lapack.gram_eigvalsh) for a in many]
 
     def eigvals(self, a: np.ndarray) -> np.ndarray | None:
         return lapack.eigvals(a)

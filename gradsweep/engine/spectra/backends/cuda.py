@@ -149,6 +149,10 @@ class CudaBackend:
     def eigvalsh(self, many: Sequence[Tensor]) -> Eigenvalues:
         return eigvalsh(many)
 
+    def gram_eigvalsh(self, many: Sequence[Tensor]) -> Eigenvalues:
+        wide = [a if a.shape[0] <= a.shape[1] else a.T for a in many]
+        return eigvalsh([a @ a.T for a in wide])
+
     def eigvals(self, a: Tensor) -> np.ndarray | None:
         return lapack.eigvals(a.cpu().numpy())  # a GPU is no faster at what is not symmetric
 

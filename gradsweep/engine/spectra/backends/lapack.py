@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Complex128, Float64
-from scipy.linalg import cython_lapack  # type: ignore[attr-defined]
+from scipy.linalg import cython_blas, cython_lapack  # type: ignore[attr-defined]
 
 _INT, _DOUBLES = ctypes.POINTER(ctypes.c_int), ctypes.c_void_p
+_SCALAR = ctypes.POINTER(ctypes.c_double)
 _TRIDIAGONAL_BLOCK = 64
 """Columns that LAPACK reduces at a time: the size of its workspace, in rows of the matrix."""
 
@@ -24,8 +26,8 @@ _HESSENBERG_BLOCK = 66
 Matrix = Float64[np.ndarray, "n n"]
 
 
-def _routine(name: str, *arguments: object) -> Callable[..., None]:
-    capsule = cython_lapack.__pyx_capi__[name]
+def _routine(name: str, *arguments: object, library: Any = cython_lapack) -> Callable[..., None]:
+    capsule = library.__pyx_capi__[name]
     api = ctypes.pythonapi
     api.PyCapsule_GetName.restype = ctypes.c_char_p
     api.PyCapsule_GetName.argtypes = [ctypes.py_object]
@@ -40,6 +42,13 @@ _dsygst = _routine("dsygst", _INT, ctypes.c_char_p, _INT, _DOUBLES, _INT, _DOUBL
 _dsyev = _routine(
     "dsyev", *[ctypes.c_char_p] * 2, _INT, _DOUBLES, _INT, *[_DOUBLES] * 2, _INT, _INT
 )
+_dsyrk = _routine(
+    "dsyrk",
+    *[ctypes.c_char_p] * 2,
+    *[_INT, _INT, _SCALAR, _DOUBLES, _INT],
+    *[_SCALAR, _DOUBLES, _INT],
+    library=cython_blas,
+)
 
 _dgeev = _routine(
     "dgeev",
@@ -51,6 +60,9 @@ _dgeev = _routine(
 
 _LOWER = b"U"
 """LAPACK counts by columns: the upper triangle of what it sees is NumPy's lower one."""
+
+_FASTER = b"L"
+"""NumPy's upper triangle."""
 
 
 def cholesky(a: Matrix) -> Matrix:
@@ -83,12 +95,36 @@ def eigvalsh(a: Matrix) -> Float64[np.ndarray, " n"]:
     Raises:
         numpy.linalg.LinAlgError: no convergence.
     """
-    work_matrix, n, info = np.array(a, order="C"), ctypes.c_int(len(a)), ctypes.c_int()
+    return _eigvalsh_in_place(np.array(a, order="C"), _LOWER)
+
+
+def gram_eigvalsh(a: Float64[np.ndarray, "m n"]) -> Float64[np.ndarray, " k"]:
+    """Eigenvalues of the smaller of AAᵀ and AᵀA, k = min(m, n) of them, ascending.
+
+    One triangle of it is computed, and overwritten, and it is the one that is solved in less time
+    (OpenBLAS on AMD: a tenth of 17 ms at k = 576).
+
+    Raises:
+        numpy.linalg.LinAlgError: no convergence.
+    """
+    rows = np.ascontiguousarray(a)
+    m, n = rows.shape
+    gram = np.empty((min(m, n), min(m, n)))
+    k, depth, width = (ctypes.c_int(size) for size in (len(gram), max(m, n), n))
+    one, zero = ctypes.c_double(1), ctypes.c_double(0)
+    product = b"T" if m <= n else b"N"  # BLAS sees Aᵀ
+    given, found = rows.ctypes.data, gram.ctypes.data
+    _dsyrk(_FASTER, product, k, depth, one, given, width, zero, found, k)
+    return _eigvalsh_in_place(gram, _FASTER)
+
+
+def _eigvalsh_in_place(work_matrix: Matrix, triangle: bytes) -> Float64[np.ndarray, " n"]:
+    a, n, info = work_matrix, ctypes.c_int(len(work_matrix)), ctypes.c_int()
     eigenvalues = np.empty(len(a))
     work = np.empty((_TRIDIAGONAL_BLOCK + 2) * len(a))
     size = ctypes.c_int(len(work))
     pointers = [array.ctypes.data for array in (eigenvalues, work)]
-    _dsyev(b"N", _LOWER, n, work_matrix.ctypes.data, n, *pointers, size, info)
+    _dsyev(b"N", triangle, n, a.ctypes.data, n, *pointers, size, info)
     _check(info, "the eigenvalues do not converge")
     return eigenvalues
 
@@ -109,10 +145,12 @@ def eigvals(a: Matrix) -> Complex128[np.ndarray, " n"] | None:
     return None if info.value else real + 1j * imaginary
 
 
-def converged(a: Matrix) -> Float64[np.ndarray, " n"] | None:
-    """`eigvalsh`, or None where it does not converge."""
+def converged(
+    a: np.ndarray, solve: Callable[[np.ndarray], np.ndarray] = eigvalsh
+) -> Float64[np.ndarray, " n"] | None:
+    """`eigvalsh` or `gram_eigvalsh`, or None where it does not converge."""
     try:
-        return eigvalsh(a)
+        return solve(a)
     except np.linalg.LinAlgError:
         return None
 

@@ -1,7 +1,6 @@
 """What timing the ways to find eigenvalues has shown, kept on disk for the jobs that come later.
 
-One small JSON file for each device and installed versions, in `trial_folder()`. One that cannot be
-read is as good as none, and jobs that write at the same time know the same.
+One record (`kept_records`) for each device and installed versions, in `trial_folder()`.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ import hashlib
 import json
 import logging
 import os
-import uuid
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,6 +16,7 @@ from pathlib import Path
 import torch
 
 from gradsweep import __version__
+from gradsweep.models.kept_records import read_record, write_record
 from gradsweep.models.source import cache_folder
 
 log = logging.getLogger("gradsweep")
@@ -32,19 +31,15 @@ def kept(device: torch.device, n: int) -> str | None:
     """Return the name of the way that was fastest for n×n matrices on such a device; None where
     that is not known.
     """
-    name = _read(device).get(str(n))
+    name = read_record(_record_of(device)).get(str(n))
     return name if isinstance(name, str) else None
 
 
 def keep(device: torch.device, n: int, name: str) -> None:
     """Remember it. A folder that cannot be written costs later jobs a trial each."""
     path = _record_of(device)
-    record = _read(device) | _identity(device) | {str(n): name}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-        written.write_text(json.dumps(record, indent=1, sort_keys=True), encoding="utf-8")
-        os.replace(written, path)
+        write_record(path, read_record(path) | _identity(device) | {str(n): name})
     except OSError as error:
         log.warning(
             "%s cannot be written (%s): every job times the ways to find eigenvalues again. "
@@ -52,14 +47,6 @@ def keep(device: torch.device, n: int, name: str) -> None:
             path.parent,
             error.strerror,
         )
-
-
-def _read(device: torch.device) -> dict[str, str]:
-    try:
-        record = json.loads(_record_of(device).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
 
 
 def _record_of(device: torch.device) -> Path:
