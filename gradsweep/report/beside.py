@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import TypeVar
 
 import polars as pl
 
@@ -29,6 +31,9 @@ MOST_ROWS_ASKED = 12_000_000
 """Open questions look at every metric of all points together: so many rows take some GB."""
 
 
+Value = TypeVar("Value")
+
+
 @dataclass(frozen=True)
 class Beside:
     """What a second process computes meanwhile, and the process."""
@@ -36,6 +41,15 @@ class Beside:
     executor: Executor
     answers: Future[list[Answered] | None]
     claims: Future[list[Finding]]
+
+    def answered(self) -> list[Answered] | None:
+        """Wait for the answers; None where there are none, or the process was killed: where memory
+        runs out it is the first to go."""
+        return _unless_killed(self.answers)
+
+    def tested(self) -> list[Finding] | None:
+        """Wait for the claims; None where the process was killed."""
+        return _unless_killed(self.claims)
 
 
 @contextmanager
@@ -51,6 +65,13 @@ def beside(source: StoredRows, metric: str) -> Iterator[Beside | None]:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         answers = pool.submit(_answers, source)
         yield Beside(pool, answers, pool.submit(claims_of, source, metric, source.loss))
+
+
+def _unless_killed(future: Future[Value]) -> Value | None:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
 
 
 def cores() -> int:

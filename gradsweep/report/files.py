@@ -92,7 +92,7 @@ def write_report(
         numbers = numbers or _numbers(rows, metrics, track)
         with track("claims", 1) as advance:
             content = content_of_points(
-                rows, metrics, loss, numbers, content, other.claims.result() if other else None
+                rows, metrics, loss, numbers, content, other.tested() if other else None
             )
             advance()
     found = [*content.found, *(study.findings if study else ())]

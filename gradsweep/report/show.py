@@ -181,7 +181,7 @@ def _questions(
         return []
     if source.every.is_empty() or source.loss != "mean":
         return []
-    answered = None if other is None else other.answers.result()
+    answered = None if other is None else other.answered()
     if answered is None:
         answered = questions_of_stored(source, study.tables if study else None)
     out.print(open_questions_lines(answered))

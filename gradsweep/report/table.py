@@ -81,11 +81,17 @@ def _levels_that_fit(
 ) -> list[list[str]]:
     """CoT levels, kept whole so that what is compared stays side by side, table by table."""
     unlimited = options.update(max_width=10_000)
+
+    def fits(levels: Sequence[str]) -> bool:
+        table = _table(comparison, levels)
+        return Measurement.get(console, unlimited, table).maximum <= options.max_width
+
+    if fits(comparison.levels):
+        return [list(comparison.levels)]
     tables: list[list[str]] = []
     for level in comparison.levels:
         wider = [*tables[-1], level] if tables else [level]
-        width = Measurement.get(console, unlimited, _table(comparison, wider)).maximum
-        if tables and width <= options.max_width:
+        if tables and fits(wider):
             tables[-1] = wider
         else:
             tables.append([level])

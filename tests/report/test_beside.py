@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from helpers.process_state import killed
 from helpers.stored_points import store_point
 
 from gradsweep.cli import main
@@ -33,8 +34,12 @@ def texts(results: Path) -> dict[str, str]:
 
 
 @pytest.mark.long
-def test_a_second_process_says_what_this_one_would(stored, monkeypatch, capsys):
+@pytest.mark.parametrize("is_killed", [False, True], ids=["done", "killed"])
+def test_a_second_process_says_what_this_one_would(is_killed, stored, monkeypatch, capsys):
+    """Also one that is killed, as where memory runs out."""
     monkeypatch.setattr(beside, "cores", lambda: 2)
+    if is_killed:
+        monkeypatch.setattr(beside, "_answers", killed)
     shown = []
     for many in (100, 1):
         cache = cache_folder(stored)
@@ -45,6 +50,7 @@ def test_a_second_process_says_what_this_one_would(stored, monkeypatch, capsys):
         shown.append((capsys.readouterr().out, texts(stored)))
     assert shown[0] == shown[1]
     assert "findings.md" in shown[0][1]
+    assert list((stored / "reports").rglob("*.png"))
 
 
 def test_few_points_and_answers_that_were_kept_take_no_second_process(stored, monkeypatch):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -82,10 +83,30 @@ def save_all_figures(
     """
     processes = min(processes, len(figures))
     if processes < 2 and executor is not None:
-        return executor.map(Drawing.save, figures, [folder] * len(figures))
+        return _elsewhere(figures, folder, executor)
     if processes < 2:
         return (figure.save(folder) for figure in figures)
     return _in_processes(figures, folder, processes)
+
+
+def _elsewhere(
+    figures: Sequence[Drawing], folder: Path, executor: Executor
+) -> Iterator[list[Path]]:
+    """Begin at once; what a process that was killed leaves is drawn here."""
+    try:
+        begun = [executor.submit(figure.save, folder) for figure in figures]
+    except BrokenProcessPool:
+        begun = []
+    if not begun:
+        return (figure.save(folder) for figure in figures)
+    return (_drawn(*pair, folder) for pair in zip(begun, figures, strict=True))
+
+
+def _drawn(begun: Future[list[Path]], figure: Drawing, folder: Path) -> list[Path]:
+    try:
+        return begun.result()
+    except BrokenProcessPool:
+        return figure.save(folder)
 
 
 def _in_processes(figures: Sequence[Drawing], folder: Path, processes: int) -> Iterator[list[Path]]:
