@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from gradsweep.store.state import point_statuses as point_statuses
     from gradsweep.store.training import load_training as load_training
     from gradsweep.training.callback import SpectraCallback as SpectraCallback
+    from gradsweep.training.lightning import (
+        LightningSpectraCallback as LightningSpectraCallback,
+    )
     from gradsweep.training.probe import ProbeSample as ProbeSample
     from gradsweep.training.probe import ProbeSet as ProbeSet
     from gradsweep.training.watch import watch as watch
@@ -38,6 +41,7 @@ _HOME = {
     "Config": "gradsweep.config",
     "GradientSpectra": "gradsweep.engine.result",
     "GradsweepError": "gradsweep.errors",
+    "LightningSpectraCallback": "gradsweep.training.lightning",
     "Objective": "gradsweep.engine.objectives",
     "PointResult": "gradsweep.extraction",
     "Probe": "gradsweep.engine.probe",

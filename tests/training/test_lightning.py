@@ -1,0 +1,143 @@
+"""Runs of Lightning's Trainer: the same numbers as in a plain loop, and the same training."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from helpers.training import (
+    batch,
+    mean_loss,
+    probe_set,
+    same_weights,
+    weight_gradients,
+    with_dropout,
+)
+
+import gradsweep
+from gradsweep.errors import ConfigError, ModelError
+
+lightning = pytest.importorskip("lightning.pytorch", reason="pip install 'gradsweep[lightning]'")
+
+Model = Any
+pytestmark = pytest.mark.filterwarnings("ignore")
+"""Lightning's own, about workers, logging and the length of an epoch."""
+
+
+class Module(lightning.LightningModule):
+    """A causal LM that takes steps of AdamW or plain descent."""
+
+    def __init__(self, model: Model, optimizer: Callable[..., Any]) -> None:
+        super().__init__()
+        self.lm = model
+        self._optimizer = optimizer
+
+    def training_step(self, ids: torch.Tensor, index: int) -> torch.Tensor:
+        return mean_loss(self.lm, ids)
+
+    def configure_optimizers(self) -> Any:
+        return self._optimizer(self.parameters())
+
+
+def adamw(parameters: Any) -> Any:
+    return torch.optim.AdamW(parameters, lr=1e-2)
+
+
+def standing(parameters: Any) -> Any:
+    return torch.optim.SGD(parameters, lr=0.0)
+
+
+def fit(
+    model: Model, steps: int, callback: Any = None, optimizer: Any = adamw, **more: Any
+) -> None:
+    torch.manual_seed(7)
+    module = model if isinstance(model, Module) else Module(model, optimizer)
+    passes = steps * more.get("accumulate_grad_batches", 1)
+    data = torch.utils.data.DataLoader([batch(4, seed=n) for n in range(passes)], batch_size=None)
+    trainer = lightning.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=more.pop("logger", False),
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[callback] if callback else [],
+        **more,
+    )
+    trainer.fit(module, data)
+
+
+@pytest.fixture
+def llama(tiny_llama: Model) -> Model:
+    return with_dropout(copy.deepcopy(tiny_llama))
+
+
+def test_training_is_the_same_to_the_last_bit(
+    llama: Model, make_tokenizer: Callable[..., Any]
+) -> None:
+    twin = copy.deepcopy(llama)
+    callback = gradsweep.LightningSpectraCallback(
+        update_every=3, layers=1, probe=probe_set(), probe_every=8, tokenizer=make_tokenizer()
+    )
+    fit(llama, 20, callback, gradient_clip_val=0.5)
+    fit(twin, 20, gradient_clip_val=0.5)
+    assert same_weights(llama.state_dict(), twin.state_dict())
+    steps = callback.rows.group_by("source").agg(pl.col("step").unique().sort()).sort("source")
+    assert dict(steps.rows()) == {"probe": [0, 8, 16, 20], "update": list(range(0, 20, 3))}
+
+
+@pytest.mark.parametrize("passes", [1, 3])
+def test_rows_are_of_the_accumulated_gradient_before_clipping(llama: Model, passes: int) -> None:
+    llama.eval()
+    callback = gradsweep.LightningSpectraCallback(update_every=1, layers=1)
+    fit(llama, 1, callback, standing, gradient_clip_val=1e-3, accumulate_grad_batches=passes)
+    llama.zero_grad()
+    llama.train(False)
+    for n in range(passes):
+        (mean_loss(llama, batch(4, seed=n)) / passes).backward()
+    expected = weight_gradients(llama)
+    assert not callback.rows.is_empty()
+    for layer, name, norm in callback.rows.select("layer", "projection", "nuclear_norm").rows():
+        nuclear = torch.linalg.svdvals(expected[layer, name].double()).sum()
+        assert norm == pytest.approx(float(nuclear), rel=1e-5)
+    (step,) = callback.steps.to_dicts()
+    assert step["clipped_gradient_norm"] == pytest.approx(1e-3, rel=1e-3)
+    assert step["gradient_norm"] > 10 * step["clipped_gradient_norm"]
+    assert step["loss"] > 0
+
+
+def test_a_run_is_a_training_point_and_its_scalars_reach_the_logger(
+    llama: Model, tmp_path: Path
+) -> None:
+    logger = lightning.loggers.CSVLogger(tmp_path / "logs")
+    callback = gradsweep.LightningSpectraCallback(
+        update_every=2, layers=1, folder=tmp_path / "results", model_name="tiny"
+    )
+    fit(llama, 5, callback, logger=logger)
+    found = gradsweep.load_training(tmp_path / "results")
+    assert found.steps["step"].to_list() == [0, 1, 2, 3, 4]
+    assert found.rows["model"].unique().to_list() == ["tiny"]
+    logger.save()
+    (file,) = (tmp_path / "logs").rglob("metrics.csv")
+    told = pl.read_csv(file).drop_nulls("spectra_update/q/nuclear_norm")
+    assert told["step"].to_list() == [1, 3, 5]
+
+
+def test_what_cannot_be_measured_is_refused(llama: Model) -> None:
+    with pytest.raises(ConfigError, match="tokenizer"):
+        fit(llama, 1, gradsweep.LightningSpectraCallback(probe=probe_set()))
+    with pytest.raises(ModelError, match="bf16-mixed"):
+        fit(llama, 1, gradsweep.LightningSpectraCallback(), precision="16-true")
+    two = Module(llama, adamw)
+    two.reference = copy.deepcopy(llama)
+    with pytest.raises(ConfigError, match="lm, reference"):
+        fit(two, 1, gradsweep.LightningSpectraCallback())
+    by_hand = Module(llama, adamw)
+    by_hand.automatic_optimization = False
+    with pytest.raises(ModelError, match=r"gradsweep\.watch"):
+        fit(by_hand, 1, gradsweep.LightningSpectraCallback())
