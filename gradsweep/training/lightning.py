@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import polars as pl
@@ -20,26 +22,23 @@ from gradsweep.training.options import WatchOptions
 from gradsweep.training.ranks import Ranks, total_norm
 from gradsweep.training.session import Session
 
-try:
-    from lightning.pytorch import Callback
-except ImportError as error:
-    raise ImportError(
-        "LightningSpectraCallback takes Lightning: pip install 'gradsweep[lightning]'"
-    ) from error
+_INSTALLED = find_spec("lightning") is not None
+_Callback: Any = import_module("lightning.pytorch").Callback if _INSTALLED else object
 
 _STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
 
 
 @dataclass(kw_only=True, eq=False)
-class LightningSpectraCallback(WatchOptions, Callback):
+class LightningSpectraCallback(WatchOptions, _Callback):
     """Measures the gradients of a run; one object for each call of `fit`.
 
     Rows are of the step's accumulated gradient before clipping, and of the probe's samples, as
     those of `SpectraCallback`. Optimizer steps count from 0.
 
-    Raises, when training begins, ConfigError or ModelError for what cannot be measured: more than
-    one optimizer, manual optimization, precision=16-mixed, a strategy that is neither one device
-    nor DDP, a module without one causal LM in it, a probe without a tokenizer.
+    Raises ImportError where Lightning is not installed; and, when training begins, ConfigError or
+    ModelError for what cannot be measured: more than one optimizer, manual optimization,
+    precision=16-mixed, a strategy that is neither one device nor DDP, a module without one causal
+    LM in it, a probe without a tokenizer.
     """
 
     model: nn.Module | None = field(default=None, repr=False)
@@ -52,6 +51,13 @@ class LightningSpectraCallback(WatchOptions, Callback):
     """The step that the optimizer is taking."""
     _losses: list[float] = field(default_factory=list, init=False, repr=False)
     """Of the passes since the last step."""
+
+    def __post_init__(self) -> None:
+        if not _INSTALLED:
+            raise ImportError(
+                "LightningSpectraCallback takes Lightning: pip install 'gradsweep[lightning]'"
+            )
+        super().__post_init__()
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Install the hooks, and probe the weights before the first step."""
