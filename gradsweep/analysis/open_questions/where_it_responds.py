@@ -242,7 +242,8 @@ def _unshrunk(correlations: Floats) -> Floats:
     of Fisher's z, where their spread does not depend on their size.
     """
     z = np.arctanh(np.clip(correlations, -1 + 1e-12, 1 - 1e-12))
-    z[1:] += z[0] - np.nanmedian(z[1:])
+    if np.isfinite(z[1:]).any():  # one question has no two halves
+        z[1:] += z[0] - np.nanmedian(z[1:])
     return np.asarray(np.tanh(z))
 
 
