@@ -6,14 +6,10 @@ of processor time and some memory, so that only reports of many points have one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
-from typing import TypeVar
 
 import polars as pl
 
@@ -21,6 +17,7 @@ from gradsweep.analysis import Finding
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.report.content import claims_of
 from gradsweep.report.open_questions.answers import kept_answers_of, questions_of_stored
+from gradsweep.report.processes import cores, new_processes, unless_killed
 from gradsweep.report.stored_rows import StoredRows
 from gradsweep.report.training.stored import trained_points
 from gradsweep.store import PointPaths
@@ -29,9 +26,6 @@ MANY_POINTS = 48
 """So many are worth the start of a process."""
 MOST_ROWS_ASKED = 12_000_000
 """Open questions look at every metric of all points together: so many rows take some GB."""
-
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -43,13 +37,12 @@ class Beside:
     claims: Future[list[Finding]]
 
     def answered(self) -> list[Answered] | None:
-        """Wait for the answers; None where there are none, or the process was killed: where memory
-        runs out it is the first to go."""
-        return _unless_killed(self.answers)
+        """Wait for the answers; None where there are none, or the process was killed."""
+        return unless_killed(self.answers)
 
     def tested(self) -> list[Finding] | None:
         """Wait for the claims; None where the process was killed."""
-        return _unless_killed(self.claims)
+        return unless_killed(self.claims)
 
 
 @contextmanager
@@ -61,24 +54,9 @@ def beside(source: StoredRows, metric: str) -> Iterator[Beside | None]:
     if not _pays(source):
         yield None
         return
-    # A fork would copy the threads' locks of Polars, and could wait for them for ever.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with new_processes(1) as pool:
         answers = pool.submit(_answers, source)
         yield Beside(pool, answers, pool.submit(claims_of, source, metric, source.loss))
-
-
-def _unless_killed(future: Future[Value]) -> Value | None:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return None
-
-
-def cores() -> int:
-    """Count the cores that this process may use: a job on a cluster may have fewer than its
-    machine."""
-    # macOS does not say.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _pays(source: StoredRows) -> bool:

@@ -12,7 +12,7 @@ import polars as pl
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.point_rows import FrameRows, PointRows
 from gradsweep.analysis.rows import whole_samples
-from gradsweep.report.beside import Beside, cores
+from gradsweep.report.beside import Beside
 from gradsweep.report.content import Content, content_of_points
 from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
@@ -27,6 +27,7 @@ from gradsweep.report.open_questions.answers import questions_of
 from gradsweep.report.open_questions.tables import save_question_tables
 from gradsweep.report.page import ReportPoints, write_page
 from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC
+from gradsweep.report.processes import cores
 from gradsweep.report.tables import save_tables
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.section import training_markdown

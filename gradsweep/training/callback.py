@@ -14,13 +14,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import polars as pl
 from transformers import TrainerCallback
 from transformers.integrations.integration_utils import get_reporting_integration_callbacks
 
 from gradsweep.records import TrainingStep
 from gradsweep.training.options import WatchOptions
-from gradsweep.training.session import Session
+from gradsweep.training.session import Measured, Session
 from gradsweep.training.update import Update
 from gradsweep.training.weights import deepspeed_refused
 
@@ -34,7 +33,7 @@ _LOOP = (
 
 
 @dataclass(kw_only=True, eq=False)
-class SpectraCallback(WatchOptions, TrainerCallback):
+class SpectraCallback(Measured, WatchOptions, TrainerCallback):
     """Measures the gradients of a run; one object for each call of `train`.
 
     Rows are of the step's accumulated gradient before clipping, and of the probe's samples.
@@ -52,7 +51,7 @@ class SpectraCallback(WatchOptions, TrainerCallback):
     report_to_trainer: bool = True
     """Whether scalars go to the trainer at all."""
 
-    _session: Session | None = field(default=None, init=False, repr=False)
+    _begins = "trainer.train()"
     _update: Update | None = field(default=None, init=False, repr=False)
     _last: TrainingStep | None = field(default=None, init=False, repr=False)
     _logged: int = field(default=0, init=False, repr=False)
@@ -142,27 +141,6 @@ class SpectraCallback(WatchOptions, TrainerCallback):
             self._guarded(lambda session: self._tell(args, state, control, session.probe(made)))
         self._close(finished=True)
 
-    @property
-    def rows(self) -> pl.DataFrame:
-        """What has been measured so far: a line per step, source, sample, layer and projection."""
-        return self._measured.results.rows
-
-    @property
-    def samples(self) -> pl.DataFrame:
-        """A line per step, source and sample."""
-        return self._measured.results.samples
-
-    @property
-    def steps(self) -> pl.DataFrame:
-        """A line per optimizer step; `loss` is known where the trainer logs every step."""
-        return self._measured.results.steps
-
-    @property
-    def _measured(self) -> Session:
-        if self._session is None:
-            raise RuntimeError("SpectraCallback has nothing before trainer.train() begins")
-        return self._session
-
     def _guarded(self, work: Any) -> None:
         """Do some measuring; if it fails, so does the run, and nothing of ours stays behind."""
         if self._session is None:
@@ -172,11 +150,6 @@ class SpectraCallback(WatchOptions, TrainerCallback):
         except BaseException:
             self._close(finished=False)
             raise
-
-    def _close(self, finished: bool) -> None:
-        session = self._session
-        if session is not None and session.is_open:
-            session.close(finished and not session.results.rows.is_empty())
 
     def _tell(self, args: Any, state: Any, control: Any, scalars: Mapping[str, float]) -> None:
         if not scalars or not self.report_to_trainer:

@@ -13,14 +13,13 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import polars as pl
 from torch import nn
 from transformers import PreTrainedModel
 
 from gradsweep.errors import ConfigError, ModelError
 from gradsweep.training.options import WatchOptions
 from gradsweep.training.ranks import Ranks, total_norm
-from gradsweep.training.session import Session
+from gradsweep.training.session import Measured, Session
 
 _INSTALLED = find_spec("lightning") is not None
 _Callback: Any = import_module("lightning.pytorch").Callback if _INSTALLED else object
@@ -29,7 +28,7 @@ _STRATEGIES = ("SingleDeviceStrategy", "DDPStrategy")
 
 
 @dataclass(kw_only=True, eq=False)
-class LightningSpectraCallback(WatchOptions, _Callback):
+class LightningSpectraCallback(Measured, WatchOptions, _Callback):
     """Measures the gradients of a run; one object for each call of `fit`.
 
     Rows are of the step's accumulated gradient before clipping, and of the probe's samples, as
@@ -46,7 +45,7 @@ class LightningSpectraCallback(WatchOptions, _Callback):
     tokenizer: Any = field(default=None, repr=False)
     """The model's, for the probe."""
 
-    _session: Session | None = field(default=None, init=False, repr=False)
+    _begins = "trainer.fit()"
     _before: int | None = field(default=None, init=False, repr=False)
     """The step that the optimizer is taking."""
     _losses: list[float] = field(default_factory=list, init=False, repr=False)
@@ -120,32 +119,6 @@ class LightningSpectraCallback(WatchOptions, _Callback):
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Leave nothing of ours behind in a run that fails."""
         self._close(finished=False)
-
-    @property
-    def rows(self) -> pl.DataFrame:
-        """What has been measured so far: a line per step, source, sample, layer and projection."""
-        return self._measured.results.rows
-
-    @property
-    def samples(self) -> pl.DataFrame:
-        """A line per step, source and sample."""
-        return self._measured.results.samples
-
-    @property
-    def steps(self) -> pl.DataFrame:
-        """A line per optimizer step; `loss` is the mean over its passes."""
-        return self._measured.results.steps
-
-    @property
-    def _measured(self) -> Session:
-        if self._session is None:
-            raise RuntimeError("LightningSpectraCallback has nothing before trainer.fit() begins")
-        return self._session
-
-    def _close(self, finished: bool) -> None:
-        session = self._session
-        if session is not None and session.is_open:
-            session.close(finished and not session.results.rows.is_empty())
 
     def _tell(self, trainer: Any, scalars: dict[str, float], made: int) -> None:
         for logger in trainer.loggers if scalars else ():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import torch
 from torch import nn
 
@@ -168,3 +169,37 @@ class Session:
         if self._watch:
             self._watch.__exit__(None, None, None)
             self._watch = None
+
+
+class Measured:
+    """What has been measured of a run, whatever loop it has."""
+
+    _session: Session | None = None
+    _begins: str
+    """What begins a run."""
+
+    @property
+    def rows(self) -> pl.DataFrame:
+        """What has been measured so far: a line per step, source, sample, layer and projection."""
+        return self._measured.results.rows
+
+    @property
+    def samples(self) -> pl.DataFrame:
+        """A line per step, source and sample."""
+        return self._measured.results.samples
+
+    @property
+    def steps(self) -> pl.DataFrame:
+        """A line per optimizer step; `loss` is known where a trainer tells it at every step."""
+        return self._measured.results.steps
+
+    @property
+    def _measured(self) -> Session:
+        if self._session is None:
+            raise RuntimeError(f"{type(self).__name__} has nothing before {self._begins} begins")
+        return self._session
+
+    def _close(self, finished: bool) -> None:
+        session = self._session
+        if session is not None and session.is_open:
+            session.close(finished and not session.results.rows.is_empty())

@@ -15,12 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import polars as pl
 import torch
 from torch import nn
 
 from gradsweep.training.options import WatchOptions
-from gradsweep.training.session import Session
+from gradsweep.training.session import Measured, Session
 
 
 def watch(model: nn.Module, optimizer: torch.optim.Optimizer, **options: Any) -> Watch:
@@ -40,7 +39,7 @@ def watch(model: nn.Module, optimizer: torch.optim.Optimizer, **options: Any) ->
 
 
 @dataclass(kw_only=True, eq=False)
-class Watch(WatchOptions):
+class Watch(Measured, WatchOptions):
     """A context manager; get it from `watch`."""
 
     model: nn.Module = field(kw_only=False)
@@ -52,6 +51,7 @@ class Watch(WatchOptions):
     log: Callable[[dict[str, float], int], Any] | None = None
     """Called with scalars and the number of optimizer steps made: `lambda scalars, step:
     wandb.log(scalars, step=step)`."""
+    _begins = "its block"
     first_step: int = 0
     """Optimizer steps that the weights have had when the block begins: those of the checkpoint
     that a run goes on from, whose point in `folder` then goes on, too."""
@@ -60,7 +60,7 @@ class Watch(WatchOptions):
         # accelerate's wrapper has no hooks of its own
         steps = getattr(self.optimizer, "optimizer", self.optimizer)
         self._made = self.first_step
-        self._session = Session(
+        self._session: Session = Session(
             self,
             self.model,
             steps,
@@ -110,18 +110,3 @@ class Watch(WatchOptions):
     def _report(self, scalars: dict[str, float]) -> None:
         if scalars and self.log is not None:
             self.log(scalars, self._made)
-
-    @property
-    def rows(self) -> pl.DataFrame:
-        """What has been measured so far: a line per step, source, sample, layer and projection."""
-        return self._session.results.rows
-
-    @property
-    def samples(self) -> pl.DataFrame:
-        """A line per step, source and sample."""
-        return self._session.results.samples
-
-    @property
-    def steps(self) -> pl.DataFrame:
-        """A line per optimizer step; a plain loop's losses are not known."""
-        return self._session.results.steps

@@ -54,7 +54,7 @@ def test_a_second_process_says_what_this_one_would(is_killed, stored, monkeypatc
 
 
 def test_few_points_and_answers_that_were_kept_take_no_second_process(stored, monkeypatch):
-    monkeypatch.setattr(beside, "ProcessPoolExecutor", None)
+    monkeypatch.setattr(beside, "new_processes", None)
     source = stored_rows(selection([str(stored)]))
     with beside.beside(source, "nuclear_norm") as other:
         assert other is None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +17,7 @@ from gradsweep.report.figures.mad_bars import draw_mad_bars
 from gradsweep.report.figures.relative_difference import draw_relative_differences
 from gradsweep.report.figures.style import save
 from gradsweep.report.measures import Measures
+from gradsweep.report.processes import new_processes, unless_killed
 
 DATASETS_PER_PAGE = 7
 """Rows of an overview that still fit a page; with more datasets it goes on in a second file."""
@@ -103,15 +103,12 @@ def _elsewhere(
 
 
 def _drawn(begun: Future[list[Path]], figure: Drawing, folder: Path) -> list[Path]:
-    try:
-        return begun.result()
-    except BrokenProcessPool:
-        return figure.save(folder)
+    written = unless_killed(begun)
+    return figure.save(folder) if written is None else written
 
 
 def _in_processes(figures: Sequence[Drawing], folder: Path, processes: int) -> Iterator[list[Path]]:
-    # A fork would copy the threads' locks of Polars, and could wait for them for ever.
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with new_processes(processes) as pool:
         yield from pool.map(Drawing.save, figures, [folder] * len(figures))
 
 
