@@ -21,6 +21,7 @@ from gradsweep.records import ROW_KEY
 from gradsweep.store.frames import require_known_keys
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 ROUNDING = 1e-5
 """Relative difference of values that count as the same: what metrics are accurate to."""
@@ -136,11 +137,14 @@ class SortedRows:
             DataError: a projection of a point has rows of heads only.
         """
         self.rows = whole_matrices(rows)
-        sorted_ = self.rows.select(*_as_numbers(self.rows, _NAMES), "layer").with_row_index("row")
-        sorted_ = sorted_.sort("point_id", "projection", "sample_id", "layer")
-        self._order = sorted_["row"].to_numpy()
-        self._starts = _starts(sorted_, "point_id", "projection")
-        self._lines = list(self._cut(sorted_))
+        names = {name: _Codes.of(self.rows[name]) for name in _NAMES}
+        layer = self.rows["layer"].cast(pl.Int64).fill_null(-1).to_numpy()
+        self._order = _order([names[n].codes for n in _NAMES[:3]] + [layer])
+        sorted_ = {name: one.codes[self._order] for name, one in names.items()}
+        curve = np.stack([sorted_[name] for name in _NAMES[:2]])
+        changes = (np.diff(curve, prepend=-2) != 0).any(axis=0)
+        self._starts = np.flatnonzero(changes)
+        self._lines = list(self._cut(names, sorted_, layer[self._order]))
 
     def curves(self, metric: str) -> list[CurveValues]:
         """Arrange the `complete_values` of a metric: an array for each curve, in their order.
@@ -181,28 +185,65 @@ class SortedRows:
             return np.ones(len(self.rows), bool)
         return self.rows["finite"].fill_null(False).to_numpy()[self._order]
 
-    def _cut(self, lines: pl.DataFrame) -> Iterator[_Lines]:
+    def _cut(
+        self, names: Mapping[str, _Codes], codes: Mapping[str, Ints], layer: Ints
+    ) -> Iterator[_Lines]:
         """Where each curve is in the sorted rows; without layers where some row lacks or is there
         twice."""
-        categories = lines["question_id"].unique().sort().cast(pl.String).to_list()
-        layer = lines["layer"].to_numpy()
-        sample, question = (lines[n].to_physical().to_numpy() for n in _NAMES[2:])
-        names = lines.select(pl.col("point_id", "projection").cast(pl.String))[self._starts].rows()
-        known = not any(lines[n].null_count() for n in _NAMES)
+        sample, question = codes["sample_id"], codes["question_id"]
+        known = all((of_name >= 0).all() for of_name in codes.values())
         asked: dict[bytes, Asked] = {}
-        for of_curve, start, stop in zip(
-            names, self._starts, np.append(self._starts, len(lines))[1:], strict=True
-        ):
+        for start, stop in zip(self._starts, np.append(self._starts, len(layer))[1:], strict=True):
+            point_id, projection = (names[n].name(codes[n][start]) for n in _NAMES[:2])
             n_layers = int(np.searchsorted(sample[start:stop], sample[start], side="right"))
             if not known or not _is_whole(layer[start:stop], sample[start:stop], n_layers):
-                yield _Lines(of_curve)
+                yield _Lines((point_id, projection))
                 continue
-            codes = question[start:stop:n_layers]
-            key = codes.tobytes()
+            of_samples = question[start:stop:n_layers]
+            key = of_samples.tobytes()
             if key not in asked:
-                ids, place = np.unique(codes, return_inverse=True)
-                asked[key] = Asked(tuple(categories[code] for code in ids), place)
-            yield _Lines(of_curve, tuple(layer[start : start + n_layers].tolist()), asked[key])
+                ids, place = np.unique(of_samples, return_inverse=True)
+                asked[key] = Asked(tuple(map(names["question_id"].name, ids)), place)
+            layers = tuple(layer[start : start + n_layers].tolist())
+            yield _Lines((point_id, projection), layers, asked[key])
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """A column as numbers in the order of its names."""
+
+    codes: Ints
+    """-1 where there is no name."""
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, column: pl.Series) -> _Codes:
+        """Number the names of a column; names that stand together are looked at once."""
+        first = column.head(1000)
+        if len(first.rle()) > len(first) / 2:
+            return cls._each(column)
+        runs = column.rle().struct
+        of_runs = cls._each(runs.field("value"))
+        return cls(np.repeat(of_runs.codes, runs.field("len").to_numpy()), of_runs.names)
+
+    @classmethod
+    def _each(cls, column: pl.Series) -> _Codes:
+        names = column.drop_nulls().unique().sort()
+        codes = column.cast(pl.Enum(names)).to_physical().cast(pl.Int64).fill_null(-1)
+        return cls(codes.to_numpy(), tuple(names))
+
+    def name(self, code: int) -> str:
+        # Names that lack are only ever given to `complete_values`, which says so.
+        return self.names[code] if code >= 0 else ""
+
+
+def _order(columns: Sequence[Ints]) -> Ints:
+    """Sort lines by several columns of whole numbers from -1 on, as one number each."""
+    key = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        key = key * (int(column.max(initial=0)) + 2) + column + 1
+    # Rows as they were stored are a few sorted runs, which this kind of sort merges.
+    return np.argsort(key, kind="stable")
 
 
 def _as_numbers(rows: pl.DataFrame, names: Sequence[str]) -> list[pl.Expr]:

@@ -8,7 +8,7 @@ among m heads, one alone can only be found where m·2/2ⁿ is at most the rate t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -75,12 +75,30 @@ def head_sensitivity(
         ConfigError: an unknown metric or correction.
         DataError: there are no rows of heads.
     """
-    found = [
-        {**dict(zip(PAIR, pair, strict=True)), **line}
-        for pair, effects in response_effects(rows, metric, heads=heads)
-        for line in _lines(effects, beyond_average)
-    ]
-    depth = dict(rows.group_by("model").agg(pl.col("layer").max() + 1).iter_rows())
+    settings = {"beyond_average": beyond_average, "heads": heads}
+    return sensitivity_of_parts([rows], metric, correction=correction, **settings)
+
+
+def sensitivity_of_parts(
+    parts: Iterable[pl.DataFrame],
+    metric: str,
+    *,
+    beyond_average: bool = False,
+    heads: bool = True,
+    correction: str = "benjamini_hochberg",
+) -> pl.DataFrame:
+    """Do what `head_sensitivity` does, of rows that come in parts, each with whole pairs of points.
+
+    Raises as `head_sensitivity`.
+    """
+    found: list[dict[str, object]] = []
+    depth: dict[str, int] = {}
+    for rows in parts:
+        for pair, effects in response_effects(rows, metric, heads=heads):
+            named = dict(zip(PAIR, pair, strict=True))
+            found += [{**named, **line} for line in _lines(effects, beyond_average)]
+        for model, n_layers in rows.group_by("model").agg(pl.col("layer").max() + 1).iter_rows():
+            depth[model] = max(n_layers, depth.get(model, 0))
     schema: dict[str, pl.DataType] = {
         **dict.fromkeys((*PAIR, "projection"), pl.String()),
         **dict.fromkeys(("layer", "head"), pl.Int32()),

@@ -196,7 +196,7 @@ class Conditions:
     def values(self, point_ids: Collection[str], metric: str) -> dict[str, PointValues]:
         """Read the values of some conditions. Raises as `rows`."""
         rows = self.rows(point_ids, metric)
-        values, asked = question_values(rows, metric), _asked(rows)
+        values, asked = question_values(rows, metric), asked_questions(rows)
         return {n: PointValues(values.get(n, {}), asked.get(n, ())) for n in point_ids}
 
     def key(self, point_id: str) -> str | None:
@@ -227,10 +227,11 @@ class FrameConditions(Conditions):
 
     @cached_property
     def _asked(self) -> dict[str, tuple[str, ...]]:
-        return _asked(self.whole)
+        return asked_questions(self.whole)
 
 
-def _asked(rows: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+def asked_questions(rows: pl.DataFrame) -> dict[str, tuple[str, ...]]:
+    """List the questions that each point has rows of, with values or without."""
     asked = rows.group_by("point_id").agg(pl.col("question_id").unique())
     return {name: tuple(questions) for name, questions in asked.iter_rows()}
 

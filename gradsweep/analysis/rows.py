@@ -105,6 +105,13 @@ def whole_samples(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(pl.col("step_index").is_null())
 
 
+def single_steps_of(rows: pl.DataFrame) -> pl.DataFrame:
+    """Keep the rows of single steps (`gradients.by=step`)."""
+    if "step_index" not in rows.columns:
+        return rows.clear()
+    return rows.filter(pl.col("step_index").is_not_null())
+
+
 def single_heads(rows: pl.DataFrame) -> pl.DataFrame:
     """Keep the rows of single attention heads, of units' own gradients."""
     if "head" not in rows.columns:

@@ -23,7 +23,13 @@ from gradsweep.analysis.claims.estimate import (
 from gradsweep.analysis.claims.finding import Control, Outcome, Statement, Verdict
 from gradsweep.analysis.claims.matched import Study, studies_of
 from gradsweep.analysis.claims.trials import Trial
-from gradsweep.analysis.point_rows import OfSamples, OtherRows, PointRows
+from gradsweep.analysis.point_rows import (
+    Conditions,
+    OfSamples,
+    OtherRows,
+    PointRows,
+    conditions_of,
+)
 from gradsweep.analysis.reduction import SCALED, other_reduction
 from gradsweep.config import matched_label
 from gradsweep.records import SAMPLE_METRICS, STUDY_OBJECTIVE
@@ -53,6 +59,14 @@ class Material:
     seed: int
     kept: Estimates | None = None
     """Estimates of before."""
+    own_conditions: Conditions | None = None
+    """The source's, where they hold what several metrics read."""
+    controlled: bool = True
+    """Whether there are controls."""
+
+    @cached_property
+    def conditions(self) -> Conditions:
+        return self.own_conditions or conditions_of(self.source)
 
     @cached_property
     def reduced(self) -> dict[tuple[str, str], Estimator]:
@@ -96,7 +110,7 @@ def control_estimates(
     material: Material, estimator: Estimator, trial: Trial
 ) -> dict[str, Estimate]:
     """Estimate a trial under every control that it has, by the control's name."""
-    if not trial.statement.decides or trial.problem:
+    if not material.controlled or not trial.statement.decides or trial.problem:
         return {}
     study = estimator.study
     found: dict[str, Estimate] = {}

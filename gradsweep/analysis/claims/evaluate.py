@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -16,13 +17,16 @@ from gradsweep.analysis.claims import (
 from gradsweep.analysis.claims.controls import Material, control_estimates, controls
 from gradsweep.analysis.claims.estimate import Estimator, judged, points
 from gradsweep.analysis.claims.finding import Claim, Finding
-from gradsweep.analysis.claims.matched import Study, studies_of
+from gradsweep.analysis.claims.matched import Study, studies_in
 from gradsweep.analysis.claims.overall import Result, make_finding, overall
 from gradsweep.analysis.claims.trials import Scope
 from gradsweep.analysis.point_rows import FrameRows
 from gradsweep.analysis.rows import require_metric
 from gradsweep.errors import ConfigError
 from gradsweep.records import SAMPLE_METRICS, STUDY_OBJECTIVE
+
+Place = tuple[str, str, str, str]
+"""Objective, series, dataset and model."""
 
 _CLAIM_FILES = (fast_thinking, slow_thinking, instruct_models, knowledge, early_layers)
 _OF_EVERY_OBJECTIVE = (fast_thinking,)
@@ -75,26 +79,12 @@ def evaluate_claims(
             outside (0, 1), or fewer than 100 resamples.
         DataError: `samples` lacks some of `rows`.
     """
-    return claims_of_frame(FrameRows(rows, samples), metric, loss, confidence, resamples, seed)
-
-
-def claims_of_frame(
-    source: FrameRows,
-    metric: str,
-    loss: str = "mean",
-    confidence: float = 0.95,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> list[Finding]:
-    """Do what `evaluate_claims` does, of rows of which other metrics are asked, too.
-
-    Raises as `evaluate_claims`.
-    """
     if not 0 < confidence < 1:
         raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
     if resamples < 100:
         raise ConfigError(f"resamples must be at least 100, got {resamples}")
-    require_metric(source.frame, metric)
+    require_metric(rows, metric)
+    source = FrameRows(rows, samples)
     return point_claims(Material(source, metric, loss, resamples, seed), confidence)
 
 
@@ -104,33 +94,67 @@ def point_claims(material: Material, confidence: float = 0.95) -> list[Finding]:
     Raises:
         DataError: a damaged file; a projection with rows of single heads only.
     """
-    source, metric = material.source, material.metric
-    found = studies_of(source, metric, material.resamples, material.seed)
-    estimators = [Estimator(study, material.kept) for study in found]
-    trials = [
-        _ScopeOfClaim(file.CLAIM, estimator, scope)
-        for file in _CLAIM_FILES
-        for estimator in estimators
-        if _is_about(file, estimator.study, metric)
-        for scope in file.scopes(estimator.study)
-    ]
-    # Dataset by dataset, whatever the claim: points are read while they are at hand.
-    of_each = {
-        place: _scope_results(material, trial, confidence)
-        for place, trial in sorted(enumerate(trials), key=lambda one: one[1].place)
-    }
-    findings: list[Finding] = []
-    for file in _CLAIM_FILES:
-        results = [
-            result
-            for place, trial in enumerate(trials)
-            if trial.claim is file.CLAIM
-            for result in of_each[place]
-        ]
-        of_study = [r for r in results if r.finding.objective == STUDY_OBJECTIVE]
-        findings += [overall(file.CLAIM, s, of_study, confidence) for s in file.CLAIM.statements]
-        findings += [result.finding for result in results]
+    (findings,) = claims_of_each([material], confidence)
     return findings
+
+
+def claims_of_each(
+    materials: Sequence[Material], confidence: float = 0.95
+) -> Iterator[list[Finding]]:
+    """Do what `point_claims` does of each material, the same points under several metrics say.
+
+    Dataset by dataset and model by model, whatever the claim and the material: points are read
+    while they are at hand.
+    """
+    runs = [_Run(material, confidence) for material in materials]
+    for place in sorted({place for run in runs for place in run.places}):
+        for run in runs:
+            run.test(place)
+    for run in runs:
+        yield run.findings()
+
+
+class _Run:
+    """Every claim of one material, scope by scope."""
+
+    def __init__(self, material: Material, confidence: float) -> None:
+        self._material, self._confidence = material, confidence
+        found = studies_in(material.conditions, material.metric, material.resamples, material.seed)
+        estimators = [Estimator(study, material.kept) for study in found]
+        self._tried = [
+            _ScopeOfClaim(file.CLAIM, estimator, scope)
+            for file in _CLAIM_FILES
+            for estimator in estimators
+            if _is_about(file, estimator.study, material.metric)
+            for scope in file.scopes(estimator.study)
+        ]
+        self.places: dict[Place, list[int]] = {}
+        for number, tried in enumerate(self._tried):
+            self.places.setdefault(tried.place, []).append(number)
+        self._results: dict[int, list[Result]] = {}
+
+    def test(self, place: Place) -> None:
+        """Test what there is at a place."""
+        for number in self.places.get(place, ()):
+            tried = self._tried[number]
+            self._results[number] = _scope_results(self._material, tried, self._confidence)
+
+    def findings(self) -> list[Finding]:
+        """Put what was tested together, claim by claim, each over all scopes first."""
+        findings: list[Finding] = []
+        for file in _CLAIM_FILES:
+            results = [
+                result
+                for number, tried in enumerate(self._tried)
+                if tried.claim is file.CLAIM
+                for result in self._results[number]
+            ]
+            of_study = [r for r in results if r.finding.objective == STUDY_OBJECTIVE]
+            findings += [
+                overall(file.CLAIM, s, of_study, self._confidence) for s in file.CLAIM.statements
+            ]
+            findings += [result.finding for result in results]
+        return findings
 
 
 def _is_about(file: object, study: Study, metric: str) -> bool:
@@ -149,10 +173,10 @@ class _ScopeOfClaim:
     scope: Scope
 
     @property
-    def place(self) -> tuple[str, str, str]:
+    def place(self) -> Place:
         """Scopes that look at the same points are next to each other in this order."""
         study = self.estimator.study
-        return study.objective, study.series, self.scope.dataset
+        return study.objective, study.series, self.scope.dataset, self.scope.model
 
 
 def _scope_results(material: Material, tried: _ScopeOfClaim, confidence: float) -> list[Result]:

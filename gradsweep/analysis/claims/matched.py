@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -46,6 +46,7 @@ class Matched:
     n_questions: int
     n_left_out: int
     _curves: dict[str, list[Floats]] = field(default_factory=dict, repr=False)
+    _squares: dict[tuple[str, str], list[Floats]] = field(default_factory=dict, repr=False)
 
     def curves(self, name: str) -> list[Floats]:
         """Compute the mean curves of a condition: (1 + resamples, layers) for every projection."""
@@ -56,11 +57,32 @@ class Matched:
                 self._curves[name] = [weights @ values / totals for values in self.values[name]]
         return self._curves[name]
 
+    def squared_differences(self, first: str, second: str) -> list[Floats]:
+        """Compute the squared relative difference of two conditions of a group, without what noise
+        alone would give (`gradsweep.analysis.claims.statistics.separation`): (1 + resamples,
+        layers) for every projection."""
+        if (first, second) not in self._squares:
+            weights = self.weights[first]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                squared_weights = weights**2
+                pairs = weights.sum(axis=1) ** 2 - squared_weights.sum(axis=1)
+                self._squares[first, second] = [
+                    ((weights @ d) ** 2 - squared_weights @ d**2) / pairs[:, None] / curve**2
+                    for d, curve in zip(
+                        self._differences(first, second), self.curves(first), strict=True
+                    )
+                ]
+        return self._squares[first, second]
+
+    def _differences(self, first: str, second: str) -> Iterator[Floats]:
+        for one, other in zip(self.values[first], self.values[second], strict=True):
+            yield other - one
+
 
 _READ_TOGETHER = 2**16
 """Numbers of points that are read together."""
-_MOST_VALUES = 2**25
-"""Numbers of points that a study holds (256 MiB): what more it looks at, it reads again."""
+_MOST_VALUES = 2**22
+"""Numbers of points that a study holds (32 MiB): what more it looks at, it reads again."""
 
 
 def studies(rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> list[Study]:
@@ -75,7 +97,11 @@ def studies(rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> list[
 
 def studies_of(source: PointRows, metric: str, resamples: int, seed: int) -> list[Study]:
     """Make `studies` of points whose rows are read when they are needed."""
-    found = conditions_of(source)
+    return studies_in(conditions_of(source), metric, resamples, seed)
+
+
+def studies_in(found: Conditions, metric: str, resamples: int, seed: int) -> list[Study]:
+    """Make `studies` of conditions."""
     parts = found.points.partition_by("objective", "series", as_dict=True).items()
     return [
         Study(found, of_one, metric, resamples, seed)

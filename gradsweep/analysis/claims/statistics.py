@@ -66,20 +66,9 @@ def separation(matched: Matched, correct: str, irrelevant: str, part: str = "all
     middle, late, or rest: all but the early ones) and projections, with the root taken of its
     size and the sign kept: below zero it is less than noise would give.
     """
-    weights = matched.weights[correct]
-    squares = []
-    projections = zip(
-        matched.values[correct], matched.values[irrelevant], matched.curves(correct), strict=True
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        squared_weights = weights**2
-        pairs = weights.sum(axis=1) ** 2 - squared_weights.sum(axis=1)
-        for (one, other, curve), layers in zip(projections, matched.layers, strict=True):
-            d = other - one
-            products = (weights @ d) ** 2 - squared_weights @ d**2
-            squared = products / pairs[:, None] / curve**2
-            squares.append(_part(squared, layers, part))
-        mean = _mean(squares)
+    squares = zip(matched.squared_differences(correct, irrelevant), matched.layers, strict=True)
+    with np.errstate(invalid="ignore"):
+        mean = _mean(_part(squared, layers, part) for squared, layers in squares)
         return np.sign(mean) * np.sqrt(np.abs(mean))
 
 

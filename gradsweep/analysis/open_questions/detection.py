@@ -92,7 +92,7 @@ def instruct_better(signal: str) -> Statement:
 
 def answered(material: QuestionMaterial) -> Answered:
     """Measure every signal at every level that has both kinds of responses."""
-    if material.samples is None:
+    if not material.source.has_samples:
         return Answered(QUESTION, run=NO_SAMPLES)
     levels = list(levels_of(material))
     if not levels:

@@ -12,10 +12,12 @@ from gradsweep.analysis.open_questions import (
     steps_kept,
     where_it_responds,
 )
-from gradsweep.analysis.open_questions.material import material_of
+from gradsweep.analysis.open_questions.material import QuestionMaterial, Steps
 from gradsweep.analysis.open_questions.question import Answered, OpenQuestion
-from gradsweep.analysis.rows import require_metric
+from gradsweep.analysis.point_rows import FrameRows
+from gradsweep.analysis.rows import require_metric, single_steps_of, with_every_axis
 from gradsweep.errors import ConfigError
+from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.store.training import TrainingTables
 
 _QUESTION_FILES = (
@@ -64,5 +66,19 @@ def evaluate_open_questions(
     if resamples < 100:
         raise ConfigError(f"resamples must be at least 100, got {resamples}")
     require_metric(rows, metric)
-    material = material_of(rows, samples, metric, confidence, resamples, seed, training)
+    of_study = with_every_axis(rows)
+    if (of_study["objective"] != STUDY_OBJECTIVE).any():  # all rows once more take some GB
+        of_study = of_study.filter(pl.col("objective") == STUDY_OBJECTIVE)
+    if samples is not None:
+        samples = samples.join(of_study, on="point_id", how="semi")
+    source, steps = FrameRows(of_study, samples), Steps(single_steps_of(of_study), samples)
+    return answers(QuestionMaterial(source, steps, metric, confidence, resamples, seed, training))
+
+
+def answers(material: QuestionMaterial) -> list[Answered]:
+    """Do what `evaluate_open_questions` does, of points whose rows are read when they are needed.
+
+    Raises:
+        DataError: a damaged file; a projection with rows of single heads only.
+    """
     return [file.answered(material) for file in _QUESTION_FILES]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -19,15 +18,13 @@ from numpy.typing import NDArray
 from gradsweep.analysis.bootstrap import resampling_weights, weighted_mean
 from gradsweep.analysis.claims import Control, Expected, Statement
 from gradsweep.analysis.claims.estimate import Estimate
+from gradsweep.analysis.open_questions.effects import Effects
 from gradsweep.analysis.open_questions.material import QuestionMaterial
 from gradsweep.analysis.open_questions.question import Answer, Numbers, Scope, answer_of, with_ends
 from gradsweep.analysis.training.moments import RUN
 from gradsweep.records import SampleStatus, Source
 from gradsweep.store.series import base_name, series_parts
 from gradsweep.store.training import TrainingTables
-
-if TYPE_CHECKING:
-    from gradsweep.analysis.open_questions.where_it_responds import Effects
 
 Floats = NDArray[np.float64]
 

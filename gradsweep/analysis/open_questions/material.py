@@ -11,17 +11,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import question_weights
+from gradsweep.analysis.chosen_rows import ChosenRows, ProjectionRows, read_together
 from gradsweep.analysis.claims.controls import Material as ClaimMaterial
 from gradsweep.analysis.claims.estimate import Estimate, Estimator
-from gradsweep.analysis.claims.matched import studies
+from gradsweep.analysis.claims.matched import studies_of
 from gradsweep.analysis.claims.runs import defined
 from gradsweep.analysis.claims.trials import KNOWLEDGE_PREFIX
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.open_questions.question import Scope
-from gradsweep.analysis.point_rows import FrameRows
+from gradsweep.analysis.point_rows import PointRows
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
-from gradsweep.analysis.rows import whole_matrices, with_every_axis
-from gradsweep.records import METRIC_NAMES, POINT_LABELS, STUDY_OBJECTIVE, SampleStatus
+from gradsweep.analysis.rows import single_heads, whole_matrices
+from gradsweep.records import METRIC_NAMES, POINT_LABELS, SampleStatus
 from gradsweep.store.frames import metric_columns
 from gradsweep.store.training import TrainingTables
 
@@ -37,6 +38,9 @@ SIGNALS: Mapping[str, str] = {
 """Metrics of gradients that the questions look at -> what is expected of an irrelevant response:
 a larger norm, a spectrum of fewer directions."""
 
+OTHERS = ("spectral_radius",)
+"""Metrics that only some points have."""
+
 
 def metric_words(metric: str) -> str:
     """Give a metric in words; one of the user's own is its own name."""
@@ -44,13 +48,35 @@ def metric_words(metric: str) -> str:
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Rows and samples of points of single steps (`gradients.by=step`)."""
+
+    rows: pl.DataFrame
+    samples: pl.DataFrame | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What one look at all rows gives."""
+
+    by_question: pl.DataFrame
+    """A line per condition and question (`values_by_question`) of `SIGNALS` and the metric."""
+    measured: frozenset[str]
+    """Metrics that rows have."""
+    valued: frozenset[str]
+    """Those with a value somewhere."""
+    with_heads: frozenset[str]
+    """Points with rows of single heads."""
+
+
+@dataclass(frozen=True)
 class QuestionMaterial:
     """Points of the study's objective, and how intervals are made."""
 
-    rows: pl.DataFrame
-    """As the store's reader gives them, of objective=sft."""
-    samples: pl.DataFrame | None
-    """Of the same points, with loss and n_response_tokens."""
+    source: PointRows
+    """Of whole samples."""
+    steps: Steps
+    """Of the same objective."""
     metric: str
     """Whose size is asked about."""
     confidence: float
@@ -62,24 +88,38 @@ class QuestionMaterial:
     @cached_property
     def claims(self) -> ClaimMaterial:
         """What the claims' controls take: estimators of the other reduction and of the loss."""
-        source = FrameRows(self.rows, self.samples)
-        return ClaimMaterial(source, self.metric, "mean", self.resamples, self.seed)
+        return ClaimMaterial(self.source, self.metric, "mean", self.resamples, self.seed)
 
     @cached_property
     def estimators(self) -> list[Estimator]:
         """One for each series."""
-        return [Estimator(s) for s in studies(self.rows, self.metric, self.resamples, self.seed)]
+        found = studies_of(self.source, self.metric, self.resamples, self.seed)
+        return [Estimator(study) for study in found]
 
     @cached_property
-    def by_question(self) -> pl.DataFrame:
-        """A line per condition and question (`values_by_question`) of `SIGNALS` and the metric."""
-        known = metric_columns(self.rows)
-        wanted = [name for name in dict.fromkeys((self.metric, *SIGNALS)) if name in known]
-        return values_by_question(self.rows, self.samples, wanted)
+    def summary(self) -> Summary:
+        """Look at the rows of all points, some conditions at a time."""
+        asked = tuple(dict.fromkeys((self.metric, *SIGNALS, *OTHERS)))
+        lines: list[pl.DataFrame] = []
+        measured, valued, with_heads = set[str](), set[str](), set[str]()
+        for rows, samples in read_together(self.source, asked):
+            known = [name for name in asked if name in metric_columns(rows)]
+            measured |= {*known}
+            lines.append(values_by_question(rows, samples, [n for n in known if n not in OTHERS]))
+            valued |= {n for n in known if rows[n].cast(pl.Float64).is_finite().any()}
+            with_heads |= set(single_heads(rows)["point_id"].unique())
+        if not lines:
+            lines = [values_by_question(self.source.rows(()), None, [self.metric])]
+        by_question = pl.concat(lines, how="diagonal_relaxed").sort(*POINT_LABELS, "question_id")
+        return Summary(by_question, *map(frozenset, (measured, valued, with_heads)))
+
+    def of_points(self, chosen: pl.DataFrame) -> QuestionMaterial:
+        """Take some of the points (lines of `source.points`)."""
+        return replace(self, source=ChosenRows(self.source, chosen))
 
     def of_projections(self, names: Collection[str]) -> QuestionMaterial:
         """Take the rows of some projections."""
-        return replace(self, rows=self.rows.filter(pl.col("projection").is_in(list(names))))
+        return replace(self, source=ProjectionRows(self.source, frozenset(names)))
 
     def weights(self, question_ids: Collection[str]) -> Floats:
         """Draw how often each question counts: (1 + resamples, questions), the sample first."""
@@ -98,24 +138,6 @@ class QuestionMaterial:
             "points with a larger n_samples"
         )  # fmt: skip
         return defined(Estimate(resampled, n_questions, withheld=few), undefined)
-
-
-def material_of(
-    rows: pl.DataFrame,
-    samples: pl.DataFrame | None,
-    metric: str,
-    confidence: float,
-    resamples: int,
-    seed: int,
-    training: TrainingTables | None = None,
-) -> QuestionMaterial:
-    """Take what the questions are about: points of the study's objective."""
-    of_study = with_every_axis(rows)
-    if (of_study["objective"] != STUDY_OBJECTIVE).any():  # all rows once more take some GB
-        of_study = of_study.filter(pl.col("objective") == STUDY_OBJECTIVE)
-    if samples is not None:
-        samples = samples.join(of_study, on="point_id", how="semi")
-    return QuestionMaterial(of_study, samples, metric, confidence, resamples, seed, training)
 
 
 def values_by_question(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import polars as pl
@@ -11,12 +11,16 @@ from gradsweep.analysis.claims import (
     CLAIMS,
     Claim,
     Expected,
+    Finding,
     Statement,
     Verdict,
     claim_verdicts,
 )
-from gradsweep.analysis.claims.evaluate import claims_of_frame
+from gradsweep.analysis.claims.controls import Material
+from gradsweep.analysis.claims.evaluate import claims_of_each
+from gradsweep.analysis.held_conditions import held
 from gradsweep.analysis.open_questions.material import (
+    OTHERS,
     SIGNALS,
     QuestionMaterial,
     metric_words,
@@ -28,9 +32,7 @@ from gradsweep.analysis.open_questions.question import (
     OpenQuestion,
     Scope,
 )
-from gradsweep.analysis.point_rows import FrameRows
 from gradsweep.analysis.reduction import SCALED
-from gradsweep.store.frames import metric_columns
 
 QUESTION = OpenQuestion(
     "metrics",
@@ -42,8 +44,6 @@ QUESTION = OpenQuestion(
     "Controls that stand beside the claims themselves are not repeated here.",
 )
 
-OTHERS = ("spectral_radius",)
-"""Metrics that only some points have."""
 RESAMPLES = 200
 """Enough to tell verdicts; claims themselves have more."""
 RUN = "run points of two CoT levels: `python -m gradsweep -m cot=none,detailed`"
@@ -68,11 +68,8 @@ def statement_of(claim: Claim, kind: str) -> Statement:
 
 def answered(material: QuestionMaterial) -> Answered:
     """Evaluate every claim under every metric."""
-    known = metric_columns(material.rows)
-    names = [name for name in dict.fromkeys((material.metric, *SIGNALS, *OTHERS)) if name in known]
-    measured = [name for name in names if _has_values(material.rows, name)]
-    source = FrameRows(material.rows)
-    under = {name: _verdicts(material, source, name) for name in measured}
+    measured = [n for n in (material.metric, *SIGNALS, *OTHERS) if n in material.summary.valued]
+    under = _verdicts(material, tuple(dict.fromkeys(measured)))
     claims = [
         claim
         for claim in CLAIMS
@@ -90,18 +87,25 @@ def answered(material: QuestionMaterial) -> Answered:
     )
 
 
-def _has_values(rows: pl.DataFrame, metric: str) -> bool:
-    return bool(rows[metric].cast(pl.Float64).is_finite().any())
+def _verdicts(material: QuestionMaterial, metrics: Sequence[str]) -> dict[str, dict[int, Verdict]]:
+    """Metric -> claim -> its verdict over all models and datasets."""
+    source = material.source
+    conditions = held(source, metrics)
+    resamples = min(RESAMPLES, material.resamples)
+    materials = [
+        Material(
+            source, metric, "mean", resamples, material.seed,
+            own_conditions=conditions, controlled=False,
+        )
+        for metric in metrics
+    ]  # fmt: skip
+    found = claims_of_each(materials, material.confidence)
+    return {metric: _overall(of_one) for metric, of_one in zip(metrics, found, strict=True)}
 
 
-def _verdicts(material: QuestionMaterial, source: FrameRows, metric: str) -> dict[int, Verdict]:
-    """Claim -> its verdict over all models and datasets."""
-    found = claims_of_frame(
-        source, metric, confidence=material.confidence,
-        resamples=min(RESAMPLES, material.resamples), seed=material.seed,
-    )  # fmt: skip
-    overall = [finding for finding in found if finding.overall]
-    return {one.claim: one.verdict for one in claim_verdicts(overall)}
+def _overall(found: Sequence[Finding]) -> dict[int, Verdict]:
+    verdicts = claim_verdicts([finding for finding in found if finding.overall])
+    return {one.claim: one.verdict for one in verdicts}
 
 
 def _answers(claim: Claim, under: Verdicts) -> Iterator[Answer]:

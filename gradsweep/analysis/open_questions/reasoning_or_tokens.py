@@ -96,7 +96,7 @@ Clouds = Mapping[str, Cloud]
 
 def answered(material: QuestionMaterial) -> Answered:
     """Fit norms on lengths, for every model and dataset."""
-    if material.samples is None:
+    if not material.source.has_samples:
         return Answered(QUESTION, run=NO_SAMPLES)
     if material.metric not in SCALED:
         return Answered(QUESTION, run="look at a norm: metric=nuclear_norm")
@@ -114,7 +114,7 @@ def answered(material: QuestionMaterial) -> Answered:
 
 def _scopes(material: QuestionMaterial) -> Iterator[tuple[Scope, Clouds]]:
     """Reasoning datasets with their levels, then the knowledge texts of a model, of all lengths."""
-    every = material.by_question
+    every = material.summary.by_question
     averaged = [one for one in every["series"].unique() if of_mean_loss(STUDY_OBJECTIVE, one)]
     known = every.filter(
         pl.col("correctness") == CORRECT,
@@ -198,7 +198,7 @@ def _under(clouds: Clouds, scope: Scope, material: QuestionMaterial) -> dict[str
 
 def _of_loss(scope: Scope, material: QuestionMaterial) -> dict[str, Estimate]:
     """The same of the samples' loss; nothing where it is not known."""
-    chosen = material.by_question.filter(
+    chosen = material.summary.by_question.filter(
         pl.col("model") == scope.model, pl.col("series") == scope.series,
         pl.col("dataset") == scope.dataset, pl.col("correctness") == CORRECT,
         pl.col("cot").is_in(LEVELS), pl.col("loss", "tokens").log().is_finite(),

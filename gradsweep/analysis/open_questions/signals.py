@@ -85,7 +85,7 @@ def _ranks(signal: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
 
 def levels_of(material: QuestionMaterial) -> Iterator[Level]:
     """Pair the responses of every level that has both kinds, from fast to slow thinking."""
-    for scope, lines in scopes_of(material.by_question):
+    for scope, lines in scopes_of(material.summary.by_question):
         levels = sorted(filter(is_reasoning_level, lines["cot"].unique()), key=cot_reading_key)
         for cot in levels:
             level = _level(scope, cot, lines.filter(cot=cot), material)

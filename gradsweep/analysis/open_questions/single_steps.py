@@ -96,10 +96,10 @@ def better(signal: str, condition: str) -> Statement:
 
 def answered(material: QuestionMaterial) -> Answered:
     """Share out the gradients of every point of steps, and look for wrong steps."""
-    rows, samples = material.rows, material.samples
+    rows, samples = material.steps.rows, material.steps.samples
     if samples is None:
         return Answered(QUESTION, run=NO_SAMPLES)
-    if "step_index" not in rows.columns or rows["step_index"].null_count() == len(rows):
+    if rows.is_empty():
         return Answered(QUESTION, run=RUN)
     settings = {"resamples": material.resamples, "seed": material.seed}
     values = step_values(rows, samples, material.metric)

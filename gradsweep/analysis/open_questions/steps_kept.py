@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradsweep.analysis.chosen_rows import read_together
 from gradsweep.analysis.claims import Control, Expected, Statement, Verdict
 from gradsweep.analysis.claims.controls import OF_LOSS, REDUCTION, outcome_of
 from gradsweep.analysis.claims.estimate import NO_NUMBERS, Estimate, Estimator, Judgement
@@ -94,7 +94,7 @@ def ablated(label: str, quantity: str, kind: str) -> Statement:
 def answered(material: QuestionMaterial) -> Answered:
     """Find change points of every model, dataset and kind of layers, and compare ablations."""
     material = _of_doses(material)
-    measured = set(material.rows["projection"].unique())
+    measured = _projections(material)
     curves: list[Curve] = []
     answers: list[Answer] = []
     for kind, projections in KINDS.items():
@@ -125,11 +125,19 @@ def answered(material: QuestionMaterial) -> Answered:
 def _of_doses(material: QuestionMaterial) -> QuestionMaterial:
     """The points of correct responses that keep steps or change them, and whole ones; none where
     there are whole ones alone."""
-    levels = set(material.rows["cot"].unique())
+    points = material.source.points
+    levels = set(points["cot"].unique())
     changed = {cot for cot in levels if kept_steps(cot) is not None} | (levels & ABLATIONS.keys())
     kept = [*changed, ALL, "simplified"] if changed else []
-    chosen = material.rows.filter(pl.col("correctness") == CORRECT, pl.col("cot").is_in(kept))
-    return replace(material, rows=chosen)
+    return material.of_points(
+        points.filter(pl.col("correctness") == CORRECT, pl.col("cot").is_in(kept))
+    )
+
+
+def _projections(material: QuestionMaterial) -> set[str]:
+    """Those that any of the points has."""
+    every = read_together(material.source, [material.metric])
+    return {name for rows, _ in every for name in rows["projection"].unique()}
 
 
 def _curves(

@@ -136,7 +136,7 @@ def _points(curve: Curve, confidence: float) -> Iterator[dict[str, object]]:
 
 def _tokens(scope: Scope, material: QuestionMaterial) -> dict[str, float]:
     """Mean response tokens of each label."""
-    lines = material.by_question.filter(
+    lines = material.summary.by_question.filter(
         pl.col("model") == scope.model,
         pl.col("series") == scope.series,
         pl.col("dataset") == scope.dataset,

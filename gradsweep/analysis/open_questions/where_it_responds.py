@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -12,8 +11,7 @@ from numpy.typing import NDArray
 from gradsweep.analysis.bootstrap import weighted_mean
 from gradsweep.analysis.claims import Expected, Statement
 from gradsweep.analysis.claims.estimate import Estimate
-from gradsweep.analysis.heads import HEAD, PAIR, response_effects
-from gradsweep.analysis.layers import part_of_each_layer
+from gradsweep.analysis.open_questions.effects import Effects, effects_of
 from gradsweep.analysis.open_questions.frozen_layers import (
     Frozen,
     command,
@@ -27,19 +25,15 @@ from gradsweep.analysis.open_questions.question import (
     Answer,
     Answered,
     OpenQuestion,
-    Scope,
     answer_of,
 )
 from gradsweep.analysis.open_questions.where_tables import (
     head_tables,
     heads_said,
     layer_plot,
-    of_main_levels,
     part_table,
     slowest_heads,
 )
-from gradsweep.analysis.rows import single_heads
-from gradsweep.config import cot_reading_key
 from gradsweep.records import ATTENTION_PROJECTIONS, MLP_PROJECTIONS
 
 Floats = NDArray[np.float64]
@@ -94,35 +88,19 @@ _GROUPS: Mapping[Statement, tuple[tuple[str, tuple[str, ...]], tuple[str, tuple[
 }
 
 
-@dataclass(frozen=True)
-class Effects:
-    """Effects of one pair of points, in the questions that have all of them."""
-
-    scope: Scope
-    cot: str
-    cells: pl.DataFrame
-    """`HEAD` and part, a line for each column of `values`."""
-    question_ids: tuple[str, ...]
-    values: Floats
-    """(questions, cells)"""
-
-    def mean_of(self, column: str, names: Sequence[str]) -> Floats | None:
-        """Average over some cells: (questions,); None without any."""
-        chosen = self.cells[column].is_in(list(names)).to_numpy()
-        return self.values[:, chosen].mean(axis=1) if chosen.any() else None
-
-
 def answered(material: QuestionMaterial) -> Answered:
     """Compare layers, kinds and heads of every model and dataset."""
     metric = material.metric
-    whole = _effects(material, metric, heads=False)
+    measured = (metric, OTHER_NORM) if OTHER_NORM in material.summary.measured else (metric,)
+    kinds = [(name, heads) for name in dict.fromkeys(measured) for heads in (False, True)]
+    found_effects = effects_of(material, kinds)
+    whole, heads = found_effects[metric, False], found_effects[metric, True]
     if not whole:
         return Answered(QUESTION, run=RUN)
-    has_heads = not single_heads(material.rows).is_empty()
-    heads = _effects(material, metric, heads=True) if has_heads else []
-    with_other = metric != OTHER_NORM and OTHER_NORM in material.rows.columns
-    other = _effects(material, OTHER_NORM, heads=False) if with_other else []
-    other_heads = _effects(material, OTHER_NORM, heads=True) if with_other and has_heads else []
+    others = metric != OTHER_NORM and OTHER_NORM in measured
+    other, other_heads = (
+        found_effects[OTHER_NORM, of_heads] if others else [] for of_heads in (False, True)
+    )
     found = slowest_heads(material) if heads else None
     answers = [*_compared(material, whole, other), *_repeated(material, heads, other_heads)]
     frozen = frozen_of(material.training, whole) if material.training else []
@@ -146,37 +124,6 @@ def _to_freeze(whole: Sequence[Effects], frozen: Sequence[Frozen]) -> Iterator[s
     for effects in whole:
         if (effects.scope.model, effects.scope.dataset) not in checked:
             yield f"to check its layers by freezing the others, run {command(effects)}"
-
-
-def _effects(material: QuestionMaterial, metric: str, *, heads: bool) -> list[Effects]:
-    """The slowest level of each model and dataset that has both kinds of responses."""
-    found: dict[Scope, Effects] = {}
-    pairs = sorted(
-        response_effects(of_main_levels(material.rows), metric, heads=heads),
-        key=lambda one: cot_reading_key(one[0][PAIR.index("cot")]),
-    )
-    for pair, effects in pairs:
-        named = dict(zip(PAIR, pair, strict=True))
-        scope = Scope(named["model"], named["series"], named["dataset"])
-        own = _complete(scope, named["cot"], effects)
-        if own is not None:
-            found[scope] = own
-    return list(found.values())
-
-
-def _complete(scope: Scope, cot: str, effects: pl.DataFrame) -> Effects | None:
-    """The questions that have an effect in every cell; None without any."""
-    cells = effects.select(HEAD).unique(maintain_order=True)
-    whole = effects.filter(pl.len().over("question_id") == len(cells))
-    if whole.is_empty():
-        return None
-    whole = whole.sort("question_id", *HEAD)
-    cells = whole.select(HEAD).unique(maintain_order=True)
-    parts = part_of_each_layer(int(cells["layer"].to_numpy().max()) + 1)
-    named = cells.with_columns(part=pl.Series([parts[layer] for layer in cells["layer"]]))
-    question_ids = tuple(whole["question_id"].unique(maintain_order=True))
-    values = whole["effect"].to_numpy().reshape(len(question_ids), len(cells))
-    return Effects(scope, cot, named, question_ids, values)
 
 
 def _compared(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -13,11 +12,12 @@ from gradsweep.analysis.heads import (
     RATE,
     TOP,
     head_overlaps,
-    head_sensitivity,
+    sensitivity_of_parts,
     shares_by_part,
     top_heads,
 )
 from gradsweep.analysis.layers import PARTS
+from gradsweep.analysis.open_questions.effects import Effects, rows_with_heads
 from gradsweep.analysis.open_questions.material import QuestionMaterial, metric_words
 from gradsweep.analysis.open_questions.question import (
     PLOT_SCHEMA,
@@ -27,10 +27,6 @@ from gradsweep.analysis.open_questions.question import (
     with_ends,
 )
 from gradsweep.analysis.rows import in_reading_order, values_in_reading_order
-from gradsweep.config import is_reasoning_level
-
-if TYPE_CHECKING:
-    from gradsweep.analysis.open_questions.where_it_responds import Effects
 
 SHOWN = 10
 """Heads of each model and dataset in the table; the report's heads.csv has all."""
@@ -166,21 +162,9 @@ def heads_said(found: pl.DataFrame) -> dict[Scope, list[str]]:
     return said
 
 
-def of_main_levels(rows: pl.DataFrame) -> pl.DataFrame:
-    """Keep levels between fast and slow thinking; all where a model and dataset has no such level.
-
-    Spoilt rationales and controls of length come behind the level that they are made from, and are
-    no slower thinking than it.
-    """
-    is_main = pl.col("cot").is_in(
-        [name for name in rows["cot"].unique() if is_reasoning_level(name)]
-    )
-    return rows.filter(is_main | ~is_main.any().over("model", "dataset", "series", "objective"))
-
-
 def slowest_heads(material: QuestionMaterial) -> pl.DataFrame:
     """Test every head at the slowest level of its model and dataset, the last in reading order."""
-    found = head_sensitivity(of_main_levels(material.rows), material.metric)
+    found = sensitivity_of_parts(rows_with_heads(material), material.metric)
     return found.filter(
         pl.col("cot") == pl.col("cot").last().over("model", "dataset", "series", "objective")
     )

@@ -14,6 +14,7 @@ def run(args: Sequence[str]) -> int:
     They are written to results/reports/<name>/: index.html (everything in one page, for a
     browser), findings.md, tables/ (CSV, LaTeX, Markdown) and figures/ (PDF, PNG).
     """
+    from gradsweep.report.processes import one_thread_each
     from gradsweep.report.show import show_report
     from gradsweep.store.selection import selection
 
@@ -46,10 +47,11 @@ def run(args: Sequence[str]) -> int:
     )
     given = parser.parse_args(args)
     chosen = selection(given.words, given.sweep)
-    if given.watch:
-        from gradsweep.report.watch import watch_report
+    with one_thread_each():
+        if given.watch:
+            from gradsweep.report.watch import watch_report
 
-        watch_report(chosen, given.metric, given.loss, given.watch)
-    else:
-        show_report(chosen, given.metric, given.loss, figures=given.figures)
+            watch_report(chosen, given.metric, given.loss, given.watch)
+        else:
+            show_report(chosen, given.metric, given.loss, figures=given.figures)
     return 0

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import polars as pl
 
+from gradsweep.analysis.chosen_rows import ChosenRows
 from gradsweep.analysis.open_questions import Answered, evaluate_open_questions
+from gradsweep.analysis.open_questions.evaluate import answers
 from gradsweep.analysis.open_questions.kept import keep_answers, kept_answers
-from gradsweep.analysis.open_questions.material import SIGNALS
-from gradsweep.analysis.open_questions.metrics import OTHERS
-from gradsweep.analysis.open_questions.where_it_responds import OTHER_NORM
+from gradsweep.analysis.open_questions.material import QuestionMaterial, Steps
 from gradsweep.analysis.rows import with_every_axis
-from gradsweep.records import POINT_LABELS, STUDY_OBJECTIVE
+from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.report.stored_rows import StoredRows
 from gradsweep.store.training import TrainingTables
 
 METRIC = "nuclear_norm"
 """The study's; the questions are of its size, whatever a report draws."""
-
-
-METRICS = tuple(dict.fromkeys((METRIC, *SIGNALS, OTHER_NORM, *OTHERS)))
-"""What the questions look at of rows."""
 
 
 def questions_of(
@@ -54,13 +50,24 @@ def questions_of_stored(
     if answered is None:
         ids = source.every["point_id"].to_list()
         key = source.key(ids) if training is None else None
-        # Which of several points of a condition and seed stands for it, all of their metrics tell.
-        several = source.every.select(*POINT_LABELS, "seed").is_duplicated().any()
-        rows = source.rows(ids, None if several else METRICS)
-        answered = questions_of(rows, source.samples(ids), source.loss, training)
+        answered = _answered(source, training)
         if key:
             keep_answers(source.results, key, answered)
     return answered
+
+
+def _answered(source: StoredRows, training: TrainingTables | None) -> list[Answered]:
+    of_study = pl.col("objective") == STUDY_OBJECTIVE
+    points, steps = source.points.filter(of_study), source.steps.filter(of_study)
+    if source.loss != "mean" or (points.is_empty() and steps.is_empty()):
+        return []
+    ids = steps["point_id"].to_list()
+    of_steps = Steps(source.rows(ids), source.samples(ids) if ids else pl.DataFrame())
+    material = QuestionMaterial(
+        ChosenRows(source, points), of_steps, METRIC, confidence=0.95, resamples=1000, seed=0,
+        training=training,
+    )  # fmt: skip
+    return answers(material)
 
 
 def kept_answers_of(source: StoredRows) -> list[Answered] | None:
