@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradsweep.analysis.bootstrap import resampling_weights
+from gradsweep.analysis.bootstrap import quantiles_over_resamples, resampling_weights
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,9 @@ def quantiles(values: Floats, probabilities: tuple[float, ...]) -> Floats:
     A resample may draw one question n times, which has no spread. NaN where none is defined.
     """
     if len(values) and np.isfinite(values).all():  # the same, sooner
-        return np.asarray(np.quantile(values, probabilities, axis=0))
+        columns = values.reshape(len(values), -1)
+        found = quantiles_over_resamples(columns, probabilities)
+        return found.reshape(len(probabilities), *values.shape[1:])
     finite = np.where(np.isfinite(values), values, np.nan)
     results = np.full((len(probabilities), *values.shape[1:]), np.nan)
     defined = ~np.isnan(finite).all(axis=0)

@@ -74,7 +74,7 @@ def _of_point(rows: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     )
     pairs = listed.explode(COLUMN, "apart").filter(pl.col(COLUMN).is_finite())
     other = (pl.col("layer") + pl.col("apart")).cast(pl.Int32).alias("other_layer")
-    return pairs.group_by(*names, "projection", "layer", other).agg(
+    return pairs.group_by(*names, "projection", "layer", other, maintain_order=True).agg(
         cosine=pl.col(COLUMN).mean(),
         deviation=pl.col(COLUMN).std().fill_null(float("nan")),
         n_samples=pl.len().cast(pl.Int64),

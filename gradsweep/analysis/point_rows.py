@@ -51,6 +51,9 @@ class PointRows(Protocol):
     def has_losses(self) -> bool:
         """Whether samples have their loss and the names of their points."""
 
+    def n_rows(self, point_ids: Collection[str]) -> int:
+        """Count the rows of some points, without reading them where that can be spared."""
+
     def own_metrics(self, point_ids: Collection[str]) -> set[str]:
         """Name the metrics of the user's own that any of the points has."""
 
@@ -98,6 +101,9 @@ class FrameRows:
         needed = {"loss", *POINT_LABELS} - {"objective"}
         return self.every_sample is not None and needed <= set(self.every_sample.columns)
 
+    def n_rows(self, point_ids: Collection[str]) -> int:
+        return len(self.rows(point_ids))
+
     def own_metrics(self, point_ids: Collection[str]) -> set[str]:
         return set(own_metric_columns(self.frame))
 
@@ -136,6 +142,9 @@ class OtherRows:
     @property
     def has_losses(self) -> bool:
         return self.source.has_losses
+
+    def n_rows(self, point_ids: Collection[str]) -> int:
+        return self.source.n_rows(point_ids)
 
     def own_metrics(self, point_ids: Collection[str]) -> set[str]:
         return self.source.own_metrics(point_ids)

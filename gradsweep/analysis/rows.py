@@ -61,7 +61,7 @@ def in_reading_order(frame: pl.DataFrame) -> pl.DataFrame:
             ranks = {name: rank for rank, name in enumerate(order)}
             keys.append(pl.col(column).replace_strict(ranks, default=len(ranks)))
         keys.append(pl.col(column))
-    return frame.sort(keys)
+    return frame.sort(keys, maintain_order=True)
 
 
 def values_in_reading_order(frame: pl.DataFrame, column: str) -> list[str]:

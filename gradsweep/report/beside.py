@@ -6,12 +6,12 @@ of processor time and some memory, so that only reports of many points have one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
-from dataclasses import dataclass
-
-import polars as pl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from gradsweep.analysis import Finding
 from gradsweep.analysis.open_questions import Answered
@@ -20,7 +20,6 @@ from gradsweep.report.open_questions.answers import kept_answers_of, questions_o
 from gradsweep.report.processes import cores, new_processes, unless_killed
 from gradsweep.report.stored_rows import StoredRows
 from gradsweep.report.training.stored import trained_points
-from gradsweep.store import PointPaths
 
 MANY_POINTS = 48
 """So many are worth the start of a process."""
@@ -35,6 +34,9 @@ class Beside:
     executor: Executor
     answers: Future[list[Answered] | None]
     claims: Future[list[Finding]]
+    _writing: list[tuple[Future[Path], Callable[..., Path], tuple[Any, ...]]] = field(
+        default_factory=list
+    )
 
     def answered(self) -> list[Answered] | None:
         """Wait for the answers; None where there are none, or the process was killed."""
@@ -43,6 +45,16 @@ class Beside:
     def tested(self) -> list[Finding] | None:
         """Wait for the claims; None where the process was killed."""
         return unless_killed(self.claims)
+
+    def write(self, function: Callable[..., Path], *arguments: Any) -> None:
+        """Have a file written by and by: `function(*arguments)`."""
+        self._writing.append((self.executor.submit(function, *arguments), function, arguments))
+
+    def finish(self) -> None:
+        """Wait for the files, and write what the process has not, because it was killed."""
+        for future, function, arguments in self._writing:
+            if unless_killed(future) is None:
+                function(*arguments)
 
 
 @contextmanager
@@ -56,7 +68,9 @@ def beside(source: StoredRows, metric: str) -> Iterator[Beside | None]:
         return
     with new_processes(1) as pool:
         answers = pool.submit(_answers, source)
-        yield Beside(pool, answers, pool.submit(claims_of, source, metric, source.loss))
+        other = Beside(pool, answers, pool.submit(claims_of, source, metric, source.loss))
+        yield other
+        other.finish()
 
 
 def _pays(source: StoredRows) -> bool:
@@ -67,6 +81,5 @@ def _pays(source: StoredRows) -> bool:
 
 def _answers(source: StoredRows) -> list[Answered] | None:
     """Answers to the open questions; None where there are too many rows for it."""
-    files = [PointPaths(source.results, name).rows for name in source.points["point_id"]]
-    n_rows = sum(pl.scan_parquet(f).select(pl.len()).collect().item() for f in files if f.exists())
+    n_rows = source.n_rows(source.points["point_id"].to_list())
     return None if n_rows > MOST_ROWS_ASKED else questions_of_stored(source)

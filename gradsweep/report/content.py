@@ -12,6 +12,7 @@ from gradsweep.analysis import Finding, evaluate_rated_claims
 from gradsweep.analysis.claims.controls import Material
 from gradsweep.analysis.claims.evaluate import RESAMPLES, point_claims
 from gradsweep.analysis.claims.kept import KeptEstimates
+from gradsweep.analysis.held_rows import HeldRows
 from gradsweep.analysis.members import MEMBER_METRICS
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.point_rows import OfSamples, PointRows
@@ -90,8 +91,10 @@ def content_of_points(
 
 def claims_of(rows: PointRows, metric: str, loss: str) -> list[Finding]:
     """Test the claims; estimates in stored points are kept for the next report."""
-    source = OfSamples(rows) if metric in SAMPLE_METRICS and rows.has_samples else rows
-    kept = KeptEstimates(rows.results) if isinstance(rows, StoredRows) else None
+    source: PointRows = OfSamples(rows) if metric in SAMPLE_METRICS and rows.has_samples else rows
+    kept = None
+    if isinstance(rows, StoredRows):
+        kept, source = KeptEstimates(rows.results), HeldRows(source, (metric,))
     try:
         return point_claims(Material(source, metric, loss, RESAMPLES, seed=0, kept=kept))
     finally:

@@ -59,7 +59,8 @@ FORMATS: dict[str, Callable[[TableFile], str]] = {}
 def csv(table: TableFile) -> str:
     """Write full precision, one heading line, empty cells where there is no value."""
     columns = [*table.keys, *(c for group in table.groups for c in group.columns)]
-    numbers = [name for name in columns if table.frame.schema[name].is_float()]
+    kinds = table.frame.schema
+    numbers = [name for name in columns if kinds[name].is_float()]
     return table.frame.select(columns).with_columns(pl.col(numbers).fill_nan(None)).write_csv()
 
 
@@ -199,6 +200,7 @@ def _cell_texts(table: TableFile) -> list[list[str]]:
         for group in table.groups
         for column, name in zip(group.columns, group.names, strict=True)
     }
+    kinds = table.frame.schema
     lines = table.frame.to_dicts()
     cells = [
         {key: str(line[key]) for key in table.keys} | {c: _plain(line[c]) for c in columns}
@@ -207,7 +209,7 @@ def _cell_texts(table: TableFile) -> list[list[str]]:
     places: dict[str, list[tuple[int, str]]] = {}
     for index, line in enumerate(lines):
         for column, name in columns.items():
-            if table.frame.schema[column].is_float():
+            if kinds[column].is_float():
                 quantity = line[table.quantity] if table.quantity else name
                 places.setdefault(quantity, []).append((index, column))
     for of_quantity in places.values():

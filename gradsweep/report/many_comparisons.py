@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich import box
 from rich.console import Group
@@ -21,6 +22,7 @@ from gradsweep.report.numerals import MISSING, aligned, distinct
 from gradsweep.report.plain_text import plain_text
 from gradsweep.report.reading import sentences
 from gradsweep.report.table import ComparisonView, bulleted, title_of
+from gradsweep.store.atomic import write_text
 
 MOST_TABLES = 2
 """Models and datasets whose whole tables fit a screen."""
@@ -96,9 +98,14 @@ def levels_overview(comparison: Comparison) -> Group:
     return Group(Text(), title, Text(legend, style="dim"), table, below)
 
 
-def comparison_texts(comparisons: Sequence[Comparison]) -> str:
-    """Write every whole table."""
-    return plain_text(map(ComparisonView, comparisons))
+def write_comparisons(path: Path, comparisons: Sequence[Comparison]) -> Path:
+    """Write every whole table into a file.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    write_text(path, plain_text(map(ComparisonView, comparisons)))
+    return path
 
 
 def _mean(comparison: Comparison, level: str) -> float:

@@ -7,7 +7,7 @@ numbers that are computed are joined in the same way, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,21 +105,33 @@ class NumbersReader:
         if not self._scopes:
             return self._nothing(metrics)
         self._require_known(metrics)
-        others = (self._source.points["objective"] != STUDY_OBJECTIVE).any()
-        shape = (SHAPE,) if others else ()
+        of_study = (self._source.points["objective"] == STUDY_OBJECTIVE).all()
+        shape = () if of_study else (SHAPE,)
         wanted = tuple(dict.fromkeys((*metrics, TABLE_METRIC, *MEMBER_METRICS, *shape, LOSS)))
-        with self._keeping(wanted, metrics[0]) as (about, of_metric):
-            self._compute(about, of_metric, metrics[0], advance, summary=True)
-        found = about.joined()
+        most = most_rows or 0
+        others = self._others(wanted) if most else ()
+        at_once = bool(others) and self._source.n_rows(self._point_ids) <= most
+        with self._keeping(wanted, others, metrics[0]) as (about, of_metric, curves):
+            self._compute(about, of_metric, curves if at_once else {}, metrics[0], advance)
+            found = about.joined()
+            n_rows = int(found["about"]["n_rows"].sum())
+            # Of points with rows of single heads, which do not count, too.
+            if not at_once and n_rows <= most:
+                self._compute(None, {}, curves, "")
         measures = {name: m for name, kept in of_metric.items() if (m := _measures(name, kept))}
         for metric in metrics:
             if metric not in measures:
                 self._refuse(metric)
-        n_rows = int(found["about"]["n_rows"].sum())
-        if most_rows is not None and n_rows <= most_rows:
-            measures |= self._curves_of(measures)
+        if n_rows <= most:
+            drawn = {name: m for name, kept in curves.items() if (m := _measures(name, kept))}
+            measures |= {n: m for n, m in drawn.items() if m.curves["mean"].is_finite().any()}
         n_flagged = int(found["about"]["n_flagged"].sum())
         return Numbers(measures, n_rows=n_rows, n_flagged=n_flagged, **fields_of(found))
+
+    def _others(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Metrics that are drawn alone, without what curves do without."""
+        names = (*METRICS, *sorted(self._source.own_metrics(self._point_ids)))
+        return tuple(name for name in names if name not in wanted)
 
     def _nothing(self, metrics: Sequence[str]) -> Numbers:
         rows = self._source.rows(())
@@ -129,27 +141,18 @@ class NumbersReader:
         found = about_points(rows, None, next(iter(metric_columns(rows))))
         return Numbers(measures, n_rows=0, n_flagged=0, **fields_of(found))
 
-    def _curves_of(self, known: Collection[str]) -> dict[str, Measures]:
-        """Measures of all metrics that are not known, without what curves do without."""
-        names = [*METRICS, *sorted(self._source.own_metrics(self._point_ids))]
-        every = {name: self._kept(f"curves-{name}") for name in names if name not in known}
-        self._compute(None, every, "", summary=False)
-        for kept in every.values():
-            kept.save()
-        found = {name: m for name, kept in every.items() if (m := _measures(name, kept))}
-        return {name: m for name, m in found.items() if m.curves["mean"].is_finite().any()}
-
     @contextmanager
     def _keeping(
-        self, metrics: Sequence[str], first: str
-    ) -> Iterator[tuple[_Kept, dict[str, _Kept]]]:
+        self, metrics: Sequence[str], others: Sequence[str], first: str
+    ) -> Iterator[tuple[_Kept, dict[str, _Kept], dict[str, _Kept]]]:
         """The tables of every kind; what was computed is kept, also when somebody stops it."""
         about = self._kept(f"points-{first}")
         of_metric = {name: self._kept(f"measures-{name}") for name in metrics}
+        curves = {name: self._kept(f"curves-{name}") for name in others}
         try:
-            yield about, of_metric
+            yield about, of_metric, curves
         finally:
-            for kept in (about, *of_metric.values()):
+            for kept in (about, *of_metric.values(), *curves.values()):
                 kept.save()
 
     def _kept(self, kind: str) -> _Kept:
@@ -160,23 +163,24 @@ class NumbersReader:
         self,
         about: _Kept | None,
         of_metric: Mapping[str, _Kept],
+        curves: Mapping[str, _Kept],
         first: str,
         advance: Callable[[], None] = lambda: None,
-        *,
-        summary: bool,
     ) -> None:
         """Compute what is not known, of as many scopes together as memory holds."""
         held: list[ScopeRows] = []
-        wanted = [*of_metric.values(), *([] if about is None else [about])]
+        wanted = [*of_metric.values(), *curves.values(), *([] if about is None else [about])]
         for scope in self._scopes:
             if any(scope not in kept for kept in wanted):
-                metrics = None if scope.several or not summary else _of_rows([*of_metric, first])
-                held.append(self._read_scope(scope, metrics))
+                every = scope.several or bool(curves)
+                held.append(
+                    self._read_scope(scope, None if every else _of_rows([*of_metric, first]))
+                )
             if sum(len(one.rows) for one in held) >= _MOST_TOGETHER:
-                _add(held, about, of_metric, first, summary=summary)
+                _add(held, about, of_metric, curves, first)
                 held = []
             advance()
-        _add(held, about, of_metric, first, summary=summary)
+        _add(held, about, of_metric, curves, first)
 
     def _read_scope(self, scope: Scope, metrics: Sequence[str] | None) -> ScopeRows:
         rows = self._source.rows(scope.point_ids, metrics)
@@ -238,17 +242,20 @@ def _add(
     read: Sequence[ScopeRows],
     about: _Kept | None,
     of_metric: Mapping[str, _Kept],
+    curves: Mapping[str, _Kept],
     first: str,
-    *,
-    summary: bool,
 ) -> None:
-    """Compute what is not known of scopes that were read, and add it."""
+    """Compute what is not known of scopes that were read, and add it.
+
+    `curves` are without summaries.
+    """
     for one in read:
         if about is not None and one.scope not in about:
             about.add(one.scope, about_points(one.rows, one.samples, first))
     scopes = ReadScopes(read)
-    for metric, kept in of_metric.items():
+    for metric, kept in (*of_metric.items(), *curves.items()):
         todo = [one.scope for one in read if one.scope not in kept]
+        summary = metric in of_metric
         for scope, tables in scopes.measures(todo, metric, summary=summary).items():
             kept.add(scope, tables)
 

@@ -21,9 +21,9 @@ from gradsweep.report.cut import cut_responses, cut_sentences
 from gradsweep.report.many_comparisons import (
     MOST_TABLES,
     comparison_overview,
-    comparison_texts,
     fits_a_screen,
     levels_overview,
+    write_comparisons,
 )
 from gradsweep.report.measures import Measures, compute_measures, loss_measures
 from gradsweep.report.numbers import Numbers, NumbersReader
@@ -43,7 +43,6 @@ from gradsweep.report.training.study import TrainingStudy
 from gradsweep.report.training.terminal import training_table
 from gradsweep.report.unfinished import unfinished_of_report
 from gradsweep.store import SweepPaths, load_rows, load_samples_table, point_folders
-from gradsweep.store.atomic import write_text
 from gradsweep.store.selection import Selection
 
 MOST_FIGURES = 24
@@ -129,7 +128,7 @@ def _show_report(
     folder = report_folder(selection, loss)
     if ids := source.steps["point_id"].to_list():
         _show_steps(out, source.rows(ids), source.samples(ids), metrics[0])
-    numbers = _show_points(out, source, metrics, folder)
+    numbers = _show_points(out, source, metrics, folder, other)
     stored = report_points(selection, source.every, None if numbers is None else numbers.cut)
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
@@ -149,7 +148,7 @@ def _show_report(
 
 
 def _show_points(
-    out: Console, source: StoredRows, metrics: Sequence[str], folder: Path
+    out: Console, source: StoredRows, metrics: Sequence[str], folder: Path, other: Beside | None
 ) -> Numbers | None:
     """Print the comparisons of points that are not trained, and give what they are made of."""
     if source.points.is_empty():
@@ -159,7 +158,7 @@ def _show_points(
         numbers = reader.read(metrics, advance, most_rows=ROWS_FOR_EVERY_METRIC)
     losses = numbers.measures.get("loss")
     for measures in numbers.of(metrics):
-        for line in _comparison(numbers.n_flagged, measures, losses, folder):
+        for line in _comparison(numbers.n_flagged, measures, losses, folder, other):
             out.print(line, soft_wrap=isinstance(line, str))
     return numbers
 
@@ -194,7 +193,11 @@ def report_folder(selection: Selection, loss: str = "mean") -> Path:
 
 
 def _comparison(
-    flagged: int, measures: Measures, losses: Measures | None, folder: Path | None = None
+    flagged: int,
+    measures: Measures,
+    losses: Measures | None,
+    folder: Path | None = None,
+    other: Beside | None = None,
 ) -> Iterator[RenderableType]:
     """What the terminal shows of one metric; the tables of many comparisons go to a file."""
     found = comparisons_of(measures, losses)
@@ -210,7 +213,10 @@ def _comparison(
             yield ComparisonView(one) if fits_a_screen([one]) else levels_overview(one)
         if folder is not None:
             path = folder / "tables" / f"comparisons__{measures.metric}.txt"
-            write_text(path, comparison_texts(found))
+            if other is None:
+                write_comparisons(path, found)
+            else:
+                other.write(write_comparisons, path, found)
             yield f"tables   {path}"
     if flagged:
         yield f"{flagged} rows failed their checksum and are left out of these numbers."

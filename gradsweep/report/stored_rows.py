@@ -24,7 +24,7 @@ from gradsweep.store.metadata import no_results, read_config
 from gradsweep.store.paths import point_folders, started
 from gradsweep.store.point import read_parts
 from gradsweep.store.points import folder_labels
-from gradsweep.store.read import stored_metrics
+from gradsweep.store.read import count_rows, stored_metrics
 from gradsweep.store.selection import Selection
 
 NO_POINTS = pl.DataFrame(
@@ -69,6 +69,9 @@ class StoredRows:
     def samples(self, point_ids: Collection[str]) -> pl.DataFrame:
         samples = self._samples(point_ids)
         return samples if self.loss == "mean" else named_summed(summed_over_tokens(samples))
+
+    def n_rows(self, point_ids: Collection[str]) -> int:
+        return count_rows(self.results, point_ids)
 
     def own_metrics(self, point_ids: Collection[str]) -> set[str]:
         return stored_metrics(self.results, point_ids)

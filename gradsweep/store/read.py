@@ -85,6 +85,13 @@ def stored_metrics(results: Path, point_ids: Collection[str]) -> set[str]:
     return {name for schema in schemas for name in own_metric_columns(pl.DataFrame(schema=schema))}
 
 
+def count_rows(results: Path, point_ids: Collection[str]) -> int:
+    """Count the rows that these points store; reads the ends of files, no rows."""
+    files = [path for name in point_ids for path in _row_files(PointPaths(results, name))]
+    counts = pl.collect_all([pl.scan_parquet(path).select(pl.len()) for path in files])
+    return sum(count.item() for count in counts)
+
+
 def _row_files(paths: PointPaths) -> list[Path]:
     return [paths.rows] if paths.done.exists() else sorted(paths.parts.glob("rows-*.parquet"))
 

@@ -42,6 +42,11 @@ OTHERS = ("spectral_radius",)
 """Metrics that only some points have."""
 
 
+def asked_metrics(metric: str) -> tuple[str, ...]:
+    """Name the metrics that are looked at where the size of one is asked about."""
+    return tuple(dict.fromkeys((metric, *SIGNALS, *OTHERS)))
+
+
 def metric_words(metric: str) -> str:
     """Give a metric in words; one of the user's own is its own name."""
     return METRIC_NAMES[metric].words if metric in METRIC_NAMES else metric
@@ -99,7 +104,7 @@ class QuestionMaterial:
     @cached_property
     def summary(self) -> Summary:
         """Look at the rows of all points, some conditions at a time."""
-        asked = tuple(dict.fromkeys((self.metric, *SIGNALS, *OTHERS)))
+        asked = asked_metrics(self.metric)
         lines: list[pl.DataFrame] = []
         measured, valued, with_heads = set[str](), set[str](), set[str]()
         for rows, samples in read_together(self.source, asked):

@@ -76,9 +76,7 @@ class Level:
 
 
 def _ranks(signal: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-    from scipy.stats import rankdata  # takes as long to import as a report of few points
-
-    ranks = rankdata(np.concatenate(signal))
+    ranks = pl.Series(np.concatenate(signal)).rank("average").to_numpy()
     n = len(signal[0])
     return ranks[:n], ranks[n:]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from gradsweep.analysis.chosen_rows import ChosenRows
+from gradsweep.analysis.held_rows import HeldRows
 from gradsweep.analysis.open_questions import Answered, evaluate_open_questions
 from gradsweep.analysis.open_questions.evaluate import answers
 from gradsweep.analysis.open_questions.kept import keep_answers, kept_answers
-from gradsweep.analysis.open_questions.material import QuestionMaterial, Steps
+from gradsweep.analysis.open_questions.material import QuestionMaterial, Steps, asked_metrics
 from gradsweep.analysis.rows import with_every_axis
 from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.report.stored_rows import StoredRows
@@ -64,8 +65,8 @@ def _answered(source: StoredRows, training: TrainingTables | None) -> list[Answe
     ids = steps["point_id"].to_list()
     of_steps = Steps(source.rows(ids), source.samples(ids) if ids else pl.DataFrame())
     material = QuestionMaterial(
-        ChosenRows(source, points), of_steps, METRIC, confidence=0.95, resamples=1000, seed=0,
-        training=training,
+        HeldRows(ChosenRows(source, points), asked_metrics(METRIC)), of_steps, METRIC,
+        confidence=0.95, resamples=1000, seed=0, training=training,
     )  # fmt: skip
     return answers(material)
 
