@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from gradsweep.analysis import Finding
@@ -27,24 +28,34 @@ MOST_ROWS_ASKED = 12_000_000
 """Open questions look at every metric of all points together: so many rows take some GB."""
 
 
-@dataclass(frozen=True)
 class Beside:
-    """What a second process computes meanwhile, and the process."""
+    """A second process, and what it computes meanwhile: answers, then claims if nobody else has."""
 
-    executor: Executor
-    answers: Future[list[Answered] | None]
-    claims: Future[list[Finding]]
-    _writing: list[tuple[Future[Path], Callable[..., Path], tuple[Any, ...]]] = field(
-        default_factory=list
-    )
+    def __init__(self, executor: Executor, source: StoredRows, metric: str) -> None:
+        self.executor = executor
+        self._claims_of = source, metric, source.loss
+        self._claims: Future[list[Finding]] | None = None
+        self._taken = False
+        self._writing: list[tuple[Future[Path], Callable[..., Path], tuple[Any, ...]]] = []
+        self._lock = Lock()
+        self._answers = executor.submit(_answers, source)
+        self._answers.add_done_callback(self._go_on)
+
+    def _go_on(self, _: Future[list[Answered] | None]) -> None:
+        with self._lock, suppress(BrokenProcessPool):
+            if not self._taken:
+                self._claims = self.executor.submit(claims_of, *self._claims_of)
 
     def answered(self) -> list[Answered] | None:
         """Wait for the answers; None where there are none, or the process was killed."""
-        return unless_killed(self.answers)
+        return unless_killed(self._answers)
 
     def tested(self) -> list[Finding] | None:
-        """Wait for the claims; None where the process was killed."""
-        return unless_killed(self.claims)
+        """Wait for the claims; None where the process has not begun with them and will not, or was
+        killed."""
+        with self._lock:
+            self._taken = True
+        return None if self._claims is None else unless_killed(self._claims)
 
     def write(self, function: Callable[..., Path], *arguments: Any) -> None:
         """Have a file written by and by: `function(*arguments)`."""
@@ -67,8 +78,7 @@ def beside(source: StoredRows, metric: str) -> Iterator[Beside | None]:
         yield None
         return
     with new_processes(1) as pool:
-        answers = pool.submit(_answers, source)
-        other = Beside(pool, answers, pool.submit(claims_of, source, metric, source.loss))
+        other = Beside(pool, source, metric)
         yield other
         other.finish()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from gradsweep.analysis.claims import Finding
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.point_rows import FrameRows, PointRows
 from gradsweep.analysis.rows import whole_samples
@@ -57,6 +58,7 @@ def write_report(
     numbers: Numbers | None = None,
     study: TrainingStudy | None = None,
     answered: Sequence[Answered] | None = None,
+    claims: Sequence[Finding] | None = None,
     other: Beside | None = None,
 ) -> list[Path]:
     """Write `findings.md`, `tables/` and `figures/` into `folder`, and give their paths.
@@ -72,8 +74,8 @@ def write_report(
     default one for each core when there are many; more than one takes a main module that can be
     imported. `study` is of training points, which have a section, claims, tables and figures of
     their own; there may be no `rows` beside it. `answered` spares answering the open questions
-    again; one of them is about points of single steps, which are in nothing else. `other` is a
-    process that tests the claims, and draws while tables and page are written.
+    again; one of them is about points of single steps, which are in nothing else. `claims` spares
+    testing them. `other` is a process that draws while tables and page are written.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
@@ -92,9 +94,7 @@ def write_report(
     if not rows.points.is_empty() or (study is None and not only_steps):
         numbers = numbers or _numbers(rows, metrics, track)
         with track("claims", 1) as advance:
-            content = content_of_points(
-                rows, metrics, loss, numbers, content, other.tested() if other else None
-            )
+            content = content_of_points(rows, metrics, loss, numbers, content, claims)
             advance()
     found = [*content.found, *(study.findings if study else ())]
     caveats = [] if stored is None else [*unfinished_of_report(stored), *cut_sentences(stored.cut)]

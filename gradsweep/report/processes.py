@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -18,18 +20,32 @@ def new_processes(count: int) -> ProcessPoolExecutor:
     can."""
     # A fork would copy the threads' locks of Polars, and could wait for them for ever.
     context = get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=one_thread_each)
+    return ProcessPoolExecutor(count, mp_context=context, initializer=for_small_arrays)
 
 
-def one_thread_each() -> Any:
-    """Let matrix products take one thread of this process; a context ends that again.
+def for_small_arrays() -> Any:
+    """Make this process fit for many products of small arrays; a context ends the first half again.
 
-    Products of a bootstrap are small: on a core that is taken, by the other process of a report
-    say, a second thread makes them wait for it, which takes six times as long as doing without.
+    One thread each: on a core that is taken, by the other process of a report say, a second one
+    makes them wait for it, which takes six times as long as doing without. And glibc keeps memory
+    that was freed for the next array, whose pages are fetched anew otherwise.
     """
     import numpy  # noqa: F401  # limits reach only libraries that are loaded
 
+    _keep_freed_memory()
     return threadpool_limits(1, user_api="blas")
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+"""Names of glibc's malloc.h."""
+
+
+def _keep_freed_memory() -> None:
+    if sys.platform == "linux":
+        set_option = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+        if set_option:
+            set_option(_M_MMAP_THRESHOLD, 2**25)
+            set_option(_M_TRIM_THRESHOLD, 2**28)
 
 
 def unless_killed(future: Future[Value]) -> Value | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console, RenderableType
 
+from gradsweep.analysis.claims import Finding
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import rows_with_values, whole_samples
 from gradsweep.errors import counted
@@ -17,6 +18,7 @@ from gradsweep.progress import output_console, step_bar
 from gradsweep.report import save_figures, write_report
 from gradsweep.report.beside import MOST_ROWS_ASKED, Beside, beside
 from gradsweep.report.comparison import comparisons_of
+from gradsweep.report.content import claims_of
 from gradsweep.report.cut import cut_responses, cut_sentences
 from gradsweep.report.many_comparisons import (
     MOST_TABLES,
@@ -133,11 +135,13 @@ def _show_report(
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
         out.print(training_table(study))
+    claims = None if other is None else _claims(source, metrics[0], other)
     answered = _questions(out, source, numbers, study, other)
     _show_notes(out, [*unfinished_of_report(stored), *cut_sentences(stored.cut)])
     written = write_report(
         source, folder, metrics, track=_progress, stored=stored, loss=loss, numbers=numbers,
-        most_figures=None if figures else MOST_FIGURES, study=study, answered=answered, other=other,
+        most_figures=None if figures else MOST_FIGURES, study=study, answered=answered,
+        claims=claims, other=other,
     )  # fmt: skip
     if not any(path.suffix == ".png" for path in written):
         out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")
@@ -161,6 +165,15 @@ def _show_points(
         for line in _comparison(numbers.n_flagged, measures, losses, folder, other):
             out.print(line, soft_wrap=isinstance(line, str))
     return numbers
+
+
+def _claims(source: StoredRows, metric: str, other: Beside) -> list[Finding]:
+    """Test the claims while another process answers, or take what it has found."""
+    found = other.tested()
+    if found is None:
+        with _progress("claims", 1):
+            found = claims_of(source, metric, source.loss)
+    return found
 
 
 def _questions(
