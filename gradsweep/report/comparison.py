@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -141,12 +142,28 @@ def comparisons(
     return comparisons_of(measures, loss_measures(samples, intervals=False))
 
 
-def comparisons_of(measures: Measures, losses: Measures | None = None) -> list[Comparison]:
-    """Make the `comparisons` from what is computed already; `losses` are of the metric loss."""
+def comparisons_of(
+    measures: Measures,
+    losses: Measures | None = None,
+    most: int | None = None,
+    *,
+    largest_first: bool = False,
+) -> list[Comparison]:
+    """Make the `comparisons` from what is computed already.
+
+    Args:
+        measures: of the metric that is compared.
+        losses: of the metric loss.
+        most: so many models and datasets, the first; all when None.
+        largest_first: those with most conditions come first.
+    """
     of_loss = losses.by_study() if losses and not measures.per_sample else None
+    studies = list(measures.by_study().items())
+    if largest_first:
+        studies.sort(key=lambda study: -study[1].curves["point_id"].n_unique())
     return [
         _comparison(shown, None if of_loss is None else of_loss.get(name), *name)
-        for name, shown in measures.by_study().items()
+        for name, shown in islice(studies, most)
     ]
 
 

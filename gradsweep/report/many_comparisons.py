@@ -31,10 +31,11 @@ MOST_LEVELS = 4
 MOST_LINES = 30
 
 
-def comparison_overview(comparisons: Sequence[Comparison]) -> list[Table | Text]:
+def comparison_overview(comparisons: Sequence[Comparison], n_studies: int) -> list[Table | Text]:
     """Draw a line for each model and dataset: the mean of its main responses by level, and RD.
 
-    Numbers are averages over the projections that all conditions have. At most `MOST_LINES`.
+    Numbers are averages over the projections that all conditions have. At most `MOST_LINES`, of
+    `n_studies`.
     """
     levels = list(dict.fromkeys(level for one in comparisons for level in one.main_levels))
     paired = list(dict.fromkeys(level for one in comparisons for level in one.paired_levels))
@@ -50,7 +51,7 @@ def comparison_overview(comparisons: Sequence[Comparison]) -> list[Table | Text]
         table.add_row(f"{one.model} · {one.dataset}", *map(_text, means), *map(_text, rds))
     kinds = dict.fromkeys(responses_words(one.responses) for one in comparisons)
     title = f"{metric_label(comparisons[0].metric)}, {' or '.join(kinds)}: mean over layers"
-    hidden = len(comparisons) - MOST_LINES
+    hidden = n_studies - MOST_LINES
     more = [Text(f"and {hidden} more", style="dim")] if hidden > 0 else []
     return [Text(), Text(title, style="bold"), table, *more]
 

@@ -76,6 +76,11 @@ class Measures:
         }
         return replace(self, **frames)
 
+    @property
+    def n_studies(self) -> int:
+        """How many models and datasets there are, each series of a model by itself."""
+        return self.curves.select("model", "objective", "series", "dataset").n_unique()
+
     def by_study(self) -> dict[tuple[str, str], Measures]:
         """Cut `labelled` into models and datasets, in reading order.
 

@@ -17,10 +17,11 @@ from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.report import save_figures, write_report
 from gradsweep.report.beside import MOST_ROWS_ASKED, Beside, beside
-from gradsweep.report.comparison import comparisons_of
+from gradsweep.report.comparison import Comparison, comparisons_of
 from gradsweep.report.content import claims_of
 from gradsweep.report.cut import cut_responses, cut_sentences
 from gradsweep.report.many_comparisons import (
+    MOST_LINES,
     MOST_TABLES,
     comparison_overview,
     fits_a_screen,
@@ -36,6 +37,7 @@ from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC
 from gradsweep.report.steps import step_lines
 from gradsweep.report.stored_rows import StoredRows, stored_rows
 from gradsweep.report.table import ComparisonView, measures_table
+from gradsweep.report.tables import are_too_many
 from gradsweep.report.training.stored import (
     chosen_study,
     stored_study,
@@ -213,26 +215,38 @@ def _comparison(
     other: Beside | None = None,
 ) -> Iterator[RenderableType]:
     """What the terminal shows of one metric; the tables of many comparisons go to a file."""
-    found = comparisons_of(measures, losses)
+    found = comparisons_of(measures, losses, MOST_LINES if are_too_many(measures) else None)
     if fits_a_screen(found):
         yield ""
         yield measures_table(measures, losses)
     else:
         if len(found) > MOST_TABLES:
-            yield from comparison_overview(found)
+            yield from comparison_overview(found, measures.n_studies)
         # One odd point beside a grid hides nothing of what the grid says.
         compared = [one for one in found if len(one.conditions) > 1]
         for one in compared if len(compared) <= MOST_TABLES else []:
             yield ComparisonView(one) if fits_a_screen([one]) else levels_overview(one)
         if folder is not None:
-            path = folder / "tables" / f"comparisons__{measures.metric}.txt"
-            if other is None:
-                write_comparisons(path, found)
-            else:
-                other.write(write_comparisons, path, found)
-            yield f"tables   {path}"
+            yield f"tables   {_whole_tables(found, measures, folder, other)}"
     if flagged:
         yield f"{flagged} rows failed their checksum and are left out of these numbers."
+
+
+def _whole_tables(
+    found: Sequence[Comparison], measures: Measures, folder: Path, other: Beside | None
+) -> str:
+    """Write whole tables into a file and say where; of too many, where their numbers are."""
+    if are_too_many(measures):
+        return (
+            f"{folder / 'tables' / 'statistics.csv'} has all numbers; name a model or dataset "
+            "(report model=…) for whole tables"
+        )
+    path = folder / "tables" / f"comparisons__{measures.metric}.txt"
+    if other is None:
+        write_comparisons(path, found)
+    else:
+        other.write(write_comparisons, path, found)
+    return str(path)
 
 
 def _show_steps(out: Console, rows: pl.DataFrame, samples: pl.DataFrame, metric: str) -> None:

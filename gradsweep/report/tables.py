@@ -20,12 +20,9 @@ from gradsweep.report.labels import (
     projection_label,
 )
 from gradsweep.report.measures import Measures, joined
+from gradsweep.report.statistics import STATISTICS, relative_differences, statistics
 from gradsweep.store.atomic import write_changed_text, write_text
 from gradsweep.store.series import model_label
-
-_STATISTICS = {"mean": "mean", "mad": "MAD", "relative_mad": "MAD/mean"}
-"""Columns of `statistics`, and what tables call them."""
-
 
 Named = tuple[str, str]
 """A model, and its objective and series in words: what its points are compared within."""
@@ -54,11 +51,23 @@ def _of_one_series(models: Collection[str]) -> list[tuple[str, ...]]:
     return [*pairs, *([tuple(rest)] if len(rest) == 2 else [(model,) for model in rest])]
 
 
+MOST_STUDIES = 200
+"""Models and datasets that have tables of their own: nobody opens thousands of files."""
+
+
+def are_too_many(measures: Measures) -> bool:
+    """Tell whether there are too many models and datasets for tables of each."""
+    return measures.n_studies > MOST_STUDIES
+
+
 def tables(measures: Measures) -> Iterator[TableFile]:
     """Make, for every dataset and its `side_by_side` models, means and MAD, then RD if any.
 
-    A condition, projection or whole model that is missing in the dataset leaves a gap.
+    A condition, projection or whole model that is missing in the dataset leaves a gap. There are
+    none of more than `MOST_STUDIES` models and datasets, whose numbers `statistics` has.
     """
+    if are_too_many(measures):
+        return
     studies = measures.curves.select("model", "objective", "series").unique().rows()
     named = [(model, model_label("", series, objective).strip()) for model, objective, series
              in studies]  # fmt: skip
@@ -73,36 +82,14 @@ def tables(measures: Measures) -> Iterator[TableFile]:
                 yield _differences_table(shown, models, dataset)
 
 
-def statistics(measures: Measures) -> pl.DataFrame:
-    """Join all means and MADs, one line per condition, projection and part.
-
-    Columns: metric, the axes, series, point_id, projection, part, mean, mad, relative_mad,
-    n_layers, n_samples; of the mean over all layers, where there are several seeds, n_seeds,
-    seed_low, seed_high; the 95 % intervals over questions of `part_intervals`.
-    """
-    of_mad = ("mad", "relative_mad", "n_differences")
-    keys = [name for name in measures.mads.columns if name not in of_mad]
-    joined = measures.means.join(
-        measures.mads.drop("n_differences"), on=keys, how="left", maintain_order="left"
-    )
-    of_condition = [name for name in measures.seeds.columns if name in joined.columns]
-    seeds = measures.seeds.with_columns(part=pl.lit("all"))
-    joined = joined.join(seeds, on=[*of_condition, "part"], how="left", maintain_order="left")
-    of_part = ["point_id", "projection", "part"]
-    joined = joined.join(measures.intervals, on=of_part, how="left", maintain_order="left")
-    numbers = ("n_layers", "n_samples", "n_seeds", "seed_low", "seed_high")
-    ends = [name for name in measures.intervals.columns if name not in of_part]
-    named = pl.lit(measures.metric).alias("metric")
-    return joined.select(named, *keys, *_STATISTICS, *numbers, *ends)
-
-
 def save_tables(
     measures: Sequence[Measures],
     folder: Path,
     advance: Callable[[], None] = lambda: None,
     made: Sequence[Sequence[TableFile]] | None = None,
 ) -> list[Path]:
-    """Write every table as CSV, LaTeX and Markdown, and `statistics.csv` with all numbers.
+    """Write every table as CSV, LaTeX and Markdown, and two with all numbers: `statistics.csv`, and
+    of RD `relative_differences.csv`, where there is any.
 
     Files are named models__dataset__metric (and __rd). `advance` is called after each metric.
     `made` are the tables of each metric, where they are at hand.
@@ -113,6 +100,9 @@ def save_tables(
     everything = pl.concat([statistics(one) for one in measures])
     written = [folder / "statistics.csv"]
     write_text(written[0], everything.fill_nan(None).write_csv())
+    if not (differences := relative_differences(measures)).is_empty():
+        written.append(folder / "relative_differences.csv")
+        write_text(written[-1], differences.fill_nan(None).write_csv())
     for of_metric in made or map(tables, measures):
         for table in of_metric:
             for suffix, text_of in FORMATS.items():
@@ -126,7 +116,7 @@ def save_tables(
 def _statistics_table(measures: Measures, models: Mapping[str, str], dataset: str) -> TableFile:
     shown = statistics(measures)
     projections = values_in_reading_order(shown, "projection")
-    names = ["mean"] if measures.per_sample else list(_STATISTICS.values())
+    names = ["mean"] if measures.per_sample else list(STATISTICS.values())
     keys = {
         "statistic": names,
         "part": ("all", *PARTS),
@@ -164,7 +154,7 @@ def _long(shown: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
             pl.col(f"{column}_high").alias("high"),
             pl.col("n_samples").alias("n"),
         )
-        for column, name in _STATISTICS.items()
+        for column, name in STATISTICS.items()
         if name in names
     )
 

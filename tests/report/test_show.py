@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,28 @@ def test_many_levels_are_a_screen_of_lines_and_a_file_with_everything(
     told = (tmp_path / "reports" / "all" / "tables" / "comparisons__nuclear_norm.txt").read_text()
     assert "MAD/mean" in told
     assert all(cot[:14] in told for cot in levels), "names are folded at 14 letters"
+
+
+def test_thousands_of_tables_are_two_with_all_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    """Nobody opens a file for each of hundreds of models and datasets."""
+    for dataset in ("sums", "words", "others"):
+        for kind in ("correct", "irrelevant"):
+            store_point(tmp_path, f"{dataset}{kind}", Axes("tiny", dataset, "none", kind), 1.0)
+    tables = tmp_path / "reports" / "all" / "tables"
+    assert main(["report", str(tmp_path)]) == 0
+    assert list(tables.glob("tiny__*"))
+    kept = ("statistics.csv", "relative_differences.csv")
+    numbers = {name: (tables / name).read_text() for name in kept}
+    shutil.rmtree(tmp_path / "reports")
+    monkeypatch.setattr("gradsweep.report.tables.MOST_STUDIES", 2)
+    capsys.readouterr()
+    assert main(["report", str(tmp_path)]) == 0
+    assert {name: (tables / name).read_text() for name in kept} == numbers
+    assert not list(tables.glob("tiny__*"))
+    assert not list(tables.glob("comparisons*"))
+    assert "report model=" in " ".join(capsys.readouterr().out.split())
+    page = (tmp_path / "reports" / "all" / "index.html").read_text()
+    assert "relative_differences.csv" in page
+    assert 'id="table-choice"' not in page

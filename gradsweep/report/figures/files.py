@@ -48,6 +48,8 @@ def drawings(measures: Sequence[Measures], most: int | None = None) -> list[Draw
     They are named model__dataset__metric (and __mad, __rd), or model__overview__metric.
     """
     figures: list[Drawing] = []
+    if most is not None and sum(one.n_studies for one in measures) > most:
+        return []
     for one in (each.labelled() for each in measures):
         for model in one.curves["model"].unique(maintain_order=True):
             of_model = one.curves.filter(pl.col("model") == model)

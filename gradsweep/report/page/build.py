@@ -139,6 +139,7 @@ def write_page(
         settings=data["settings"],
         refresh=refresh,
         tiles="tiles" in data,
+        data_tables=bool(data["tables"]),
         data=_json(data),
         style=Markup(_asset("page.css")),
         scripts=Markup("\n".join(map(_asset, _SCRIPTS))),

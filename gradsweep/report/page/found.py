@@ -72,8 +72,7 @@ def found_in(computed: Sequence[Measures]) -> list[Found]:
     shown = []
     losses = next((one for one in computed[1:] if one.metric == "loss"), None)
     of_losses = with_model_labels(losses.summaries) if losses else summaries.clear()
-    found = sorted(comparisons_of(computed[0], losses), key=lambda one: -len(one.conditions))
-    for comparison in found[:MOST_STUDIES]:
+    for comparison in comparisons_of(computed[0], losses, MOST_STUDIES, largest_first=True):
         chosen, loss = (
             frame.filter(model=comparison.model, dataset=comparison.dataset)
             for frame in (summaries, of_losses)

@@ -12,7 +12,7 @@ from helpers.stored_training import store_run
 from gradsweep.cli import main
 from gradsweep.records import Axes
 from gradsweep.report.measures import compute_measures
-from gradsweep.report.tables import statistics
+from gradsweep.report.statistics import statistics
 from gradsweep.report.training import training_study
 from gradsweep.store import load_rows
 from gradsweep.store.training import load_training

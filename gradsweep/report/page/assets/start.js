@@ -10,7 +10,7 @@ startTheme(redraw);
 startPrinting(redraw);
 if (hasCurves) {
   startControls(redraw);
-  startTables();
+  if (data.tables.length) startTables();
   startCurveValues();
 }
 startTraining();
