@@ -1,7 +1,8 @@
-"""A second process for what needs no numbers: claims, open questions and figures of a report.
+"""Other processes for a report of many points: a second one, and more where there are more cores.
 
-They take about as long as the numbers do, and read the same points. A second process costs a second
-of processor time and some memory, so that only reports of many points have one.
+They answer the open questions, test claims and draw, which takes as long as the numbers do, then
+compute numbers, too. A process costs a second of processor time and some memory, so that few points
+have none.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 from gradsweep.analysis import Finding
@@ -24,27 +25,54 @@ from gradsweep.report.training.stored import trained_points
 
 MANY_POINTS = 48
 """So many are worth the start of a process."""
+_MOST_PROCESSES = 8
+"""Beside this one: each takes up to half a GB."""
 MOST_ROWS_ASKED = 12_000_000
 """Open questions look at every metric of all points together: so many rows take some GB."""
 
 
 class Beside:
-    """A second process, and what it computes meanwhile: answers, then claims if nobody else has."""
+    """The processes, and what they compute meanwhile: answers, then claims if nobody else has."""
 
-    def __init__(self, executor: Executor, source: StoredRows, metric: str) -> None:
+    def __init__(
+        self, executor: Executor, source: StoredRows, metric: str, n_processes: int = 1
+    ) -> None:
         self.executor = executor
+        self._n_processes = n_processes
+        self._begun: list[Future[Any]] = []
         self._claims_of = source, metric, source.loss
         self._claims: Future[list[Finding]] | None = None
         self._taken = False
         self._writing: list[tuple[Future[Path], Callable[..., Path], tuple[Any, ...]]] = []
-        self._lock = Lock()
-        self._answers = executor.submit(_answers, source)
-        self._answers.add_done_callback(self._go_on)
+        self._lock = RLock()
+        self._answers = self.submit(_answers, source)
+        if n_processes > 1:
+            self._go_on(self._answers)
+        else:
+            self._answers.add_done_callback(self._go_on)
 
     def _go_on(self, _: Future[list[Answered] | None]) -> None:
-        with self._lock, suppress(BrokenProcessPool):
+        with self._lock:
             if not self._taken:
-                self._claims = self.executor.submit(claims_of, *self._claims_of)
+                self._claims = self.submit(claims_of, *self._claims_of)
+
+    def is_free(self) -> bool:
+        """Tell whether a process has nothing to do, and none was killed."""
+        with self._lock:
+            self._begun = [one for one in self._begun if not one.done() or _was_killed(one)]
+            killed = any(map(_was_killed, self._begun))
+            return len(self._begun) < self._n_processes and not killed
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Have something computed."""
+        with self._lock:
+            try:
+                future = self.executor.submit(function, *arguments)
+            except BrokenProcessPool as error:
+                future = Future()
+                future.set_exception(error)
+            self._begun.append(future)
+            return future
 
     def answered(self) -> list[Answered] | None:
         """Wait for the answers; None where there are none, or the process was killed."""
@@ -59,7 +87,7 @@ class Beside:
 
     def write(self, function: Callable[..., Path], *arguments: Any) -> None:
         """Have a file written by and by: `function(*arguments)`."""
-        self._writing.append((self.executor.submit(function, *arguments), function, arguments))
+        self._writing.append((self.submit(function, *arguments), function, arguments))
 
     def finish(self) -> None:
         """Wait for the files, and write what the process has not, because it was killed."""
@@ -70,17 +98,22 @@ class Beside:
 
 @contextmanager
 def beside(source: StoredRows, metric: str) -> Iterator[Beside | None]:
-    """Start a second process; None where it would not pay, or training points are asked about, too.
+    """Start other processes; None where it would not pay, or training points are asked about, too.
 
     It takes a main module that can be imported, as the command line's can.
     """
     if not _pays(source):
         yield None
         return
-    with new_processes(1) as pool:
-        other = Beside(pool, source, metric)
+    n_processes = min(cores() - 1, _MOST_PROCESSES, 1 + len(source.points) // MANY_POINTS)
+    with new_processes(n_processes) as pool:
+        other = Beside(pool, source, metric, n_processes)
         yield other
         other.finish()
+
+
+def _was_killed(future: Future[Any]) -> bool:
+    return future.done() and isinstance(future.exception(), BrokenProcessPool)
 
 
 def _pays(source: StoredRows) -> bool:

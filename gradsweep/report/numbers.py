@@ -28,8 +28,9 @@ from gradsweep.records import (
 )
 from gradsweep.report.about_points import about_points, fields_of
 from gradsweep.report.measures import Measures, compute_measures
+from gradsweep.report.number_batches import Helper, Kind, batches, compute_each
 from gradsweep.report.objectives import SHAPE
-from gradsweep.report.scope_measures import LOSS, ReadScopes, Scope, ScopeRows
+from gradsweep.report.scope_measures import LOSS, Scope
 from gradsweep.store.frames import metric_columns
 from gradsweep.store.kept_tables import KeptTables, Tables, key_of
 
@@ -63,10 +64,6 @@ class Numbers:
         return [self.measures[name] for name in metrics if name in self.measures]
 
 
-_MOST_TOGETHER = 100_000
-"""Rows of scopes that are computed together."""
-
-
 class NumbersReader:
     """Computes numbers of points, or takes them as they were computed before."""
 
@@ -90,6 +87,7 @@ class NumbersReader:
         advance: Callable[[], None] = lambda: None,
         *,
         most_rows: int | None = None,
+        helper: Helper | None = None,
     ) -> Numbers:
         """Compute everything, and call `advance` after each scope.
 
@@ -97,6 +95,7 @@ class NumbersReader:
             metrics: asked for; that of the tables, members' and the loss come by themselves.
             advance: called after each scope.
             most_rows: with no more rows than so many, all other metrics are there too, for curves.
+            helper: processes that compute, too.
 
         Raises:
             ConfigError: an unknown metric, or one without a value.
@@ -109,24 +108,32 @@ class NumbersReader:
         shape = () if of_study else (SHAPE,)
         wanted = tuple(dict.fromkeys((*metrics, TABLE_METRIC, *MEMBER_METRICS, *shape, LOSS)))
         most = most_rows or 0
-        others = self._others(wanted) if most else ()
-        at_once = bool(others) and self._source.n_rows(self._point_ids) <= most
-        with self._keeping(wanted, others, metrics[0]) as (about, of_metric, curves):
-            self._compute(about, of_metric, curves if at_once else {}, metrics[0], advance)
-            found = about.joined()
+        summed = [Kind(metrics[0], about=True), *(Kind(name) for name in wanted)]
+        drawn = [Kind(name, summary=False) for name in (self._others(wanted) if most else ())]
+        with self._keeping([*summed, *drawn]) as kept:
+            at_once = bool(drawn) and self._lack(kept, summed) and self._n_rows() <= most
+            kinds = [*summed, *drawn] if at_once else summed
+            self._compute({kind: kept[kind] for kind in kinds}, advance, helper)
+            found = kept[summed[0]].joined()
             n_rows = int(found["about"]["n_rows"].sum())
             # Of points with rows of single heads, which do not count, too.
-            if not at_once and n_rows <= most:
-                self._compute(None, {}, curves, "")
-        measures = {name: m for name, kept in of_metric.items() if (m := _measures(name, kept))}
+            if n_rows <= most:
+                self._compute({kind: kept[kind] for kind in drawn}, helper=helper)
+        measures = _measures_of({kind: kept[kind] for kind in summed[1:]})
         for metric in metrics:
             if metric not in measures:
                 self._refuse(metric)
         if n_rows <= most:
-            drawn = {name: m for name, kept in curves.items() if (m := _measures(name, kept))}
-            measures |= {n: m for n, m in drawn.items() if m.curves["mean"].is_finite().any()}
+            curves = _measures_of({kind: kept[kind] for kind in drawn})
+            measures |= {n: m for n, m in curves.items() if m.curves["mean"].is_finite().any()}
         n_flagged = int(found["about"]["n_flagged"].sum())
         return Numbers(measures, n_rows=n_rows, n_flagged=n_flagged, **fields_of(found))
+
+    def _n_rows(self) -> int:
+        return self._source.n_rows(self._point_ids)
+
+    def _lack(self, kept: Mapping[Kind, _Kept], kinds: Sequence[Kind]) -> bool:
+        return any(scope not in kept[kind] for scope in self._scopes for kind in kinds)
 
     def _others(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """Metrics that are drawn alone, without what curves do without."""
@@ -142,17 +149,13 @@ class NumbersReader:
         return Numbers(measures, n_rows=0, n_flagged=0, **fields_of(found))
 
     @contextmanager
-    def _keeping(
-        self, metrics: Sequence[str], others: Sequence[str], first: str
-    ) -> Iterator[tuple[_Kept, dict[str, _Kept], dict[str, _Kept]]]:
+    def _keeping(self, kinds: Sequence[Kind]) -> Iterator[dict[Kind, _Kept]]:
         """The tables of every kind; what was computed is kept, also when somebody stops it."""
-        about = self._kept(f"points-{first}")
-        of_metric = {name: self._kept(f"measures-{name}") for name in metrics}
-        curves = {name: self._kept(f"curves-{name}") for name in others}
+        every = {kind: self._kept(kind.name) for kind in kinds}
         try:
-            yield about, of_metric, curves
+            yield every
         finally:
-            for kept in (about, *of_metric.values(), *curves.values()):
+            for kept in every.values():
                 kept.save()
 
     def _kept(self, kind: str) -> _Kept:
@@ -161,30 +164,27 @@ class NumbersReader:
 
     def _compute(
         self,
-        about: _Kept | None,
-        of_metric: Mapping[str, _Kept],
-        curves: Mapping[str, _Kept],
-        first: str,
+        kept: Mapping[Kind, _Kept],
         advance: Callable[[], None] = lambda: None,
+        helper: Helper | None = None,
     ) -> None:
         """Compute what is not known, of as many scopes together as memory holds."""
-        held: list[ScopeRows] = []
-        wanted = [*of_metric.values(), *curves.values(), *([] if about is None else [about])]
-        for scope in self._scopes:
-            if any(scope not in kept for kept in wanted):
-                every = scope.several or bool(curves)
-                held.append(
-                    self._read_scope(scope, None if every else _of_rows([*of_metric, first]))
-                )
-            if sum(len(one.rows) for one in held) >= _MOST_TOGETHER:
-                _add(held, about, of_metric, curves, first)
-                held = []
+        todo = {
+            scope: lacking
+            for scope in self._scopes
+            if (lacking := frozenset(kind for kind in kept if scope not in kept[kind]))
+        }
+        for _ in range(len(self._scopes) - len(todo)):
             advance()
-        _add(held, about, of_metric, curves, first)
-
-    def _read_scope(self, scope: Scope, metrics: Sequence[str] | None) -> ScopeRows:
-        rows = self._source.rows(scope.point_ids, metrics)
-        return ScopeRows(scope, rows, self._source.samples(scope.point_ids))
+        every = not all(kind.summary for kind in kept)
+        metrics = None if every else tuple(_of_rows([kind.metric for kind in kept]))
+        for batch, computed in compute_each(
+            self._source, [*batches(todo, [*kept], self._source.n_rows, metrics)], helper
+        ):
+            for kind, scope, tables in computed:
+                kept[kind].add(scope, tables)
+            for _ in batch.todo:
+                advance()
 
     def _keyed(self, points: pl.DataFrame) -> Scope:
         ids = tuple(points["point_id"])
@@ -238,33 +238,14 @@ class _Kept:
         }
 
 
-def _add(
-    read: Sequence[ScopeRows],
-    about: _Kept | None,
-    of_metric: Mapping[str, _Kept],
-    curves: Mapping[str, _Kept],
-    first: str,
-) -> None:
-    """Compute what is not known of scopes that were read, and add it.
-
-    `curves` are without summaries.
-    """
-    for one in read:
-        if about is not None and one.scope not in about:
-            about.add(one.scope, about_points(one.rows, one.samples, first))
-    scopes = ReadScopes(read)
-    for metric, kept in (*of_metric.items(), *curves.items()):
-        todo = [one.scope for one in read if one.scope not in kept]
-        summary = metric in of_metric
-        for scope, tables in scopes.measures(todo, metric, summary=summary).items():
-            kept.add(scope, tables)
-
-
-def _measures(metric: str, kept: _Kept) -> Measures | None:
-    """The measures of all scopes; None where none has the metric."""
-    tables = kept.joined()
-    known = bool(tables) and not tables["curves"].is_empty()
-    return Measures(metric=metric, **tables) if known else None
+def _measures_of(every: Mapping[Kind, _Kept]) -> dict[str, Measures]:
+    """The measures of all scopes by metric, of those metrics that one has."""
+    found = {}
+    for kind, kept in every.items():
+        tables = kept.joined()
+        if tables and not tables["curves"].is_empty():
+            found[kind.metric] = Measures(metric=kind.metric, **tables)
+    return found
 
 
 def _of_rows(metrics: Sequence[str]) -> list[str]:

@@ -161,7 +161,7 @@ def _show_points(
         return None
     reader = NumbersReader(source, source.results)
     with _progress("numbers", reader.n_scopes) as advance:
-        numbers = reader.read(metrics, advance, most_rows=ROWS_FOR_EVERY_METRIC)
+        numbers = reader.read(metrics, advance, most_rows=ROWS_FOR_EVERY_METRIC, helper=other)
     losses = numbers.measures.get("loss")
     for measures in numbers.of(metrics):
         for line in _comparison(numbers.n_flagged, measures, losses, folder, other):

@@ -1,7 +1,11 @@
-"""A report of many points asks a second process for claims and answers: it says the same."""
+"""A report of many points has other processes compute, answer and write: it says the same."""
 
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import polars as pl
 import pytest
 from helpers.process_state import killed
 from helpers.stored_points import store_point
@@ -9,7 +13,9 @@ from helpers.stored_points import store_point
 from gradsweep.cli import main
 from gradsweep.records import Axes
 from gradsweep.report import beside
+from gradsweep.report.numbers import NumbersReader
 from gradsweep.report.open_questions.answers import questions_of_stored
+from gradsweep.report.processes import new_processes
 from gradsweep.report.stored_rows import stored_rows
 from gradsweep.store.paths import cache_folder
 from gradsweep.store.selection import selection
@@ -62,3 +68,54 @@ def test_few_points_and_answers_that_were_kept_take_no_second_process(stored, mo
     monkeypatch.setattr(beside, "MANY_POINTS", 1)
     with beside.beside(source, "nuclear_norm") as other:
         assert other is None
+
+
+class Pool:
+    """A helper of threads in the place of processes; the first so many are killed."""
+
+    def __init__(self, n_killed: int) -> None:
+        self.submitted, self._n_killed = 0, n_killed
+        self._executor = ThreadPoolExecutor(1)
+
+    def is_free(self) -> bool:
+        return self.submitted < 2
+
+    def submit(self, function, *arguments):
+        self.submitted += 1
+        if self.submitted <= self._n_killed:
+            return self._executor.submit(killed_process)
+        return self._executor.submit(function, *arguments)
+
+
+def killed_process() -> None:
+    raise BrokenProcessPool
+
+
+@pytest.mark.parametrize("n_killed", [0, 1])
+def test_numbers_are_the_same_whoever_computes_them(n_killed, monkeypatch):
+    """Also those of a batch whose process was killed, which are computed here."""
+    monkeypatch.setattr("gradsweep.report.number_batches.MOST_TOGETHER", 1)
+    for dataset in ("sums", "words", "others"):
+        for kind in ("correct", "irrelevant"):
+            store_point(RESULTS, f"{dataset}{kind}", Axes("tiny", dataset, "none", kind), 1.0)
+    source = stored_rows(selection([str(RESULTS)]))
+    helper = Pool(n_killed)
+    alone, helped = (
+        NumbersReader(source).read(["nuclear_norm"], helper=one) for one in (None, helper)
+    )
+    assert helper.submitted == 2
+    assert alone.measures.keys() == helped.measures.keys()
+    for metric, measures in alone.measures.items():
+        for table in dataclasses.fields(measures):
+            of_both = getattr(measures, table.name), getattr(helped.measures[metric], table.name)
+            assert of_both[0] is of_both[1] or pl.DataFrame(of_both[0]).equals(of_both[1])
+    assert alone.outliers.equals(helped.outliers)
+
+
+@pytest.mark.long
+def test_a_pool_whose_process_was_killed_takes_no_more(stored):
+    with new_processes(1) as pool:
+        other = beside.Beside(pool, stored_rows(selection([str(stored)])), "nuclear_norm")
+        assert other.submit(killed).exception() is not None
+        assert not other.is_free()
+        assert isinstance(other.submit(len, ()).exception(), BrokenProcessPool)

@@ -103,7 +103,7 @@ def test_a_scope_has_the_same_numbers_whatever_is_computed_with_it(
         store_point(results, name, own, 2.0, seed=seed, own_metrics=metrics)
     together = read(results, kept=False)
     assert set(together.measures["mine"].curves["dataset"]) == {"own"}
-    monkeypatch.setattr("gradsweep.report.numbers._MOST_TOGETHER", 1)
+    monkeypatch.setattr("gradsweep.report.number_batches.MOST_TOGETHER", 1)
     assert_same(read(results, kept=False), together)
 
 
