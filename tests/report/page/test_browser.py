@@ -55,6 +55,12 @@ return poor;
 """
 """Texts below the contrast that WCAG AA asks for."""
 
+LONG_WORDS = """
+const texts = [...document.querySelectorAll("main p, main li, main dd, main summary")];
+for (const text of texts) if (text.checkVisibility()) text.append(" " + "path/".repeat(60));
+"""
+"""What a reason may have: an address, or a path."""
+
 UNNAMED = """
 const controls = "select, button, input, [role=region], [role=img], nav, form";
 return [...document.querySelectorAll(controls)].filter((node) => node.checkVisibility()).filter(
@@ -257,6 +263,7 @@ def test_it_can_be_read_on_every_screen(browser, page, scheme, width):
     browser.execute_script("document.querySelectorAll('details').forEach((d) => (d.open = true))")
     assert browser.execute_script(POOR_CONTRAST) == []
     assert browser.execute_script(UNNAMED) == []
+    browser.execute_script(LONG_WORDS)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
