@@ -86,8 +86,16 @@ class Beside:
         return None if self._claims is None else unless_killed(self._claims)
 
     def write(self, function: Callable[..., Path], *arguments: Any) -> None:
-        """Have a file written by and by: `function(*arguments)`."""
-        self._writing.append((self.submit(function, *arguments), function, arguments))
+        """Have a file written by and by, or write it where nobody is free.
+
+        Args:
+            function: writes it.
+            arguments: of the function.
+        """
+        if self.is_free():
+            self._writing.append((self.submit(function, *arguments), function, arguments))
+        else:
+            function(*arguments)
 
     def finish(self) -> None:
         """Wait for the files, and write what the process has not, because it was killed."""

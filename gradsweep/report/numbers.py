@@ -109,23 +109,23 @@ class NumbersReader:
         wanted = tuple(dict.fromkeys((*metrics, TABLE_METRIC, *MEMBER_METRICS, *shape, LOSS)))
         most = most_rows or 0
         summed = [Kind(metrics[0], about=True), *(Kind(name) for name in wanted)]
-        drawn = [Kind(name, summary=False) for name in (self._others(wanted) if most else ())]
-        with self._keeping([*summed, *drawn]) as kept:
-            at_once = bool(drawn) and self._lack(kept, summed) and self._n_rows() <= most
-            kinds = [*summed, *drawn] if at_once else summed
-            self._compute({kind: kept[kind] for kind in kinds}, advance, helper)
+        drawn: list[Kind] = []
+        with self._keeping(summed) as kept:
+            if most and self._lack(kept, summed) and self._n_rows() <= most:
+                drawn = self._drawn(wanted, kept)
+            self._compute(kept, advance, helper)
             found = kept[summed[0]].joined()
             n_rows = int(found["about"]["n_rows"].sum())
             # Of points with rows of single heads, which do not count, too.
-            if n_rows <= most:
+            if most and n_rows <= most and not drawn:
+                drawn = self._drawn(wanted, kept)
                 self._compute({kind: kept[kind] for kind in drawn}, helper=helper)
         measures = _measures_of({kind: kept[kind] for kind in summed[1:]})
         for metric in metrics:
             if metric not in measures:
                 self._refuse(metric)
-        if n_rows <= most:
-            curves = _measures_of({kind: kept[kind] for kind in drawn})
-            measures |= {n: m for n, m in curves.items() if m.curves["mean"].is_finite().any()}
+        curves = _measures_of({kind: kept[kind] for kind in drawn})
+        measures |= {n: m for n, m in curves.items() if m.curves["mean"].is_finite().any()}
         n_flagged = int(found["about"]["n_flagged"].sum())
         return Numbers(measures, n_rows=n_rows, n_flagged=n_flagged, **fields_of(found))
 
@@ -135,10 +135,12 @@ class NumbersReader:
     def _lack(self, kept: Mapping[Kind, _Kept], kinds: Sequence[Kind]) -> bool:
         return any(scope not in kept[kind] for scope in self._scopes for kind in kinds)
 
-    def _others(self, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Metrics that are drawn alone, without what curves do without."""
+    def _drawn(self, wanted: Sequence[str], kept: dict[Kind, _Kept]) -> list[Kind]:
+        """Metrics that are drawn alone, without what curves do without; add them to `kept`."""
         names = (*METRICS, *sorted(self._source.own_metrics(self._point_ids)))
-        return tuple(name for name in names if name not in wanted)
+        kinds = [Kind(name, summary=False) for name in names if name not in wanted]
+        kept |= {kind: self._kept(kind.name) for kind in kinds}
+        return kinds
 
     def _nothing(self, metrics: Sequence[str]) -> Numbers:
         rows = self._source.rows(())

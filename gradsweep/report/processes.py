@@ -20,7 +20,14 @@ def new_processes(count: int) -> ProcessPoolExecutor:
     can."""
     # A fork would copy the threads' locks of Polars, and could wait for them for ever.
     context = get_context("spawn")
-    return ProcessPoolExecutor(count, mp_context=context, initializer=for_small_arrays)
+    return ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(count,))
+
+
+def _begin(count: int) -> None:
+    """Prepare one of so many processes beside the one that has begun them."""
+    # Polars reads it once, when it is imported; cores that are shared are no faster for more.
+    os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, cores() // (count + 1))))
+    for_small_arrays()
 
 
 def for_small_arrays() -> Any:

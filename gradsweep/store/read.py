@@ -81,8 +81,10 @@ def stored_metrics(results: Path, point_ids: Collection[str]) -> set[str]:
     for paths in points:
         if paths.done.exists():
             require_whole(paths, paths.rows)
-    schemas = [pl.read_parquet_schema(path) for paths in points for path in _row_files(paths)[:1]]
-    return {name for schema in schemas for name in own_metric_columns(pl.DataFrame(schema=schema))}
+    files = [path for paths in points for path in _row_files(paths)[:1]]
+    # Thousands of points have a few schemas.
+    schemas = {tuple(pl.read_parquet_schema(path).items()) for path in files}
+    return {n for schema in schemas for n in own_metric_columns(pl.DataFrame(schema=dict(schema)))}
 
 
 def count_rows(results: Path, point_ids: Collection[str]) -> int:

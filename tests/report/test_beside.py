@@ -4,6 +4,7 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from threading import Event, current_thread
 
 import polars as pl
 import pytest
@@ -119,3 +120,20 @@ def test_a_pool_whose_process_was_killed_takes_no_more(stored):
         assert other.submit(killed).exception() is not None
         assert not other.is_free()
         assert isinstance(other.submit(len, ()).exception(), BrokenProcessPool)
+
+
+def test_a_file_is_written_by_who_has_time(stored, tmp_path, monkeypatch):
+    monkeypatch.setattr(beside, "_answers", lambda source: None)
+    monkeypatch.setattr(beside, "claims_of", lambda *settings: [])
+    written = []
+    with ThreadPoolExecutor(1, "other") as pool:
+        other = beside.Beside(pool, stored_rows(selection([str(stored)])), "nuclear_norm")
+        assert (other.answered(), other.tested()) in [(None, []), (None, None)]
+        busy = Event()
+        waiting = other.submit(busy.wait)
+        other.write(lambda: written.append(current_thread().name))
+        busy.set()
+        waiting.result()
+        other.write(lambda: written.append(current_thread().name) or tmp_path)
+        other.finish()
+    assert [name.partition("_")[0] for name in written] == [current_thread().name, "other"]

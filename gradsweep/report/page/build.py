@@ -122,7 +122,7 @@ def write_page(
         stored=stored,
         grid=point_grid(stored, computed[0] if computed else None),
         found=found_in(computed),
-        n_studies=len(computed[0].by_study()) if computed else 0,
+        n_studies=computed[0].n_studies if computed else 0,
         compared=compared_models(computed),
         terms=TERMS,
         has_curves=bool(data["metrics"]),
