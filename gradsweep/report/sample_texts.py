@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from itertools import groupby
 from operator import attrgetter
+from textwrap import shorten
 from typing import Any
 
 from gradsweep.config import Responses
@@ -49,7 +50,7 @@ def _read(record: Mapping[str, Any]) -> tuple[dict[str, Unit], str]:
         with no_downloads():
             samples = load_samples(config).samples
     except (GradsweepError, OSError) as error:
-        return {}, " ".join(str(error).split())[:300]
+        return {}, shorten(str(error), 300, placeholder=" …")
     several = responses_of(config.objective) is not Responses.single
     key = attrgetter("index") if several else attrgetter("sample_id")
     units = [Unit(tuple(members)) for _, members in groupby(samples, key)]
