@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.special import stdtrit
 
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.curves import curve_means, curves
@@ -60,4 +59,6 @@ def student_half_width(deviation: Any, n: Any, confidence: float = 0.95) -> Any:
         n: at least two; of the same shape.
         confidence: of the interval.
     """
+    from scipy.special import stdtrit  # takes a quarter of a second, and most have one seed
+
     return stdtrit(n - 1, (1 + confidence) / 2) * deviation / np.sqrt(n)

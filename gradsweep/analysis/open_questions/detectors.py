@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 Floats = NDArray[np.float64]
 
@@ -37,6 +36,8 @@ def share(scores: Floats, resamples: int) -> Floats:
 # Of few questions there are few scores, and the quantiles take most of a large report's time.
 @lru_cache(maxsize=1000)
 def _jeffreys(right_ones: float, n: int, resamples: int) -> Floats:
+    from scipy.special import betaincinv  # takes a quarter of a second
+
     levels = (np.arange(resamples) + 0.5) / resamples
     quantiles = betaincinv(right_ones + 0.5, n - right_ones + 0.5, levels)
     found = np.concatenate([[right_ones / n], quantiles])
