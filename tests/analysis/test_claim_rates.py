@@ -6,9 +6,10 @@ import pytest
 from helpers.claim_rows import N_LAYERS, point
 
 from gradsweep.analysis.claims import Expected, Statement, Verdict
-from gradsweep.analysis.claims.matched import Matched, studies
+from gradsweep.analysis.claims.matched import Matched, studies_of
 from gradsweep.analysis.claims.statistics import log_ratio_of_means, separation
 from gradsweep.analysis.claims.verdicts import decide
+from gradsweep.analysis.point_rows import FrameRows
 from gradsweep.records import Axes
 
 REPLICATIONS = 200
@@ -19,7 +20,7 @@ def replicated(statistic, *, shift, noise, n_questions=25):
     """Value and 95 % interval of `statistic` between the two kinds, (3, replications)."""
     rows = pl.concat(point(1.0, correctness=kind, n_questions=n_questions) for kind in KINDS)
     group = {kind: Axes("tiny", "sums", "none", kind) for kind in KINDS}
-    matched = studies(rows, "nuclear_norm", resamples=400, seed=0)[0].matched([group])
+    matched = studies_of(FrameRows(rows), "nuclear_norm", resamples=400, seed=0)[0].matched([group])
     rng = np.random.default_rng(1)
     found = []
     for _ in range(REPLICATIONS):

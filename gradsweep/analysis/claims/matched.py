@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 from gradsweep.analysis.bootstrap import question_weights
 from gradsweep.analysis.point_rows import (
     Conditions,
-    FrameRows,
     PointRows,
     PointValues,
     conditions_of,
 )
 from gradsweep.analysis.reduction import of_mean_loss
-from gradsweep.analysis.rows import main_responses, require_metric
+from gradsweep.analysis.rows import main_responses
 from gradsweep.records import AXES, STUDY_OBJECTIVE, Axes
 from gradsweep.store.kept_tables import key_of
 
@@ -85,23 +84,16 @@ _MOST_VALUES = 2**22
 """Numbers of points that a study holds (32 MiB): what more it looks at, it reads again."""
 
 
-def studies(rows: pl.DataFrame, metric: str, resamples: int, seed: int) -> list[Study]:
-    """Make a study of each objective and series in `rows`, the study's own objective first.
-
-    Raises:
-        ConfigError: an unknown metric.
-    """
-    require_metric(rows, metric)
-    return studies_of(FrameRows(rows), metric, resamples, seed)
-
-
 def studies_of(source: PointRows, metric: str, resamples: int, seed: int) -> list[Study]:
-    """Make `studies` of points whose rows are read when they are needed."""
+    """Make a study of each objective and series of points, the study's own objective first.
+
+    Rows are read when they are needed.
+    """
     return studies_in(conditions_of(source), metric, resamples, seed)
 
 
 def studies_in(found: Conditions, metric: str, resamples: int, seed: int) -> list[Study]:
-    """Make `studies` of conditions."""
+    """Make a study of each objective and series of conditions, as `studies_of` does."""
     parts = found.points.partition_by("objective", "series", as_dict=True).items()
     return [
         Study(found, of_one, metric, resamples, seed)
@@ -113,7 +105,7 @@ class Study:
     """The points of one objective and series, and the resampling that all claims share.
 
     Points of different ones are never compared with each other: each series of an objective is a
-    study of its own (`studies`). Its seeds are pooled (`conditions`).
+    study of its own (`studies_of`). Its seeds are pooled (`conditions`).
 
     A question counts Poisson(1) times in a resample (the Poisson bootstrap; Hanley &
     MacGibbon, 2006), drawn from its own id: every condition, projection, layer and model draws
