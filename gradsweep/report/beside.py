@@ -28,7 +28,7 @@ MANY_POINTS = 48
 _MOST_PROCESSES = 8
 """Beside this one: each takes up to half a GB."""
 MOST_ROWS_ASKED = 12_000_000
-"""Open questions look at every metric of all points together: so many rows take some GB."""
+"""Open questions look at every metric: of so many rows that takes a minute."""
 
 
 class Beside:
