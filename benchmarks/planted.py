@@ -24,6 +24,7 @@ from gradsweep.plan import PlannedPoint, make_plan
 from gradsweep.plan.estimate.cost import Cost, work
 from gradsweep.plan.manifest import freeze
 from gradsweep.records import SampleStatus
+from gradsweep.report.reduced_points import keep_reduced
 from gradsweep.store import PointPaths
 from gradsweep.store.atomic import write_json
 from gradsweep.store.frames import ROW_SCHEMA, SAMPLE_SCHEMA
@@ -78,10 +79,12 @@ def plant(results: Path, grid: Grid) -> list[PointPaths]:
         paths.config.write_text(yaml.safe_dump(record, sort_keys=False), encoding="utf-8")
         condition = point.axes.cot, point.axes.correctness
         if condition in first:
-            for name in ("rows", "samples", "summary", "done"):
-                os.link(getattr(first[condition], name), getattr(paths, name))
+            for name in ("rows", "samples", "summary", "done", "reduced"):
+                if (file := getattr(first[condition], name)).exists():
+                    os.link(file, getattr(paths, name))
         else:
             _store(paths, point, grid, noise)
+            keep_reduced(paths)  # as a job does at its end
             first[condition] = paths
         planted.append(paths)
     return planted

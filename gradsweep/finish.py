@@ -16,6 +16,7 @@ from gradsweep.data import LoadedSamples
 from gradsweep.errors import DataError
 from gradsweep.progress import console
 from gradsweep.records import WHOLE, SampleStatus, Shard
+from gradsweep.report.reduced_points import keep_reduced
 from gradsweep.store.point import PointStore
 from gradsweep.tracking import NoTracker, Tracker, followed
 
@@ -24,6 +25,8 @@ def finish(
     store: PointStore, tracker: Tracker, loaded: LoadedSamples, cost: Mapping[str, Any]
 ) -> None:
     """Join the parts, mark the point DONE and hand the whole to the tracker.
+
+    What reports read of the point is made last: without it, it is made by the first of them.
 
     Raises:
         DataError: not one sample could be measured.
@@ -47,6 +50,7 @@ def finish(
             "metrics": scalars,
         }
     )
+    keep_reduced(store.paths)
     if len(bad):
         say([f"{len(bad)} of {len(samples)} samples not measured: {bad['reason'][0]} …"])
     tracker.finish(samples, rows, store.paths.rows, scalars)

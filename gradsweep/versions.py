@@ -31,11 +31,24 @@ def versions() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def code_digest() -> str:
     """First 12 hex digits of the SHA-256 of every source file of the package."""
+    return digest_of(("**/*.py",))
+
+
+@lru_cache(maxsize=8)
+def digest_of(patterns: tuple[str, ...], packages: tuple[str, ...] = ()) -> str:
+    """First 12 hex digits of the SHA-256 of some source files and of packages' versions.
+
+    Args:
+        patterns: of files below the package, as `Path.glob` takes them.
+        packages: names of installed packages.
+    """
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parent
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted({path for pattern in patterns for path in package.glob(pattern)}):
         digest.update(str(path.relative_to(package)).encode())
         digest.update(path.read_bytes())
+    for name in packages:
+        digest.update(f"{name} {version(name)}".encode())
     return digest.hexdigest()[:12]
 
 

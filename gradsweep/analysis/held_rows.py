@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from gradsweep.analysis.point_rows import OtherRows
+from gradsweep.analysis.point_rows import OtherRows, PointCurves
 
 _MOST_HELD = 400_000
 """Rows that are held (some 100 MB)."""
@@ -38,3 +38,6 @@ class HeldRows(OtherRows):
 
     def key(self, point_ids: Collection[str]) -> str | None:
         return self.source.key(point_ids)
+
+    def known(self, point_id: str, metric: str) -> PointCurves | None:
+        return self.source.known(point_id, metric)

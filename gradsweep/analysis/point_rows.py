@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from gradsweep.analysis.complete import SortedRows
+from gradsweep.analysis.complete import CurveValues, SortedRows
 from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.questions import QuestionValues, arranged, question_values
 from gradsweep.analysis.rows import (
@@ -20,7 +22,7 @@ from gradsweep.analysis.rows import (
     with_every_axis,
 )
 from gradsweep.analysis.sample_metrics import sample_rows
-from gradsweep.records import POINT_LABELS
+from gradsweep.records import POINT_LABELS, SAMPLE_METRICS
 from gradsweep.store.frames import own_metric_columns
 
 SCOPE = ("model", "objective", "series", "dataset")
@@ -59,6 +61,34 @@ class PointRows(Protocol):
 
     def key(self, point_ids: Collection[str]) -> str | None:
         """Name what the points' numbers follow from; None where that may change any moment."""
+
+    def known(self, point_id: str, metric: str) -> PointCurves | None:
+        """Give a metric's complete values where they are kept; None where rows are to be read."""
+
+
+@dataclass(frozen=True)
+class PointCurves:
+    """Complete values of a metric of a point, without its rows."""
+
+    values: Sequence[CurveValues]
+    asked: tuple[str, ...]
+    """As of `PointValues`."""
+    tokens: NDArray[np.float64] | None
+    """Response tokens of the samples that have rows, in the order of their names; None where that
+    is not known."""
+
+    def summed(self, power: int) -> PointCurves | None:
+        """Give the values times the samples' tokens (`gradsweep.analysis.reduction`); None where a
+        curve has not all of the samples."""
+        tokens = self.tokens
+        if tokens is None or any(len(one.values) != len(tokens) for one in self.values):
+            return None
+        factors = (tokens**power)[:, None]
+        scaled = [replace(one, values=one.values * factors) for one in self.values]
+        return replace(self, values=scaled)
+
+    def arranged(self, point_id: str) -> PointValues:
+        return PointValues(arranged(self.values).get(point_id, {}), self.asked)
 
 
 @dataclass(frozen=True)
@@ -110,6 +140,9 @@ class FrameRows:
     def key(self, point_ids: Collection[str]) -> str | None:
         return None
 
+    def known(self, point_id: str, metric: str) -> PointCurves | None:
+        return None
+
     @cached_property
     def conditions(self) -> Conditions:
         """Their conditions, found once for all metrics (`conditions_of`)."""
@@ -153,6 +186,9 @@ class OtherRows:
         known = self.source.key(point_ids)
         return known and f"{type(self).__name__} {known}"
 
+    def known(self, point_id: str, metric: str) -> PointCurves | None:
+        return None
+
 
 class OfSamples(OtherRows):
     """What whole samples have, as rows (`sample_rows`)."""
@@ -163,6 +199,9 @@ class OfSamples(OtherRows):
         samples = self.source.samples(point_ids)
         assert samples is not None
         return sample_rows(samples)
+
+    def known(self, point_id: str, metric: str) -> PointCurves | None:
+        return self.source.known(point_id, metric) if metric in SAMPLE_METRICS else None
 
 
 @dataclass(frozen=True)
@@ -204,9 +243,19 @@ class Conditions:
 
     def values(self, point_ids: Collection[str], metric: str) -> dict[str, PointValues]:
         """Read the values of some conditions. Raises as `rows`."""
-        rows = self.rows(point_ids, metric)
-        values, asked = question_values(rows, metric), asked_questions(rows)
-        return {n: PointValues(values.get(n, {}), asked.get(n, ())) for n in point_ids}
+        found = {n: known for n in point_ids if (known := self._known(n, metric)) is not None}
+        if left := [name for name in point_ids if name not in found]:
+            rows = self.rows(left, metric)
+            values, asked = question_values(rows, metric), asked_questions(rows)
+            found |= {n: PointValues(values.get(n, {}), asked.get(n, ())) for n in left}
+        return found
+
+    def _known(self, point_id: str, metric: str) -> PointValues | None:
+        """Values of a condition of one point that are kept."""
+        if len(self.members[point_id]) > 1:
+            return None
+        known = self.source.known(point_id, metric)
+        return None if known is None else known.arranged(point_id)
 
     def key(self, point_id: str) -> str | None:
         return self.source.key(self.members[point_id])
@@ -257,10 +306,11 @@ def _conditions(source: PointRows) -> Conditions:
     members: dict[str, tuple[str, ...]] = {}
     several = set()
     of_labels = source.points.sort("seed", "point_id").group_by(POINT_LABELS, maintain_order=True)
-    for _, points in of_labels:
-        ids = tuple(points["point_id"])
+    # A frame for each of thousands of conditions takes as long as their claims.
+    for of_ids, seeds in of_labels.agg("point_id", "seed").select("point_id", "seed").iter_rows():
+        ids = tuple(of_ids)
         name = ids[0]
-        if points["seed"].is_duplicated().any():
+        if len(set(seeds)) < len(seeds):
             name = str(conditions(source.rows(ids))["point_id"][0])
             several.add(name)
         members[name] = ids

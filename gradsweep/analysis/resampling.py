@@ -86,6 +86,8 @@ class Resampled:
     _held: dict[Name, Floats] = field(default_factory=dict, repr=False)
     """Curves of points' own questions: means, MAD and RD look at the same."""
     _pairs: dict[Pair, Paired] = field(default_factory=dict, repr=False)
+    known_over_layers: Mapping[Name, Mapping[str, Floats]] | None = field(default=None, repr=False)
+    """`over_layers` of the same curves, where they have been computed before."""
 
     def curve(self, sums: QuestionSums) -> Floats:
         """Compute mean curves, (1 + resamples, layers); NaN where no question was drawn."""
@@ -122,6 +124,8 @@ class Resampled:
     @cached_property
     def over_layers(self) -> Mapping[Name, Mapping[str, Floats]]:
         """By point and projection: mean, mad and relative_mad of all layers, (1 + resamples,)."""
+        if self.known_over_layers is not None:
+            return self.known_over_layers
         return {
             name: {kind: group.statistics["all", kind][place] for kind in STATISTICS}
             for group in self.alike
@@ -180,10 +184,14 @@ def resampled(rows: pl.DataFrame, metric: str, resamples: int = 1000, seed: int 
 
 
 def resampled_values(
-    values: Sequence[CurveValues], resamples: int = 1000, seed: int = 0
+    values: Sequence[CurveValues],
+    resamples: int = 1000,
+    seed: int = 0,
+    known: Mapping[Name, Mapping[str, Floats]] | None = None,
 ) -> Resampled:
-    """Prepare the questions of complete curves."""
-    return Resampled({one.names: _sums(one) for one in values}, resamples, seed)
+    """Prepare the questions of complete curves; `known` are their `over_layers` of before."""
+    sums = {one.names: _sums(one) for one in values}
+    return Resampled(sums, resamples, seed, known_over_layers=known)
 
 
 def _sums(curve: CurveValues) -> QuestionSums:

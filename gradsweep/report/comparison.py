@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import polars as pl
@@ -157,13 +156,12 @@ def comparisons_of(
         most: so many models and datasets, the first; all when None.
         largest_first: those with most conditions come first.
     """
-    of_loss = losses.by_study() if losses and not measures.per_sample else None
-    studies = list(measures.by_study().items())
-    if largest_first:
-        studies.sort(key=lambda study: -study[1].curves["point_id"].n_unique())
+    shown = measures.labelled()
+    chosen = shown.studies(largest_first=largest_first)[:most]
+    of_loss = losses.by_study(chosen) if losses and not measures.per_sample else None
     return [
-        _comparison(shown, None if of_loss is None else of_loss.get(name), *name)
-        for name, shown in islice(studies, most)
+        _comparison(study, None if of_loss is None else of_loss.get(name), *name)
+        for name, study in shown.by_study(chosen).items()
     ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,21 @@ import polars as pl
 from gradsweep.analysis import (
     between_seeds,
     condition_summaries,
-    conditions,
     difference_intervals,
     mean_absolute_difference,
     part_intervals,
     part_means,
     relative_difference_means,
 )
-from gradsweep.analysis.complete import SortedRows
-from gradsweep.analysis.curves import curves_of_values, places_of_curves
+from gradsweep.analysis.complete import CurveValues
+from gradsweep.analysis.curves import curves_of_values
 from gradsweep.analysis.reduction import summed_means
-from gradsweep.analysis.relative_difference import differences_of_pairs, layers_of_pairs
+from gradsweep.analysis.relative_difference import differences_of_pairs
 from gradsweep.analysis.resampling import Resampled, resampled_values
-from gradsweep.analysis.rows import CORRECT, rows_with_values, with_every_axis
-from gradsweep.analysis.sample_metrics import rows_of_metric, sample_rows
+from gradsweep.analysis.rows import CORRECT, rows_with_values
+from gradsweep.analysis.sample_metrics import sample_rows
 from gradsweep.records import SAMPLE_METRICS
+from gradsweep.report.together import Together
 from gradsweep.store.series import with_model_labels
 
 
@@ -81,23 +80,38 @@ class Measures:
         """How many models and datasets there are, each series of a model by itself."""
         return self.curves.select("model", "objective", "series", "dataset").n_unique()
 
-    def by_study(self) -> dict[tuple[str, str], Measures]:
-        """Cut `labelled` into models and datasets, in reading order.
+    def studies(self, *, largest_first: bool = False) -> list[tuple[str, str]]:
+        """List models and datasets, in reading order, or those with most conditions first."""
+        of_study = self.curves.group_by("model", "dataset", maintain_order=True)
+        counted = of_study.agg(n=pl.col("point_id").n_unique())
+        if largest_first:
+            counted = counted.sort("n", descending=True, maintain_order=True)
+        return counted.select("model", "dataset").rows()
+
+    def by_study(
+        self, chosen: Sequence[tuple[str, str]] | None = None
+    ) -> dict[tuple[str, str], Measures]:
+        """Cut `labelled` into models and datasets, in reading order, or into those chosen.
 
         Frames without these columns stay whole: their lines are told apart by point.
         """
         shown = self.labelled()
-        studies = shown.curves.select("model", "dataset").unique(maintain_order=True).rows()
-        parts = {
-            f.name: _by_study(frame)
+        there = shown.studies()
+        frames: dict[str, Any] = {
+            f.name: frame
             for f in fields(self)
             if isinstance(frame := getattr(shown, f.name), pl.DataFrame)
             and {"model", "dataset"} <= set(frame.columns)
         }
-        nothing = {name: getattr(shown, name).clear() for name in parts}
+        if chosen is not None and len(chosen) < len(there):
+            # Of thousands, a few are sooner found than all cut out.
+            frames = {name: _of_studies(frame, chosen) for name, frame in frames.items()}
+        parts = {name: _by_study(frame) for name, frame in frames.items()}
+        nothing = {name: frame.clear() for name, frame in frames.items()}
         return {
             study: replace(shown, **{n: of.get(study, nothing[n]) for n, of in parts.items()})
-            for study in studies
+            for study in (there if chosen is None else chosen)
+            if study in parts["curves"]
         }
 
 
@@ -128,37 +142,18 @@ def compute_measures(
 
 
 @dataclass(frozen=True)
-class Together:
-    """Rows of which several metrics are computed: what all of them take is made once."""
+class PointMeasures:
+    """What a metric's measures have of each point by itself; pairs of points add the rest."""
 
-    rows: pl.DataFrame
-    samples: pl.DataFrame | None = None
-
-    def of(self, metric: str) -> Together:
-        """Take the rows that have a metric: these, or the samples' (`sample_rows`)."""
-        of_samples = metric in SAMPLE_METRICS and self.samples is not None
-        return Together(rows_of_metric(metric, self.rows, self.samples)) if of_samples else self
-
-    @cached_property
-    def conditions(self) -> pl.DataFrame:
-        return conditions(with_every_axis(self.rows))
-
-    @cached_property
-    def sorted(self) -> SortedRows:
-        return SortedRows(self.conditions)
-
-    @cached_property
-    def places(self) -> pl.DataFrame:
-        return places_of_curves(self.sorted.rows)
-
-    @cached_property
-    def pairs(self) -> pl.DataFrame:
-        return layers_of_pairs(self.sorted.rows)
-
-    @cached_property
-    def n_samples(self) -> pl.DataFrame:
-        of_curve = self.conditions.group_by("point_id", "projection", maintain_order=True)
-        return of_curve.agg(n_samples=pl.col("sample_id").n_unique())
+    metric: str
+    curves: pl.DataFrame
+    intervals: pl.DataFrame
+    seeds: pl.DataFrame
+    samples: pl.DataFrame
+    summed: pl.DataFrame
+    values: Sequence[CurveValues]
+    """In the order of point_id and projection."""
+    questions: Resampled
 
 
 def measures_of(
@@ -166,22 +161,52 @@ def measures_of(
 ) -> Measures:
     """Do what `compute_measures` does, of rows that other metrics are computed of, too."""
     together = together.of(metric)
-    summed = summed_means(together.rows, together.samples, metric)
-    seeds = between_seeds(rows_with_values(together.rows, metric), metric)
+    whole = together
     rows = rows_with_values(together.conditions, metric)
     if len(rows) < len(together.conditions):
         together = Together(rows)
+    of_points = _of_points(whole, together, metric, intervals, summary)
+    return with_pairs(of_points, together.pairs, summary=summary)
+
+
+def point_measures(together: Together, metric: str) -> PointMeasures:
+    """Compute what `with_pairs` starts from, of rows in which every point has the metric."""
+    return _of_points(together.of(metric), together.of(metric), metric, True, True)
+
+
+def _of_points(
+    whole: Together, together: Together, metric: str, intervals: bool, summary: bool
+) -> PointMeasures:
     values = together.sorted.curves(metric)
-    differences = differences_of_pairs(together.pairs, values)
     settings = {"confidence": 0.95, "resamples": 1000 if intervals else 0, "seed": 0}
-    by_layer = curves_of_values(together.places, values, settings)
-    # A sample has no early and late layers.
-    parts = pl.col("part") == "all" if metric in SAMPLE_METRICS else pl.lit(True)
     questions = resampled_values(values, 1000 if intervals else 0)
-    summed_up = questions if summary else Resampled({})
+    return PointMeasures(
+        metric=metric,
+        curves=curves_of_values(together.places, values, settings),
+        intervals=part_intervals(questions if summary else Resampled({})),
+        seeds=between_seeds(rows_with_values(whole.rows, metric), metric),
+        samples=together.n_samples,
+        summed=summed_means(whole.rows, whole.samples, metric),
+        values=values,
+        questions=questions,
+    )
+
+
+def with_pairs(of_points: PointMeasures, pairs: pl.DataFrame, *, summary: bool = True) -> Measures:
+    """Add RD and what follows from it.
+
+    Args:
+        of_points: of all points together.
+        pairs: of `layers_of_pairs`.
+        summary: as in `compute_measures`.
+    """
+    by_layer, questions = of_points.curves, of_points.questions
+    differences = differences_of_pairs(pairs, of_points.values)
+    # A sample has no early and late layers.
+    parts = pl.col("part") == "all" if of_points.metric in SAMPLE_METRICS else pl.lit(True)
     ends = difference_intervals(questions, differences)
     return Measures(
-        metric=metric,
+        metric=of_points.metric,
         curves=by_layer,
         means=part_means(by_layer).filter(parts),
         mads=mean_absolute_difference(by_layer).filter(parts),
@@ -190,18 +215,24 @@ def measures_of(
             relative_difference_means(differences), ends.filter(pl.col("layer").is_null()), []
         ),
         differences_by_part=_by_part(differences),
-        intervals=part_intervals(summed_up),
+        intervals=of_points.intervals,
         summaries=condition_summaries(
             by_layer if summary else by_layer.clear(), differences, questions
         ),
-        seeds=seeds,
-        samples=together.n_samples,
-        summed=summed,
+        seeds=of_points.seeds,
+        samples=of_points.samples,
+        summed=of_points.summed,
     )
 
 
 def _by_study(frame: pl.DataFrame) -> dict[Any, pl.DataFrame]:
     return frame.partition_by("model", "dataset", as_dict=True, maintain_order=True)
+
+
+def _of_studies(frame: pl.DataFrame, chosen: Sequence[tuple[str, str]]) -> pl.DataFrame:
+    key = ("model", "dataset")
+    names = pl.DataFrame(chosen, dict.fromkeys(key, pl.String()), orient="row")
+    return frame.join(names, on=key, how="semi", maintain_order="left")
 
 
 def _by_part(differences: pl.DataFrame) -> pl.DataFrame:

@@ -9,12 +9,14 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from gradsweep.analysis.point_rows import PointRows
 from gradsweep.report.about_points import about_points
 from gradsweep.report.processes import unless_killed
+from gradsweep.report.reduced_scopes import reduced_scopes
 from gradsweep.report.scope_measures import ReadScopes, Scope, ScopeRows
+from gradsweep.report.stored_rows import StoredRows
 from gradsweep.store.kept_tables import Tables
 
 MOST_TOGETHER = 100_000
@@ -53,14 +55,42 @@ class Batch:
     """Of rows, those that are read; all when None."""
 
     def compute(self, source: PointRows) -> Computed:
-        """Read the scopes and compute what there is to do of them."""
+        """Compute what there is to do of the scopes, and read the rows of those that need it."""
+        found = self._of_reduced(source)
+        done = {(kind, scope) for kind, scope, _ in found}
+        left = {
+            scope: kinds
+            for scope, of_scope in self.todo.items()
+            if (kinds := {kind for kind in of_scope if (kind, scope) not in done})
+        }
+        return [*found, *(self._of_rows(source, left) if left else ())]
+
+    def _of_reduced(self, source: PointRows) -> Computed:
+        read = reduced_scopes(source, [*self.todo]) if isinstance(source, StoredRows) else None
+        found: Computed = []
+        for kind in self.kinds if read is not None else ():
+            assert read is not None
+            of_scopes = None
+            if kind.about:
+                of_scopes = read.about(kind.metric)
+            elif kind.summary:
+                of_scopes = read.measures(kind.metric)
+            asked = [scope for scope in of_scopes or () if kind in self.todo[scope]]
+            found += [(kind, scope, (of_scopes or {})[scope]) for scope in asked]
+        return found
+
+    def _of_rows(self, source: PointRows, todo: Mapping[Scope, Collection[Kind]]) -> Computed:
+        parts = _parts(todo, source.n_rows)
+        return [found for part in parts for found in self._of_few(source, part)]
+
+    def _of_few(self, source: PointRows, todo: Mapping[Scope, Collection[Kind]]) -> Computed:
         read = [
             ScopeRows(one, source.rows(one.point_ids, self.metrics), source.samples(one.point_ids))
-            for one in self.todo
+            for one in todo
         ]
         together, found = ReadScopes(read), []
         for kind in self.kinds:
-            asked = [one for one in read if kind in self.todo[one.scope]]
+            asked = [one for one in read if kind in todo[one.scope]]
             if kind.about:
                 found += [
                     (kind, one.scope, about_points(one.rows, one.samples, kind.metric))
@@ -82,10 +112,13 @@ class Helper(Protocol):
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]: ...
 
 
+Todo = TypeVar("Todo", bound=Collection[Kind])
+
+
 def batches(
     todo: Mapping[Scope, frozenset[Kind]],
     kinds: Sequence[Kind],
-    n_rows: Callable[[Collection[str]], int],
+    source: PointRows,
     metrics: tuple[str, ...] | None,
 ) -> Iterator[Batch]:
     """Cut what is to do into batches of some `MOST_TOGETHER` rows.
@@ -93,19 +126,27 @@ def batches(
     Args:
         todo: kinds by scope.
         kinds: all of them, in their order.
-        n_rows: counts the rows of points.
+        source: has the points.
         metrics: that are read of rows, all when None, as of scopes of several points.
     """
-    held: dict[Scope, frozenset[Kind]] = {}
+    size = source.n_to_read if isinstance(source, StoredRows) else source.n_rows
+    for part in _parts(todo, size):
+        yield _batch(part, kinds, metrics)
+
+
+def _parts(
+    todo: Mapping[Scope, Todo], n_rows: Callable[[Collection[str]], int]
+) -> Iterator[dict[Scope, Todo]]:
+    held: dict[Scope, Todo] = {}
     size = 0
     for scope, of_scope in todo.items():
         held[scope] = of_scope
         size += n_rows(scope.point_ids)
         if size >= MOST_TOGETHER:
-            yield _batch(held, kinds, metrics)
+            yield held
             held, size = {}, 0
     if held:
-        yield _batch(held, kinds, metrics)
+        yield held
 
 
 def _batch(

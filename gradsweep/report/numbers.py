@@ -181,7 +181,7 @@ class NumbersReader:
         every = not all(kind.summary for kind in kept)
         metrics = None if every else tuple(_of_rows([kind.metric for kind in kept]))
         for batch, computed in compute_each(
-            self._source, [*batches(todo, [*kept], self._source.n_rows, metrics)], helper
+            self._source, [*batches(todo, [*kept], self._source, metrics)], helper
         ):
             for kind, scope, tables in computed:
                 kept[kind].add(scope, tables)
@@ -192,8 +192,9 @@ class NumbersReader:
         ids = tuple(points["point_id"])
         key = None if self._results is None else self._source.key(ids)
         several = bool(points.select(*POINT_LABELS, "seed").is_duplicated().any())
+        pooled = bool(points.select(POINT_LABELS).is_duplicated().any())
         labels = points.select(SCOPE).row(0)
-        return Scope(ids, labels, key or key_of("not kept", ids), key is not None, several)
+        return Scope(ids, labels, key or key_of("not kept", ids), key is not None, several, pooled)
 
     def _require_known(self, metrics: Sequence[str]) -> None:
         """Refuse a metric that no point can have before anything is computed."""

@@ -13,7 +13,8 @@ import polars as pl
 
 from gradsweep.analysis.point_rows import SCOPE
 from gradsweep.records import METRICS, OPTIONAL_METRICS
-from gradsweep.report.measures import Measures, Together, loss_measures, measures_of
+from gradsweep.report.measures import Measures, loss_measures, measures_of
+from gradsweep.report.together import Together
 from gradsweep.store.frames import metric_columns
 from gradsweep.store.kept_tables import Tables
 
@@ -35,6 +36,8 @@ class Scope:
     several: bool
     """Whether a condition has several points of one seed: all of their metrics tell which of them
     has measured least."""
+    pooled: bool
+    """Whether a condition has several points."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class ReadScopes:
         found: dict[Scope, Tables] = {scope: {} for scope in scopes}
         if measures is not None:
             names = [one.scope for one in having]
-            found |= zip(names, _cut(measures, names), strict=True)
+            found |= zip(names, cut_at_scopes(measures, names), strict=True)
         return found
 
     def _of(self, read: Sequence[ScopeRows], metric: str, summary: bool) -> Measures | None:
@@ -98,7 +101,7 @@ def _samples(read: Sequence[ScopeRows]) -> pl.DataFrame | None:
     return pl.concat(sampled, how="diagonal_relaxed") if sampled else None
 
 
-def _cut(measures: Measures, scopes: Sequence[Scope]) -> list[Tables]:
+def cut_at_scopes(measures: Measures, scopes: Sequence[Scope]) -> list[Tables]:
     """Cut every frame at its scopes; a scope without a curve has nothing."""
     cut = {name: _parts(getattr(measures, name), scopes) for name in _FRAMES}
     tables = [{name: cut[name][place] for name in _FRAMES} for place in range(len(scopes))]

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
+from gradsweep.analysis.point_rows import PointCurves
 from gradsweep.analysis.reduction import of_mean_loss, sum_reduced
 from gradsweep.analysis.rows import in_reading_order
 from gradsweep.analysis.sample_metrics import summed_over_tokens
 from gradsweep.errors import ConfigError
 from gradsweep.records import POINT_LABELS
+from gradsweep.report.processes import cores
+from gradsweep.report.reduced_points import REDUCED_METRICS, ReducedPoint, read_point
 from gradsweep.report.training.stored import chosen_training, trained_points
 from gradsweep.store import PointPaths, load_rows, load_samples_table
 from gradsweep.store.checksums import finished_checksums, require_whole
@@ -27,6 +31,10 @@ from gradsweep.store.points import folder_labels
 from gradsweep.store.read import count_rows, stored_metrics
 from gradsweep.store.selection import Selection
 
+ROWS_OF_REDUCED = 1_500
+"""Of which a point takes as much memory that is reduced."""
+_FEW_POINTS = 16
+"""Looked at sooner than threads begin."""
 NO_POINTS = pl.DataFrame(
     schema={**dict.fromkeys(("point_id", *POINT_LABELS), pl.String()), "seed": pl.Int64()}
 )
@@ -50,6 +58,8 @@ class StoredRows:
     has_losses: bool = True
     _sums: dict[str, tuple[str, ...] | None] = field(default_factory=dict, repr=False)
     """Point -> checksums of its rows and samples; None where they may change."""
+    _keys: dict[str, str] = field(default_factory=dict, repr=False)
+    """Of single points, which are asked for again and again."""
 
     @property
     def every(self) -> pl.DataFrame:
@@ -73,6 +83,13 @@ class StoredRows:
     def n_rows(self, point_ids: Collection[str]) -> int:
         return count_rows(self.results, point_ids)
 
+    def n_to_read(self, point_ids: Collection[str]) -> int:
+        """Count as many rows as are read in the time that points take: reduced ones take less."""
+        paths = [PointPaths(self.results, name) for name in point_ids]
+        large = [one.point_id for one in paths if not one.reduced.exists()]
+        n_rows = self.n_rows(large) if large else 0
+        return n_rows + ROWS_OF_REDUCED * (len(paths) - len(large))
+
     def own_metrics(self, point_ids: Collection[str]) -> set[str]:
         return stored_metrics(self.results, point_ids)
 
@@ -82,13 +99,41 @@ class StoredRows:
         Raises:
             DataError: a file is not as the finished point wrote it.
         """
-        for name in point_ids:
-            if name not in self._sums:
-                self._sums[name] = _checksums(PointPaths(self.results, name))
-            if self._sums[name] is None:
-                return None
+        if len(point_ids) == 1 and (known := self._keys.get(next(iter(point_ids)))):
+            return known
+        self._look_at([name for name in point_ids if name not in self._sums])
+        if any(self._sums[name] is None for name in point_ids):
+            return None
         ids = sorted(point_ids)
-        return key_of(self.loss, [(*self._names[name], self._sums[name]) for name in ids])
+        found = key_of(self.loss, [(*self._names[name], self._sums[name]) for name in ids])
+        if len(ids) == 1:
+            self._keys[ids[0]] = found
+        return found
+
+    def known(self, point_id: str, metric: str) -> PointCurves | None:
+        wanted = (f"values-{metric}",)
+        read = self.reduced(point_id, wanted) if metric in REDUCED_METRICS else None
+        return None if read is None else read.curves(metric)
+
+    def reduced(self, point_id: str, wanted: Collection[str] | None = None) -> ReducedPoint | None:
+        """Read what is kept of a point that is done, those tables and arrays that are wanted by
+        name, or all; raises as `key`."""
+        if self.loss != "mean" or self.key([point_id]) is None:
+            return None
+        chosen = (lambda name: True) if wanted is None else wanted.__contains__
+        return read_point(PointPaths(self.results, point_id), chosen)
+
+    def _look_at(self, point_ids: Sequence[str]) -> None:
+        """Checksums take a second for a gigabyte; several files at a time, as many as cores."""
+        paths = [PointPaths(self.results, name) for name in point_ids]
+        if len(paths) < _FEW_POINTS:
+            found = [*map(_checksums, paths)]
+        else:
+            with ThreadPoolExecutor(cores()) as pool:
+                found = [*pool.map(_checksums, paths)]
+        self._sums.update(zip(point_ids, found, strict=True))
+        if point_ids:
+            save_kept(self.results)
 
     @cached_property
     def _names(self) -> dict[str, tuple[object, ...]]:

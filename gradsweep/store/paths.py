@@ -2,6 +2,7 @@
 
 results/points/<point_id>/   config.yaml  MODEL_COMMIT  parts/  rows.parquet  samples.parquet
                              summary.json  RUNNING[-iofk]  FAILED[-iofk].json  DONE
+                             reduced.zip (for reports; can be deleted whenever)
                              steps.parquet  checkpoints/ (of training points)
 results/sweeps/<name>/       manifest.json
 results/reports/<name>/      findings.md  tables/  figures/
@@ -75,6 +76,11 @@ class PointPaths:
     @property
     def summary(self) -> Path:
         return self.folder / "summary.json"
+
+    @property
+    def reduced(self) -> Path:
+        """What reports read of the point alone, made from its rows and samples."""
+        return self.folder / "reduced.zip"
 
     @property
     def running(self) -> Path:

@@ -27,6 +27,7 @@ from gradsweep.analysis.point_rows import (
     Conditions,
     OfSamples,
     OtherRows,
+    PointCurves,
     PointRows,
     conditions_of,
 )
@@ -104,6 +105,12 @@ class _Reduced(OtherRows):
         samples = self.samples(point_ids)
         assert samples is not None
         return other_reduction(self.source.rows(point_ids, metrics), samples, self.loss)
+
+    def known(self, point_id: str, metric: str) -> PointCurves | None:
+        known = self.source.known(point_id, metric)
+        if known is None or metric not in SCALED:
+            return known
+        return known.summed(1 if self.loss == "mean" else -1)
 
 
 def control_estimates(

@@ -18,6 +18,8 @@ _SCHEMA = {
     "problem": pl.String(),
     "resampled": pl.List(pl.Float64()),
 }
+_OTHERS = ("key", "resampled")
+"""Columns that are not the fields of an estimate behind its numbers, in their order."""
 
 
 class KeptEstimates:
@@ -28,6 +30,11 @@ class KeptEstimates:
         _, tables = read_tables(self._file)
         self._before = tables.get(_TABLE, pl.DataFrame(schema=_SCHEMA))
         self._place = {key: place for place, key in enumerate(self._before["key"])}
+        numbers = self._before["resampled"]
+        self._flat = numbers.drop_nulls().explode().to_numpy()
+        self._ends = numbers.list.len().fill_null(0).cum_sum().to_list()
+        self._columns = [self._before[name].to_list() for name in _SCHEMA if name not in _OTHERS]
+        self._there = numbers.is_not_null().to_list()
         self._new: dict[str, Estimate] = {}
 
     def get(self, key: str) -> Estimate | None:
@@ -35,12 +42,10 @@ class KeptEstimates:
             return self._new[key]
         if key not in self._place:
             return None
-        line = self._before.row(self._place[key], named=True)
-        resampled = self._before["resampled"][self._place[key]]
-        return Estimate(
-            None if resampled is None else resampled.to_numpy(),
-            line["n_questions"], line["n_left_out"], line["withheld"], line["problem"],
-        )  # fmt: skip
+        place = self._place[key]
+        start = self._ends[place - 1] if place else 0
+        resampled = self._flat[start : self._ends[place]] if self._there[place] else None
+        return Estimate(resampled, *(column[place] for column in self._columns))
 
     def put(self, key: str, estimate: Estimate) -> None:
         self._new[key] = estimate

@@ -44,17 +44,35 @@ class Matched:
     """(1 + resamples, questions): how often each question counts."""
     n_questions: int
     n_left_out: int
+    whole: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Conditions with all of their point's questions and layers: the point and the projections."""
+    held: OrderedDict[tuple[str, ...], list[Floats]] = field(
+        default_factory=OrderedDict, repr=False
+    )
+    """Curves of such conditions, of other groups too."""
     _curves: dict[str, list[Floats]] = field(default_factory=dict, repr=False)
     _squares: dict[tuple[str, str], list[Floats]] = field(default_factory=dict, repr=False)
 
     def curves(self, name: str) -> list[Floats]:
         """Compute the mean curves of a condition: (1 + resamples, layers) for every projection."""
         if name not in self._curves:
-            weights = self.weights[name]
-            totals = weights.sum(axis=1, keepdims=True)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                self._curves[name] = [weights @ values / totals for values in self.values[name]]
+            self._curves[name] = self._held(name) if name in self.whole else self._computed(name)
         return self._curves[name]
+
+    def _held(self, name: str) -> list[Floats]:
+        key = self.whole[name]
+        if key not in self.held:
+            self.held[key] = self._computed(name)
+            if len(self.held) > _MOST_CURVES:
+                self.held.popitem(last=False)
+        self.held.move_to_end(key)
+        return self.held[key]
+
+    def _computed(self, name: str) -> list[Floats]:
+        weights = self.weights[name]
+        totals = weights.sum(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return [weights @ values / totals for values in self.values[name]]
 
     def squared_differences(self, first: str, second: str) -> list[Floats]:
         """Compute the squared relative difference of two conditions of a group, without what noise
@@ -78,6 +96,9 @@ class Matched:
             yield other - one
 
 
+_MOST_CURVES = 24
+"""Points whose resampled curves a study holds (1 MB each of 30 layers and four projections): trials
+of a model and dataset, and of its partner, look at the same."""
 _READ_TOGETHER = 2**16
 """Numbers of points that are read together."""
 _MOST_VALUES = 2**22
@@ -124,6 +145,7 @@ class Study:
         self.series, self.objective = str(points["series"][0]), str(points["objective"][0])
         self._found, self._metric, self._resamples, self._seed = found, metric, resamples, seed
         self._held: OrderedDict[str, PointValues] = OrderedDict()
+        self._curves: OrderedDict[tuple[str, ...], list[Floats]] = OrderedDict()
         lines = points.select(*AXES, "point_id").sort(*AXES).iter_rows()
         self.points: dict[Axes, str] = {Axes(*axes): name for *axes, name in lines}
 
@@ -161,6 +183,7 @@ class Study:
         ]
         values: dict[str, list[Floats]] = {}
         weights: dict[str, Floats] = {}
+        whole: dict[str, tuple[str, ...]] = {}
         counts, left_out = [], 0
         layers = [_common(of_condition[name][p].layers for name in names) for p in projections]
         for group in groups:
@@ -177,7 +200,10 @@ class Study:
                     of_condition[name][p].at(questions, of_layers)
                     for p, of_layers in zip(projections, layers, strict=True)
                 ]
-        return Matched(layers, values, weights, min(counts), left_out)
+                own = (of_condition[name][p].values for p in projections)
+                if all(one is of_point for one, of_point in zip(values[name], own, strict=True)):
+                    whole[name] = (point_ids[name], *projections)
+        return Matched(layers, values, weights, min(counts), left_out, whole, self._curves)
 
     def key(self, groups: Sequence[Mapping[str, Axes]]) -> str | None:
         """Name what a statistic of these conditions follows from; None where it may change."""

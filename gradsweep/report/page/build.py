@@ -44,6 +44,7 @@ from gradsweep.report.page.samples import samples_by_point
 from gradsweep.report.page.settings import (
     command_of_each,
     commands_of,
+    flat_settings,
     settings_csv,
     settings_of,
     versions_of,
@@ -107,14 +108,15 @@ def write_page(
         StoreError: the file cannot be written.
     """
     tables = [table for one in computed for table in tables_of(one)] if tables is None else tables
-    data = _data(rows, computed, stored, refresh, numbers, tables)
+    flat = flat_settings(stored.points)
+    data = _data(rows, computed, stored, refresh, numbers, tables, flat)
     data["training"] = training_charts(study)
     cosines = numbers.layer_cosines if numbers else measured(layer_cosines(rows))
     groups = question_groups(answered)
     data["questions"] = [group["charts"] for group in groups]
     data = in_tiles(data, folder, refresh)
     if "tiles" in data:
-        write_text(folder / "settings.csv", settings_csv(stored.points))
+        write_text(folder / "settings.csv", settings_csv(stored.points, flat))
     text = _template().render(
         title="All points" if folder.name == "all" else folder.name,
         written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
@@ -156,10 +158,11 @@ def _data(
     refresh: float | None,
     numbers: Numbers | None,
     tables: Sequence[TableFile],
+    flat: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
     """What the scripts read. Numbers of the charts have five digits, the tables' CSV has all."""
     drawn = _drawn(rows, computed, refresh, numbers)
-    shared, own = settings_of(stored.points)
+    shared, own = settings_of(flat)
     return {
         **_names(rows),
         "metrics": metric_names(drawn),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from gradsweep.analysis.rows import lines_of_each, whole_matrices
 from gradsweep.report.labels import metric_label, metric_words
@@ -23,6 +24,8 @@ ROWS_FOR_EVERY_METRIC = 1_000_000
 ROWS_WHILE_WATCHED = 100_000
 """The same for a page that is written again and again, beside the sweep that it follows."""
 
+_EXACT = 22
+"""The largest power of ten that is a float."""
 _CURVE = ("point_id", "projection")
 _OF_CURVE = {"mean": "value", "ci_low": "low", "ci_high": "high"}
 """Columns -> what the scripts call them."""
@@ -66,15 +69,19 @@ def curve_numbers(one: Measures) -> list[dict[str, Any]]:
     """
     whole = one.mads.filter(pl.col("part") == "all")
     mads = {
-        tuple(names): _numbers(mad)
-        for *names, mad in whole.select(*_CURVE, pl.concat_list("mad", "relative_mad")).iter_rows()
-    }
-    columns = {name: one.curves[name].to_list() for name in ("layer", *_OF_CURVE, "n_samples")}
+        (point_id, projection): numbers
+        for point_id, projection, *numbers in zip(
+            *whole.select(_CURVE), *(_numbers(whole[name]) for name in ("mad", "relative_mad")),
+            strict=True,
+        )
+    }  # fmt: skip
+    columns = {name: one.curves[name].to_list() for name in ("layer", "n_samples")}
+    columns |= {name: _numbers(one.curves[name]) for name in _OF_CURVE}
     return [
         {
             **dict(zip(("point", "projection"), names, strict=True)),
             "layer": _cut(columns["layer"], lines),
-            **{key: _numbers(_cut(columns[name], lines)) for name, key in _OF_CURVE.items()},
+            **{key: _cut(columns[name], lines) for name, key in _OF_CURVE.items()},
             "n": max(_cut(columns["n_samples"], lines)),
             **dict(zip(("mad", "relativeMad"), mads[names], strict=True)),
         }
@@ -85,16 +92,17 @@ def curve_numbers(one: Measures) -> list[dict[str, Any]]:
 def difference_numbers(one: Measures) -> list[dict[str, Any]]:
     """List RD by layer with its interval and both curves, for each model to projection."""
     named = with_model_labels(one.differences, objective=False)
-    columns = {name: named[name].to_list() for name in ("layer", *_OF_DIFFERENCE, "n_questions")}
+    columns = {name: named[name].to_list() for name in ("layer", "n_questions")}
+    columns |= {name: _numbers(named[name]) for name in _OF_DIFFERENCE}
     return [
         {
             **dict(zip(_DIFFERENCE, names, strict=True)),
             "layer": _cut(columns["layer"], lines),
-            **{key: _numbers(_cut(columns[name], lines)) for name, key in _OF_DIFFERENCE.items()},
+            **{key: _cut(columns[name], lines) for name, key in _OF_DIFFERENCE.items()},
             "n": max(_cut(columns["n_questions"], lines)),
         }
         for names, lines in lines_of_each(named, _DIFFERENCE)
-        if any(map(math.isfinite, _cut(columns["relative_difference"], lines)))
+        if any(value is not None for value in _cut(columns["relative_difference"], lines))
     ]
 
 
@@ -102,9 +110,34 @@ def _cut(values: list[Any], lines: Sequence[int]) -> list[Any]:
     return [values[line] for line in lines]
 
 
-def _numbers(values: Sequence[float | None]) -> list[float | None]:
+def _numbers(column: pl.Series) -> list[float | None]:
     """None where there is no value: JSON knows no NaN."""
-    return [
-        float(f"{value:.{DIGITS}g}") if value is not None and math.isfinite(value) else None
-        for value in values
-    ]
+    values = column.cast(pl.Float64).to_numpy()
+    there = np.isfinite(values)
+    found = _rounded(np.where(there, values, 0.0)).tolist()
+    for place in np.flatnonzero(~there).tolist():
+        found[place] = None
+    return found
+
+
+def _rounded(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Round to `DIGITS` significant digits, as `float(f"{value:.5g}")` does, millions at a time.
+
+    A number of five digits over a power of ten that is exact is the float nearest to that decimal.
+    What lies so near the middle of two that the first product may round over it is left to the
+    text, and so are powers of ten that are not exact.
+    """
+    size = np.abs(values)
+    with np.errstate(divide="ignore"):
+        exponents = np.where(size > 0, np.floor(np.log10(size)), 0.0)
+    places = (DIGITS - 1 - exponents).astype(np.int64)
+    exact = np.abs(places) <= _EXACT
+    powers = 10.0 ** np.where(exact, np.abs(places), 0)
+    whole = np.where(places >= 0, values * powers, values / powers)
+    digits = np.rint(whole)
+    found = np.where(places >= 0, digits / powers, digits * powers)
+    unsure = np.abs(np.abs(whole - np.trunc(whole)) - 0.5) < 1e-6
+    unsure |= ~exact | (np.abs(digits) >= 10**DIGITS) | (np.abs(digits) < 10 ** (DIGITS - 1))
+    for place in np.flatnonzero(unsure & (size > 0)).tolist():
+        found[place] = float(f"{values[place]:.{DIGITS}g}")
+    return found

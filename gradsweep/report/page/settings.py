@@ -38,15 +38,19 @@ def commands_of(stored: ReportPoints) -> list[dict[str, str]]:
     ]
 
 
-def settings_of(
-    points: Sequence[ReportPoint],
-) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-    """Split settings into those that all points share, and those of each point (by id).
+def flat_settings(points: Sequence[ReportPoint]) -> dict[str, dict[str, str]]:
+    """List every setting of the points that were started, by id.
 
     Names are those of the overrides on the command line, `gradients.solver`, and
     `versions.<package>`.
     """
-    flat = {point.point_id: dict(_settings(point.record)) for point in points if point.record}
+    return {point.point_id: dict(_settings(point.record)) for point in points if point.record}
+
+
+def settings_of(
+    flat: Mapping[str, Mapping[str, str]],
+) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """Split `flat_settings` into those that all points share, and those of each point (by id)."""
     names = sorted({name for settings in flat.values() for name in settings})
     shared, differing = {}, []
     for name in names:
@@ -62,16 +66,15 @@ def settings_of(
     return shared, own
 
 
-def settings_csv(points: Sequence[ReportPoint]) -> str:
-    """Write a line for each point: id, axes, and every setting, empty where it has none."""
-    flat = [dict(_settings(point.record)) if point.record else {} for point in points]
-    names = sorted({name for settings in flat for name in settings})
-    lines = [
-        {"point_id": point.point_id, **point.axes, **{name: own.get(name) for name in names}}
-        for point, own in zip(points, flat, strict=True)
-    ]
-    columns = ["point_id", *AXES, *names]
-    return pl.DataFrame(lines, schema=dict.fromkeys(columns, pl.String())).write_csv()
+def settings_csv(points: Sequence[ReportPoint], flat: Mapping[str, Mapping[str, str]]) -> str:
+    """Write a line for each point: id, axes, and every one of its `flat_settings`, empty where it
+    has none."""
+    names = sorted({name for settings in flat.values() for name in settings})
+    columns: dict[str, list[str | None]] = {"point_id": [point.point_id for point in points]}
+    columns |= {axis: [point.axes.get(axis) for point in points] for axis in AXES}
+    own = [flat.get(point.point_id, {}) for point in points]
+    columns |= {name: [settings.get(name) for settings in own] for name in names}
+    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String())).write_csv()
 
 
 def command_of_each(stored: ReportPoints) -> dict[str, str]:
