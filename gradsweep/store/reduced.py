@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,14 +52,20 @@ def write_reduced(paths: PointPaths, code: str, reduced: Reduced) -> None:
     head = {"code": code, "checksums": _checksums(paths), "about": reduced.about}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_HEAD, json.dumps(head))
-        for name, array in reduced.arrays.items():
-            archive.writestr(name + _ARRAY, np.ascontiguousarray(array, "<f8").tobytes())
-        for name, table in reduced.tables.items():
-            packed = io.BytesIO()
-            table.write_ipc_stream(packed)
-            archive.writestr(name + _TABLE, packed.getvalue())
+        for name, content in _members(reduced):
+            # Without the time of day: the same point has the same bytes.
+            archive.writestr(zipfile.ZipInfo(name), content)
+        archive.writestr(zipfile.ZipInfo(_HEAD), json.dumps(head))
     write_bytes(paths.reduced, buffer.getvalue())
+
+
+def _members(reduced: Reduced) -> Iterator[tuple[str, bytes]]:
+    for name, array in reduced.arrays.items():
+        yield name + _ARRAY, np.ascontiguousarray(array, "<f8").tobytes()
+    for name, table in reduced.tables.items():
+        packed = io.BytesIO()
+        table.write_ipc_stream(packed)
+        yield name + _TABLE, packed.getvalue()
 
 
 def read_reduced(

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from helpers.same_numbers import assert_same_numbers, read_numbers
 from helpers.stored_points import store_point
-from polars.testing import assert_frame_equal
 
 from gradsweep.cli import main
 from gradsweep.records import Axes
-from gradsweep.report.numbers import Numbers, NumbersReader
-from gradsweep.report.stored_rows import StoredRows, stored_rows
+from gradsweep.report.stored_rows import StoredRows
 from gradsweep.store.paths import cache_folder
-from gradsweep.store.selection import Selection
 
 CONDITIONS = [
     ("tiny", dataset, cot, kind)
@@ -32,31 +30,13 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("stored") / "results"
     for number, axes in enumerate(CONDITIONS):
         store_point(results, f"p{number:02}", Axes(*axes), 1.0 + number, questions=tuple("abc"))
-    read(results)
+    read_numbers(results)
     return results
 
 
 @pytest.fixture
 def results(stored: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(stored, tmp_path / "results"))
-
-
-def read(results: Path, *, kept: bool = True) -> Numbers:
-    source = stored_rows(Selection(results))
-    reader = NumbersReader(source, results if kept else None)
-    return reader.read(["nuclear_norm"], most_rows=10_000)
-
-
-def assert_same(one: Numbers, other: Numbers) -> None:
-    assert list(one.measures) == list(other.measures)
-    for name, measures in one.measures.items():
-        for field, frame in vars(measures).items():
-            if isinstance(frame, pl.DataFrame):
-                key = [n for n in frame.columns if frame.schema[n] in (pl.String(), pl.Int32())]
-                twin = getattr(other.measures[name], field)
-                assert_frame_equal(frame.sort(key), twin.sort(key), check_exact=True)
-    assert_frame_equal(one.outliers, other.outliers, check_exact=True)
-    assert (one.n_rows, one.n_flagged) == (other.n_rows, other.n_flagged)
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
@@ -75,9 +55,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
 
 
 def test_kept_numbers_are_those_of_the_rows(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from_rows = read(results, kept=False)
+    from_rows = read_numbers(results, kept=False)
     looked_at = counted(monkeypatch)
-    assert_same(read(results), from_rows)
+    assert_same_numbers(read_numbers(results), from_rows)
     assert looked_at == []
 
 
@@ -88,10 +68,10 @@ def test_one_more_point_is_computed_with_its_own_model_and_dataset_alone(
     store_point(results, "more", Axes("tiny", "words", "simplified", "correct"), 3.0,
                 questions=tuple("abc"))  # fmt: skip
     looked_at = counted(monkeypatch)
-    found = read(results)
+    found = read_numbers(results)
     monkeypatch.undo()
     assert {name for ids in looked_at for name in ids} == {"p04", "p05", "p06", "p07", "more"}
-    assert_same(found, read(results, kept=False))
+    assert_same_numbers(found, read_numbers(results, kept=False))
 
 
 @pytest.mark.long
@@ -101,19 +81,19 @@ def test_a_scope_has_the_same_numbers_whatever_is_computed_with_it(
     own = Axes("tiny", "own", "none", "correct")
     for name, seed, metrics in (("own0", 0, {"mine": 2.0}), ("own1", 1, None), ("own2", 1, None)):
         store_point(results, name, own, 2.0, seed=seed, own_metrics=metrics)
-    together = read(results, kept=False)
+    together = read_numbers(results, kept=False)
     assert set(together.measures["mine"].curves["dataset"]) == {"own"}
     monkeypatch.setattr("gradsweep.report.number_batches.MOST_TOGETHER", 1)
-    assert_same(read(results, kept=False), together)
+    assert_same_numbers(read_numbers(results, kept=False), together)
 
 
 @pytest.mark.long
 def test_a_point_that_was_measured_again_counts_as_it_is_now(results: Path) -> None:
-    before = read(results)
+    before = read_numbers(results)
     shutil.rmtree(results / "points" / "p03")
     store_point(results, "p03", Axes(*CONDITIONS[3]), 50.0, questions=tuple("abc"))
-    after = read(results)
-    assert_same(after, read(results, kept=False))
+    after = read_numbers(results)
+    assert_same_numbers(after, read_numbers(results, kept=False))
     assert not after.measures["nuclear_norm"].means.equals(before.measures["nuclear_norm"].means)
 
 
@@ -122,7 +102,7 @@ def test_numbers_of_other_code_are_computed_again(
 ) -> None:
     monkeypatch.setattr("gradsweep.store.kept_tables.code_digest", lambda: "edited")
     looked_at = counted(monkeypatch)
-    read(results)
+    read_numbers(results)
     assert looked_at
     assert len(list(cache_folder(results).glob("numbers-*"))) == 1, "what nobody reads is removed"
 
@@ -130,12 +110,12 @@ def test_numbers_of_other_code_are_computed_again(
 @pytest.mark.long
 @pytest.mark.parametrize("damage", [lambda content: content[:-40], lambda content: b"", None])
 def test_damaged_numbers_are_computed_again(results: Path, damage: object) -> None:
-    before = read(results)
+    before = read_numbers(results)
     for file in cache_folder(results).glob("numbers-*/*.zip"):
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 255
         file.write_bytes(damage(file.read_bytes()) if callable(damage) else content)
-    assert_same(read(results), before)
+    assert_same_numbers(read_numbers(results), before)
 
 
 @pytest.mark.long

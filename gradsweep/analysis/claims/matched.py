@@ -50,6 +50,8 @@ class Matched:
         default_factory=OrderedDict, repr=False
     )
     """Curves of such conditions, of other groups too."""
+    squared: list[Floats] = field(default_factory=list, repr=False)
+    """Weights that were looked at last, by any group, and what follows from them."""
     _curves: dict[str, list[Floats]] = field(default_factory=dict, repr=False)
     _squares: dict[tuple[str, str], list[Floats]] = field(default_factory=dict, repr=False)
 
@@ -80,9 +82,8 @@ class Matched:
         layers) for every projection."""
         if (first, second) not in self._squares:
             weights = self.weights[first]
+            squared_weights, pairs = self._pairs_of(weights)
             with np.errstate(invalid="ignore", divide="ignore"):
-                squared_weights = weights**2
-                pairs = weights.sum(axis=1) ** 2 - squared_weights.sum(axis=1)
                 self._squares[first, second] = [
                     ((weights @ d) ** 2 - squared_weights @ d**2) / pairs[:, None] / curve**2
                     for d, curve in zip(
@@ -90,6 +91,14 @@ class Matched:
                     )
                 ]
         return self._squares[first, second]
+
+    def _pairs_of(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Squared weights, and how often two different questions are drawn together."""
+        if not self.squared or self.squared[0] is not weights:
+            squared = weights**2
+            pairs = weights.sum(axis=1) ** 2 - squared.sum(axis=1)
+            self.squared[:] = [weights, squared, pairs]
+        return self.squared[1], self.squared[2]
 
     def _differences(self, first: str, second: str) -> Iterator[Floats]:
         for one, other in zip(self.values[first], self.values[second], strict=True):
@@ -146,6 +155,7 @@ class Study:
         self._found, self._metric, self._resamples, self._seed = found, metric, resamples, seed
         self._held: OrderedDict[str, PointValues] = OrderedDict()
         self._curves: OrderedDict[tuple[str, ...], list[Floats]] = OrderedDict()
+        self._squared: list[Floats] = []
         lines = points.select(*AXES, "point_id").sort(*AXES).iter_rows()
         self.points: dict[Axes, str] = {Axes(*axes): name for *axes, name in lines}
 
@@ -203,7 +213,9 @@ class Study:
                 own = (of_condition[name][p].values for p in projections)
                 if all(one is of_point for one, of_point in zip(values[name], own, strict=True)):
                     whole[name] = (point_ids[name], *projections)
-        return Matched(layers, values, weights, min(counts), left_out, whole, self._curves)
+        return Matched(
+            layers, values, weights, min(counts), left_out, whole, self._curves, self._squared
+        )
 
     def key(self, groups: Sequence[Mapping[str, Axes]]) -> str | None:
         """Name what a statistic of these conditions follows from; None where it may change."""
