@@ -64,9 +64,7 @@ def read_together(
     ids: list[str] = []
     for _, points in source.points.group_by(POINT_LABELS, maintain_order=True):
         own = points["point_id"].to_list()
-        several = points["seed"].is_duplicated().any()
-        # Which of several points of a seed has measured least, all of their metrics tell.
-        held.append(source.rows(own, None if several else metrics))
+        held.append(source.rows(own, metrics))
         ids += own
         if sum(map(len, held)) >= _READ_TOGETHER:
             yield _joined(held), source.samples(ids)

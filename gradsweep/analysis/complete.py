@@ -6,10 +6,10 @@ rows that are sorted once (`SortedRows`).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,12 +27,6 @@ ROUNDING = 1e-5
 """Relative difference of values that count as the same: what metrics are accurate to."""
 
 _NAMES = ("point_id", "projection", "sample_id", "question_id")
-_MOST_TOGETHER = 2**15
-"""Numbers of an array (256 KiB): with sixteen times as many, which leave a core's cache, everything
-takes twice as long."""
-
-Member = TypeVar("Member", bound=Hashable)
-Kind = TypeVar("Kind", bound=Hashable)
 
 
 def complete_values(rows: pl.DataFrame, metric: str) -> pl.DataFrame:
@@ -285,22 +279,6 @@ def curve_values(values: pl.DataFrame) -> list[CurveValues]:
         asked = Asked(tuple(ids.tolist()), place)
         found.append(CurveValues(point_id, projection, tuple(layers.tolist()), asked, block))
     return found
-
-
-def together(kinds: Mapping[Member, Kind], numbers: int) -> Iterator[tuple[Kind, list[Member]]]:
-    """Give the members of each kind, which are computed as one array.
-
-    Args:
-        kinds: of each member.
-        numbers: that a member takes; no more of them are together than fit the processor's cache.
-    """
-    members: dict[Kind, list[Member]] = {}
-    for member, kind in kinds.items():
-        members.setdefault(kind, []).append(member)
-    most = max(1, _MOST_TOGETHER // max(1, numbers))
-    for kind, of_kind in members.items():
-        for start in range(0, len(of_kind), most):
-            yield kind, of_kind[start : start + most]
 
 
 def _starts(frame: pl.DataFrame, *names: str) -> NDArray[np.intp]:

@@ -9,8 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradsweep.analysis.alike import together
 from gradsweep.analysis.bootstrap import bootstrap_interval
-from gradsweep.analysis.complete import CurveValues, SortedRows, together
+from gradsweep.analysis.complete import CurveValues, SortedRows
 from gradsweep.analysis.rows import (
     in_reading_order,
     require_metric,

@@ -27,6 +27,7 @@ from gradsweep.analysis.rows import (
     whole_matrices,
     with_every_axis,
 )
+from gradsweep.analysis.signed_ranks import signed_rank_p_values
 from gradsweep.errors import ConfigError, DataError
 
 Floats = NDArray[np.float64]
@@ -262,22 +263,6 @@ def _lines(effects: pl.DataFrame, beyond_average: bool) -> Iterator[dict[str, ob
                 "p_value": float(p_values[place]),
                 "n_questions": n_questions,
             }
-
-
-def signed_rank_p_values(differences: Floats) -> Floats:
-    """Compute Wilcoxon's two-sided p-values of paired differences (n questions, columns).
-
-    Exact up to 50 questions without ties or zeros, else by the normal approximation. Signs that
-    flip at random need as many draws as a correction over thousands of heads asks for; ranks have
-    their distribution in closed form. 1 where all differences are zero.
-    """
-    from scipy.stats import wilcoxon  # takes as long to import as a report of few points
-
-    moved = (differences != 0).any(axis=0)
-    p_values = np.ones(differences.shape[1])
-    if moved.any():
-        p_values[moved] = wilcoxon(differences[:, moved], axis=0).pvalue
-    return p_values
 
 
 def _overlap(first: pl.DataFrame, second: pl.DataFrame, top: int) -> dict[str, float] | None:

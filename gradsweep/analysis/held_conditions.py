@@ -63,10 +63,8 @@ class HeldConditions(Conditions):
         return found
 
     def _read(self, point_ids: tuple[str, ...]) -> _Batch:
-        # Which of several points of a seed has measured least, all of their metrics tell.
-        metrics = None if self.several & set(point_ids) else self.metrics
         members = [member for name in point_ids for member in self.members[name]]
-        rows = whole_matrices(conditions(self.source.rows(members, metrics)))
+        rows = whole_matrices(conditions(self.source.rows(members, self.metrics)))
         kept = [name for name in (*_NAMES, *self.metrics) if name in rows.columns]
         asked = asked_questions(rows)
         return _Batch(
@@ -87,4 +85,4 @@ def held(source: PointRows, metrics: Collection[str]) -> Conditions:
     found = conditions_of(source)
     if isinstance(found, FrameConditions):
         return found
-    return HeldConditions(found.source, found.points, found.members, found.several, tuple(metrics))
+    return HeldConditions(found.source, found.points, found.members, tuple(metrics))

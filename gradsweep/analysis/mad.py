@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from gradsweep.analysis.complete import together
+from gradsweep.analysis.alike import together
 from gradsweep.analysis.curves import curve_means, curves
 from gradsweep.analysis.layers import PARTS, layer_parts
 from gradsweep.analysis.rows import in_reading_order, lines_of_each, whole_matrices

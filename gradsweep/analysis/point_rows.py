@@ -40,7 +40,11 @@ class PointRows(Protocol):
     def rows(
         self, point_ids: Collection[str], metrics: Collection[str] | None = None
     ) -> pl.DataFrame:
-        """Read the rows of some points, as `load_rows` gives them; of `metrics` at least these."""
+        """Read the rows of some points, as `load_rows` gives them; of `metrics` at least these.
+
+        Of a condition that has several points of one seed, all metrics: they tell which of the
+        points has measured least (`conditions`).
+        """
 
     def samples(self, point_ids: Collection[str]) -> pl.DataFrame | None:
         """Read the samples of the same points; None where nobody gave any."""
@@ -150,9 +154,7 @@ class FrameRows:
         rows = of_units(whole_samples(with_every_axis(self.frame)))
         if "head" in rows.columns and rows["head"].null_count() < len(rows):
             return found  # rows of single heads stand beside no others, or are refused when read
-        return FrameConditions(
-            found.source, found.points, found.members, found.several, conditions(rows)
-        )
+        return FrameConditions(found.source, found.points, found.members, conditions(rows))
 
 
 @dataclass(frozen=True)
@@ -227,8 +229,6 @@ class Conditions:
     """As `PointRows.points`, with a line for each condition."""
     members: Mapping[str, tuple[str, ...]]
     """The point that stands for a condition -> all of its points."""
-    several: frozenset[str]
-    """Those of them whose condition has several points of one seed."""
 
     def rows(self, point_ids: Collection[str], metric: str) -> pl.DataFrame:
         """Read the rows of some conditions with a metric, of whole matrices.
@@ -236,10 +236,8 @@ class Conditions:
         Raises:
             DataError: a projection with rows of single heads only.
         """
-        # Which of several points of a seed has measured least, all of their metrics tell.
-        metrics = None if self.several & set(point_ids) else [metric]
         members = [member for name in point_ids for member in self.members[name]]
-        return whole_matrices(conditions(self.source.rows(members, metrics)))
+        return whole_matrices(conditions(self.source.rows(members, [metric])))
 
     def values(self, point_ids: Collection[str], metric: str) -> dict[str, PointValues]:
         """Read the values of some conditions. Raises as `rows`."""
@@ -304,7 +302,6 @@ def conditions_of(source: PointRows) -> Conditions:
 
 def _conditions(source: PointRows) -> Conditions:
     members: dict[str, tuple[str, ...]] = {}
-    several = set()
     of_labels = source.points.sort("seed", "point_id").group_by(POINT_LABELS, maintain_order=True)
     # A frame for each of thousands of conditions takes as long as their claims.
     for of_ids, seeds in of_labels.agg("point_id", "seed").select("point_id", "seed").iter_rows():
@@ -312,10 +309,9 @@ def _conditions(source: PointRows) -> Conditions:
         name = ids[0]
         if len(set(seeds)) < len(seeds):
             name = str(conditions(source.rows(ids))["point_id"][0])
-            several.add(name)
         members[name] = ids
     standing = source.points.filter(pl.col("point_id").is_in(list(members)))
-    return Conditions(source, standing, members, frozenset(several))
+    return Conditions(source, standing, members)
 
 
 def points_of(rows: pl.DataFrame) -> pl.DataFrame:

@@ -11,8 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from gradsweep.analysis.alike import together
 from gradsweep.analysis.bootstrap import quantiles_over_resamples, question_weights
-from gradsweep.analysis.complete import CurveValues, SortedRows, together
+from gradsweep.analysis.complete import CurveValues, SortedRows
 from gradsweep.analysis.layers import PARTS, layer_parts
 from gradsweep.analysis.relative_difference import relative_differences
 

@@ -127,11 +127,11 @@ def batches(
         todo: kinds by scope.
         kinds: all of them, in their order.
         source: has the points.
-        metrics: that are read of rows, all when None, as of scopes of several points.
+        metrics: that are read of rows, all when None.
     """
     size = source.n_to_read if isinstance(source, StoredRows) else source.n_rows
     for part in _parts(todo, size):
-        yield _batch(part, kinds, metrics)
+        yield Batch(part, tuple(kinds), metrics)
 
 
 def _parts(
@@ -147,13 +147,6 @@ def _parts(
             held, size = {}, 0
     if held:
         yield held
-
-
-def _batch(
-    todo: Mapping[Scope, frozenset[Kind]], kinds: Sequence[Kind], metrics: tuple[str, ...] | None
-) -> Batch:
-    several = any(scope.several for scope in todo)
-    return Batch(dict(todo), tuple(kinds), None if several else metrics)
 
 
 def compute_each(

@@ -191,10 +191,9 @@ class NumbersReader:
     def _keyed(self, points: pl.DataFrame) -> Scope:
         ids = tuple(points["point_id"])
         key = None if self._results is None else self._source.key(ids)
-        several = bool(points.select(*POINT_LABELS, "seed").is_duplicated().any())
         pooled = bool(points.select(POINT_LABELS).is_duplicated().any())
         labels = points.select(SCOPE).row(0)
-        return Scope(ids, labels, key or key_of("not kept", ids), key is not None, several, pooled)
+        return Scope(ids, labels, key or key_of("not kept", ids), key is not None, pooled)
 
     def _require_known(self, metrics: Sequence[str]) -> None:
         """Refuse a metric that no point can have before anything is computed."""

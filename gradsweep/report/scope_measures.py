@@ -33,9 +33,6 @@ class Scope:
     key: str
     kept: bool
     """Whether its numbers may be kept: its points are done."""
-    several: bool
-    """Whether a condition has several points of one seed: all of their metrics tell which of them
-    has measured least."""
     pooled: bool
     """Whether a condition has several points."""
 

@@ -71,7 +71,9 @@ class StoredRows:
     ) -> pl.DataFrame:
         if not point_ids:
             return pl.DataFrame(schema={**NO_POINTS.schema, **ROW_SCHEMA})
-        rows = load_rows(self.results, point_ids, labels=self.labels, metrics=metrics)
+        # Which of several points of a seed has measured least, all of their metrics tell.
+        read = None if self._of_one_seed & set(point_ids) else metrics
+        rows = load_rows(self.results, point_ids, labels=self.labels, metrics=read)
         if self.loss == "mean":
             return rows
         return named_summed(sum_reduced(rows, self._samples(point_ids)))
@@ -134,6 +136,12 @@ class StoredRows:
         self._sums.update(zip(point_ids, found, strict=True))
         if point_ids:
             save_kept(self.results)
+
+    @cached_property
+    def _of_one_seed(self) -> frozenset[str]:
+        """Points whose condition and seed another has, too (`gradsweep.analysis.conditions`)."""
+        shared = self.points.select(*POINT_LABELS, "seed").is_duplicated()
+        return frozenset(self.points.filter(shared)["point_id"])
 
     @cached_property
     def _names(self) -> dict[str, tuple[object, ...]]:

@@ -14,10 +14,10 @@ from gradsweep.analysis.heads import (
     head_overlaps,
     head_sensitivity,
     shares_by_part,
-    signed_rank_p_values,
     top_heads,
 )
 from gradsweep.analysis.multiplicity import adjusted_p_values
+from gradsweep.analysis.signed_ranks import signed_rank_p_values
 from gradsweep.errors import ConfigError, DataError
 
 

@@ -18,6 +18,8 @@ from gradsweep import load_rows
 from gradsweep.errors import DataError, ModelError
 from gradsweep.extraction import PointResult
 from gradsweep.records import METRICS
+from gradsweep.report import reduced_points
+from gradsweep.report.reduced_points import read_point
 
 Point = Callable[..., PointResult]
 
@@ -181,3 +183,13 @@ def test_config_yaml_records_what_ran_without_secrets(
     )
     assert "xxxx" not in everything
     assert "hf_y" not in everything
+
+
+@pytest.mark.parametrize("smallest", [0, 10**9])
+def test_a_large_point_ends_with_what_reports_read_of_it(
+    run: Point, monkeypatch: pytest.MonkeyPatch, smallest: int
+) -> None:
+    monkeypatch.setattr(reduced_points, "_SMALLEST", smallest)
+    paths = run().paths
+    assert paths.done.exists()
+    assert (read_point(paths) is not None) == paths.reduced.exists() == (smallest == 0)
