@@ -72,7 +72,8 @@ class Texts:
             self._samples[key] = _loaded(config)
         found = self._samples[key]
         if isinstance(found, GradsweepError):
-            raise found
+            # With it would stay every frame that it was raised through, and rows in them.
+            raise found.with_traceback(None)
         return found
 
 
