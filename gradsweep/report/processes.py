@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import sys
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import Any, TypeVar
 
@@ -28,6 +31,24 @@ def _begin(count: int) -> None:
     # Polars reads it once, when it is imported; cores that are shared are no faster for more.
     os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, cores() // (count + 1))))
     for_small_arrays()
+    gc.set_threshold(*_SELDOM)
+
+
+_SELDOM = 100_000, 50, 100
+"""Objects without which nobody looks for cycles: a page of thousands of points is millions of lists
+and has none, and a fifth of the time went into looking at them again and again."""
+
+
+@contextmanager
+def for_a_report() -> Iterator[None]:
+    """Make this process fit for a report while it is written (`for_small_arrays`)."""
+    before = gc.get_threshold()
+    gc.set_threshold(*_SELDOM)
+    try:
+        with for_small_arrays():
+            yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def for_small_arrays() -> Any:

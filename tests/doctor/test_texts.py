@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import pytest
@@ -71,3 +72,9 @@ def test_data_that_cannot_be_had_are_asked_for_once(monkeypatch: pytest.MonkeyPa
     assert len(asked) == 1
     assert first == again
     assert "no answer" in first.finding
+    steps = []
+    for _ in range(3):
+        texts.irrelevant(config)
+        errors = [one for one in texts._samples.values() if isinstance(one, DataError)]
+        steps.append(sum(len([*walk_tb(error.__traceback__)]) for error in errors))
+    assert steps[0] == steps[-1], "it holds the frames of every point that it was told of"

@@ -14,7 +14,7 @@ def run(args: Sequence[str]) -> int:
     They are written to results/reports/<name>/: index.html (everything in one page, for a
     browser), findings.md, tables/ (CSV, LaTeX, Markdown) and figures/ (PDF, PNG).
     """
-    from gradsweep.report.processes import for_small_arrays
+    from gradsweep.report.processes import for_a_report
     from gradsweep.report.show import show_report
     from gradsweep.store.selection import selection
 
@@ -47,7 +47,7 @@ def run(args: Sequence[str]) -> int:
     )
     given = parser.parse_args(args)
     chosen = selection(given.words, given.sweep)
-    with for_small_arrays():
+    with for_a_report():
         if given.watch:
             from gradsweep.report.watch import watch_report
 
