@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from unittest import mock
 
@@ -22,7 +22,7 @@ from transformers import LlamaForCausalLM
 from benchmarks.environment import environment
 from benchmarks.methods import frozen_pass, training_pass
 from benchmarks.random_llamas import MODELS, SHORTEST, Model, batch
-from gradsweep.engine import Batch, trainable
+from gradsweep.engine import trainable
 from gradsweep.engine.passes import Engine
 from gradsweep.engine.rows import RowSink
 from gradsweep.models.placement import resolve_device
@@ -62,20 +62,32 @@ class Calls:
 @contextmanager
 def without_spectra() -> Iterator[None]:
     """The engine's pass alone: taps report, and nobody listens."""
-    with mock.patch.object(RowSink, "add_layer"):
+
+    def ignore(sink: RowSink, layer: object) -> None:
+        """Costs less than a mock, which is a tenth of a small pass."""
+
+    with mock.patch.object(RowSink, "add_layer", ignore):
         yield
 
 
-def median_ms(run: Callable[[], object], rounds: int) -> float:
-    run()
-    times = []
-    for _ in range(rounds):
-        wait()
-        start = time.perf_counter()
-        run()
-        wait()
-        times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
+Run = Callable[[], object]
+Ready = Callable[[], AbstractContextManager[Run]]
+"""Makes ready what is timed, and puts it away."""
+
+
+def in_turns(methods: Mapping[str, Ready], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each, in rounds in which all take turns, after a warm-up: a host that is
+    shared has quick and slow minutes, and passes that are bound by launches have them, too."""
+    times: dict[str, list[float]] = {name: [] for name in methods}
+    for _ in range(1 + rounds):
+        for name, ready in methods.items():
+            with ready() as run:
+                wait()
+                start = time.perf_counter()
+                run()
+                wait()
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: own[1:] for name, own in times.items()}
 
 
 def wait() -> None:
@@ -83,31 +95,20 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
-def calls(run: Callable[[], object]) -> Calls:
+def calls(ready: Ready) -> Calls:
     """Count by torch's profiler, which sees inside libraries."""
     cuda = [ProfilerActivity.CUDA] if torch.cuda.is_available() else []
-    with profile(activities=[ProfilerActivity.CPU, *cuda]) as profiled:
+    with ready() as run:
         run()
-        wait()
+        with profile(activities=[ProfilerActivity.CPU, *cuda]) as profiled:
+            run()
+            wait()
     events = profiled.key_averages()
     launches, waits = (
         sum(event.count for event in events if event.key in names) for names in (LAUNCHES, WAITS)
     )
     busy = sum(event.self_device_time_total for event in events) / 1e3
     return Calls(launches, waits, busy)
-
-
-def bare_ms(model: LlamaForCausalLM, one: Batch, rounds: int) -> float:
-    return median_ms(lambda: frozen_pass(model, [one]), rounds)
-
-
-def training_ms(model: LlamaForCausalLM, one: Batch, rounds: int) -> float | None:
-    """None where all weights' gradients do not fit beside the weights."""
-    try:
-        return median_ms(lambda: training_pass(model, [one]), rounds)
-    except torch.OutOfMemoryError:
-        torch.cuda.empty_cache()
-        return None
 
 
 def cells(model: LlamaForCausalLM, case: Case, rounds: int, with_calls: bool) -> list[str]:
@@ -117,29 +118,58 @@ def cells(model: LlamaForCausalLM, case: Case, rounds: int, with_calls: bool) ->
         torch.OutOfMemoryError: the batch does not fit.
     """
     one, layers = batch(model, case.tokens, case.samples, case.unequal), len(model.model.layers)
-    bare, training = bare_ms(model, one, rounds), training_ms(model, one, rounds)
-    with Engine(model, find_projections(model, PROJECTIONS), workers=1) as engine:
+    sites = find_projections(model, PROJECTIONS)
 
-        def measure() -> object:
-            return engine.measure(one)
+    @contextmanager
+    def ours() -> Iterator[Run]:
+        with Engine(model, sites, workers=1) as engine:
+            yield lambda: engine.measure(one)
 
-        ours = median_ms(measure, rounds)
-        found = calls(measure) if with_calls else None
-        with without_spectra():
-            alone = median_ms(measure, rounds)
-            of_pass = calls(measure) if with_calls else None
-    written = [_ms(bare), _ms(training), _ms(alone), _ms(ours), f"{ours / bare:.2f}"]
-    written.append(f"{ours / training:.2f}" if training else "–")
-    if found and of_pass:
-        idle = 1 - found.busy_ms / ours if found.busy_ms else None
+    @contextmanager
+    def alone() -> Iterator[Run]:
+        with ours() as measure, without_spectra():
+            yield measure
+
+    methods: dict[str, Ready] = {
+        "bare": lambda: nullcontext(lambda: frozen_pass(model, [one])),
+        "training": lambda: nullcontext(lambda: training_pass(model, [one])),
+        "no spectra": alone,
+        "gradsweep": ours,
+    }
+    if not _fits(lambda: training_pass(model, [one])):
+        del methods["training"]
+    times = in_turns(methods, rounds)
+    written = [_ms(times.get(name)) for name in TIMES]
+    written += [_ratio(times["gradsweep"], times.get(name)) for name in ("bare", "training")]
+    if with_calls:
+        found, of_pass = calls(ours), calls(alone)
+        idle = 1 - found.busy_ms / statistics.median(times["gradsweep"]) if found.busy_ms else None
         written.append(f"{(found.launches - of_pass.launches) / layers:.1f}")
         written += [str(found.waits - of_pass.waits), str(of_pass.waits)]
         written.append("–" if idle is None else f"{100 * max(idle, 0.0):.0f} %")
     return written
 
 
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f}"
+def _fits(run: Run) -> bool:
+    """All weights' gradients may not fit beside the weights."""
+    try:
+        run()
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        return False
+    return True
+
+
+def _ms(times: Sequence[float] | None) -> str:
+    return f"{statistics.median(times):.0f}" if times else "–"
+
+
+def _ratio(times: Sequence[float], others: Sequence[float] | None) -> str:
+    """The median of the rounds' ratios, and their range."""
+    if not others:
+        return "–"
+    ratios = [own / other for own, other in zip(times, others, strict=True)]
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 TIMES = ("bare", "training", "no spectra", "gradsweep")
@@ -250,7 +280,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dtypes", type=_dtypes, metavar="NAME,…",
         help=f"of {', '.join(DTYPES)} (default: the model's own)")  # fmt: skip
     add("--tokens", type=_lengths, default=[100, 500, 1000], metavar="N,…", help="of a sample")
-    add("--rounds", type=int, default=3, help="timed, after a warm-up (default: 3)")
+    add("--rounds", type=int, default=7, help="timed, after a warm-up (default: 7)")
     add("--calls", action="store_true", help="count launches, waits and idle time; takes longer")
     add("--plain", action="store_true", help="also SVDs of one layer's weight.grad")
     given = parser.parse_args(argv)

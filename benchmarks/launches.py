@@ -10,12 +10,13 @@ before it goes on. Counts are those with spectra less those of the same pass wit
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, fields
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
@@ -25,7 +26,8 @@ from benchmarks.gpu import without_spectra
 from benchmarks.pretended_devices import MOVES, PretendedDevices, device_of_result, placed
 from benchmarks.random_llamas import MODELS, SHORTEST, batch
 from gradsweep.engine.passes import Engine
-from gradsweep.engine.spectra.backends import cuda, cusolver, eigenvalues
+from gradsweep.engine.spectra.backends import cuda, cusolver, eigenvalues, stacked, transfers
+from gradsweep.engine.spectra.backends.transfers import sent_to_host
 from gradsweep.models.projections import find_projections
 from gradsweep.records import PROJECTIONS
 
@@ -76,6 +78,7 @@ class Counter(PretendedDevices):
         self.launches = self.waits = self.waits_in_backward = 0
         self._in_backward = False
         self._inside_a_library = False
+        self._sent = self._arrived = 0
 
     @property
     def counts(self) -> Counts:
@@ -98,8 +101,11 @@ class Counter(PretendedDevices):
             index is not None and index.dtype is torch.bool for index in args[1]
         )
         if moved or by_mask or func in WAITS:
-            self.waits += 1
-            self.waits_in_backward += self._in_backward
+            self._wait()
+
+    def _wait(self) -> None:
+        self.waits += 1
+        self.waits_in_backward += self._in_backward
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -121,8 +127,22 @@ class Counter(PretendedDevices):
             finally:
                 self._inside_a_library = False
 
+        def counted_copy(tensor: Tensor) -> Callable[[], np.ndarray]:
+            """What was sent before is there, too, when a copy has arrived."""
+            arrived = sent_to_host(tensor)
+            self._sent += 1
+
+            def waited_for(place: int = self._sent) -> np.ndarray:
+                if place > self._arrived:
+                    self._arrived = place
+                    self._wait()
+                return arrived()
+
+            return waited_for
+
         with ExitStack() as stack:
             for place, name, value in (
+                (transfers, "sent_to_host", counted_copy),
                 (torch.autograd, "backward", counted_backward),
                 (cusolver, "eigvalsh", solved),
                 (eigenvalues, "fastest_way", _cusolver),
@@ -153,6 +173,7 @@ def counted(model: LlamaForCausalLM, tokens: int, samples: int, unequal: bool) -
     """Return what the spectra of one batch launch and wait for."""
     found = []
     for context in (None, without_spectra()):
+        stacked.stack_of.cache_clear()
         with Counter() as counter, counter.watching(), ExitStack() as stack:
             one = batch(model, tokens, samples, unequal)
             sites = find_projections(model, PROJECTIONS)

@@ -188,7 +188,10 @@ class RowSink:
         self._start()
         waiting, self._started = self._started, deque()
         for _, of_device in groupby(waiting, key=lambda one: one.device):
-            self._finish(list(of_device))
+            *earlier, last = of_device
+            if earlier:  # their rows are made while the device is at the last
+                self._finish(earlier)
+            self._finish([last])
         return tuple(sorted(self.by_unit[unit], key=reading_order))
 
 

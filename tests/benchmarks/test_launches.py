@@ -16,7 +16,15 @@ def test_launches_are_those_of_one_sample_and_nothing_waits(tokens: int, alone: 
     found = rows_of_table(tokens, unequal=False, alone=alone)
     assert broken(found) == []
     assert min(counts.launches for counts in found) > 0
-    assert [counts.waits for counts in found] == [1] * len(found)
+    waits = 2 if alone else 1  # for the last layer, and once for all before it
+    assert [counts.waits for counts in found] == [waits] * len(found)
+
+
+def test_more_layers_are_not_waited_for_more_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launches, "LAYERS", 5)
+    monkeypatch.setattr(launches, "SAMPLES", (2,))
+    (counts,) = rows_of_table(20, unequal=False, alone=True)
+    assert (counts.waits, counts.waits_in_backward) == (2, 0)
 
 
 def test_so_it_is_with_padding() -> None:

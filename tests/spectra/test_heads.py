@@ -12,7 +12,6 @@ from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.spectra import CpuBackend, CudaBackend, Spectrum, many_spectra
 from gradsweep.engine.spectra.backends.stacked import StartedStacks
-from gradsweep.engine.spectra.backends.transfers import to_host
 from gradsweep.models.projections import Heads
 
 ON_DEVICE = CudaBackend(torch.device("cpu"))
@@ -29,7 +28,7 @@ def on_device(
     layers: list[list[Factors]], layout: Layout, units: list[int], solver: Solver, most: int
 ) -> list[list[dict[str, Spectrum]]]:
     started = StartedStacks(layers, layout, units, solver, most)
-    return started.spectra(to_host(started.on_device), ON_DEVICE)
+    return started.spectra(ON_DEVICE)
 
 
 def solved(name: str, x: Tensor, dy: Tensor, solver: Solver, backend: str) -> tuple[Spectrum, ...]:

@@ -16,7 +16,6 @@ from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra import CudaBackend, Spectrum, factor_spectra
 from gradsweep.engine.spectra.backends.stacked import StartedStacks
-from gradsweep.engine.spectra.backends.transfers import to_host
 
 BACKEND = CudaBackend(torch.device("cpu"))
 LARGE = 2**26
@@ -54,7 +53,7 @@ def stacked(
 ) -> list[list[dict[str, Spectrum]]]:
     places = list(range(len(of.rows_of_unit))) if units is None else units
     started = StartedStacks(given, of, places, solver, most_elements)
-    return started.spectra(to_host(started.on_device), BACKEND)
+    return started.spectra(BACKEND)
 
 
 def assert_each_alone(

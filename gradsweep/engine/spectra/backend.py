@@ -61,7 +61,8 @@ class Backend(Protocol):
         ...
 
     def finish_layers(self, started: Sequence[Started]) -> list[LayerSpectra]:
-        """Return the spectra of each start, all on one device, which is waited for once."""
+        """Return the spectra of each start, in the order in which they were, all on one device,
+        which is waited for once."""
         ...
 
     def has_room(self, started: Sequence[Started]) -> bool:

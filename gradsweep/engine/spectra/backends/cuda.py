@@ -14,7 +14,7 @@ from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra.backend import JITTER, Item, LayerSpectra, Value
-from gradsweep.engine.spectra.backends import lapack
+from gradsweep.engine.spectra.backends import gram_products, lapack
 from gradsweep.engine.spectra.backends.eigenvalues import (
     Eigenvalues,
     batch_elements,
@@ -23,13 +23,16 @@ from gradsweep.engine.spectra.backends.eigenvalues import (
     size_class,
 )
 from gradsweep.engine.spectra.backends.stacked import StartedStacks, factor_bytes, head_elements
-from gradsweep.engine.spectra.backends.transfers import to_host
 from gradsweep.engine.spectra.matrix import matrix_spectra
 from gradsweep.engine.spectra.routes import gram_size, many_spectra
 from gradsweep.engine.spectra.spectrum import Spectrum
 
-WAITING_BYTES = 2**30
-"""Most bytes of factors that are kept until their layers are started on together."""
+WAITING_BYTES = 2**31
+"""Most bytes of factors that are kept until their layers are started on together; on a small device
+half of `most_started_bytes`."""
+
+FEW_MATRICES = 128
+"""Fewer leave a part of a large GPU idle while eigenvalues are found."""
 
 STARTED_BYTES = 2**32
 """Most bytes of factors, and of matrices that the host solves, that are kept while a backward pass
@@ -42,7 +45,8 @@ SHARE_OF_DEVICE = 16
 class _SafeLayers:
     """Spectra that nothing was started on: the safe path waits for the device at every step."""
 
-    on_device: tuple[Tensor, ...] = ()
+    def arrived(self) -> None:
+        """There is nothing to wait for."""
 
     def __init__(
         self, layers: Sequence[Sequence[Factors]], layout: Layout, units: Sequence[int]
@@ -50,7 +54,7 @@ class _SafeLayers:
         self._layers, self._layout, self._units = layers, layout, units
         self.nbytes = sum(factor_bytes(factors) for layer in layers for factors in layer)
 
-    def spectra(self, fetched: Sequence[np.ndarray], backend: CudaBackend) -> LayerSpectra:
+    def spectra(self, backend: CudaBackend) -> LayerSpectra:
         return [self._of_layer(layer, backend) for layer in self._layers]
 
     def _of_layer(
@@ -86,8 +90,9 @@ class CudaBackend:
         return StartedStacks(layers, layout, units, solver, most)
 
     def finish_layers(self, started: Sequence[StartedStacks | _SafeLayers]) -> list[LayerSpectra]:
-        fetched = iter(to_host([tensor for one in started for tensor in one.on_device]))
-        return [one.spectra([next(fetched) for _ in one.on_device], self) for one in started]
+        for one in started[-1:]:  # the others are there, too, once it is
+            one.arrived()
+        return [one.spectra(self) for one in started]
 
     def has_room(self, started: Sequence[StartedStacks | _SafeLayers]) -> bool:
         return sum(one.nbytes for one in started) <= most_started_bytes(self._device)
@@ -113,10 +118,14 @@ class CudaBackend:
         shapes = [(dy.shape[-1], of.x.shape[-1]) for of in last for dy in of.dy.values()]
         elements = sum(gram_size(tokens, m, n, solver) ** 2 for m, n in shapes)
         elements += sum(head_elements(of) for of in last)
-        kept = sum(map(factor_bytes, last))
         with_next = len(layers) + 1
-        fits = with_next * elements * len(layout.unit_rows) <= batch_elements(last[0].x.device)
-        return fits and with_next * kept <= WAITING_BYTES
+        units = with_next * len(layout.unit_rows)
+        most = batch_elements(last[0].x.device)
+        if units * len(shapes) <= FEW_MATRICES:  # wide ones, too, are solved at once
+            most *= 2
+        kept = sum(map(factor_bytes, last))
+        may_wait = min(WAITING_BYTES, most_started_bytes(self._device) // 2)
+        return units * elements <= most and with_next * kept <= may_wait
 
     def spread(
         self, function: Callable[[Item], Value], items: Iterable[Item], flops: float
@@ -124,8 +133,9 @@ class CudaBackend:
         return map(function, items)
 
     def prepare(self, sizes: Iterable[int]) -> None:
-        """Time the ways for the size classes that have not been timed on this device."""
+        """Time the ways to products, and to eigenvalues of the size classes that are new."""
         device = self._device or torch.device("cuda", torch.cuda.current_device())
+        gram_products.fastest_way(device)
         for n in {size_class(size) for size in sizes}:
             fastest_way(device, n)
 

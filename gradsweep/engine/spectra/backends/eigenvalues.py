@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from gradsweep.engine.spectra.backends import cusolver, householder, lapack, trials
+from gradsweep.engine.spectra.backends import cusolver, lapack, trials, two_stage
 from gradsweep.engine.spectra.backends.transfers import sent_to_host, to_host
 
 log = logging.getLogger("gradsweep")
@@ -164,8 +164,8 @@ def _grams(device: torch.device, n: int, count: int) -> Tensor:
 
 def ways(device: torch.device, n: int) -> list[Way]:
     """Return those that the device has for n×n matrices."""
-    ours = device.type == "cuda" and householder.is_available() and n <= householder.LARGEST
-    own = [by_householder] if ours else []
+    ours = device.type == "cuda" and two_stage.is_available() and n <= two_stage.LARGEST
+    own = [by_two_stages] if ours else []
     library = [by_cusolver] if cusolver.is_available(device) else []
     return [*own, *library, by_torch, on_host]
 
@@ -212,9 +212,9 @@ def solved_by(way: Way, matrices: Float64[Tensor, "batch n n"]) -> Eigenvalues:
     return [found for part in started for found in _finished(part, fetched)]
 
 
-def by_householder(matrices: Tensor) -> list[Solving]:
+def by_two_stages(matrices: Tensor) -> list[Solving]:
     """Our own kernels, for as many as fit."""
-    return [Solving(householder.eigvalsh(some)) for some in _parts(matrices)]
+    return [Solving(two_stage.eigvalsh(some)) for some in _parts(matrices, 2)]
 
 
 def by_cusolver(matrices: Tensor) -> list[Solving]:
@@ -267,8 +267,9 @@ def _on_host(matrices: Tensor) -> Solving:
     return Solving(wait=lambda: [one.result() for one in solving], nbytes=matrices.nbytes)
 
 
-def _parts(matrices: Tensor) -> Iterator[Tensor]:
-    fit = batch_elements(matrices.device) // matrices.shape[-1] ** 2
+def _parts(matrices: Tensor, larger: int = 1) -> Iterator[Tensor]:
+    """As many as fit, or `larger` times as many where less memory goes with each."""
+    fit = larger * batch_elements(matrices.device) // matrices.shape[-1] ** 2
     return iter(matrices.split(max(1, min(fit, BATCH_MATRICES))))
 
 

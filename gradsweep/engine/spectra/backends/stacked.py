@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
+import torch
 
 from gradsweep.config import Solver
 from gradsweep.engine.batch import Layout
@@ -23,6 +24,7 @@ from gradsweep.engine.spectra.backend import Backend, LayerSpectra
 from gradsweep.engine.spectra.backends.eigenvalues import StartedEigenvalues
 from gradsweep.engine.spectra.backends.grams import Grams, grams_of, grams_of_heads
 from gradsweep.engine.spectra.backends.stacks import Inputs, Pair, Stack
+from gradsweep.engine.spectra.backends.transfers import arriving
 from gradsweep.engine.spectra.routes import cheapest_route, safe_spectrum, solved_spectrum
 from gradsweep.engine.spectra.spectrum import Spectrum
 from gradsweep.models.projections import Heads
@@ -84,20 +86,21 @@ class StartedStacks:
         failed = [grams.failed for grams in found if grams.failed is not None]
         squares = [grams.squares for grams in found]
         token_squares = [grams.token_squares for grams in found]
-        self.on_device = [*squares, *token_squares, *failed, *self._eigenvalues.on_device]
-        """What `spectra` needs to have been fetched."""
+        on_device = [*squares, *token_squares, *failed, *self._eigenvalues.on_device]
+        self.arrived = arriving(on_device)
+        """Waits until all that the device finds of them is on the host, and returns it. What was
+        started on before them is there by then, too."""
         factors = [of_input for of_layer in layers for of_input in of_layer]
         self.nbytes = sum(map(factor_bytes, factors)) + self._eigenvalues.nbytes
         """Memory that is held until it is asked for the spectra."""
 
-    def spectra(self, fetched: Sequence[np.ndarray], backend: Backend) -> LayerSpectra:
+    def spectra(self, backend: Backend) -> LayerSpectra:
         """Return what `Backend.finish_layers` does, and wait for what the host computes.
 
         Args:
-            fetched: the values of `on_device`.
             backend: takes the safe path where only that is left.
         """
-        rest = iter(fetched)
+        rest = iter(self.arrived())
         frobenius = _norms(next(rest) for _ in self._problems)
         token_norms = _norms(next(rest) for _ in self._problems)
         failed = [flag for of_problems in self._failures(rest) for flag in of_problems]
@@ -165,16 +168,22 @@ def _stacks(
         for factors in inputs:
             kind = (factors.x.dtype, *_shapes(factors).items(), *sorted(factors.heads.items()))
             alike.setdefault(kind, []).append((layer, factors))
-    stack_of = cache(lambda units: Stack(layout, units, layers[0][0].x.device))
+    device = layers[0][0].x.device
     for members in alike.values():
         shapes = _shapes(members[0][1])
         for group, routes in _groups(lengths, shapes, solver):
             each = _elements(lengths[group[0]], shapes, routes)
             each = max(each, head_elements(members[0][1]))
             for places in _chunks(group, most_elements // each):
-                stack = stack_of(tuple(units[place] for place in places))
+                stack = stack_of(layout, tuple(units[place] for place in places), device)
                 for chunk in _chunks(members, most_elements // (each * len(places))):
                     yield from _problems(chunk, places, stack, routes)
+
+
+@lru_cache(maxsize=4)
+def stack_of(layout: Layout, units: tuple[int, ...], device: torch.device) -> Stack:
+    """Return it; layers that come later in a pass have the same."""
+    return Stack(layout, units, device)
 
 
 def _problems(

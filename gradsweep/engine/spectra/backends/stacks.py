@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.spectra.backend import JITTER
+from gradsweep.engine.spectra.backends.gram_products import gram
 from gradsweep.engine.spectra.backends.transfers import to_device
 
 
@@ -54,7 +55,7 @@ class Side:
     @cached_property
     def gram(self) -> Float64[Tensor, "*names problems tokens tokens"]:
         """K = XXᵀ, or H = dYdYᵀ."""
-        return self.values @ self.values.mT
+        return gram(self.values)
 
     @cached_property
     def token_squares(self) -> Float64[Tensor, "*names problems tokens"]:

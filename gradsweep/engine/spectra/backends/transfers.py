@@ -12,28 +12,38 @@ from torch import Tensor
 
 def to_host(tensors: Sequence[Tensor]) -> list[np.ndarray]:
     """Return tensors of one device, of any shapes, as float64: one transfer, one wait."""
+    return arriving(tensors)()
+
+
+def arriving(tensors: Sequence[Tensor]) -> Callable[[], list[np.ndarray]]:
+    """Start on the same; return what waits for it, and gives it whenever it is called."""
     if not tensors:
-        return []
-    flat = torch.cat([tensor.flatten() for tensor in tensors]).double().cpu().numpy()
+        return list
     ends = np.cumsum([tensor.numel() for tensor in tensors])
-    parts = np.split(flat, ends[:-1])
-    return [part.reshape(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+    shapes = [tensor.shape for tensor in tensors]
+    arrived = sent_to_host(torch.cat([tensor.flatten() for tensor in tensors]).double())
+
+    def split() -> list[np.ndarray]:
+        parts = np.split(arrived(), ends[:-1])
+        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    return split
 
 
 def sent_to_host(tensor: Tensor) -> Callable[[], np.ndarray]:
     """Start copying a tensor; return what waits for its arrival, in whichever thread calls it."""
     on_gpu = tensor.device.type == "cuda"
-    arriving = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=on_gpu)
-    arriving.copy_(tensor, non_blocking=True)
+    copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=on_gpu)
+    copy.copy_(tensor, non_blocking=True)
     if not on_gpu:
-        return arriving.numpy
+        return copy.numpy
     with torch.cuda.device(tensor.device):
         arrival = torch.cuda.Event()
         arrival.record()
 
     def arrived() -> np.ndarray:
         arrival.synchronize()
-        return np.asarray(arriving.numpy())
+        return np.asarray(copy.numpy())
 
     return arrived
 

@@ -1,4 +1,4 @@
-"""Kernels for eigenvalues, run on the CPU by Triton's interpreter."""
+"""Kernels for eigenvalues, run on the CPU: by Triton's interpreter, and as C++."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
+from helpers.cuda_on_cpu import COMPILER, SHARED_ELEMENTS, ChaseOnCpu
 
-from gradsweep.engine.spectra.backends import eigenvalues, householder, trials
+from gradsweep.engine.spectra.backends import eigenvalues, trials, two_stage
 
 CPU = torch.device("cpu")
 WITHIN = 1e-14
@@ -21,8 +20,8 @@ WITHIN = 1e-14
 
 
 interpreted = pytest.mark.skipif(
-    find_spec("triton") is None or os.environ.get("TRITON_INTERPRET") != "1",
-    reason="needs Triton, and no GPU, where test_eigenvalues.py runs the kernels",
+    find_spec("triton") is None or os.environ.get("TRITON_INTERPRET") != "1" or not COMPILER,
+    reason="needs Triton, a compiler, and no GPU, where test_eigenvalues.py runs the kernels",
 )
 
 
@@ -36,42 +35,44 @@ def assert_solved(matrices: torch.Tensor) -> None:
     """By the lower triangles alone."""
     true = torch.linalg.eigvalsh(matrices)
     above = torch.full_like(matrices, torch.nan).triu(1)
-    found, failed = householder.eigvalsh(matrices.tril() + above)
+    found, failed = two_stage.eigvalsh(matrices.tril() + above)
     assert not failed.any()
     assert ((found - true).abs() <= WITHIN * true.abs().amax(1, keepdim=True)).all()
 
 
-@pytest.fixture
-def small_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few rows make several phases, and programs of several warps."""
-    monkeypatch.setattr(householder, "SMALLEST", 16)
-    monkeypatch.setattr(householder, "COLUMNS_OF_WARP", 8)
+@pytest.fixture(scope="module")
+def chase(tmp_path_factory: pytest.TempPathFactory) -> ChaseOnCpu:
+    return ChaseOnCpu(tmp_path_factory.mktemp("chase"), two_stage.WIDTH)
+
+
+@pytest.fixture(params=[True, False], ids=["in shared memory", "where it is"])
+def on_cpu(
+    chase: ChaseOnCpu, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 8 * SHARED_ELEMENTS if request.param else 0
+    monkeypatch.setattr(two_stage, "_chase", lambda device, width: (chase, most))
+    monkeypatch.setattr(two_stage, "SMALLEST", 32)  # so that programs of several sizes take turns
 
 
 @interpreted
-@pytest.mark.parametrize("n", [1, 2, *(pytest.param(n, marks=pytest.mark.long) for n in (9, 17))])
-def test_eigenvalues_are_those_of_torch(small_programs: None, n: int) -> None:
+@pytest.mark.parametrize("n", [1, 2, *(pytest.param(n, marks=pytest.mark.long) for n in (16, 17))])
+def test_eigenvalues_are_those_of_torch(on_cpu: None, n: int) -> None:
     assert_solved(grams(n, 2))
 
 
 @interpreted
 @pytest.mark.long
-def test_eigenvalues_of_matrices_that_take_more_than_two_phases(small_programs: None) -> None:
-    assert_solved(grams(37, 1, rank=20))
+@pytest.mark.parametrize(("n", "rank"), [(49, 49), (66, 20)])
+def test_eigenvalues_of_matrices_of_several_panels(on_cpu: None, n: int, rank: int) -> None:
+    assert_solved(grams(n, 1, rank))
 
 
 @interpreted
 @pytest.mark.long
-def test_eigenvalues_by_programs_of_their_usual_size() -> None:
-    assert_solved(grams(21, 2))
-
-
-@interpreted
-@pytest.mark.long
-def test_matrices_that_are_singular_or_of_any_scale(small_programs: None) -> None:
-    n = 10
+def test_matrices_that_are_singular_or_of_any_scale(on_cpu: None) -> None:
+    n = 20
     ones, few = torch.ones(n, n, dtype=torch.float64), grams(n, 1, rank=2)[0]
-    blocks = torch.block_diag(grams(4, 1)[0], torch.zeros(2, 2), grams(4, 1)[0]).double()
+    blocks = torch.block_diag(grams(9, 1)[0], torch.zeros(2, 2), grams(9, 1)[0]).double()
     tiny, huge = few * 1e-200, few * 1e200
     eye = torch.eye(n, dtype=torch.float64)
     assert_solved(torch.stack([torch.zeros_like(ones), eye, ones, few, blocks, tiny, huge]))
@@ -79,26 +80,13 @@ def test_matrices_that_are_singular_or_of_any_scale(small_programs: None) -> Non
 
 @interpreted
 @pytest.mark.long
-def test_a_matrix_without_eigenvalues_is_told_and_leaves_the_others_alone(
-    small_programs: None,
-) -> None:
-    matrices = grams(9, 3)
+def test_a_matrix_without_eigenvalues_is_told_and_leaves_the_others_alone(on_cpu: None) -> None:
+    matrices = grams(20, 3)
     true = torch.linalg.eigvalsh(matrices)
-    matrices[1, 5, 2] = torch.nan
-    found, failed = householder.eigvalsh(matrices)
+    matrices[1, 19, 2] = torch.nan
+    found, failed = two_stage.eigvalsh(matrices)
     assert failed.tolist() == [False, True, False]
     torch.testing.assert_close(found[[0, 2]], true[[0, 2]])
-
-
-@given(n=st.integers(1, householder.LARGEST))
-def test_phases_take_every_column_once_by_programs_that_hold_what_is_left(n: int) -> None:
-    end = 0
-    for first, last, held in householder.phases(n):
-        assert first == end
-        assert first % householder.ALIGNED == 0
-        assert first < last <= n <= first + held
-        end = last
-    assert end == n
 
 
 def wrong(matrices: torch.Tensor) -> list[eigenvalues.Solving]:
