@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 
 import pytest
-from helpers.slurm_grid import ON_SLURM, Grid
+from helpers.slurm_grid import ON_SLURM, PATIENCE_SECONDS, Grid, clean_environment
 
 from gradsweep.jobs.records import submissions, task_runs
 
@@ -31,3 +32,20 @@ def test_two_nodes_that_share_a_model_equal_one_process(
     local = make_grid(*asked)
     local.run()
     grid.assert_same_results(local)
+
+
+def test_a_step_that_is_typed_by_hand_shares_a_model_too(
+    make_grid: Callable[..., Grid], one_model: list[str]
+) -> None:
+    asked = (*one_model, "cot=none", "n_samples=3", "gradients.batch_tokens=128")
+    spread, local = make_grid(*asked, "model.placement=fsdp"), make_grid(*asked)
+    by_hand = ["srun", "--nodes=2", "--ntasks-per-node=1", "--cpus-per-task=1", "--mem=1G"]
+    python, _, package, _, *overrides = spread.command()  # without -m, as one point is
+    done = subprocess.run(
+        [*by_hand, python, "-m", package, *overrides],
+        capture_output=True, text=True, env=clean_environment(), cwd=spread.results.parent,
+        timeout=PATIENCE_SECONDS,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    local.run()
+    spread.assert_same_results(local)
