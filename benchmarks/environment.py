@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from gradsweep.cores import usable_cores
 from gradsweep.versions import versions
 
 _PACKAGES = ("gradsweep", "git_commit", "torch", "transformers")
@@ -25,13 +26,6 @@ def environment() -> dict[str, str]:
 
 def device_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU: {_cpu_model()}"
-
-
-def usable_cores() -> int:
-    """Count the cores this process may run on; a container's share may be smaller."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def load_average() -> str:

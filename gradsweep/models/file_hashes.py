@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from gradsweep.cores import usable_cores
 from gradsweep.errors import ModelError
 from gradsweep.models.kept_records import read_record, write_record
 from gradsweep.models.source import cache_folder
@@ -99,7 +100,7 @@ def _unreadable(path: Path, error: OSError) -> ModelError:
 
 def _hashed(paths: Sequence[Path], states: dict[Path, FileState]) -> list[str]:
     chunks = [(path, start) for path in paths for start in range(0, states[path].size, CHUNK)]
-    with ThreadPoolExecutor(min(MAX_THREADS, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(MAX_THREADS, usable_cores())) as pool:
         digests = list(pool.map(lambda chunk: _chunk_digest(*chunk), chunks))
     wholes = {path: hashlib.sha256() for path in paths}
     for (path, _), digest in zip(chunks, digests, strict=True):

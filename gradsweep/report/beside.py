@@ -17,9 +17,10 @@ from typing import Any
 
 from gradsweep.analysis import Finding
 from gradsweep.analysis.open_questions import Answered
+from gradsweep.cores import usable_cores
 from gradsweep.report.content import claims_of
 from gradsweep.report.open_questions.answers import kept_answers_of, questions_of_stored
-from gradsweep.report.processes import cores, new_processes, unless_killed
+from gradsweep.report.processes import new_processes, unless_killed
 from gradsweep.report.stored_rows import StoredRows
 from gradsweep.report.training.stored import trained_points
 
@@ -113,7 +114,7 @@ def beside(source: StoredRows, metric: str) -> Iterator[Beside | None]:
     if not _pays(source):
         yield None
         return
-    n_processes = min(cores() - 1, _MOST_PROCESSES, 1 + len(source.points) // MANY_POINTS)
+    n_processes = min(usable_cores() - 1, _MOST_PROCESSES, 1 + len(source.points) // MANY_POINTS)
     with new_processes(n_processes) as pool:
         other = Beside(pool, source, metric, n_processes)
         yield other
@@ -125,7 +126,7 @@ def _was_killed(future: Future[Any]) -> bool:
 
 
 def _pays(source: StoredRows) -> bool:
-    if len(source.points) < MANY_POINTS or cores() < 2 or source.loss != "mean":
+    if len(source.points) < MANY_POINTS or usable_cores() < 2 or source.loss != "mean":
         return False
     return not trained_points(source.results) and kept_answers_of(source) is None
 

@@ -13,6 +13,7 @@ from gradsweep.analysis.claims import Finding
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.point_rows import FrameRows, PointRows
 from gradsweep.analysis.rows import whole_samples
+from gradsweep.cores import usable_cores
 from gradsweep.report.beside import Beside
 from gradsweep.report.content import Content, content_of_points
 from gradsweep.report.cut import cut_sentences
@@ -28,7 +29,6 @@ from gradsweep.report.open_questions.answers import questions_of
 from gradsweep.report.open_questions.tables import save_question_tables
 from gradsweep.report.page import ReportPoints, write_page
 from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC
-from gradsweep.report.processes import cores
 from gradsweep.report.tables import save_tables
 from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.section import training_markdown
@@ -176,4 +176,4 @@ def _few(figures: list[Drawing], most: int | None) -> list[Drawing]:
 def _processes(n_figures: int) -> int:
     if n_figures <= _FEW_FIGURES:
         return 1
-    return min(cores(), _MOST_PROCESSES)
+    return min(usable_cores(), _MOST_PROCESSES)

@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+from gradsweep.cores import usable_cores
+
 Value = TypeVar("Value")
 
 
@@ -29,7 +31,7 @@ def new_processes(count: int) -> ProcessPoolExecutor:
 def _begin(count: int) -> None:
     """Prepare one of so many processes beside the one that has begun them."""
     # Polars reads it once, when it is imported; cores that are shared are no faster for more.
-    os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, cores() // (count + 1))))
+    os.environ.setdefault("POLARS_MAX_THREADS", str(max(1, usable_cores() // (count + 1))))
     for_small_arrays()
     gc.set_threshold(*_SELDOM)
 
@@ -83,10 +85,3 @@ def unless_killed(future: Future[Value]) -> Value | None:
         return future.result()
     except BrokenProcessPool:
         return None
-
-
-def cores() -> int:
-    """Count the cores that this process may use: a job on a cluster may have fewer than its
-    machine."""
-    # macOS does not say.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -44,7 +44,7 @@ def texts(results: Path) -> dict[str, str]:
 @pytest.mark.parametrize("is_killed", [False, True], ids=["done", "killed"])
 def test_a_second_process_says_what_this_one_would(is_killed, stored, monkeypatch, capsys):
     """Also one that is killed, as where memory runs out."""
-    monkeypatch.setattr(beside, "cores", lambda: 2)
+    monkeypatch.setattr(beside, "usable_cores", lambda: 2)
     if is_killed:
         monkeypatch.setattr(beside, "_answers", killed)
     shown = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradsweep.cores import usable_cores
 from gradsweep.ranks import Rank, this_rank
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def this_machine(device: str = "auto") -> Hardware:
     """
     gpu, ranks = _gpu_name(), (this_rank() or Rank()).count
     if device != "cpu" and gpu:
-        return Hardware("cuda", gpu, gpus=1, cores=_cores(), ranks=ranks)
-    return Hardware("cpu", cpu_name(), _host_memory_gb(), cores=_cores(), ranks=ranks)
+        return Hardware("cuda", gpu, gpus=1, cores=usable_cores(), ranks=ranks)
+    return Hardware("cpu", cpu_name(), _host_memory_gb(), cores=usable_cores(), ranks=ranks)
 
 
 def hardware_under(device: torch.device) -> Hardware:
@@ -120,10 +120,3 @@ def _host_memory_gb() -> float | None:
     sizes = [int(limit) for limit in limits if limit.strip().isdigit()]
     sizes += [int(found[1]) * 1024] if found else []
     return min(sizes) / 1e9 if sizes else None
-
-
-def _cores() -> int:
-    """That this process may run on; a container's share may be smaller."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -13,7 +13,6 @@ solver, which waits by itself, is called when the results are asked for.
 from __future__ import annotations
 
 import logging
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from gradsweep.cores import usable_cores
 from gradsweep.engine.spectra.backends import cusolver, lapack, trials, two_stage
 from gradsweep.engine.spectra.backends.transfers import sent_to_host, to_host
 
@@ -275,4 +275,4 @@ def _parts(matrices: Tensor, larger: int = 1) -> Iterator[Tensor]:
 
 @lru_cache(maxsize=1)
 def _host_threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="eigenvalues")
+    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="eigenvalues")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 
 from gradsweep import __version__
+from gradsweep.cores import usable_cores
 from gradsweep.models.kept_records import read_record, write_record
 from gradsweep.models.source import cache_folder
 
@@ -62,7 +62,7 @@ def _identity(device: torch.device) -> dict[str, str]:
         triton = version("triton")
     return {
         "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
-        "cores": str(os.cpu_count()),
+        "cores": str(usable_cores()),
         "torch": torch.__version__,
         "CUDA": str(torch.version.cuda or torch.version.hip),
         "triton": triton,
