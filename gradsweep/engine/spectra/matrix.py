@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gradsweep.config import Solver
 from gradsweep.engine.spectra.backend import Array, Backend, LinAlgError
-from gradsweep.engine.spectra.routes import solved_spectrum
+from gradsweep.engine.spectra.solved import solved_spectrum
 from gradsweep.engine.spectra.spectrum import Spectrum
 
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float64
 
 from gradsweep.config import SpectraOptions
 from gradsweep.config.named_objects import make_named_object
@@ -149,10 +148,10 @@ def spectrum_row(
         own_metrics: values of the user's own metrics.
     """
     sigma = spectrum.sigma
-    nuclear, largest = float(sigma.sum()), float(sigma[0])
+    nuclear, largest = spectrum.nuclear_norm, float(sigma[0])
     measured = spectrum.frobenius_norm > noise and math.isfinite(nuclear) and largest**2 > 0
-    above = sigma[sigma > tolerance * largest] if measured else sigma[:0]
-    entropy = _entropy(sigma, nuclear) if measured else math.nan
+    rank = int(np.count_nonzero(sigma > tolerance * largest)) if measured else 0
+    entropy = spectrum.entropy if measured else math.nan
     return SpectrumRow(
         layer=layer,
         projection=projection,
@@ -163,8 +162,8 @@ def spectrum_row(
         effective_rank=math.exp(entropy),
         stable_rank=spectrum.frobenius_norm**2 / largest**2 if measured else math.nan,
         spectral_entropy=entropy,
-        condition_number=largest / float(above[-1]) if len(above) else math.nan,
-        rank=len(above),
+        condition_number=largest / float(sigma[rank - 1]) if rank else math.nan,
+        rank=rank,
         checksum_error=spectrum.checksum_error,
         finite=spectrum.holds and math.isfinite(nuclear),
         solver=spectrum.solver,
@@ -181,9 +180,3 @@ def _value(function: OwnMetric, spectrum: Spectrum, name: str) -> float:
         raise ConfigError(
             f"gradients.own_metrics.{name} returned a {type(value).__name__}; allowed is a float"
         ) from error
-
-
-def _entropy(sigma: Float64[np.ndarray, " r"], nuclear: float) -> float:
-    """−Σ p log p with p = σ/Σσ, in nats; 0·log 0 counts as 0."""
-    p = sigma[sigma > 0] / nuclear
-    return -float(p @ np.log(p))

@@ -27,6 +27,7 @@ from torch import Tensor
 from gradsweep.config import Solver
 from gradsweep.engine.spectra.backend import Array, Backend, LinAlgError
 from gradsweep.engine.spectra.heads import HeadGrams, grams_by_matrix, grams_by_tokens
+from gradsweep.engine.spectra.solved import solved_spectrum
 from gradsweep.engine.spectra.spectrum import Spectrum
 from gradsweep.models.projections import Heads
 
@@ -178,29 +179,6 @@ def _finished(attempt: _Attempt, eigenvalues: np.ndarray | None) -> Spectrum:
     norms = attempt.frobenius_norm, attempt.token_norm
     found = solved_spectrum(attempt.solver, attempt.problem.rank, norms, eigenvalues)
     return _safe_spectrum(attempt.problem) if found is None else found
-
-
-def solved_spectrum(
-    solver: Solver, rank: int, norms: tuple[float, float], eigenvalues: np.ndarray | None
-) -> Spectrum | None:
-    """Return the spectrum whose squares a route has found; None where only the safe path is left.
-
-    Args:
-        solver: the route.
-        rank: min(T, m, n).
-        norms: ‖G‖_F and `Spectrum.token_norm`.
-        eigenvalues: ascending, `rank` of them and maybe zeros; None where there are none.
-    """
-    frobenius, token_norm = norms
-    if not math.isfinite(frobenius):
-        return Spectrum(np.full(rank, math.nan), frobenius, "none", token_norm)
-    if eigenvalues is None:
-        return None
-    # Descending, and no more than the rank: a wider Gram matrix only adds zeros. Rounding may
-    # leave a zero eigenvalue slightly negative.
-    sigma = np.sqrt(eigenvalues[::-1][:rank].clip(min=0))
-    spectrum = Spectrum(sigma, frobenius, solver.name, token_norm)
-    return spectrum if spectrum.holds else None
 
 
 def safe_spectrum(x: Tensor, dy: Tensor, backend: Backend) -> Spectrum:

@@ -27,7 +27,7 @@ from gradsweep.engine.spectra.matrix import matrix_spectra
 from gradsweep.engine.spectra.routes import gram_size, many_spectra
 from gradsweep.engine.spectra.spectrum import Spectrum
 
-WAITING_BYTES = 2**31
+WAITING_BYTES = 5 * 2**28
 """Most bytes of factors that are kept until their layers are started on together; on a small device
 half of `most_started_bytes`."""
 

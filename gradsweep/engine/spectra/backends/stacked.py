@@ -25,7 +25,8 @@ from gradsweep.engine.spectra.backends.eigenvalues import StartedEigenvalues
 from gradsweep.engine.spectra.backends.grams import Grams, grams_of, grams_of_heads
 from gradsweep.engine.spectra.backends.stacks import Inputs, Pair, Stack
 from gradsweep.engine.spectra.backends.transfers import arriving
-from gradsweep.engine.spectra.routes import cheapest_route, safe_spectrum, solved_spectrum
+from gradsweep.engine.spectra.routes import cheapest_route, safe_spectrum
+from gradsweep.engine.spectra.solved import solved_spectra
 from gradsweep.engine.spectra.spectrum import Spectrum
 from gradsweep.models.projections import Heads
 
@@ -108,17 +109,20 @@ class StartedStacks:
         # The whole matrix first, then its heads in their order: as `_problems` gives them.
         found: list[list[dict[str, list[Spectrum]]]]
         found = [[{} for _ in self._units] for _ in self._layers]
-        places = ((problems, place) for problems in self._problems for place in problems.places)
-        for i, (problems, place) in enumerate(places):
-            name, layer, unit = place
-            own = next(eigenvalues)
-            rank = min(self._lengths[unit], problems.m, problems.n)
-            norms = float(frobenius[i]), float(token_norms[i])
-            spectrum = solved_spectrum(problems.solver, rank, norms, None if failed[i] else own)
-            together = found[layer][unit].setdefault(name, [])
-            if spectrum is None:
-                spectrum = self._safe(problems, place, len(together) - 1, backend)
-            together.append(spectrum)
+        norms = list(zip(frobenius.tolist(), token_norms.tolist(), strict=True))
+        own = [None if bad else of_one for bad, of_one in zip(failed, eigenvalues, strict=True)]
+        end = 0
+        for problems in self._problems:
+            places = problems.places
+            some = slice(end, end := end + len(places))
+            ranks = [min(self._lengths[unit], problems.m, problems.n) for _, _, unit in places]
+            solved = solved_spectra(problems.solver, ranks, norms[some], own[some])
+            for place, spectrum in zip(places, solved, strict=True):
+                name, layer, unit = place
+                together = found[layer][unit].setdefault(name, [])
+                if spectrum is None:
+                    spectrum = self._safe(problems, place, len(together) - 1, backend)
+                together.append(spectrum)
         return [[_with_heads(of_unit) for of_unit in of_layer] for of_layer in found]
 
     def _failures(self, fetched: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
