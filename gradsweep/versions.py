@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
 @lru_cache(maxsize=1)
 def code_digest() -> str:
     """First 12 hex digits of the SHA-256 of every source file of the package."""
-    return digest_of(("**/*.py",))
+    return digest_of(("**/*.py", "**/*.cu"))
 
 
 @lru_cache(maxsize=8)

@@ -14,9 +14,9 @@ from gradsweep.analysis.point_rows import PointCurves
 from gradsweep.analysis.reduction import of_mean_loss, sum_reduced
 from gradsweep.analysis.rows import in_reading_order
 from gradsweep.analysis.sample_metrics import summed_over_tokens
+from gradsweep.cores import usable_cores
 from gradsweep.errors import ConfigError
 from gradsweep.records import POINT_LABELS
-from gradsweep.report.processes import cores
 from gradsweep.report.reduced_points import REDUCED_METRICS, ReducedPoint, read_point
 from gradsweep.report.training.stored import chosen_training, trained_points
 from gradsweep.store import PointPaths, load_rows, load_samples_table
@@ -131,7 +131,7 @@ class StoredRows:
         if len(paths) < _FEW_POINTS:
             found = [*map(_checksums, paths)]
         else:
-            with ThreadPoolExecutor(cores()) as pool:
+            with ThreadPoolExecutor(usable_cores()) as pool:
                 found = [*pool.map(_checksums, paths)]
         self._sums.update(zip(point_ids, found, strict=True))
         if point_ids:
