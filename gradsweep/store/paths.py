@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from gradsweep.records import WHOLE, Shard
@@ -27,7 +28,7 @@ class PointPaths:
     results: Path
     point_id: str
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         return self.results / "points" / self.point_id
 
