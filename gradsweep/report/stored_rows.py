@@ -24,10 +24,10 @@ from gradsweep.store.checksums import finished_checksums, require_whole
 from gradsweep.store.frames import ROW_SCHEMA
 from gradsweep.store.kept import save_kept
 from gradsweep.store.kept_tables import key_of
-from gradsweep.store.metadata import no_results, read_config
+from gradsweep.store.metadata import no_results
 from gradsweep.store.paths import point_folders, started
 from gradsweep.store.point import read_parts
-from gradsweep.store.points import folder_labels
+from gradsweep.store.points import folder_labels, stored_description
 from gradsweep.store.read import count_rows, stored_metrics
 from gradsweep.store.selection import Selection
 
@@ -214,9 +214,8 @@ def _with_rows(points: pl.DataFrame, results: Path) -> pl.DataFrame:
 
 def _of_steps(results: Path, point_ids: Collection[str]) -> list[str]:
     """Points whose samples are single steps of a response (`gradients.by=step`)."""
-    records = {name: read_config(PointPaths(results, name)) for name in point_ids}
-    gradients = {n: record.get("science", {}).get("gradients", {}) for n, record in records.items()}
-    return [name for name, settings in gradients.items() if "by" in settings]
+    described = {name: stored_description(PointPaths(results, name)) for name in point_ids}
+    return [name for name, point in described.items() if "gradients.by" in point.settings]
 
 
 def _of_summed_loss(points: pl.DataFrame) -> pl.DataFrame:
