@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from gradsweep.engine.spectra.backends.transfers import current
+
 log = logging.getLogger("gradsweep")
 
 TILE = 64
@@ -55,10 +57,11 @@ def by_kernel(values: Tensor) -> Tensor:
     *problems, rows, columns = values.shape
     flat = values.reshape(-1, rows, columns)
     products, tiles = flat.new_empty(len(flat), rows, rows), -(-rows // TILE)
-    _kernel().gram[(tiles, tiles, len(flat))](
-        flat, products, rows, columns,
-        TILE=TILE, STEP=STEP, num_warps=WARPS, num_stages=STAGES,
-    )  # fmt: skip
+    with current(values.device):
+        _kernel().gram[(tiles, tiles, len(flat))](
+            flat, products, rows, columns,
+            TILE=TILE, STEP=STEP, num_warps=WARPS, num_stages=STAGES,
+        )  # fmt: skip
     return products.reshape(*problems, rows, rows)
 
 

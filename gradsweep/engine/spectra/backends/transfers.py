@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,12 @@ def sent_to_host(tensor: Tensor) -> Callable[[], np.ndarray]:
         return np.asarray(copy.numpy())
 
     return arrived
+
+
+def current(device: torch.device) -> AbstractContextManager[object]:
+    """Make a GPU the one that kernels of our own are launched on: torch's own go where their
+    tensors are, and of a model over several GPUs that is not the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def to_device(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -11,7 +11,6 @@ compiles, by way of torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,22 +21,22 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
+from gradsweep.engine.spectra.backends.transfers import current
+
 WIDTH = 16
 """Of the band: so many diagonals below the main one."""
 
-ROWS = 64
-"""Of a matrix that a program of the first stage brings up to date."""
-
-SMALLEST = 64
-"""Columns that a program holds at least, of a panel that becomes a part of the band."""
-
-ROWS_OF_WARP = 64
-"""Columns of a panel's program for each warp."""
-
-COLUMNS = 32
-"""The same in a step of it."""
+ROWS, COLUMNS = 64, 32
+"""Of a matrix that a program of the first stage brings up to date: all in all, and in a step."""
 
 UPDATE_WARPS = 4
+"""Of such a program."""
+
+SMALLEST = 64
+"""Rows that a program holds at least whose panel of `WIDTH` columns becomes a part of the band."""
+
+ROWS_OF_WARP = 64
+"""So many of them for each warp."""
 
 TILE = 32
 """Rows and columns of a program that copies a matrix."""
@@ -57,8 +56,6 @@ COLUMNS_OF_WARP = 64
 LARGEST = 1024
 """Wider matrices do not fit a program."""
 
-Kernel = Callable[..., None]
-
 
 def is_available() -> bool:
     """Whether what compiles the kernels is installed, for a card whose warps have 32 threads."""
@@ -73,14 +70,10 @@ def eigvalsh(
 
     Does not wait for the device. `n` is at most `LARGEST`.
     """
-    batch, n = matrices.shape[:2]
-    work, scale = _scaled(matrices)
-    diagonal, beside = _chased(_banded(work), n)
-    values, held = work.new_empty(batch, n), _power_of_two(n)
-    warps = max(1, held // COLUMNS_OF_WARP)
-    _kernels().bisect[(batch,)](
-        diagonal, beside, values, n, HELD=held, ROUNDS=ROUNDS, num_warps=warps
-    )
+    with current(matrices.device):
+        work, scale = _scaled(matrices)
+        diagonal, beside = _chased(_banded(work), matrices.shape[1])
+        values = _bisected(diagonal, beside)
     failed = ~(diagonal.sum(1) + beside.sum(1)).isfinite()
     return values.mul_(scale[:, None]), failed
 
@@ -133,6 +126,19 @@ def _banded(work: Float64[Tensor, "batch n row"]) -> Float64[Tensor, "batch row 
             )  # fmt: skip
         old, new = new, old
     return band
+
+
+def _bisected(
+    diagonal: Float64[Tensor, "batch n"], beside: Float64[Tensor, "batch n"]
+) -> Float64[Tensor, "batch n"]:
+    """The eigenvalues of tridiagonal matrices, ascending."""
+    batch, n = diagonal.shape
+    values, held = diagonal.new_empty(batch, n), _power_of_two(n)
+    _kernels().bisect[(batch,)](
+        diagonal, beside, values, n,
+        HELD=held, ROUNDS=ROUNDS, num_warps=max(1, held // COLUMNS_OF_WARP),
+    )  # fmt: skip
+    return values
 
 
 def _chased(

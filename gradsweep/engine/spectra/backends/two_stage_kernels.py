@@ -75,7 +75,7 @@ def reduce_panel(
     still to come (`update_rest`), and finishes W = Y − ½VS for that.
 
     Args:
-        matrices: n×`row`, symmetric, both triangles; zeros beyond n.
+        matrices: n×`row`, symmetric, both triangles; what lies beyond n is not read.
         old_v, w, y, new_v: `WIDTH`×`row` of each matrix.
         parts: of S, of every `ROWS` rows of what is left, `WIDTH`×`WIDTH` each.
         vy: memory for S.
