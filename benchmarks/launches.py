@@ -146,7 +146,8 @@ class Counter(PretendedDevices):
                 (torch.autograd, "backward", counted_backward),
                 (cusolver, "eigvalsh", solved),
                 (eigenvalues, "fastest_way", _cusolver),
-                (cuda, "fastest_way", _cusolver),
+                (eigenvalues, "fastest_of_many", _cusolver),
+                (cuda, "fastest_of_many", _cusolver),
             ):
                 stack.enter_context(mock.patch.object(place, name, value))
             yield

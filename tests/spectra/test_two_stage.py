@@ -125,26 +125,26 @@ def test_what_a_trial_has_shown_is_kept_for_the_same_device_and_versions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert trials.kept(CPU, 64) is None
-    trials.keep(CPU, 64, "on_host")
-    trials.keep(CPU, 128, "by_torch")
-    assert trials.kept(CPU, 64) == "on_host"
-    assert trials.kept(CPU, 128) == "by_torch"
+    assert trials.kept(CPU, "64") is None
+    trials.keep(CPU, "64", "on_host")
+    trials.keep(CPU, "128", "by_torch")
+    assert trials.kept(CPU, "64") == "on_host"
+    assert trials.kept(CPU, "128") == "by_torch"
     monkeypatch.setattr(torch, "__version__", "9.9")
-    assert trials.kept(CPU, 64) is None
+    assert trials.kept(CPU, "64") is None
 
 
 def test_a_record_that_cannot_be_read_or_written_is_as_good_as_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    trials.keep(CPU, 64, "on_host")
+    trials.keep(CPU, "64", "on_host")
     (file,) = trials.trial_folder().iterdir()
     file.write_text("[1", encoding="utf-8")
-    assert trials.kept(CPU, 64) is None
+    assert trials.kept(CPU, "64") is None
     monkeypatch.setattr(trials, "trial_folder", lambda: file / "below a file")
     with caplog.at_level(logging.WARNING, "gradsweep"):
-        trials.keep(CPU, 64, "on_host")
+        trials.keep(CPU, "64", "on_host")
     assert "XDG_CACHE_HOME" in caplog.text
 
 
@@ -156,3 +156,20 @@ def test_a_way_that_is_kept_is_taken_without_a_trial(
     eigenvalues.fastest_way.cache_clear()
     monkeypatch.setattr(trials, "kept", lambda device, n: "wrong")
     assert eigenvalues.fastest_way(CPU, 32) is eigenvalues.on_host
+
+
+def test_many_matrices_may_be_solved_another_way_than_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, library = eigenvalues.by_two_stages, eigenvalues.by_cusolver
+    monkeypatch.setattr(eigenvalues, "ways", lambda device, n: [ours, library])
+    monkeypatch.setattr(eigenvalues, "_is_right", lambda *given: True)
+    monkeypatch.setattr(
+        eigenvalues, "_seconds", lambda way, trial: float((way is ours) == (len(trial) < 1000))
+    )
+    for cached in (eigenvalues.fastest_way, eigenvalues.fastest_of_many):
+        cached.cache_clear()
+    try:
+        chosen = [eigenvalues.way_for(CPU, 4, count) for count in (1, 511, 512, 4000)]
+        assert chosen == [library, library, ours, ours]
+    finally:
+        for cached in (eigenvalues.fastest_way, eigenvalues.fastest_of_many):
+            cached.cache_clear()

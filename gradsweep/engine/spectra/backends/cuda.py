@@ -19,7 +19,7 @@ from gradsweep.engine.spectra.backends.eigenvalues import (
     Eigenvalues,
     batch_elements,
     eigvalsh,
-    fastest_way,
+    fastest_of_many,
     size_class,
 )
 from gradsweep.engine.spectra.backends.stacked import StartedStacks, factor_bytes, head_elements
@@ -137,7 +137,7 @@ class CudaBackend:
         device = self._device or torch.device("cuda", torch.cuda.current_device())
         gram_products.fastest_way(device)
         for n in {size_class(size) for size in sizes}:
-            fastest_way(device, n)
+            fastest_of_many(device, n)  # tries few, too
 
     def float64(self, values: Tensor) -> Tensor:
         return values.to(torch.float64)

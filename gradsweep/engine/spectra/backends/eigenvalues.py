@@ -5,9 +5,8 @@ cuSOLVER's batched solver CUDA 12.6, torch's loops over the matrices one at a ti
 still does), and a card with little float64 loses to the host. So the ways are timed once per device
 and size, before the first pass that brings such a size; one that is off is left out.
 
-None makes the backward pass wait: results of kernels and of cuSOLVER stay on the device until all
-that a batch has are fetched at once, the host's cores solve while the device goes on, and torch's
-solver, which waits by itself, is called when the results are asked for.
+None makes the backward pass wait: what kernels and cuSOLVER find is on its way to the host while the
+device goes on, the host's cores solve meanwhile, and torch's solver is called last.
 """
 
 from __future__ import annotations
@@ -42,6 +41,9 @@ BYTES_OF_DEVICE = 256
 
 TRIAL_MATRICES = 128
 """q, k, v and o of 32 layers: which way wins depends on how many there are (docs/benchmarks.md)."""
+
+MANY_MATRICES = 1024
+"""The same of 8 samples: half as many have the way that these are solved by."""
 
 AGREEMENT = 1e-12
 """How far ways may differ, as a share of the largest eigenvalue."""
@@ -80,7 +82,7 @@ class StartedEigenvalues:
         for stack in stacks:
             of_size.setdefault(stack.shape[-1], []).append(stack)
         self._solving = {
-            n: fastest_way(alike[0].device, size_class(n))(_solvable(alike))
+            n: way_for(alike[0].device, n, sum(map(len, alike)))(_solvable(alike))
             for n, alike in of_size.items()
         }
         self.nbytes = sum(part.nbytes for parts in self._solving.values() for part in parts)
@@ -139,20 +141,40 @@ def size_class(n: int) -> int:
     return 1 << max(n - 1, 0).bit_length()
 
 
+def way_for(device: torch.device, n: int, matrices: int) -> Way:
+    """Return the fastest way for so many n×n matrices."""
+    is_many = matrices >= MANY_MATRICES // 2
+    return (fastest_of_many if is_many else fastest_way)(device, size_class(n))
+
+
 @lru_cache
 def fastest_way(device: torch.device, n: int) -> Way:
     """Of `ways` that are right, on random n×n matrices; what a GPU has shown is kept on disk."""
+    return _tried(device, n, ways(device, n), TRIAL_MATRICES, str(n))
+
+
+@lru_cache
+def fastest_of_many(device: torch.device, n: int) -> Way:
+    """The same of those that have their matrices solved side by side: which wins depends on how
+    many there are. Loops, over matrices or cores, are as fast for many as for few."""
+    fastest = fastest_way(device, n)
+    rivals = [way for way in ways(device, n) if way in (by_two_stages, by_cusolver)]
+    if fastest not in rivals or batch_elements(device) // n**2 <= TRIAL_MATRICES:
+        return fastest
+    return _tried(device, n, rivals, MANY_MATRICES, f"{n}, many")
+
+
+def _tried(device: torch.device, n: int, some: Sequence[Way], count: int, name: str) -> Way:
     few = _grams(device, n, 2)
     known = solved_by(by_torch, few.clone())
-    named = {way.__name__: way for way in ways(device, n)}
-    before = named.get(trials.kept(device, n) or "")
+    before = {way.__name__: way for way in some}.get(trials.kept(device, name) or "")
     if before is not None and _is_right(before, few, known):
         return before
-    right = [way for way in named.values() if _is_right(way, few, known)]
-    trial = _grams(device, n, max(1, min(TRIAL_MATRICES, batch_elements(device) // n**2)))
+    right = [way for way in some if _is_right(way, few, known)]
+    trial = _grams(device, n, max(1, min(count, batch_elements(device) // n**2)))
     fastest = min(right, key=lambda way: _seconds(way, trial))
     if device.type == "cuda":
-        trials.keep(device, n, fastest.__name__)
+        trials.keep(device, name, fastest.__name__)
     return fastest
 
 
@@ -199,9 +221,9 @@ def _agree(found: np.ndarray | None, known: np.ndarray | None) -> bool:
 
 
 def _seconds(way: Way, trial: Tensor) -> float:
-    """Of a way that has run before: the first time loads libraries."""
+    """Of a way that has run before: the first time loads libraries. It ends on the host."""
     start = time.perf_counter()
-    solved_by(way, trial.clone())  # ends on the host, so there is nothing to synchronise
+    solved_by(way, trial.clone())
     return time.perf_counter() - start
 
 

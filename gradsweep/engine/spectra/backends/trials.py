@@ -27,19 +27,19 @@ def trial_folder() -> Path:
     return cache_folder().parent / "eigenvalues"
 
 
-def kept(device: torch.device, n: int) -> str | None:
-    """Return the name of the way that was fastest for n×n matrices on such a device; None where
-    that is not known.
+def kept(device: torch.device, trial: str) -> str | None:
+    """Return the name of the way that was fastest in such a trial on such a device; None where that
+    is not known.
     """
-    name = read_record(_record_of(device)).get(str(n))
+    name = read_record(_record_of(device)).get(trial)
     return name if isinstance(name, str) else None
 
 
-def keep(device: torch.device, n: int, name: str) -> None:
+def keep(device: torch.device, trial: str, name: str) -> None:
     """Remember it. A folder that cannot be written costs later jobs a trial each."""
     path = _record_of(device)
     try:
-        write_record(path, read_record(path) | _identity(device) | {str(n): name})
+        write_record(path, read_record(path) | _identity(device) | {trial: name})
     except OSError as error:
         log.warning(
             "%s cannot be written (%s): every job times the ways to find eigenvalues again. "
