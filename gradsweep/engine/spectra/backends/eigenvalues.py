@@ -1,12 +1,12 @@
 """Eigenvalues of many symmetric matrices on a device, the fastest of four ways.
 
 Which one wins depends on the card, on the size and on what is installed: our kernels need Triton,
-cuSOLVER's batched solver CUDA 12.6, torch's loops over the matrices one at a time for n > 32 (2.11
+cuSOLVER's CUDA 12.6, torch's loops over the matrices one at a time for n > 32 (2.11
 still does), and a card with little float64 loses to the host. So the ways are timed once per device
 and size, before the first pass that brings such a size; one that is off is left out.
 
-None makes the backward pass wait: what kernels and cuSOLVER find is on its way to the host while the
-device goes on, the host's cores solve meanwhile, and torch's solver is called last.
+None makes the backward pass wait: what kernels and cuSOLVER find is sent while the device goes on,
+the host's cores solve meanwhile, and torch's solver is called when that is asked for.
 """
 
 from __future__ import annotations
