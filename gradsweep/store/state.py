@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -81,8 +82,14 @@ class PointStatus:
     """Who is running it, or why it failed."""
 
 
-def point_statuses(results: str | Path) -> list[PointStatus]:
+def point_statuses(
+    results: str | Path, records: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[PointStatus]:
     """List every point that was started in the results folder (`store.root`), by its axes.
+
+    Args:
+        results: the folder.
+        records: the contents of config.yaml that are known, by point.
 
     Raises:
         DataError: none was.
@@ -90,15 +97,17 @@ def point_statuses(results: str | Path) -> list[PointStatus]:
     points = point_folders(Path(results))
     if not points:
         raise DataError(f"no points in {results}: pass the folder that store.root named")
-    found = sorted((_status(paths) for paths in points), key=lambda status: status.axes)
+    known = records or {}
+    statuses = (_status(paths, known.get(paths.point_id)) for paths in points)
+    found = sorted(statuses, key=lambda status: status.axes)
     save_kept(Path(results))
     return found
 
 
-def _status(paths: PointPaths) -> PointStatus:
+def _status(paths: PointPaths, record: Mapping[str, Any] | None) -> PointStatus:
     state = point_state(paths)
     n_stored, n_bad = sample_counts(paths)
-    axes = str(Axes(**stored_axes(read_config(paths))))
+    axes = str(Axes(**stored_axes(record or read_config(paths))))
     return PointStatus(paths.point_id, axes, state, n_stored, n_bad, _note(paths, state))
 
 

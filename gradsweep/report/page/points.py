@@ -80,13 +80,17 @@ def report_points(
     manifests = read_manifests(selection.results)
     planned = _planned(manifests, selection.sweep)
     of_sweep = selection.point_ids
-    started = bool(point_folders(selection.results))
+    started = [
+        paths
+        for paths in point_folders(selection.results)
+        if of_sweep is None or paths.point_id in of_sweep
+    ]
+    records = {paths.point_id: read_config(paths) for paths in started}
     statuses = {
         status.point_id: status
-        for status in (point_statuses(selection.results) if started else [])
-        if of_sweep is None or status.point_id in of_sweep
+        for status in (point_statuses(selection.results, records) if started else [])
+        if status.point_id in records
     }
-    records = {name: read_config(PointPaths(selection.results, name)) for name in statuses}
     points = []
     named = _named(rows, {*planned, *records}, selection)
     labels = with_model_labels(named.with_columns(series_name="series"), objective=False)

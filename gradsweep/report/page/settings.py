@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -44,7 +44,7 @@ def flat_settings(points: Sequence[ReportPoint]) -> dict[str, dict[str, str]]:
     Names are those of the overrides on the command line, `gradients.solver`, and
     `versions.<package>`.
     """
-    return {point.point_id: dict(_settings(point.record)) for point in points if point.record}
+    return {point.point_id: _settings(point.record) for point in points if point.record}
 
 
 def settings_of(
@@ -87,14 +87,18 @@ def command_of_each(stored: ReportPoints) -> dict[str, str]:
     }
 
 
-def _settings(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from _flat(record["config"])
-    yield from _flat(record.get("versions", {}), "versions.")
+def _settings(record: Mapping[str, Any]) -> dict[str, str]:
+    flat: dict[str, str] = {}
+    _flatten(record["config"], "", flat)
+    _flatten(record.get("versions", {}), "versions.", flat)
+    return flat
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _flatten(config: Mapping[str, Any], prefix: str, into: dict[str, str]) -> None:
+    """Of thousands of points there are millions of settings: what was read is a dict, and asking
+    for a mapping takes as long as all the rest."""
     for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+        if isinstance(value, dict) and value:
+            _flatten(value, f"{prefix}{key}.", into)
         else:
-            yield f"{prefix}{key}", "null" if value is None else str(value)
+            into[f"{prefix}{key}"] = "null" if value is None else str(value)
