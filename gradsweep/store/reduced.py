@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,11 @@ from gradsweep.store.paths import PointPaths
 
 _HEAD = "about.json"
 _ARRAY, _TABLE = ".f8", ".arrow"
-_DAMAGED = OSError, KeyError, TypeError, ValueError, NotImplementedError
+_DAMAGED = (
+    *(OSError, KeyError, TypeError, ValueError, EOFError, RuntimeError),
+    *(zlib.error, zipfile.BadZipFile, pl.exceptions.PolarsError),
+)
+"""What reading a damaged file may raise."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +99,7 @@ def read_reduced(
                     # Small tables: a scan, which `read_ipc` is, takes fifty times as long.
                     tables[name] = pl.read_ipc_stream(content)
             return Reduced(head["about"], arrays, tables)
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-        pl.exceptions.PolarsError,
-    ):
+    except _DAMAGED:
         return None
 
 
