@@ -12,10 +12,10 @@ from gradsweep.analysis.point_rows import (
     Conditions,
     FrameConditions,
     PointRows,
-    PointValues,
     asked_questions,
     conditions_of,
 )
+from gradsweep.analysis.point_values import PointValues
 from gradsweep.analysis.questions import arranged
 from gradsweep.analysis.rows import whole_matrices
 

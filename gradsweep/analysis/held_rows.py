@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from gradsweep.analysis.point_rows import OtherRows, PointCurves
+from gradsweep.analysis.point_rows import OtherRows
+from gradsweep.analysis.point_values import PointCurves
 
 _MOST_HELD = 400_000
 """Rows that are held (some 100 MB)."""

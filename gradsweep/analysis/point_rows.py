@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from gradsweep.analysis.complete import CurveValues, SortedRows
+from gradsweep.analysis.complete import SortedRows
 from gradsweep.analysis.conditions import conditions
+from gradsweep.analysis.point_values import PointCurves, PointValues
 from gradsweep.analysis.questions import QuestionValues, arranged, question_values
 from gradsweep.analysis.rows import (
     in_reading_order,
@@ -68,31 +67,6 @@ class PointRows(Protocol):
 
     def known(self, point_id: str, metric: str) -> PointCurves | None:
         """Give a metric's complete values where they are kept; None where rows are to be read."""
-
-
-@dataclass(frozen=True)
-class PointCurves:
-    """Complete values of a metric of a point, without its rows."""
-
-    values: Sequence[CurveValues]
-    asked: tuple[str, ...]
-    """As of `PointValues`."""
-    tokens: NDArray[np.float64] | None
-    """Response tokens of the samples that have rows, in the order of their names; None where that
-    is not known."""
-
-    def summed(self, power: int) -> PointCurves | None:
-        """Give the values times the samples' tokens (`gradsweep.analysis.reduction`); None where a
-        curve has not all of the samples."""
-        tokens = self.tokens
-        if tokens is None or any(len(one.values) != len(tokens) for one in self.values):
-            return None
-        factors = (tokens**power)[:, None]
-        scaled = [replace(one, values=one.values * factors) for one in self.values]
-        return replace(self, values=scaled)
-
-    def arranged(self, point_id: str) -> PointValues:
-        return PointValues(arranged(self.values).get(point_id, {}), self.asked)
 
 
 @dataclass(frozen=True)
@@ -204,20 +178,6 @@ class OfSamples(OtherRows):
 
     def known(self, point_id: str, metric: str) -> PointCurves | None:
         return self.source.known(point_id, metric) if metric in SAMPLE_METRICS else None
-
-
-@dataclass(frozen=True)
-class PointValues:
-    """One condition, by question."""
-
-    values: dict[str, QuestionValues]
-    """By projection."""
-    asked: tuple[str, ...]
-    """Questions with rows, whether they have values or not."""
-
-    @cached_property
-    def size(self) -> int:
-        return sum(of_projection.values.size for of_projection in self.values.values())
 
 
 @dataclass(frozen=True)

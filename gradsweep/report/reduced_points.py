@@ -20,7 +20,8 @@ from threadpoolctl import threadpool_limits
 
 from gradsweep.analysis.complete import Asked, CurveValues
 from gradsweep.analysis.members import member_metrics
-from gradsweep.analysis.point_rows import PointCurves, asked_questions
+from gradsweep.analysis.point_rows import asked_questions
+from gradsweep.analysis.point_values import PointCurves
 from gradsweep.analysis.resampling import STATISTICS, Floats
 from gradsweep.analysis.rows import CORRECT
 from gradsweep.analysis.sample_metrics import sample_rows

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from gradsweep.analysis.point_rows import PointCurves
+from gradsweep.analysis.point_values import PointCurves
 from gradsweep.analysis.reduction import of_mean_loss, sum_reduced
 from gradsweep.analysis.rows import in_reading_order
 from gradsweep.analysis.sample_metrics import summed_over_tokens

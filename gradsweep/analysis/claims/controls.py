@@ -23,14 +23,8 @@ from gradsweep.analysis.claims.estimate import (
 from gradsweep.analysis.claims.finding import Control, Outcome, Statement, Verdict
 from gradsweep.analysis.claims.matched import Study, studies_of
 from gradsweep.analysis.claims.trials import Trial
-from gradsweep.analysis.point_rows import (
-    Conditions,
-    OfSamples,
-    OtherRows,
-    PointCurves,
-    PointRows,
-    conditions_of,
-)
+from gradsweep.analysis.point_rows import Conditions, OfSamples, OtherRows, PointRows, conditions_of
+from gradsweep.analysis.point_values import PointCurves
 from gradsweep.analysis.reduction import SCALED, other_reduction
 from gradsweep.config import matched_label
 from gradsweep.records import SAMPLE_METRICS, STUDY_OBJECTIVE

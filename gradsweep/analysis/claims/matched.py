@@ -13,12 +13,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from gradsweep.analysis.bootstrap import question_weights
-from gradsweep.analysis.point_rows import (
-    Conditions,
-    PointRows,
-    PointValues,
-    conditions_of,
-)
+from gradsweep.analysis.point_rows import Conditions, PointRows, conditions_of
+from gradsweep.analysis.point_values import PointValues
 from gradsweep.analysis.reduction import of_mean_loss
 from gradsweep.analysis.rows import main_responses
 from gradsweep.records import AXES, STUDY_OBJECTIVE, Axes
