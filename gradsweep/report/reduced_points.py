@@ -52,17 +52,19 @@ MADE_BY = (
 _NAMES = [*POINT_LABELS, "point_id"]
 
 
-def keep_reduced(paths: PointPaths) -> None:
-    """Make the file of a point that is done and has many rows.
+def keep_reduced(paths: PointPaths) -> bool:
+    """Make the file of a point that is done and has many rows; tell whether it is there.
 
     Reports do without where it cannot be written; the rows' damage is theirs to tell.
     """
     if not os.access(paths.folder, os.W_OK) or paths.rows.stat().st_size < _SMALLEST:
-        return
+        return False
     # With as many threads as a report has: the last bits of products depend on it.
     with suppress(StoreError, DataError), threadpool_limits(1, user_api="blas"):
         rows, samples = stored_table(paths, "rows"), stored_table(paths, "samples")
         write_reduced(paths, _code(), reduced_of(rows, samples))
+        return True
+    return False
 
 
 def read_point(
@@ -77,8 +79,7 @@ def read_point(
         wanted: as of `read_reduced`.
     """
     reduced = read_reduced(paths, _code(), wanted)
-    if reduced is None and paths.rows.stat().st_size >= _SMALLEST:
-        keep_reduced(paths)
+    if reduced is None and keep_reduced(paths):
         reduced = read_reduced(paths, _code(), wanted)
     return None if reduced is None or not reduced.about else ReducedPoint(paths.point_id, reduced)
 

@@ -164,11 +164,11 @@ def _chased(
 
 @cache
 def _chase(device: torch.device, width: int) -> tuple[Any, int]:
-    """The kernel of `chase.cu` and how many bytes of shared memory it may have."""
+    """The kernel of `chase.cu` and how many bytes of shared memory it may have; `device` is the
+    current one."""
     source = Path(__file__).with_name("chase.cu").read_text(encoding="utf-8")
     properties: Any = torch.cuda.get_device_properties(device)
     most = properties.shared_memory_per_block_optin
-    with torch.cuda.device(device):
-        kernel = torch.cuda._compile_kernel(f"#define WIDTH {width}\n{source}", "chase")
-        kernel.set_shared_memory_config(most)
+    kernel = torch.cuda._compile_kernel(f"#define WIDTH {width}\n{source}", "chase")
+    kernel.set_shared_memory_config(most)
     return kernel, most
