@@ -19,10 +19,12 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from transformers import LlamaForCausalLM
 
+from benchmarks import bergson_columns
+from benchmarks.arguments import DTYPES, dtypes, lengths, listed
 from benchmarks.environment import environment
 from benchmarks.methods import frozen_pass, training_pass
 from benchmarks.random_llamas import MODELS, SHORTEST, Model, batch
-from gradsweep.engine import trainable
+from gradsweep.engine import Batch, trainable
 from gradsweep.engine.passes import Engine
 from gradsweep.engine.rows import RowSink
 from gradsweep.models.placement import resolve_device
@@ -31,8 +33,9 @@ from gradsweep.records import PROJECTIONS
 
 LAUNCHES = ("cudaLaunchKernel", "cudaLaunchKernelExC", "cuLaunchKernel", "cuLaunchKernelEx")
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 SAMPLES = (1, 4, 16)
+GREEDY = ("training", "bergson")
+"""Methods left out where they do not fit: they keep weights' gradients, or every layer's input."""
 
 
 @dataclass(frozen=True)
@@ -111,13 +114,32 @@ def calls(ready: Ready) -> Calls:
     return Calls(launches, waits, busy)
 
 
-def cells(model: LlamaForCausalLM, case: Case, rounds: int, with_calls: bool) -> list[str]:
+def cells(
+    model: LlamaForCausalLM, case: Case, rounds: int, with_calls: bool, with_bergson: bool
+) -> list[str]:
     """A line of the table.
 
     Raises:
         torch.OutOfMemoryError: the batch does not fit.
     """
-    one, layers = batch(model, case.tokens, case.samples, case.unequal), len(model.model.layers)
+    one = batch(model, case.tokens, case.samples, case.unequal)
+    methods = _methods(model, one)
+    if with_bergson:
+        methods["bergson"] = lambda: bergson_columns.gradients(model, one)
+    for name in GREEDY:
+        if name in methods and not _fits(methods[name]):
+            del methods[name]
+    times = in_turns(methods, rounds)
+    written = [_ms(times.get(name)) for name in TIMES]
+    written += [_ratio(times["gradsweep"], times.get(name)) for name in ("bare", "training")]
+    if with_calls:
+        written += _call_cells(methods, times["gradsweep"], len(model.model.layers))
+    if with_bergson:
+        written += bergson_columns.cells(model, one, times)
+    return written
+
+
+def _methods(model: LlamaForCausalLM, one: Batch) -> dict[str, Ready]:
     sites = find_projections(model, PROJECTIONS)
 
     @contextmanager
@@ -130,30 +152,28 @@ def cells(model: LlamaForCausalLM, case: Case, rounds: int, with_calls: bool) ->
         with ours() as measure, without_spectra():
             yield measure
 
-    methods: dict[str, Ready] = {
+    return {
         "bare": lambda: nullcontext(lambda: frozen_pass(model, [one])),
         "training": lambda: nullcontext(lambda: training_pass(model, [one])),
         "no spectra": alone,
         "gradsweep": ours,
     }
-    if not _fits(lambda: training_pass(model, [one])):
-        del methods["training"]
-    times = in_turns(methods, rounds)
-    written = [_ms(times.get(name)) for name in TIMES]
-    written += [_ratio(times["gradsweep"], times.get(name)) for name in ("bare", "training")]
-    if with_calls:
-        found, of_pass = calls(ours), calls(alone)
-        idle = 1 - found.busy_ms / statistics.median(times["gradsweep"]) if found.busy_ms else None
-        written.append(f"{(found.launches - of_pass.launches) / layers:.1f}")
-        written += [str(found.waits - of_pass.waits), str(of_pass.waits)]
-        written.append("–" if idle is None else f"{100 * max(idle, 0.0):.0f} %")
-    return written
 
 
-def _fits(run: Run) -> bool:
-    """All weights' gradients may not fit beside the weights."""
+def _call_cells(methods: Mapping[str, Ready], times: Sequence[float], layers: int) -> list[str]:
+    found, of_pass = calls(methods["gradsweep"]), calls(methods["no spectra"])
+    idle = 1 - found.busy_ms / statistics.median(times) if found.busy_ms else None
+    return [
+        f"{(found.launches - of_pass.launches) / layers:.1f}",
+        *(str(found.waits - of_pass.waits), str(of_pass.waits)),
+        "–" if idle is None else f"{100 * max(idle, 0.0):.0f} %",
+    ]
+
+
+def _fits(ready: Ready) -> bool:
     try:
-        run()
+        with ready() as run:
+            run()
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         return False
@@ -210,7 +230,7 @@ def report(shape: Model, device: torch.device, given: argparse.Namespace) -> Non
 
 
 def _table(shape: Model, model: LlamaForCausalLM, given: argparse.Namespace) -> None:
-    head = HEAD + CALLS * given.calls
+    head = HEAD + CALLS * given.calls + bergson_columns.HEAD * given.bergson
     print(f"\n{shape.title}, {_named(model.dtype)}: milliseconds of a batch\n")
     print(line(head) + line(["---"] * len(head)), end="", flush=True)
     for tokens in given.tokens:
@@ -219,6 +239,8 @@ def _table(shape: Model, model: LlamaForCausalLM, given: argparse.Namespace) -> 
             print(line([str(case), *(found or ["does not fit"])]), end="", flush=True)
             if found is None:
                 break  # nor do more samples
+    if given.bergson:
+        print(f"\n{bergson_columns.NOTE}", flush=True)
     if given.plain:
         seconds = plain_seconds(model)
         print(f"\nSVDs of every gradient of one sample, extrapolated: {seconds:.1f} s", flush=True)
@@ -229,7 +251,7 @@ def fitting_cells(
 ) -> list[str] | None:
     """`cells`, or None where the batch does not fit."""
     try:
-        return cells(model, case, given.rounds, given.calls)
+        return cells(model, case, given.rounds, given.calls, given.bergson)
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         return None
@@ -243,49 +265,25 @@ def _named(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def listed(allowed: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return what reads a comma-separated list of some of these."""
-
-    def read(text: str) -> list[str]:
-        unknown = [name for name in text.split(",") if name not in allowed]
-        if unknown:
-            raise argparse.ArgumentTypeError(
-                f"{', '.join(unknown)} unknown; there are {', '.join(allowed)}"
-            )
-        return text.split(",")
-
-    return read
-
-
-def _lengths(text: str) -> list[int]:
-    try:
-        found = [int(part) for part in text.split(",")]
-    except ValueError:
-        found = []
-    if not found or min(found) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed are numbers from 2, as 100,500")
-    return found
-
-
-def _dtypes(text: str) -> list[torch.dtype]:
-    return [DTYPES[name] for name in listed(list(DTYPES))(text)]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table of each model; return the exit status."""
     parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=__doc__)
     add, sizes = parser.add_argument, [name for name in MODELS if name != "tiny"]
     add("--models", type=listed(list(MODELS)), default=sizes, metavar="NAME,…",
         help=f"of {', '.join(MODELS)} (default: all but tiny)")  # fmt: skip
-    add("--dtypes", type=_dtypes, metavar="NAME,…",
+    add("--dtypes", type=dtypes, metavar="NAME,…",
         help=f"of {', '.join(DTYPES)} (default: the model's own)")  # fmt: skip
-    add("--tokens", type=_lengths, default=[100, 500, 1000], metavar="N,…", help="of a sample")
+    add("--tokens", type=lengths, default=[100, 500, 1000], metavar="N,…", help="of a sample")
     add("--rounds", type=int, default=7, help="timed, after a warm-up (default: 7)")
     add("--calls", action="store_true", help="count launches, waits and idle time; takes longer")
     add("--plain", action="store_true", help="also SVDs of one layer's weight.grad")
+    add("--bergson", action="store_true",
+        help="also bergson's collector with svdvals in its hook; takes its package")  # fmt: skip
     given = parser.parse_args(argv)
     if given.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if given.bergson and (missing := bergson_columns.why_not()):
+        parser.error(f"--bergson: {missing}")
     device = resolve_device("auto")
     if device.type == "cpu" and given.models != ["tiny"]:
         parser.error("torch sees no CUDA device here; --models tiny runs on the CPU")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 
@@ -33,7 +35,7 @@ def test_the_table_of_a_tiny_model(capsys: Captured, monkeypatch: pytest.MonkeyP
 def test_more_samples_are_not_tried_once_a_batch_does_not_fit(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(model: object, case: gpu.Case, rounds: int, with_calls: bool) -> list[str]:
+    def full(model: object, case: gpu.Case, *given: object) -> list[str]:
         if case.samples > 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return ["1"] * 6
@@ -70,6 +72,18 @@ def test_wrong_arguments_are_named(args: list[str], said: str, capsys: Captured)
     with pytest.raises(SystemExit):
         main([*TINY, *args])
     assert said in capsys.readouterr().err
+
+
+def test_without_bergson_its_columns_say_what_to_install(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "benchmarks.bergson_collector", raising=False)
+    monkeypatch.setitem(sys.modules, "bergson.collector.gradient_collectors", None)
+    with pytest.raises(SystemExit):
+        main([*TINY, "--bergson"])
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "pip install -c constraints.txt --no-deps bergson==2.5.1" in said.err
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
