@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -51,7 +50,7 @@ from gradsweep.report.page.settings import (
 )
 from gradsweep.report.page.tables import table_texts
 from gradsweep.report.page.terms import TERMS, anchor, term_link
-from gradsweep.report.page.tiles import in_tiles
+from gradsweep.report.page.tiles import as_json, in_tiles
 from gradsweep.report.page.training import training_charts
 from gradsweep.report.tables import tables as tables_of
 from gradsweep.report.training import TrainingStudy
@@ -251,8 +250,7 @@ def _on_both(colour: str) -> dict[str, str]:
 
 def _json(data: dict[str, Any]) -> Markup:
     """JSON that cannot end the script element it stands in, whatever the texts are."""
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c"))
+    return Markup(as_json(data).replace("<", "\\u003c"))
 
 
 def _template() -> Any:
