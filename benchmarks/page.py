@@ -24,7 +24,7 @@ from gradsweep.analysis import evaluate_claims
 from gradsweep.records import Axes, SampleResult, SampleStatus, SpectrumRow
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import compute_measures
-from gradsweep.report.page import report_points, write_page
+from gradsweep.report.page import prepare_page, report_points
 from gradsweep.store import PointPaths, load_rows
 from gradsweep.store.point import open_point
 from gradsweep.store.selection import Selection
@@ -144,7 +144,7 @@ def write(results: Path) -> tuple[Path, float]:
     computed = [compute_measures(rows, metric) for metric in ("nuclear_norm", "sigma_ratio")]
     findings = findings_markdown(evaluate_claims(rows, "nuclear_norm"))
     stored = report_points(Selection(results), rows)
-    page = write_page(results / "reports" / "all", rows, computed, findings, stored)
+    page = prepare_page(results / "reports" / "all", rows, computed, stored).write(findings)
     return page, time.perf_counter() - start
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import polars as pl
 
@@ -27,6 +27,9 @@ from gradsweep.report.open_questions.section import open_questions_markdown
 from gradsweep.report.stored_rows import StoredRows
 from gradsweep.report.tables import tables
 
+Test = Callable[[], Sequence[Finding]]
+"""Tests the claims, or waits for a process that does."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -37,13 +40,33 @@ class Content:
     every: Sequence[Measures] = ()
     """Of all metrics of tables, those that are drawn first."""
     n_drawn: int = 0
-    found: Sequence[Finding] = ()
-    objectives: str = ""
-    """The section on other objectives."""
+    test: Test = tuple
+    """Called when claims are first asked for: all that is made without them is made before."""
+    rated: Sequence[Finding] = ()
+    """Claims on rated data."""
+    shape: Sequence[Measures] = ()
+    """Of the section on other objectives, beside the first of `every`."""
     questions: Sequence[Answered] = ()
     numbers: Numbers | None = None
     named: pl.DataFrame = field(default_factory=lambda: _named(()))
     """A line for each point and projection, with the point's names."""
+
+    @cached_property
+    def _tested(self) -> Sequence[Finding]:
+        return self.test()
+
+    @property
+    def found(self) -> list[Finding]:
+        """Claims on points that are not trained."""
+        return [*self._tested, *self.rated]
+
+    @cached_property
+    def objectives(self) -> str:
+        """The section on other objectives."""
+        if self.numbers is None:
+            return ""
+        shown = [self.every[0], *self.shape]
+        return objectives_section(shown, self.numbers.members, self._tested)
 
     @cached_property
     def tables(self) -> list[list[TableFile]]:
@@ -68,25 +91,23 @@ def content_of_points(
     loss: str,
     numbers: Numbers,
     content: Content | None = None,
-    claims: Sequence[Finding] | None = None,
+    test: Test | None = None,
 ) -> Content:
     """Add to `content` what is said of points that are not trained.
 
-    `claims` spares testing them.
+    `test` is another way to the claims than testing them here.
     """
     drawn = tuple(dict.fromkeys((*metrics, *MEMBER_METRICS)))
-    every = numbers.of(tuple(dict.fromkeys((*drawn, TABLE_METRIC, "loss"))))
-    n_drawn = len(numbers.of(drawn))
-    found = [*(claims_of(rows, metrics[0], loss) if claims is None else claims)]
-    shape = numbers.of([name for name in (SHAPE, *MEMBER_METRICS) if name != metrics[0]])
-    objectives = objectives_section([every[0], *shape], numbers.members, found)
-    if loss == "mean":
-        found = [*found, *_rated_claims(rows)]
-    named = _named([one for one in numbers.measures.values() if not one.per_sample])
     return replace(
-        content or Content(), every=every, n_drawn=n_drawn, found=found, objectives=objectives,
-        numbers=numbers, named=named,
-    )  # fmt: skip
+        content or Content(),
+        every=numbers.of(tuple(dict.fromkeys((*drawn, TABLE_METRIC, "loss")))),
+        n_drawn=len(numbers.of(drawn)),
+        test=test or partial(claims_of, rows, metrics[0], loss),
+        rated=_rated_claims(rows) if loss == "mean" else (),
+        shape=numbers.of([name for name in (SHAPE, *MEMBER_METRICS) if name != metrics[0]]),
+        numbers=numbers,
+        named=_named([one for one in numbers.measures.values() if not one.per_sample]),
+    )
 
 
 def claims_of(rows: PointRows, metric: str, loss: str) -> list[Finding]:

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import polars as pl
 
-from gradsweep.analysis.claims import Finding
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.point_rows import FrameRows, PointRows
 from gradsweep.analysis.rows import whole_samples
 from gradsweep.cores import usable_cores
 from gradsweep.report.beside import Beside
-from gradsweep.report.content import Content, content_of_points
+from gradsweep.report.content import Content, Test, content_of_points
 from gradsweep.report.cut import cut_sentences
 from gradsweep.report.figures.files import Drawing, drawings, save_all_figures
 from gradsweep.report.figures.open_questions import question_drawings
@@ -27,7 +26,7 @@ from gradsweep.report.markdown import MOST_LINES
 from gradsweep.report.numbers import Numbers, NumbersReader
 from gradsweep.report.open_questions.answers import questions_of
 from gradsweep.report.open_questions.tables import save_question_tables
-from gradsweep.report.page import ReportPoints, write_page
+from gradsweep.report.page import ReportPoints, prepare_page
 from gradsweep.report.page.curves import ROWS_FOR_EVERY_METRIC
 from gradsweep.report.tables import save_tables
 from gradsweep.report.training import TrainingStudy
@@ -58,7 +57,7 @@ def write_report(
     numbers: Numbers | None = None,
     study: TrainingStudy | None = None,
     answered: Sequence[Answered] | None = None,
-    claims: Sequence[Finding] | None = None,
+    test: Test | None = None,
     other: Beside | None = None,
 ) -> list[Path]:
     """Write `findings.md`, `tables/` and `figures/` into `folder`, and give their paths.
@@ -74,8 +73,9 @@ def write_report(
     default one for each core when there are many; more than one takes a main module that can be
     imported. `study` is of training points, which have a section, claims, tables and figures of
     their own; there may be no `rows` beside it. `answered` spares answering the open questions
-    again; one of them is about points of single steps, which are in nothing else. `claims` spares
-    testing them. `other` is a process that draws while tables and page are written.
+    again; one of them is about points of single steps, which are in nothing else. `test` is another
+    way to the claims than testing them here, taken when all that is made without them is there.
+    `other` is a process that draws while tables and page are written.
 
     Raises:
         ConfigError: a metric that the rows do not have, or two points with the same axes and
@@ -93,13 +93,7 @@ def write_report(
     content = Content(training=training, questions=answered or ())
     if not rows.points.is_empty() or (study is None and not only_steps):
         numbers = numbers or _numbers(rows, metrics, track)
-        with track("claims", 1) as advance:
-            content = content_of_points(rows, metrics, loss, numbers, content, claims)
-            advance()
-    found = [*content.found, *(study.findings if study else ())]
-    caveats = [] if stored is None else [*unfinished_of_report(stored), *cut_sentences(stored.cut)]
-    written = [folder / "findings.md"]
-    write_text(written[0], findings_markdown(found, caveats, content.sections))
+        content = content_of_points(rows, metrics, loss, numbers, content, test)
     heads = _heads(rows, content.numbers, metrics[0])
     figures = _figures(content, study, heads, most_figures)
     drawn = save_all_figures(
@@ -109,21 +103,41 @@ def write_report(
         other.executor if other else None,
     )
     with track("tables", len(content.every)) as advance:
-        written += _save_tables(content, study, heads, folder / "tables", advance)
-    if stored is not None:
-        with track("page", 1) as advance:
-            page = write_page(
-                folder, content.named, content.every,
-                findings_markdown(found, caveats, most_lines=MOST_LINES), stored,
-                objectives=content.objectives, study=study, answered=content.questions,
-                numbers=content.numbers, tables=[*chain(*content.tables)],
-            )  # fmt: skip
-            written.append(page)
-            advance()
+        written = _save_tables(content, study, heads, folder / "tables", advance)
+    written = [*_write_texts(folder, content, stored, study, track), *written]
     with track("figures", len(figures)) as advance:
         for paths in drawn:
             written += paths
             advance()
+    return written
+
+
+def _write_texts(
+    folder: Path,
+    content: Content,
+    stored: ReportPoints | None,
+    study: TrainingStudy | None,
+    track: Track,
+) -> list[Path]:
+    """Write `findings.md` and, with `stored`, the page: all but its findings before these."""
+    page = None
+    if stored is not None:
+        with track("page", 1) as advance:
+            page = prepare_page(
+                folder, content.named, content.every, stored, study=study,
+                answered=content.questions, numbers=content.numbers,
+                tables=[*chain(*content.tables)],
+            )  # fmt: skip
+            advance()
+    with track("claims", 1) as advance:
+        found = [*content.found, *(study.findings if study else ())]
+        advance()
+    caveats = [] if stored is None else [*unfinished_of_report(stored), *cut_sentences(stored.cut)]
+    written = [folder / "findings.md"]
+    write_text(written[0], findings_markdown(found, caveats, content.sections))
+    if page is not None:
+        shown = findings_markdown(found, caveats, most_lines=MOST_LINES)
+        written.append(page.write(shown, content.objectives))
     return written
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -137,13 +138,12 @@ def _show_report(
     study = None if loss == "sum" else chosen_study(selection, metrics)
     if study is not None:
         out.print(training_table(study))
-    claims = None if other is None else _claims(source, metrics[0], other)
     answered = _questions(out, source, numbers, study, other)
     _show_notes(out, [*unfinished_of_report(stored), *cut_sentences(stored.cut)])
     written = write_report(
         source, folder, metrics, track=_progress, stored=stored, loss=loss, numbers=numbers,
         most_figures=None if figures else MOST_FIGURES, study=study, answered=answered,
-        claims=claims, other=other,
+        test=None if other is None else partial(_claims, source, metrics[0], other), other=other,
     )  # fmt: skip
     if not any(path.suffix == ".png" for path in written):
         out.print(f"figures  not drawn, there are more than {MOST_FIGURES}: --figures draws them")
@@ -170,12 +170,9 @@ def _show_points(
 
 
 def _claims(source: StoredRows, metric: str, other: Beside) -> list[Finding]:
-    """Test the claims while another process answers, or take what it has found."""
+    """Take what another process has found, or test the claims here."""
     found = other.tested()
-    if found is None:
-        with _progress("claims", 1):
-            found = claims_of(source, metric, source.loss)
-    return found
+    return claims_of(source, metric, source.loss) if found is None else found
 
 
 def _questions(

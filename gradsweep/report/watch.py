@@ -12,7 +12,7 @@ from gradsweep.progress import console
 from gradsweep.report.content import Content, content_of_points
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.numbers import NumbersReader
-from gradsweep.report.page import ReportPoints, report_points, write_page
+from gradsweep.report.page import ReportPoints, prepare_page, report_points
 from gradsweep.report.page.curves import ROWS_WHILE_WATCHED
 from gradsweep.report.show import report_folder, show_report
 from gradsweep.report.stored_rows import NO_POINTS, StoredRows, stored_rows
@@ -104,7 +104,8 @@ def _write(
         stored = replace(stored, cut=numbers.cut)
         content = content_of_points(source, metrics, source.loss, numbers)
     findings = findings_markdown([*content.found, *(study.findings if study else ())])
-    write_page(
-        folder, content.named, content.every, findings, stored, refresh=seconds,
-        objectives=content.objectives, study=study, numbers=content.numbers,
+    page = prepare_page(
+        folder, content.named, content.every, stored, refresh=seconds, study=study,
+        numbers=content.numbers,
     )  # fmt: skip
+    page.write(findings, content.objectives)

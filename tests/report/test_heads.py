@@ -10,7 +10,7 @@ from gradsweep.doctor.gradients import check_norms, check_projections, layers_wi
 from gradsweep.records import Axes
 from gradsweep.report import write_report
 from gradsweep.report.measures import compute_measures
-from gradsweep.report.page import write_page
+from gradsweep.report.page import prepare_page
 from gradsweep.report.page.points import report_points
 from gradsweep.store import load_rows
 from gradsweep.store.selection import selection
@@ -72,7 +72,8 @@ def test_the_page_has_the_same_numbers(tmp_path, monkeypatch):
     for shown in (rows, rows.filter(pl.col("head").is_null())):
         stored = report_points(selection([str(tmp_path)]), shown)
         computed = [compute_measures(shown, "nuclear_norm")]
-        pages.append(write_page(tmp_path / "report", shown, computed, "", stored).read_text())
+        prepared = prepare_page(tmp_path / "report", shown, computed, stored)
+        pages.append(prepared.write("").read_text())
     assert pages[0] == pages[1]
 
 

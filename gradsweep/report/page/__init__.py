@@ -15,6 +15,6 @@ build.py     all of it and the report's tables into `assets/page.html`, styles a
 assets/      template, styles, scripts, and Plotly's basic bundle 4.1.1 (MIT, `plotly-LICENSE`)
 """
 
-from gradsweep.report.page.build import write_page as write_page
+from gradsweep.report.page.build import prepare_page as prepare_page
 from gradsweep.report.page.points import ReportPoints as ReportPoints
 from gradsweep.report.page.points import report_points as report_points

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -74,80 +75,100 @@ _SCRIPTS = (
 """In this order: each uses what those before it define."""
 
 
-def write_page(
+@dataclass(frozen=True)
+class PreparedPage:
+    """A page but for its findings, which may still be computed meanwhile."""
+
+    folder: Path
+    parts: Mapping[str, Any]
+    """What the template takes."""
+
+    def write(self, findings: str, objectives: str = "") -> Path:
+        """Write `folder/index.html`, whole or not at all, and give its path.
+
+        Args:
+            findings: Markdown of `findings_markdown`.
+            objectives: Markdown of `objectives_markdown`, for a section of its own.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        text = _template().render(
+            **self.parts,
+            written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
+            findings=Markup(findings_html(findings)),
+            objectives=Markup(section_html(objectives)),
+        )
+        path = self.folder / "index.html"
+        write_text(path, text)
+        return path
+
+
+def prepare_page(
     folder: Path,
     rows: pl.DataFrame,
     computed: Sequence[Measures],
-    findings: str,
     stored: ReportPoints,
     refresh: float | None = None,
-    objectives: str = "",
     study: TrainingStudy | None = None,
     answered: Sequence[Answered] = (),
     numbers: Numbers | None = None,
     tables: Sequence[TableFile] | None = None,
-) -> Path:
-    """Write `folder/index.html`, whole or not at all, and give its path.
+) -> PreparedPage:
+    """Put together all of a page but its findings; files beside a large one are written.
 
     Args:
         folder: of the report; its name is the title.
         rows: of the points, as `load_rows` gives them, or a line for each point and projection
             where there are `numbers`. May be empty.
         computed: the metrics of the report; with few rows the charts have all others too.
-        findings: Markdown of `findings_markdown`.
         stored: states, settings and samples of the points.
         refresh: seconds after which the page loads itself again; None: never.
-        objectives: Markdown of `objectives_markdown`, for a section of its own.
         study: of training points, for a section of its own.
         answered: open questions, for a section of their own.
         numbers: of the points; computed from `rows` and `stored.samples` when None.
         tables: of `computed`; made when None.
 
     Raises:
-        StoreError: the file cannot be written.
+        StoreError: a file cannot be written.
     """
     tables = [table for one in computed for table in tables_of(one)] if tables is None else tables
     flat = flat_settings(stored.points)
     data = _data(rows, computed, stored, refresh, numbers, tables, flat)
     data["training"] = training_charts(study)
-    cosines = numbers.layer_cosines if numbers else measured(layer_cosines(rows))
     groups = question_groups(answered)
     data["questions"] = [group["charts"] for group in groups]
     data = in_tiles(data, folder, refresh)
     if "tiles" in data:
         write_text(folder / "settings.csv", settings_csv(stored.points, flat))
-    text = _template().render(
-        title="All points" if folder.name == "all" else folder.name,
-        written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        results=str(stored.results),
-        stored=stored,
-        grid=point_grid(stored, computed[0] if computed else None),
-        found=found_in(computed),
-        n_studies=computed[0].n_studies if computed else 0,
-        compared=compared_models(computed),
-        terms=TERMS,
-        has_curves=bool(data["metrics"]),
-        findings=Markup(findings_html(findings)),
-        objectives=Markup(section_html(objectives)),
-        training=Markup(section_html(training_markdown(study))) if study else "",
-        questions=groups,
-        questions_text=Markup(section_html(open_questions_markdown(answered))),
-        training_groups=data["training"],
-        layer_maps=layer_maps(cosines),
-        cosines_text=Markup(section_html(layer_cosines_markdown(cosines))),
-        versions=versions_of(stored.points),
-        commands=commands_of(stored),
-        settings=data["settings"],
-        refresh=refresh,
-        tiles="tiles" in data,
-        data_tables=bool(data["tables"]),
-        data=_json(data),
-        style=Markup(_asset("page.css")),
-        scripts=Markup("\n".join(map(_asset, _SCRIPTS))),
-    )
-    path = folder / "index.html"
-    write_text(path, text)
-    return path
+    cosines = numbers.layer_cosines if numbers else measured(layer_cosines(rows))
+    parts = {
+        "title": "All points" if folder.name == "all" else folder.name,
+        "results": str(stored.results),
+        "stored": stored,
+        "grid": point_grid(stored, computed[0] if computed else None),
+        "found": found_in(computed),
+        "n_studies": computed[0].n_studies if computed else 0,
+        "compared": compared_models(computed),
+        "terms": TERMS,
+        "has_curves": bool(data["metrics"]),
+        "training": Markup(section_html(training_markdown(study))) if study else "",
+        "questions": groups,
+        "questions_text": Markup(section_html(open_questions_markdown(answered))),
+        "training_groups": data["training"],
+        "layer_maps": layer_maps(cosines),
+        "cosines_text": Markup(section_html(layer_cosines_markdown(cosines))),
+        "versions": versions_of(stored.points),
+        "commands": commands_of(stored),
+        "settings": data["settings"],
+        "refresh": refresh,
+        "tiles": "tiles" in data,
+        "data_tables": bool(data["tables"]),
+        "data": _json(data),
+        "style": Markup(_asset("page.css")),
+        "scripts": Markup("\n".join(map(_asset, _SCRIPTS))),
+    }
+    return PreparedPage(folder, parts)
 
 
 def _data(

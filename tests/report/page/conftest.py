@@ -17,7 +17,7 @@ from benchmarks.chromium import chromium as started_chromium
 from gradsweep.analysis import evaluate_claims as claims_of
 from gradsweep.report.findings import findings_markdown
 from gradsweep.report.measures import Measures, compute_measures
-from gradsweep.report.page import write_page
+from gradsweep.report.page import prepare_page
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
@@ -41,7 +41,7 @@ def page_of() -> Callable[..., Path]:
         computed: list[Measures] = [compute_measures(rows, metric) for metric in metrics]
         findings = findings_markdown(claims_of(rows, metrics[0], resamples=100))
         stored = stored_of(rows, **changes)
-        return write_page(folder, rows, computed, findings, stored, refresh=refresh)
+        return prepare_page(folder, rows, computed, stored, refresh=refresh).write(findings)
 
     return write
 

@@ -12,7 +12,7 @@ from helpers.planted_page import stored_of
 from gradsweep.analysis import curves, relative_difference
 from gradsweep.report.comparison import comparisons
 from gradsweep.report.measures import compute_measures
-from gradsweep.report.page import write_page
+from gradsweep.report.page import prepare_page
 from gradsweep.report.page.curves import with_other_metrics
 from gradsweep.report.page.found import found_in
 from gradsweep.report.page.grid import point_grid
@@ -97,7 +97,7 @@ def test_versions_commands_and_shared_settings_are_told(page):
 def test_points_that_were_not_started_leave_an_honest_page(rows, tmp_path):
     new = [replace(point, **NEW) for point in stored_of(rows).points]
     stored = stored_of(rows, points=tuple(new), samples=pl.DataFrame())
-    text = write_page(tmp_path, rows.clear(), [], "", stored, refresh=5).read_text()
+    text = prepare_page(tmp_path, rows.clear(), [], stored, refresh=5).write("").read_text()
     assert "12 new" in text
     assert 'id="chart"' not in text
     assert "again every 5 s" in text

@@ -15,7 +15,7 @@ from helpers.question_rows import planted
 
 from gradsweep.analysis.open_questions import OPEN_QUESTIONS, Answered, evaluate_open_questions
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.page import write_page
+from gradsweep.report.page import prepare_page
 
 LEVELS = {"none": 3, "none_as_long_as_detailed": 90, "detailed": 90}
 N = 12
@@ -42,7 +42,8 @@ def answered() -> list[Answered]:
 def page(rows: pl.DataFrame, answered: list[Answered], tmp_path: Path) -> Path:
     stored = stored_of(rows.clear())
     findings = findings_markdown(())
-    return write_page(tmp_path / "all", rows.clear(), [], findings, stored, answered=answered)
+    prepared = prepare_page(tmp_path / "all", rows.clear(), [], stored, answered=answered)
+    return prepared.write(findings)
 
 
 def test_levels_are_joined_and_controls_of_length_stand_alone(

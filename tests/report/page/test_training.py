@@ -14,7 +14,7 @@ from helpers.stored_training import store_run
 
 from gradsweep.records import Axes
 from gradsweep.report.findings import findings_markdown
-from gradsweep.report.page import write_page
+from gradsweep.report.page import prepare_page
 from gradsweep.report.page.training import MOST_COLUMNS, MOST_POINTS, training_charts
 from gradsweep.report.training import TrainingStudy, training_study
 from gradsweep.store.training import load_training
@@ -33,7 +33,8 @@ def page_with(rows: pl.DataFrame, tmp_path: Path) -> Callable[..., Path]:
     def write(study: TrainingStudy | None) -> Path:
         nothing = rows.clear()
         findings = findings_markdown(study.findings if study else ())
-        return write_page(tmp_path / "all", nothing, [], findings, stored_of(nothing), study=study)
+        prepared = prepare_page(tmp_path / "all", nothing, [], stored_of(nothing), study=study)
+        return prepared.write(findings)
 
     return write
 
