@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _run(list(argv))
     streams = Streams()
+    # What is left goes with the process: to look for cycles in it takes a report most of a second.
+    atexit.register(gc.freeze)
     with acknowledged_interrupts():
         try:
             status = _run(sys.argv[1:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from gradsweep.records import POINT_LABELS
 from gradsweep.report.reduced_points import REDUCED_METRICS, ReducedPoint, read_point
 from gradsweep.report.training.stored import chosen_training, trained_points
 from gradsweep.store import PointPaths, load_rows, load_samples_table
-from gradsweep.store.checksums import finished_checksums, require_whole
+from gradsweep.store.checksums import finished_checksums, is_to_be_read, require_whole
 from gradsweep.store.frames import ROW_SCHEMA
 from gradsweep.store.kept import save_kept
 from gradsweep.store.kept_tables import key_of
@@ -126,14 +127,14 @@ class StoredRows:
         return read_point(PointPaths(self.results, point_id), chosen)
 
     def _look_at(self, point_ids: Sequence[str]) -> None:
-        """Checksums take a second for a gigabyte; several files at a time, as many as cores."""
+        """Checksums take a second for a gigabyte: as many files at a time as there are cores."""
         paths = [PointPaths(self.results, name) for name in point_ids]
-        if len(paths) < _FEW_POINTS:
-            found = [*map(_checksums, paths)]
-        else:
+        # Threads would only wait for each other where a file has nothing to be read for.
+        unread = [p for p in paths if any(is_to_be_read(p, f) for f in (p.rows, p.samples))]
+        if len(unread) >= _FEW_POINTS:
             with ThreadPoolExecutor(usable_cores()) as pool:
-                found = [*pool.map(_checksums, paths)]
-        self._sums.update(zip(point_ids, found, strict=True))
+                deque(pool.map(_checksums, unread), maxlen=0)
+        self._sums.update(zip(point_ids, map(_checksums, paths), strict=True))
         if point_ids:
             save_kept(self.results)
 

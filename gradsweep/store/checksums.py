@@ -50,6 +50,14 @@ def require_whole(paths: PointPaths, file: Path) -> None:
         raise DataError(f"{finding}. {how_to_heal(paths)}")
 
 
+def is_to_be_read(paths: PointPaths, file: Path) -> bool:
+    """Tell whether `require_whole` would read a file, every byte of it."""
+    try:
+        return _known_sha256(paths, file, mark_of(file)) is None
+    except FileNotFoundError:
+        return False
+
+
 def damage(paths: PointPaths) -> str:
     """What is wrong with the files of a point; empty where they are as they were written.
 
@@ -117,12 +125,15 @@ def _damage(paths: PointPaths, file: Path, *, afresh: bool = False) -> str:
 
 def _sha256(paths: PointPaths, file: Path, mark: str, afresh: bool) -> str:
     """The checksum of a file that has this mark; computed once unless `afresh`."""
-    known, name = kept(paths.results, "checksums"), f"{paths.point_id}/{file.name}"
-    found = None if afresh else known.get(name, mark)
+    found = None if afresh else _known_sha256(paths, file, mark)
     if found is None:
         found = hashlib.sha256(file.read_bytes()).hexdigest()
-        known.put(name, mark, found)
+        kept(paths.results, "checksums").put(f"{paths.point_id}/{file.name}", mark, found)
     return found
+
+
+def _known_sha256(paths: PointPaths, file: Path, mark: str) -> str | None:
+    return kept(paths.results, "checksums").get(f"{paths.point_id}/{file.name}", mark)
 
 
 def _command(paths: PointPaths) -> str:

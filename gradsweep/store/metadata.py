@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import yaml
 
 from gradsweep.errors import ConfigError, DataError
@@ -33,8 +35,9 @@ def read_config(paths: PointPaths) -> dict[str, Any]:
     known, mark = kept(paths.results, "records"), mark_of(paths.config)
     text = known.get(paths.point_id, mark)
     if text is not None:
-        record: dict[str, Any] = json.loads(text)
-        return record
+        with suppress(ValueError):  # of a damaged cache
+            known_record: dict[str, Any] = orjson.loads(text)
+            return known_record
     try:
         record = read_yaml(paths.config)
     except DataError as error:
@@ -48,10 +51,10 @@ def read_config(paths: PointPaths) -> dict[str, Any]:
 def _as_json(record: Mapping[str, Any]) -> str | None:
     """A record as one line of JSON, ten times as soon read; None where that would change it."""
     try:
-        text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError):  # YAML knows dates
+        text = orjson.dumps(record)
+    except TypeError:  # keys that are no text, say
         return None
-    return text if json.loads(text) == record else None
+    return text.decode() if orjson.loads(text) == record else None  # YAML knows dates
 
 
 def stored_config(record: Mapping[str, Any]) -> Config:

@@ -107,6 +107,10 @@ def difference_numbers(one: Measures) -> list[dict[str, Any]]:
 
 
 def _cut(values: list[Any], lines: Sequence[int]) -> list[Any]:
+    """Take some lines, in their order; they nearly always lie together."""
+    first, last = lines[0], lines[-1]
+    if last - first + 1 == len(lines):  # they ascend
+        return values[first : last + 1]
     return [values[line] for line in lines]
 
 
