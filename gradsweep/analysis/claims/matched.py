@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -78,13 +78,19 @@ class Matched:
         layers) for every projection."""
         if (first, second) not in self._squares:
             weights = self.weights[first]
+            totals = weights.sum(axis=1, keepdims=True)
             squared_weights, pairs = self._pairs_of(weights)
+            each = zip(
+                *(self.values[first], self.values[second]),
+                *(self.curves(first), self.curves(second)),
+                strict=True,
+            )
             with np.errstate(invalid="ignore", divide="ignore"):
                 self._squares[first, second] = [
-                    ((weights @ d) ** 2 - squared_weights @ d**2) / pairs[:, None] / curve**2
-                    for d, curve in zip(
-                        self._differences(first, second), self.curves(first), strict=True
-                    )
+                    ((totals * (to - curve)) ** 2 - squared_weights @ (other - one) ** 2)
+                    / pairs[:, None]
+                    / curve**2
+                    for one, other, curve, to in each
                 ]
         return self._squares[first, second]
 
@@ -95,10 +101,6 @@ class Matched:
             pairs = weights.sum(axis=1) ** 2 - squared.sum(axis=1)
             self.squared[:] = [weights, squared, pairs]
         return self.squared[1], self.squared[2]
-
-    def _differences(self, first: str, second: str) -> Iterator[Floats]:
-        for one, other in zip(self.values[first], self.values[second], strict=True):
-            yield other - one
 
 
 _MOST_CURVES = 24
