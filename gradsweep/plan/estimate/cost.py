@@ -19,6 +19,7 @@ from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.shape import QUERIES_OF_A_KEY, shape_of
 from gradsweep.plan.estimate.training import samples_passed
+from gradsweep.ranks import Rank, this_rank
 from gradsweep.records import ALL_PROJECTIONS, HEAD_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
 from gradsweep.store.checksums import read_summary
@@ -60,6 +61,8 @@ class Cost:
     """Of the objective: which responses a sample has."""
     by: str = Resolution.sample.name
     """What counts as a sample: a whole response, or a step of one with all before it."""
+    ranks: int = 1
+    """Processes that shared out the weights; samples and seconds are of the first one."""
 
 
 class Meter:
@@ -94,6 +97,7 @@ class Meter:
             seconds=seconds,
             responses=responses_of(config.objective).name,
             by=config.gradients.by.name,
+            ranks=(this_rank() or Rank()).count if config.model.placement else 1,
         )
         of_reader = ("stored_bytes", "stored_samples")
         return {name: value for name, value in asdict(found).items() if name not in of_reader}

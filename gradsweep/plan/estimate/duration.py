@@ -1,8 +1,9 @@
 """How long a sample of a point takes, as before or by a stated model; how long jobs take together.
 
 The model: one forward pass and the backward pass to the activations, 2·P·T FLOP each (weights are
-frozen), a second forward pass with checkpointing, at the rate of `Hardware.flops`; and a spectrum
-for each projection and layer, whose time grows with min(T, d)³, spread over the cores.
+frozen), a second forward pass with checkpointing, at the rate of `Hardware.flops`, or as long as
+weights that are shared out take to come together; and a spectrum for each projection and layer,
+whose time grows with min(T, d)³, spread over the cores.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.cost import Cost, work
+from gradsweep.plan.estimate.gathering import gathering_seconds, ranks_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.shape import shape_of
 
@@ -82,12 +84,13 @@ def modelled_seconds(config: Config, tokens: float, hardware: Hardware) -> float
     shape, wanted = shape_of(parameters), config.gradients
     effects = [effect for _, _, effect in effects_set(wanted)]
     passes = 2 + sum(effect.passes for effect in effects)
-    flop = passes * 2 * parameters * tokens
+    computing = passes * 2 * parameters * tokens / hardware.flops(config.model.dtype.value)
+    gathering = gathering_seconds(config, hardware) / max(1, wanted.batch_tokens // tokens)
     factor = 1 + sum(effect.spectra for effect in effects)
     spectra = len(wanted.projections) * shape.layers * factor
     of_one = SPECTRUM_SECONDS * (min(tokens, shape.width) / SPECTRUM_TOKENS) ** 3
     solving = spectra * of_one / (hardware.cores or 1)
-    return flop / hardware.flops(config.model.dtype.value) + solving + SAMPLE_SECONDS
+    return max(computing, gathering) + solving + SAMPLE_SECONDS
 
 
 def makespan(seconds: Sequence[float], at_once: int) -> float:
@@ -102,13 +105,16 @@ def makespan(seconds: Sequence[float], at_once: int) -> float:
 
 
 def _comparable(costs: Sequence[Cost], config: Config, hardware: Hardware) -> list[Cost]:
-    """Of the same weights, work and kind of device; of the same device where it is known."""
-    name = (hardware.name or "").lower()
-    key = (config.model.name, weight_kind(config.model), work(config), hardware.kind)
+    """Of the same weights, work, kind of device and number of processes that share out weights; of
+    the same device where it is known."""
+    name, model = (hardware.name or "").lower(), config.model
+    ranks = ranks_of(config, hardware)
+    key = (model.name, weight_kind(model), work(config), hardware.kind, ranks)
     return [
         cost
         for cost in costs
-        if (cost.model, cost.weights, cost.work, cost.kind) == key and name in cost.device.lower()
+        if (cost.model, cost.weights, cost.work, cost.kind, cost.ranks) == key
+        and name in cost.device.lower()
     ]
 
 

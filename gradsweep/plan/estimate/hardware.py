@@ -55,6 +55,8 @@ class Hardware:
     """Memory of a GPU's host, through which weights come; None is unknown or enough."""
     ranks: int = 1
     """Processes that share out the weights with `model.placement=fsdp`."""
+    nodes: int = 1
+    """On which these are."""
 
     def flops(self, dtype: str) -> float:
         """FLOP/s that a pass is expected to reach."""

@@ -22,6 +22,7 @@ from gradsweep.config.objective import OTHER_MODELS, other_model
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
+from gradsweep.plan.estimate.gathering import ranks_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.shape import shape_of
 from gradsweep.plan.estimate.training import kept_factors_gb, tokens_of_pass, training_gb
@@ -112,13 +113,14 @@ def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | Non
 
 def _shared_out(whole_gb: float, config: Config, hardware: Hardware) -> float:
     """What one process has of a model's weights, the most of it that it has at a time."""
-    if config.model.placement is None or hardware.ranks == 1:
+    ranks = ranks_of(config, hardware)
+    if ranks == 1:
         return whole_gb
     parameters = parameters_of(config.model) or 1
     shape = shape_of(parameters)
     around = min(0.5, 2 * VOCABULARY * shape.width / parameters)  # embedding and head
     gathered = around + GATHERED_LAYERS * (1 - around) / shape.layers
-    return whole_gb * min(1.0, 1 / hardware.ranks + gathered)
+    return whole_gb * min(1.0, 1 / ranks + gathered)
 
 
 def _second_models_gb(config: Config, hardware: Hardware) -> float:

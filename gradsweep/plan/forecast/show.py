@@ -10,6 +10,7 @@ from gradsweep.config import SourceKind
 from gradsweep.errors import counted
 from gradsweep.models.footprint import amount
 from gradsweep.plan.estimate import Basis, longest_batch
+from gradsweep.plan.estimate.gathering import gathering_gb, gathering_seconds, ranks_of
 from gradsweep.plan.estimate.hardware import ASSUMED_GPU, UTILISATION, known_gpu
 from gradsweep.plan.forecast.records import Forecast, PointForecast
 from gradsweep.plan.forecast.tables import (
@@ -135,7 +136,15 @@ def _flop_model(point: PointForecast) -> str:
         gpu = known_gpu(have.name) or f"{ASSUMED_GPU}, as hydra.launcher.gpu names no other"
         on = f"{UTILISATION:.0%} of the peak of one {gpu}"
     passes = 6 if point.planned.config.gradients.checkpointing else 4
-    return f"FLOP model: {passes} FLOP per parameter and token, and the spectra, at {on}"
+    found = f"FLOP model: {passes} FLOP per parameter and token, and the spectra, at {on}"
+    config = point.planned.config
+    if ranks_of(config, have) == 1:
+        return found
+    of_pass, tokens = gathering_seconds(config, have), config.gradients.batch_tokens
+    return (
+        f"{found}; a pass of {tokens} tokens (gradients.batch_tokens) takes {of_pass:.2g} s or "
+        f"more: {have.ranks} processes gather its weights at {gathering_gb(have):.2g} GB/s"
+    )
 
 
 # --- jobs and totals

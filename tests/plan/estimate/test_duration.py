@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,7 @@ def test_another_condition_goes_by_tokens() -> None:
         {"work": ("checkpointing", "k", "o", "q", "v")},
         {"device": "NVIDIA H100 80GB HBM3"},
         {"kind": "cpu", "device": "AMD EPYC"},
+        {"ranks": 8},
     ],
 )
 def test_what_is_not_comparable_does_not_count(other: dict[str, Any]) -> None:
@@ -68,6 +70,34 @@ def test_twice_the_cores_of_a_cpu_take_half_the_time() -> None:
     costs = [cost(kind="cpu", device="AMD EPYC", cores=2)]
     two, four = (found(costs=costs, hardware=Hardware("cpu", cores=n)).seconds for n in (2, 4))
     assert (two, four) == (3.0, 1.5)
+
+
+def shared_out(ranks: int, nodes: int = 1, batch_tokens: int = 512, name: str = "H100") -> float:
+    """Seconds of a sample of 450 tokens of a 70 B model in 16 bits."""
+    overrides = ("model=llama3.1_70b", "model.dtype=bfloat16", "model.device_map=null",
+                 "model.placement=fsdp", f"gradients.batch_tokens={batch_tokens}")  # fmt: skip
+    have = Hardware("cuda", name, 80, gpus=1, cores=16, ranks=ranks, nodes=nodes)
+    seconds = found(*overrides, tokens=450, hardware=have).seconds
+    assert seconds is not None
+    return seconds
+
+
+def test_a_pass_takes_as_long_as_its_weights_take_to_be_gathered() -> None:
+    """Of 141 GB, 7/8 come from seven others, forward and backward, at 60 % of 450 GB/s."""
+    whole = shared_out(1)
+    assert shared_out(8) - whole == pytest.approx(2 * 141 * 7 / 8 / 270 - 126 / 396, abs=0.02)
+    assert shared_out(8, batch_tokens=4096) == pytest.approx(whole)
+    assert shared_out(8, name="L40S") > 5 * shared_out(8)
+    between_nodes = 2 * 141 / 2 / 30
+    assert shared_out(16, nodes=2) - whole == pytest.approx(between_nodes - 126 / 396, abs=0.03)
+
+
+def test_what_as_many_processes_took_together_counts_for_them() -> None:
+    eight = replace(GPU, ranks=8)
+    estimate = found(
+        "model.placement=fsdp", costs=[cost(), cost(ranks=8, seconds=80.0)], hardware=eight
+    )
+    assert estimate == Duration(0.8, Basis.CONDITION, "NVIDIA A100-SXM4-80GB")
 
 
 @pytest.mark.parametrize("hardware", [GPU, Hardware("cpu", cores=2)])

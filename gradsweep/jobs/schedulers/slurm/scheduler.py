@@ -49,12 +49,13 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
 
         resources = self.settings.resources(config.model.name)
         processes = resources["tasks_per_node"]
-        ranks = processes * resources.get("nodes", 1) if config.model.placement else 1
+        nodes = resources.get("nodes", 1) if config.model.placement else 1
+        ranks = processes * nodes if config.model.placement else 1
         gpus = resources.get("gpus_per_node") or _gpus_in_gres(resources.get("gres"))
         cores = resources.get("cpus_per_task")
         memory = resources["mem_gb"] / processes if "mem_gb" in resources else None
         if not gpus or config.gradients.device == "cpu":
-            return Hardware("cpu", None, memory, cores=cores, ranks=ranks)
+            return Hardware("cpu", None, memory, cores=cores, ranks=ranks, nodes=nodes)
         gpu = self.settings.gpu_of(config.model.name)
         return Hardware(
             "cuda",
@@ -64,6 +65,7 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
             cores,
             host_gb=resources.get("mem_gb") if config.model.placement else memory,
             ranks=ranks,
+            nodes=nodes,
         )
 
     def arrays(self, points: Sequence[PlannedPoint]) -> tuple[Array, ...]:
