@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,18 @@ def test_a_model_over_several_gpus_has_all_their_memory(grid: MakePlan) -> None:
     plan = grid(*LARGE, "model.device_map=auto")
     require_memory(plan, settings(gpus_per_node=8))
     assert "a job has 2 GPUs of 80 GB" in refusal(plan, settings(gpus_per_node=2))
+
+
+def test_processes_that_share_out_weights_have_a_gpu_each(grid: MakePlan) -> None:
+    plan = grid(*LARGE, "model.placement=fsdp")
+    few = settings(tasks_per_node=8, gpus_per_node=8, per_model={"*_70b*": {"gpus_per_node": 4}})
+    said = refusal(plan, few)
+    assert said.startswith("hydra.launcher.tasks_per_node=8: ")
+    typed = "+hydra.launcher.per_model={llama3?1_70b:{gpus_per_node:8}}"
+    assert f"type hydra.launcher.tasks_per_node=4, or '{typed}'" in said
+    enough = replace(few, per_model=few.per_model | {"llama3?1_70b": {"gpus_per_node": 8}})
+    have = hardware_of(enough, plan.points[0].config)
+    assert (have.ranks, have.gpus) == (8, 1)
 
 
 def test_processes_of_a_job_share_its_gpus_and_its_memory(grid: MakePlan) -> None:

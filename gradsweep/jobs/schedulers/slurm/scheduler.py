@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gradsweep.errors import SchedulerError, counted
+from gradsweep.errors import ConfigError, SchedulerError, counted
 from gradsweep.jobs.place import Place
 from gradsweep.jobs.schedulers.base import Phase, Scheduler, TaskState
 from gradsweep.jobs.schedulers.slurm import commands
@@ -45,6 +45,8 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
     requeues = True
 
     def hardware(self, config: Config) -> Hardware:
+        """Say what a job of a point has; raises ConfigError where processes that share out weights
+        would not have a GPU each."""
         from gradsweep.plan.estimate import Hardware
 
         resources = self.settings.resources(config.model.name)
@@ -56,6 +58,8 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
         memory = resources["mem_gb"] / processes if "mem_gb" in resources else None
         if not gpus or config.gradients.device == "cpu":
             return Hardware("cpu", None, memory, cores=cores, ranks=ranks, nodes=nodes)
+        if config.model.placement and int(gpus) < processes:
+            raise _too_few_gpus(config.model.name, int(gpus), processes)
         gpu = self.settings.gpu_of(config.model.name)
         return Hardware(
             "cuda",
@@ -200,6 +204,16 @@ def _note_number(
     if elements and submitted_array(paths, array) is None:
         job_id = elements[0][0].split("_")[0]
         write_submitted_array(paths, SubmittedArray(array, job_id, _now()))
+
+
+def _too_few_gpus(model: str, gpus: int, processes: int) -> ConfigError:
+    pattern = model.replace(".", "?")  # Hydra's grammar has no dots in keys
+    setting = f"+hydra.launcher.per_model={{{pattern}:{{gpus_per_node:{processes}}}}}"
+    return ConfigError(
+        f"hydra.launcher.tasks_per_node={processes}: with model.placement=fsdp each process takes "
+        f"a GPU, and on a node jobs of {model} have {gpus}, by hydra.launcher.gpus_per_node or "
+        f"per_model: type hydra.launcher.tasks_per_node={gpus}, or '{setting}'"
+    )
 
 
 def _gpus_in_gres(gres: str | None) -> int:
