@@ -97,6 +97,18 @@ def test_a_damaged_cache_costs_the_time_alone(point: PointPaths, content: str) -
     assert read_config(point) == before
 
 
+@pytest.mark.parametrize("end", ["", '"', "]"])
+def test_a_kept_record_that_is_damaged_is_read_from_yaml(point: PointPaths, end: str) -> None:
+    before = read_config(point)
+    folder_labels(point.results)
+    another_process()
+    file = cache_folder(point.results) / "records.tsv"
+    text = file.read_text()
+    assert "{" in text
+    file.write_text(text.replace("}\n", f"{end}\n"))
+    assert read_config(point) == before
+
+
 def test_a_file_that_changed_just_now_is_not_kept_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
