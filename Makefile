@@ -8,7 +8,7 @@ CLUSTER := launchers/dev_cluster/cluster.sh
 WORKERS ?= 2
 SLURM_TESTS ?= tests/integration
 
-.PHONY: demo test test-long test-numerics test-slurm test-browser bench bench-gpu bench-launches check format clean help
+.PHONY: demo test test-long test-numerics test-slurm test-browser test-bergson bench bench-gpu bench-launches check format clean help
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -41,6 +41,9 @@ bench: $(VENV)/run.stamp ## gradsweep's price beside the plain method and a trai
 bench-gpu: $(VENV)/run.stamp ## what spectra cost beside a bare pass on a GPU; BENCH="--models 8b --calls"
 	$(BIN)/python -m benchmarks.gpu $(BENCH)
 
+test-bergson: $(VENV)/bergson.stamp ## bergson's collector in the benchmark finds what gradsweep finds
+	$(BIN)/python -m pytest tests/benchmarks/test_bergson_collector.py
+
 bench-launches: $(VENV)/run.stamp ## what spectra launch and wait for on a GPU, counted on the CPU
 	$(BIN)/python -m benchmarks.launches
 
@@ -72,4 +75,10 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 
 $(VENV)/browser.stamp: $(VENV)/dev.stamp
 	$(PIP) install --quiet -c constraints.txt -e '.[browser]'
+	@touch $@
+
+# Without its dependencies: torchvision and torchaudio fit one torch alone, and nothing that the
+# benchmark imports asks for them.
+$(VENV)/bergson.stamp: $(VENV)/dev.stamp
+	$(PIP) install --quiet -c constraints.txt --no-deps bergson docstring-parser ml-dtypes peft petname simple-parsing
 	@touch $@

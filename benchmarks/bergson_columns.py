@@ -12,12 +12,7 @@ from transformers import LlamaForCausalLM
 from benchmarks.methods import frozen_pass
 from gradsweep.engine import Batch
 
-INSTALL = (
-    "pip install -c constraints.txt --no-deps bergson==2.5.1 "
-    "docstring-parser ml-dtypes peft petname simple-parsing"
-)
-"""Without its dependencies: torchvision and torchaudio fit one torch alone, and nothing that the
-collector imports asks for them."""
+INSTALL = "make .venv/bergson.stamp"
 
 HEAD = ("bergson's gradients", "bergson with svdvals", "over gradsweep")
 NOTE = (
@@ -33,7 +28,7 @@ def why_not() -> str | None:
     try:
         import benchmarks.bergson_collector  # noqa: F401
     except ImportError as error:
-        return f"bergson cannot be imported ({error}); type\n  {INSTALL}"
+        return f"bergson cannot be imported ({error}): type {INSTALL}"
     return None
 
 

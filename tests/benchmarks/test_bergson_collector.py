@@ -14,7 +14,7 @@ from gradsweep.config.run import SpectraOptions
 from gradsweep.engine.passes import measure_batch
 from gradsweep.models.projections import find_projections
 
-pytest.importorskip("bergson", reason="bergson is not installed (docs/benchmarks.md says how)")
+pytest.importorskip("bergson", reason="bergson is not installed (make test-bergson does it)")
 
 from benchmarks.bergson_collector import SpectraCollector, collecting
 
