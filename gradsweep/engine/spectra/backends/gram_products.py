@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from gradsweep.engine.spectra.backends.transfers import current
+from gradsweep.engine.spectra.backends.transfers import FUSED, current
 
 log = logging.getLogger("gradsweep")
 
@@ -60,7 +60,7 @@ def by_kernel(values: Tensor) -> Tensor:
     with current(values.device):
         _kernel().gram[(tiles, tiles, len(flat))](
             flat, products, rows, columns,
-            TILE=TILE, STEP=STEP, num_warps=WARPS, num_stages=STAGES,
+            TILE=TILE, STEP=STEP, num_warps=WARPS, num_stages=STAGES, **FUSED,
         )  # fmt: skip
     return products.reshape(*problems, rows, rows)
 

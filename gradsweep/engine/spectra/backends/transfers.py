@@ -55,6 +55,10 @@ def current(device: torch.device) -> AbstractContextManager[object]:
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
+FUSED = {"enable_fp_fusion": True}
+"""Of such a launch: a product and a sum in one instruction, whatever Triton's default."""
+
+
 def to_device(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return numbers of the host as a tensor there; a copy this small is staged by the driver."""
     return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)

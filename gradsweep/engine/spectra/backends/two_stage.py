@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from gradsweep.engine.spectra.backends.transfers import current
+from gradsweep.engine.spectra.backends.transfers import FUSED, current
 
 WIDTH = 16
 """Of the band: so many diagonals below the main one."""
@@ -79,9 +79,9 @@ def eigvalsh(
 
 
 @cache
-def _kernels() -> Any:
-    """The module that imports Triton."""
-    return import_module("gradsweep.engine.spectra.backends.two_stage_kernels")
+def _kernels(name: str) -> Any:
+    """One of the modules that import Triton."""
+    return import_module(f"gradsweep.engine.spectra.backends.{name}")
 
 
 def _power_of_two(n: int) -> int:
@@ -98,16 +98,17 @@ def _scaled(
     ones = torch.ones_like(exponents, dtype=torch.float64)
     copies = matrices.new_empty(batch, n, -(-n // WIDTH) * WIDTH)
     tiles = -(-n // TILE)
-    _kernels().mirror[(tiles, tiles, batch)](
-        matrices.contiguous(), torch.ldexp(ones, -exponents), copies, n, copies.shape[2], TILE=TILE
-    )
+    _kernels("band_kernels").mirror[(tiles, tiles, batch)](
+        matrices.contiguous(), torch.ldexp(ones, -exponents), copies, n, copies.shape[2],
+        TILE=TILE, **FUSED,
+    )  # fmt: skip
     return copies, torch.ldexp(ones, exponents)
 
 
 def _banded(work: Float64[Tensor, "batch n row"]) -> Float64[Tensor, "batch row twice_width"]:
     """The band that has the same eigenvalues: element i, j, i ≥ j, in row j at i − j, and room for
     what the second stage adds. `work` is overwritten."""
-    kernels = _kernels()
+    kernels = _kernels("band_kernels")
     batch, n, row = work.shape
     parts = work.new_zeros(batch, -(-row // ROWS), WIDTH, WIDTH)
     vy, t = (work.new_zeros(batch, WIDTH, WIDTH) for _ in range(2))
@@ -117,12 +118,12 @@ def _banded(work: Float64[Tensor, "batch n row"]) -> Float64[Tensor, "batch row 
         held, rest = _power_of_two(n - begin), begin + WIDTH
         kernels.reduce_panel[(batch,)](
             work, old, w, y, parts, vy, new, t, band, n, row, begin,
-            HELD=held, WIDTH=WIDTH, ROWS=ROWS, num_warps=max(1, held // ROWS_OF_WARP),
+            HELD=held, WIDTH=WIDTH, ROWS=ROWS, num_warps=max(1, held // ROWS_OF_WARP), **FUSED,
         )  # fmt: skip
         if rest < n:
             kernels.update_rest[(-(-(n - rest) // ROWS), batch)](
                 work, old, w, new, t, y, parts, n, row, rest,
-                WIDTH=WIDTH, ROWS=ROWS, COLUMNS=COLUMNS, num_warps=UPDATE_WARPS,
+                WIDTH=WIDTH, ROWS=ROWS, COLUMNS=COLUMNS, num_warps=UPDATE_WARPS, **FUSED,
             )  # fmt: skip
         old, new = new, old
     return band
@@ -134,9 +135,9 @@ def _bisected(
     """The eigenvalues of tridiagonal matrices, ascending."""
     batch, n = diagonal.shape
     values, held = diagonal.new_empty(batch, n), _power_of_two(n)
-    _kernels().bisect[(batch,)](
+    _kernels("bisection_kernel").bisect[(batch,)](
         diagonal, beside, values, n,
-        HELD=held, ROUNDS=ROUNDS, num_warps=max(1, held // COLUMNS_OF_WARP),
+        HELD=held, ROUNDS=ROUNDS, num_warps=max(1, held // COLUMNS_OF_WARP), **FUSED,
     )  # fmt: skip
     return values
 
