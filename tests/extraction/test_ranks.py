@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from gradsweep import compose, extract
 from gradsweep.extraction import PointResult
 from gradsweep.identity import point_id
+from gradsweep.plan.estimate import read_costs
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.point import read_parts
 
@@ -61,6 +62,8 @@ def test_rows_are_those_of_one_process_to_the_last_bit(
     expected = whole([*overrides, *more], tmp_path / "other")
     assert told == [expected.paths.point_id] * count
     assert_identical(point, expected)
+    ranks = [read_costs(p.paths.results)[0].ranks for p in (point, expected)]
+    assert ranks == [count, 1], "plans tell what so many processes take"
 
 
 def test_a_killed_rank_ends_all_and_the_point_goes_on_in_one_process(
