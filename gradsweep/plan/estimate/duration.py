@@ -85,7 +85,7 @@ def modelled_seconds(config: Config, tokens: float, hardware: Hardware) -> float
     effects = [effect for _, _, effect in effects_set(wanted)]
     passes = 2 + sum(effect.passes for effect in effects)
     computing = passes * 2 * parameters * tokens / hardware.flops(config.model.dtype.value)
-    gathering = gathering_seconds(config, hardware) / max(1, wanted.batch_tokens // tokens)
+    gathering = gathering_seconds(config, hardware) / max(1, wanted.batch_tokens // max(1, tokens))
     factor = 1 + sum(effect.spectra for effect in effects)
     spectra = len(wanted.projections) * shape.layers * factor
     of_one = SPECTRUM_SECONDS * (min(tokens, shape.width) / SPECTRUM_TOKENS) ** 3
