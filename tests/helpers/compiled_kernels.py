@@ -31,14 +31,17 @@ class Recorder:
         self._module, self._launches = module, launches
 
     def __getattr__(self, name: str) -> Any:
-        kernel = getattr(self._module, name)
+        return Launcher(getattr(self._module, name), self._launches)
 
-        class Launcher:
-            def __getitem__(self, grid: object) -> Callable[..., None]:
-                return lambda *given, **named: launches.append((kernel, given, named))
 
-        launches = self._launches
-        return Launcher()
+class Launcher:
+    """Stands for a kernel."""
+
+    def __init__(self, kernel: Any, launches: list[Launch]) -> None:
+        self._kernel, self._launches = kernel, launches
+
+    def __getitem__(self, grid: object) -> Callable[..., None]:
+        return lambda *given, **named: self._launches.append((self._kernel, given, named))
 
 
 def launches() -> Iterator[Launch]:

@@ -16,10 +16,10 @@ from gradsweep.config.objective import MEMBERS, objective_options, responses_of
 from gradsweep.config.options import effects_set
 from gradsweep.models.footprint import weight_kind
 from gradsweep.models.parameters import parameters_of
+from gradsweep.plan.estimate.gathering import ranks_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.shape import QUERIES_OF_A_KEY, shape_of
 from gradsweep.plan.estimate.training import samples_passed
-from gradsweep.ranks import Rank, this_rank
 from gradsweep.records import ALL_PROJECTIONS, HEAD_PROJECTIONS, SampleResult
 from gradsweep.store import PointPaths
 from gradsweep.store.checksums import read_summary
@@ -97,7 +97,7 @@ class Meter:
             seconds=seconds,
             responses=responses_of(config.objective).name,
             by=config.gradients.by.name,
-            ranks=(this_rank() or Rank()).count if config.model.placement else 1,
+            ranks=ranks_of(config, hardware),
         )
         of_reader = ("stored_bytes", "stored_samples")
         return {name: value for name, value in asdict(found).items() if name not in of_reader}

@@ -41,13 +41,12 @@ def gathering_gb(hardware: Hardware) -> float:
     """Return GB/s at which a rank receives weights."""
     if hardware.kind == "cpu":
         return GLOO_GB
-    ranks, nodes = hardware.ranks, hardware.nodes
-    link = LINK_GB.get(known_gpu(hardware.name) or ASSUMED_GPU, PCIE_GB)
-    # All that other nodes have comes in once, and goes on to the node's ranks over their links.
-    seconds_of_a_gb = (1 - 1 / ranks) / link
-    if nodes > 1:
-        seconds_of_a_gb = max(seconds_of_a_gb, (1 - 1 / nodes) / ADAPTER_GB)
-    return UTILISATION * (1 - 1 / ranks) / seconds_of_a_gb
+    peak = LINK_GB.get(known_gpu(hardware.name) or ASSUMED_GPU, PCIE_GB)
+    if hardware.nodes > 1:
+        # What other nodes have comes in once, and goes on to the node's ranks over their links.
+        of_others = (1 - 1 / hardware.nodes) / (1 - 1 / hardware.ranks)
+        peak = min(peak, ADAPTER_GB / of_others)
+    return UTILISATION * peak
 
 
 def gathering_seconds(config: Config, hardware: Hardware) -> float:

@@ -54,7 +54,7 @@ class Hardware:
     host_gb: float | None = None
     """Memory of a GPU's host, through which weights come; None is unknown or enough."""
     ranks: int = 1
-    """Processes that share out the weights with `model.placement=fsdp`."""
+    """Processes of a job, which share out the weights with `model.placement=fsdp`."""
     nodes: int = 1
     """On which these are."""
 
@@ -78,7 +78,7 @@ def this_machine(device: str = "auto") -> Hardware:
 
     Under torchrun or srun, what one of its processes has.
     """
-    gpu, ranks = _gpu_name(), (this_rank() or Rank()).count
+    gpu, ranks = _gpu_name(), _ranks()
     if device != "cpu" and gpu:
         return Hardware("cuda", gpu, gpus=1, cores=usable_cores(), ranks=ranks)
     return Hardware("cpu", cpu_name(), _host_memory_gb(), cores=usable_cores(), ranks=ranks)
@@ -88,10 +88,16 @@ def hardware_under(device: torch.device) -> Hardware:
     """The hardware of a running model, named so that it compares with a profile's `Hardware`."""
     import torch  # is there already: only a process with a model has a device to ask about
 
-    cores = torch.get_num_threads()
+    cores, ranks = torch.get_num_threads(), _ranks()
     if device.type == "cuda":
-        return Hardware("cuda", torch.cuda.get_device_name(device), gpus=1, cores=cores)
-    return Hardware("cpu", cpu_name(), cores=cores)
+        return Hardware(
+            "cuda", torch.cuda.get_device_name(device), gpus=1, cores=cores, ranks=ranks
+        )
+    return Hardware("cpu", cpu_name(), cores=cores, ranks=ranks)
+
+
+def _ranks() -> int:
+    return (this_rank() or Rank()).count
 
 
 def cpu_name() -> str:

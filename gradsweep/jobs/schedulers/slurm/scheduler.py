@@ -51,8 +51,8 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
 
         resources = self.settings.resources(config.model.name)
         processes = resources["tasks_per_node"]
-        nodes = resources.get("nodes", 1) if config.model.placement else 1
-        ranks = processes * nodes if config.model.placement else 1
+        nodes = resources.get("nodes", 1)
+        ranks = processes * nodes
         gpus = resources.get("gpus_per_node") or _gpus_in_gres(resources.get("gres"))
         cores = resources.get("cpus_per_task")
         memory = resources["mem_gb"] / processes if "mem_gb" in resources else None
