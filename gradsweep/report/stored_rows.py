@@ -191,8 +191,7 @@ def _checksums(paths: PointPaths) -> tuple[str, ...] | None:
     if not paths.done.exists():
         return None
     files = (paths.rows, paths.samples)
-    for file in files:
-        require_whole(paths, file)
+    require_whole(paths, *files)
     known = finished_checksums(paths)
     return tuple(known[f.name] for f in files) if all(f.name in known for f in files) else None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,9 @@ def read_summary(paths: PointPaths) -> dict[str, Any]:
     return summary
 
 
-def require_whole(paths: PointPaths, file: Path) -> None:
-    """Raise DataError, as `read_finished`, unless a file is as the finished point wrote it."""
-    if finding := _damage(paths, file):
+def require_whole(paths: PointPaths, *files: Path) -> None:
+    """Raise DataError, as `read_finished`, unless files are as the finished point wrote them."""
+    if finding := _damage(paths, files):
         raise DataError(f"{finding}. {how_to_heal(paths)}")
 
 
@@ -67,7 +67,7 @@ def damage(paths: PointPaths) -> str:
         return ""
     files = [paths.rows, paths.samples, paths.summary]
     files += [paths.steps] if paths.steps.exists() else []
-    return next(filter(None, (_damage(paths, file, afresh=True) for file in files)), "")
+    return _damage(paths, files, afresh=True)
 
 
 def how_to_heal(paths: PointPaths) -> str:
@@ -107,15 +107,23 @@ def finished_checksums(paths: PointPaths) -> dict[str, str]:
     return checksums if isinstance(checksums, dict) else {}
 
 
-def _damage(paths: PointPaths, file: Path, *, afresh: bool = False) -> str:
+def _damage(paths: PointPaths, files: Iterable[Path], *, afresh: bool = False) -> str:
+    """Of the first that is not as it was written."""
     try:
         checksums = json.loads(paths.done.read_text(encoding="utf-8"))
-        mark = mark_of(file)
     except FileNotFoundError as error:
         return f"{error.filename} is gone"
     except ValueError:
         return f"{paths.done} is damaged"
-    expected = checksums.get(file.name) if isinstance(checksums, dict) else None
+    known = checksums if isinstance(checksums, dict) else {}
+    return next(filter(None, (_fault(paths, f, known.get(f.name), afresh) for f in files)), "")
+
+
+def _fault(paths: PointPaths, file: Path, expected: str | None, afresh: bool) -> str:
+    try:
+        mark = mark_of(file)
+    except FileNotFoundError as error:
+        return f"{error.filename} is gone"
     if expected in (None, _sha256(paths, file, mark, afresh)):
         return ""
     return (
