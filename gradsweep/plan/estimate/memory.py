@@ -25,6 +25,7 @@ from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.gathering import ranks_of
 from gradsweep.plan.estimate.hardware import Hardware
 from gradsweep.plan.estimate.shape import shape_of
+from gradsweep.plan.estimate.steps import most_responses
 from gradsweep.plan.estimate.training import kept_factors_gb, tokens_of_pass, training_gb
 
 KEPT_WIDTHS = 22
@@ -38,7 +39,7 @@ VOCABULARY = 150_000
 """Of today's models (32,000 in Llama 2, 256,000 in Gemma); of a small one at most as many as make
 half of its parameters."""
 USUAL_TOKENS = 512
-"""Few samples of the study are longer; its limit is 1024."""
+"""Few prompts with a response of the study are longer; its limit is 1024."""
 GATHERED_LAYERS = 3
 """Copies of a layer that FSDP2 holds at a time: what comes in, what it becomes, and the next."""
 OVERHEAD_GB = {"cuda": 2.0, "cpu": 0.8}
@@ -67,25 +68,28 @@ def spreads_over_gpus(model: ModelConfig) -> bool:
 
 
 def memory_settings(config: Config) -> tuple[object, ...]:
-    """Return the settings that decide `peak_memory`, to compare points by."""
-    return config.model, config.gradients, config.objective, config.training
+    """Return what decides `peak_memory`, to compare points by."""
+    settings = config.model, config.gradients, config.objective, config.training
+    return *settings, most_responses(config)
 
 
 def longest_batch(config: Config) -> int:
-    """Tokens of the largest batch there can be."""
-    return max(config.gradients.batch_tokens, config.model.max_length)
+    """Tokens of the largest batch there can be: a pair or group is never divided."""
+    return max(config.gradients.batch_tokens, most_responses(config) * config.model.max_length)
 
 
 def usual_batch(config: Config) -> int:
     """Tokens without which most samples could not run: longer batches are cut where they must."""
-    return min(config.model.max_length, max(config.gradients.batch_tokens, USUAL_TOKENS))
+    responses = most_responses(config)
+    usual = max(config.gradients.batch_tokens, responses * USUAL_TOKENS)
+    return min(responses * config.model.max_length, usual)
 
 
 def peak_memory(config: Config, hardware: Hardware, tokens: int) -> Memory | None:
     """While a batch of `tokens` is measured, or one on each core for a small model on a CPU.
 
-    A point that trains passes `training.batch_size` units of so many tokens each, at most of
-    `model.max_length`. None where the model's number of parameters is unknown.
+    A point that trains passes `training.batch_size` samples of so many tokens each. None where the
+    model's number of parameters is unknown.
     """
     model, wanted = config.model, config.gradients
     parameters = parameters_of(model)

@@ -1,9 +1,14 @@
-"""How many samples a point has; how many steps (`gradients.by=step`), and how far into a text."""
+"""How many samples a point has, and responses one of them; how many steps (`gradients.by=step`),
+and how far into a text."""
 
 from __future__ import annotations
 
-from gradsweep.config import Config, CotKind, CotLevel, DatasetKind, Resolution
+from collections import Counter
+
+from gradsweep.config import Config, CotKind, CotLevel, DatasetKind, Resolution, Responses
+from gradsweep.config.objective import responses_of
 from gradsweep.data import count_questions, load_samples
+from gradsweep.errors import DataError, ExcludedPointError
 
 TOKENS_PER_STEP = 35
 """Of the paper's samples with a rationale, the prompt's tokens shared out among the steps: 16 to 59
@@ -26,6 +31,24 @@ def samples_of(config: Config) -> int:
     if not config.dataset.path:
         return config.requested_samples
     return min(config.requested_samples, count_questions(config))
+
+
+def most_responses(config: Config) -> int:
+    """Count the responses of the largest sample, which are in memory together.
+
+    Two of a pair, and of a group (one correct, one irrelevant) unless the user's file has others;
+    a file that cannot be read is reported when the point is measured, and counts as two here.
+    """
+    responses = responses_of(config.objective)
+    if responses is Responses.single:
+        return 1
+    if responses is Responses.pair or not config.dataset.path:
+        return 2
+    try:
+        samples = load_samples(config).samples
+    except (DataError, ExcludedPointError):
+        return 2
+    return max(Counter(sample.index for sample in samples).values())
 
 
 def steps_of(config: Config) -> int | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from gradsweep.config import Config, Dtype, Optimizer, Responses, TrainingConfig, TrainingKind
-from gradsweep.config.objective import responses_of
+from gradsweep.config import Config, Dtype, Optimizer, TrainingConfig, TrainingKind
 from gradsweep.models.footprint import weight_kind, weights_gb
 from gradsweep.models.parameters import parameters_of
 from gradsweep.plan.estimate.shape import QUERIES_OF_A_KEY, Shape, shape_of
-from gradsweep.plan.estimate.steps import samples_of, steps_of
+from gradsweep.plan.estimate.steps import most_responses, samples_of, steps_of
 
 _LEARNING = (TrainingKind.full, TrainingKind.lora)
 """Kinds that step weights; a series reads those that somebody has trained."""
@@ -77,14 +76,14 @@ def training_gb(config: Config) -> float:
 
 
 def tokens_of_pass(config: Config, tokens: int) -> int:
-    """Return the tokens of a training pass over units of `tokens` each; 0 where nothing trains.
+    """Return the tokens of a training pass over samples of `tokens` each; 0 where nothing trains.
 
-    A pair or group counts as two responses.
+    A pair or group is a sample, of at most `model.max_length` for each of its responses.
     """
     if config.training.kind not in _LEARNING:
         return 0
-    responses = 1 if responses_of(config.objective) is Responses.single else 2
-    return config.training.batch_size * responses * min(tokens, config.model.max_length)
+    longest = most_responses(config) * config.model.max_length
+    return config.training.batch_size * min(tokens, longest)
 
 
 def kept_factors_gb(config: Config, tokens: int) -> float:

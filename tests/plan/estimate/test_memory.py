@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib.metadata import Distribution
@@ -206,6 +207,21 @@ def test_a_usual_batch_is_what_most_samples_need() -> None:
     assert usual_batch(config("gradients.batch_tokens=16")) == 512, "of one sample"
     assert usual_batch(config("gradients.batch_tokens=800")) == 800
     assert usual_batch(config("model.max_length=128")) == 128
+
+
+def test_all_responses_of_a_pair_or_group_are_in_memory_together(tmp_path: Path) -> None:
+    pair = config("objective=dpo")
+    assert (usual_batch(pair), longest_batch(pair)) == (1024, 2048)
+    groups = [
+        {"prompt": "How many?", "responses": ["Some."] * k, "rewards": list(range(k))}
+        for k in (2, 5, 2)
+    ]
+    data = tmp_path / "groups.jsonl"
+    data.write_text("\n".join(map(json.dumps, groups)))
+    mine = config("objective=grpo", "dataset=jsonl", f"dataset.path={data}")
+    assert (usual_batch(mine), longest_batch(mine)) == (5 * 512, 5 * 1024), "the largest group's"
+    data.unlink()
+    assert longest_batch(mine) == 2048, "the point says that its file is gone, not its estimate"
 
 
 def test_one_gpu_of_many_is_used_unless_layers_are_spread() -> None:
