@@ -20,16 +20,27 @@ def noise(*shape: int) -> torch.Tensor:
     return torch.randn(shape, dtype=torch.float64, generator=generator)
 
 
-@pytest.mark.skipif(
+interpreted = pytest.mark.skipif(
     find_spec("triton") is None or os.environ.get("TRITON_INTERPRET") != "1",
     reason="needs Triton, and no GPU, where the kernel is tried before a pass",
 )
+
+
+@interpreted
 @pytest.mark.parametrize("shape", [(2, 1, 1), (3, 2, 70, 40), (1, 130, 17), (2, 64, 16)])
 def test_the_kernel_gives_both_triangles_of_the_product(shape: tuple[int, ...]) -> None:
     values = noise(*shape)
     found, known = gram_products.by_kernel(values), values @ values.mT
     assert (found - known).abs().max() <= 1e-14 * known.abs().max()
     assert torch.equal(found, found.mT)
+
+
+@interpreted
+@pytest.mark.parametrize("dims", [(0, 2, 1), (1, 0, 2), (2, 1, 0)])
+def test_the_kernel_takes_values_however_they_lie(dims: tuple[int, int, int]) -> None:
+    values = noise(3, 4, 5).permute(dims)
+    found, known = gram_products.by_kernel(values), values @ values.mT
+    assert (found - known).abs().max() <= 1e-14 * known.abs().max()
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ def by_library(values: Tensor) -> Tensor:
 def by_kernel(values: Tensor) -> Tensor:
     """One triangle, and a copy of it."""
     *problems, rows, columns = values.shape
-    flat = values.reshape(-1, rows, columns)
+    flat = values.reshape(-1, rows, columns).contiguous()
     products, tiles = flat.new_empty(len(flat), rows, rows), -(-rows // TILE)
     with current(values.device):
         _kernel().gram[(tiles, tiles, len(flat))](
