@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.environment import environment
-from gradsweep.engine.spectra.backends import eigenvalues
+from gradsweep.engine.spectra.backends import eigenvalue_ways
 from gradsweep.models.placement import resolve_device
 
 SIZES = {100: (128, 2048), 250: (128, 512), 500: (32, 128, 512), 1000: (32, 64)}
@@ -32,16 +32,16 @@ def planted(n: int, matrices: int, device: torch.device) -> Tensor:
     return on_device @ on_device.mT
 
 
-def milliseconds(way: eigenvalues.Way, grams: Tensor) -> float:
+def milliseconds(way: eigenvalue_ways.Way, grams: Tensor) -> float:
     """Return the median time until the eigenvalues are on the host, after a warm-up."""
-    eigenvalues.solved_by(way, grams[:2].clone())
+    eigenvalue_ways.solved_by(way, grams[:2].clone())
     times = []
     for _ in range(ROUNDS):
         given = grams.clone()
         if given.is_cuda:
             torch.cuda.synchronize()
         start = time.perf_counter()
-        eigenvalues.solved_by(way, given)
+        eigenvalue_ways.solved_by(way, given)
         times.append(time.perf_counter() - start)
     return 1e3 * sorted(times)[ROUNDS // 2]
 
@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for n in given.sizes:
         for matrices in SIZES.get(n, (4, 16)):
             grams = planted(n, matrices, device)
-            for way in eigenvalues.ways(device, n):
+            for way in eigenvalue_ways.ways(device, n):
                 taken = milliseconds(way, grams)
                 name = way.__name__.removeprefix("by_")
                 print(f"| {n} | {matrices} | {name} | {taken:.2f} | {taken / matrices:.4f} |")

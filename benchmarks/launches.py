@@ -26,7 +26,14 @@ from benchmarks.gpu import without_spectra
 from benchmarks.pretended_devices import MOVES, PretendedDevices, device_of_result, placed
 from benchmarks.random_llamas import MODELS, SHORTEST, batch
 from gradsweep.engine.passes import Engine
-from gradsweep.engine.spectra.backends import cuda, cusolver, eigenvalues, stacked, transfers
+from gradsweep.engine.spectra.backends import (
+    cuda,
+    cusolver,
+    eigenvalue_ways,
+    eigenvalues,
+    stacked,
+    transfers,
+)
 from gradsweep.engine.spectra.backends.transfers import sent_to_host
 from gradsweep.models.projections import find_projections
 from gradsweep.records import PROJECTIONS
@@ -153,8 +160,8 @@ class Counter(PretendedDevices):
             yield
 
 
-def _cusolver(device: torch.device, n: int) -> eigenvalues.Way:
-    return eigenvalues.by_cusolver
+def _cusolver(device: torch.device, n: int) -> eigenvalue_ways.Way:
+    return eigenvalue_ways.by_cusolver
 
 
 def _is_sent(func: Any, args: Any, kwargs: dict[str, Any]) -> bool:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.environment import environment
-from gradsweep.engine.spectra.backends import eigenvalues
+from gradsweep.engine.spectra.backends import eigenvalue_ways, eigenvalues
 from gradsweep.models.placement import resolve_device
 
 SMALLEST = 1e-8
@@ -108,7 +108,7 @@ def tried(n: int, matrices: int, device: torch.device) -> Trial:
         n,
         matrices,
         _ms(lambda: s @ s),
-        _ms(lambda: eigenvalues.solved_by(way, gram.clone())),
+        _ms(lambda: eigenvalue_ways.solved_by(way, gram.clone())),
         _ms(lambda: nuclear_norms(s)),
         float(((found - sums) / sums).abs().max()),
     )

@@ -29,8 +29,9 @@ from gradsweep.doctor.reference import Gradients, Reference
 from gradsweep.engine import Batch, Factors, split_units
 from gradsweep.engine.objectives import make_objective
 from gradsweep.engine.other_models import others_of
+from gradsweep.engine.out_of_memory import is_out_of_memory
 from gradsweep.engine.run import Run
-from gradsweep.engine.schedule import is_out_of_memory, return_free_memory
+from gradsweep.engine.schedule import return_free_memory
 from gradsweep.engine.spectra import make_own_metrics
 from gradsweep.models.load import LoadedModel
 from gradsweep.models.projections import ProjectionSite, find_projections

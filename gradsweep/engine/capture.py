@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from gradsweep.engine.factors import Factors
 from gradsweep.errors import ModelError
-from gradsweep.models.projections import ProjectionSite
+from gradsweep.models.projections import Columns, ProjectionSite
 
 OnLayer = Callable[[list[Factors]], None]
 """What to do with a layer's factors: one `Factors` for each distinct input."""
@@ -52,9 +52,10 @@ class Taps:
 
     def __init__(self, sites: Sequence[ProjectionSite], anchored: bool = True) -> None:
         self._sites = sites
+        self._columns = _Columns()
         self._of_thread = threading.local()
         self._lock = threading.Lock()
-        self._collecting = 0
+        self._active: list[_LayerCollector] = []
         # Without the anchor, the lowest layers of a frozen model have no input that requires grad
         # and no graph; with it the graph starts exactly at the lowest tap, not at the embedding.
         self._anchor = torch.zeros((), requires_grad=anchored)
@@ -69,15 +70,15 @@ class Taps:
         Raises:
             ModelError: after a backward pass in which a projection never got a gradient.
         """
-        collector = _LayerCollector(self._sites, on_layer)
+        collector = _LayerCollector(self._sites, on_layer, self._columns)
         self._of_thread.collector = collector
         with self._lock:
-            self._collecting += 1
+            self._active.append(collector)
         try:
             yield
         finally:
             with self._lock:
-                self._collecting -= 1
+                self._active.remove(collector)
             del self._of_thread.collector
         collector.check_complete()
 
@@ -89,19 +90,39 @@ class Taps:
         def put_tap(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
             # Passes without grad (generation, reference log-probabilities) and passes outside of
             # any block are left alone, to the last operation.
-            if not self._collecting or not torch.is_grad_enabled():
+            if not self._active or not torch.is_grad_enabled():
                 return None
-            # Recomputation under checkpointing may run in a thread of autograd's own, which has
-            # no collector: its taps only save X again, the first ones report.
             collector = getattr(self._of_thread, "collector", None)
+            again = collector is None and _in_backward()
+            if again:
+                collector = self._only_one()
 
             def report(x: Tensor, dy: Tensor) -> None:
                 if collector is not None:
                     collector.report(site, x, dy)
+                elif again:
+                    raise ModelError(
+                        "reentrant checkpointing of passes in several threads at a time: nobody "
+                        "knows whose gradient this is; give use_reentrant=False"
+                    )
 
             return _Tap.apply(output, args[0].detach(), self._anchor, report)
 
         return put_tap
+
+    def _only_one(self) -> _LayerCollector | None:
+        """The collector of whoever started a backward pass that computes a part of the model again.
+
+        On a GPU it does so in a thread of autograd's own, which has none. After reentrant
+        checkpointing these taps are the first with a graph; otherwise they only save X again.
+        """
+        with self._lock:
+            return self._active[0] if len(self._active) == 1 else None
+
+
+def _in_backward() -> bool:
+    """Whether this thread runs a part of a backward pass, as torch's own checkpointing asks."""
+    return torch._C._current_graph_task_id() != -1
 
 
 @contextmanager
@@ -121,14 +142,34 @@ def install_taps(sites: Sequence[ProjectionSite], anchored: bool = True) -> Iter
         yield taps
 
 
+class _Columns:
+    """Which columns a fused projection has, on the devices where that is asked: to move an index
+    there in each backward pass would make the host wait."""
+
+    def __init__(self) -> None:
+        self._there: dict[tuple[int, torch.device], Tensor] = {}
+
+    def of(self, values: Tensor, index: Columns) -> Tensor:
+        """Return these columns of `values`; the same index lives as long as this."""
+        if index is None:
+            return values
+        key = id(index), values.device
+        if key not in self._there:
+            self._there[key] = index.to(values.device, non_blocking=True)
+        return values[..., self._there[key]]
+
+
 class _LayerCollector:
     """Gathers the dY of a layer's sites and hands the layer over when all have come.
 
     Then it starts anew for that layer: several backward passes may follow each other.
     """
 
-    def __init__(self, sites: Sequence[ProjectionSite], on_layer: OnLayer) -> None:
+    def __init__(
+        self, sites: Sequence[ProjectionSite], on_layer: OnLayer, columns: _Columns
+    ) -> None:
         self._on_layer = on_layer
+        self._columns = columns
         self._projections: dict[int, set[str]] = {}
         self._arrived: dict[int, list[tuple[ProjectionSite, Tensor, dict[str, Tensor]]]] = {}
         self._handed_over: set[int] = set()
@@ -139,10 +180,7 @@ class _LayerCollector:
 
     def report(self, site: ProjectionSite, x: Tensor, dy: Tensor) -> None:
         self._any_reported = True
-        columns = {
-            name: dy if index is None else dy[..., index.to(dy.device)]
-            for name, index in site.columns.items()
-        }
+        columns = {name: self._columns.of(dy, index) for name, index in site.columns.items()}
         layer = site.layer
         self._arrived.setdefault(layer, []).append((site, x, columns))
         self._missing[layer] -= columns.keys()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import torch
 
-from gradsweep.config import Solver
+from gradsweep.config import SpectraOptions
 from gradsweep.engine.batch import Layout
 from gradsweep.engine.spectra import gram_size
 from gradsweep.models.projections import ProjectionSite, projection_shapes
@@ -18,11 +18,19 @@ class EigenvalueSizes:
     def __init__(
         self,
         sites: Sequence[ProjectionSite],
-        solver: Solver,
+        options: SpectraOptions,
+        members: bool = False,
         always_ready: Collection[str] = ("cpu",),
     ) -> None:
-        """`always_ready` are the kinds of devices that have nothing to prepare."""
-        self._solver = solver
+        """Note the shapes of the weights.
+
+        Args:
+            sites: what is measured.
+            options: how.
+            members: whether the rows of a unit have spectra of their own, too.
+            always_ready: kinds of devices that have nothing to prepare.
+        """
+        self._options, self._members = options, members
         self._shapes: dict[torch.device, set[tuple[int, int]]] = {}
         self._of_heads: dict[torch.device, set[int]] = {}
         for site in sites:
@@ -37,7 +45,12 @@ class EigenvalueSizes:
     def of(self, layout: Layout) -> Iterator[tuple[torch.device, set[int]]]:
         """Yield each device with the sizes of its problems."""
         lengths = [stop - start for start, stop in layout.spans]
-        tokens = {sum(lengths[row] for row in rows) for rows in layout.unit_rows}
+        units = {sum(lengths[row] for row in rows) for rows in layout.unit_rows}
+        several = (rows for rows in layout.unit_rows if self._members and len(rows) > 1)
+        tokens = units | {lengths[row] for rows in several for row in rows}
+        solver, geometry = self._options.solver, self._options.optimizer_geometry
         for device, shapes in self._shapes.items():
-            sizes = {gram_size(t, m, n, self._solver) for t in tokens for m, n in shapes}
+            sizes = {gram_size(t, m, n, solver) for t in tokens for m, n in shapes}
+            if geometry:
+                sizes |= {min(t, n) for t in units for _, n in shapes}  # XXᵀ, or XᵀX
             yield device, (sizes | self._of_heads[device]) - {0}

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from gradsweep.engine.batch import Batch
-from gradsweep.engine.schedule import Result, Schedule, free, is_out_of_memory
+from gradsweep.engine.out_of_memory import is_out_of_memory
+from gradsweep.engine.schedule import Result, Schedule, free
 from gradsweep.errors import ModelError
 from gradsweep.models.rank_group import PeerOutOfMemory, RankGroup, Vote
 

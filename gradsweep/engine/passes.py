@@ -95,7 +95,7 @@ class Engine:
             beside = self._cores if self.workers == 1 and on_cpu(self._model) else 0
             self._solvers = stack.enter_context(ThreadPoolExecutor(beside)) if beside else None
             stack.callback(return_free_memory)
-            self._sizes = EigenvalueSizes(self._sites, self._options.solver)
+            self._sizes = EigenvalueSizes(self._sites, self._options, self._objective.members)
             self._stack = stack.pop_all()
         return self
 

@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from gradsweep.engine import Batch
+from gradsweep.engine.out_of_memory import is_out_of_memory
 from gradsweep.models.projections import n_parameters
 from gradsweep.models.rank_group import PeerOutOfMemory, RankGroup, Vote
 
@@ -38,15 +39,6 @@ FIRST_PATIENCE = 8
 """Passes without trouble before a budget doubles; twice as many each time that doubling was too
 much, so that a budget settles instead of failing every few batches."""
 
-ALLOCATION_FAILURES = (
-    "DefaultCPUAllocator: can't allocate memory",
-    "DefaultCPUAllocator: not enough memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUSOLVER_STATUS_ALLOC_FAILED",
-)
-"""How torch says it in a plain RuntimeError: on the CPU, and where a CUDA library asks itself."""
-
 Result = TypeVar("Result")
 
 
@@ -59,13 +51,6 @@ def default_workers(model: nn.Module) -> int:
 def on_cpu(model: nn.Module) -> bool:
     """Whether all of it is there."""
     return all(parameter.device.type == "cpu" for parameter in model.parameters())
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may succeed where this error came from."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(s in str(error) for s in ALLOCATION_FAILURES)
 
 
 @contextmanager

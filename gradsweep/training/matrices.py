@@ -75,15 +75,13 @@ def _by_device(matrices: Sequence[Matrix]) -> list[tuple[torch.device, list[Matr
 
 @contextmanager
 def solving_on(device: torch.device) -> Iterator[Backend]:
-    """Give the device's backend; on a CPU with a thread for every core, of one BLAS thread each."""
-    if device.type != "cpu":
-        yield backend_for(device)
-        return
-    with (
-        threadpool_limits(1, user_api="blas"),
-        ThreadPoolExecutor(torch.get_num_threads()) as solvers,
-    ):
-        yield backend_for(device, solvers)
+    """Give the device's backend; what cores solve has one BLAS thread each."""
+    with threadpool_limits(1, user_api="blas"):
+        if device.type != "cpu":
+            yield backend_for(device)
+            return
+        with ThreadPoolExecutor(torch.get_num_threads()) as solvers:
+            yield backend_for(device, solvers)
 
 
 def _cosine(backend: Backend, pair: tuple[Tensor, Tensor | None]) -> float:

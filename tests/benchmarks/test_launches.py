@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from benchmarks import launches
 from benchmarks.launches import DEVICE, Counter, Counts, broken, rows_of_table
-from benchmarks.pretended_devices import PretendedDevices
+from benchmarks.pretended_devices import PretendedDevices, placed
+from benchmarks.random_llamas import batch
+from gradsweep.engine.passes import Engine
+from gradsweep.models.projections import find_projections
+from gradsweep.records import PROJECTIONS
 
 
 @pytest.mark.parametrize(("tokens", "alone"), [(20, True), (100, False)])
@@ -25,6 +31,19 @@ def test_more_layers_are_not_waited_for_more_often(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(launches, "SAMPLES", (2,))
     (counts,) = rows_of_table(20, unequal=False, alone=True)
     assert (counts.waits, counts.waits_in_backward) == (2, 0)
+
+
+@pytest.mark.parametrize("family", ["gpt2_conv1d", "phi3_fused", "gpt_neox_interleaved"])
+def test_columns_of_fused_projections_are_not_waited_for(
+    family: str, tiny_model: Callable[[str], torch.nn.Module]
+) -> None:
+    model = tiny_model(family)
+    with PretendedDevices():
+        placed(model, DEVICE)
+    with Counter() as counter, counter.watching():
+        with Engine(model, find_projections(model, PROJECTIONS), workers=1) as engine:
+            engine.measure(batch(model, 20, 2, False))
+        assert counter.counts.waits_in_backward == 0
 
 
 def test_so_it_is_with_padding() -> None:

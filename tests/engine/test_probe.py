@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
@@ -144,6 +145,37 @@ def test_gradient_checkpointing_computes_again_and_counts_once(
         with probe.collect() as checkpointed:
             summed_loss(model, ids, labels).backward()
     assert checkpointed.rows == plain.rows
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_backward_pass_may_run_in_another_thread(
+    reentrant: bool, tiny_model: Callable[[str], Model]
+) -> None:
+    """As on a GPU, where autograd has threads of its own; there checkpoints are computed again."""
+    model, (ids, labels) = tiny_model("llama").train(), batch()
+    with Probe(model) as probe, ThreadPoolExecutor(1) as device:
+        with probe.collect() as plain:
+            summed_loss(model, ids, labels).backward()
+        model.gradient_checkpointing_enable({"use_reentrant": reentrant})
+        with probe.collect() as checkpointed:
+            device.submit(summed_loss(model, ids, labels).backward).result()
+    assert checkpointed.rows == plain.rows
+
+
+def test_reentrant_passes_of_several_threads_are_refused(
+    tiny_model: Callable[[str], Model],
+) -> None:
+    model, (ids, labels) = tiny_model("llama").train(), batch()
+    model.gradient_checkpointing_enable({"use_reentrant": True})
+    threads = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+    with Probe(model) as probe, threads[0] as somebody, threads[1] as device:
+        other = probe.collect()
+        somebody.submit(other.__enter__).result()
+        with probe.collect():
+            loss = summed_loss(model, ids, labels)
+            with pytest.raises(ModelError, match="use_reentrant=False"):
+                device.submit(loss.backward).result()
+        somebody.submit(other.__exit__, None, None, None).result()
 
 
 def test_padding_may_be_left_out(tiny_model: Callable[[str], Model]) -> None:

@@ -24,7 +24,7 @@ from gradsweep.engine import Batch, make_batch
 from gradsweep.engine.factors import Factors
 from gradsweep.engine.passes import Engine, measure_batch
 from gradsweep.engine.spectra import CudaBackend
-from gradsweep.engine.spectra.backends import cuda, eigenvalues, lapack, stacked
+from gradsweep.engine.spectra.backends import cuda, eigenvalue_ways, eigenvalues, lapack, stacked
 from gradsweep.models.projections import find_projections
 from gradsweep.records import SampleResult
 
@@ -112,7 +112,7 @@ def test_a_layer_does_not_wait_where_memory_is_short(
     model = tiny_model("llama_gqa")
     expected = measured(model)
     as_device()
-    monkeypatch.setattr(cuda if bound == "WAITING_BYTES" else eigenvalues, bound, 1)
+    monkeypatch.setattr(cuda if bound == "WAITING_BYTES" else eigenvalue_ways, bound, 1)
     assert_all_same(measured(model), expected)
     assert started == [3 * 4] * 3
 
@@ -152,7 +152,7 @@ def by_the_host(as_device: Callable[[], None], monkeypatch: pytest.MonkeyPatch) 
     """A GPU without a good solver: each layer's eigenvalues go to the host's cores as it comes."""
     as_device()
     monkeypatch.setattr(cuda, "WAITING_BYTES", 0)
-    monkeypatch.setattr(eigenvalues, "fastest_way", lambda device, n: eigenvalues.on_host)
+    monkeypatch.setattr(eigenvalues, "fastest_way", lambda device, n: eigenvalue_ways.on_host)
 
 
 @pytest.fixture

@@ -13,13 +13,15 @@ import torch
 from helpers.patience import PATIENCE_SECONDS
 
 from gradsweep.engine import Batch, make_batch
-from gradsweep.engine.schedule import FIRST_PATIENCE, Schedule, is_out_of_memory
+from gradsweep.engine.out_of_memory import is_out_of_memory
+from gradsweep.engine.schedule import FIRST_PATIENCE, Schedule
 
 OUT_OF_MEMORY = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
     MemoryError(),
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: ..."),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("Triton Error [CUDA]: out of memory"),
 ]
 
 
@@ -77,7 +79,7 @@ def schedule(measure: Callable[[Batch], list[int]], workers: int = 1) -> Schedul
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "python", "cpu", "cublas"])
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=["cuda", "python", "cpu", "cublas", "triton"])
 def test_too_large_batches_are_cut_and_every_sample_is_measured_once(
     error: Exception, workers: int
 ) -> None:

@@ -12,12 +12,13 @@ import pytest
 import torch
 from helpers.plain_gradients import mask, tokens
 
-from gradsweep.config import Solver
+from gradsweep.config import SpectraOptions
 from gradsweep.engine import Batch, make_batch
+from gradsweep.engine.batch import Layout
 from gradsweep.engine.eigenvalue_sizes import EigenvalueSizes
 from gradsweep.engine.passes import Engine
 from gradsweep.engine.spectra import CudaBackend, factor_spectra, many_spectra
-from gradsweep.engine.spectra.backends import cusolver, eigenvalues
+from gradsweep.engine.spectra.backends import cusolver, eigenvalue_ways, eigenvalues
 from gradsweep.engine.spectra.backends.transfers import to_host
 from gradsweep.models.projections import find_projections
 
@@ -40,12 +41,12 @@ def assert_eigenvalues(found: np.ndarray, matrix: torch.Tensor) -> None:
 @pytest.mark.parametrize("n", [1, 33, 130])
 def test_every_way_gives_the_eigenvalues(n: int, device: str) -> None:
     matrices = grams([n] * 5, device)
-    for way in eigenvalues.ways(matrices[0].device, n):
+    for way in eigenvalue_ways.ways(matrices[0].device, n):
         assert_eigenvalues_by(way, matrices)
 
 
-def assert_eigenvalues_by(way: eigenvalues.Way, matrices: list[torch.Tensor]) -> None:
-    solved = eigenvalues.solved_by(way, torch.stack(matrices))
+def assert_eigenvalues_by(way: eigenvalue_ways.Way, matrices: list[torch.Tensor]) -> None:
+    solved = eigenvalue_ways.solved_by(way, torch.stack(matrices))
     for matrix, found in zip(matrices, solved, strict=True):
         assert found is not None
         assert_eigenvalues(found, matrix)
@@ -69,8 +70,9 @@ def test_a_batch_is_cut_where_it_would_not_fit(monkeypatch: pytest.MonkeyPatch) 
         return solver(stack)
 
     monkeypatch.setattr(torch.linalg, "eigvalsh", counted)
-    monkeypatch.setattr(eigenvalues, "BATCH_ELEMENTS", 2 * 20 * 20)
-    assert len(eigenvalues.solved_by(eigenvalues.by_torch, torch.stack(grams([20] * 5)))) == 5
+    monkeypatch.setattr(eigenvalue_ways, "BATCH_ELEMENTS", 2 * 20 * 20)
+    matrices = torch.stack(grams([20] * 5))
+    assert len(eigenvalue_ways.solved_by(eigenvalue_ways.by_torch, matrices)) == 5
     assert stacked == [2, 2, 1]
 
 
@@ -79,7 +81,7 @@ def test_one_bad_matrix_does_not_spoil_its_batch(monkeypatch: pytest.MonkeyPatch
         raise torch.linalg.LinAlgError("failed to converge")
 
     monkeypatch.setattr(torch.linalg, "eigvalsh", refuses)
-    assert_eigenvalues_by(eigenvalues.by_torch, grams([12] * 3))
+    assert_eigenvalues_by(eigenvalue_ways.by_torch, grams([12] * 3))
 
 
 @pytest.fixture
@@ -100,7 +102,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_what_cusolver_does_not_solve_is_left_out_alone(pretended: list[int]) -> None:
     matrices = grams([12] * 4)
     matrices[2].fill_(torch.nan)
-    found = eigenvalues.solved_by(eigenvalues.by_cusolver, torch.stack(matrices))
+    found = eigenvalue_ways.solved_by(eigenvalue_ways.by_cusolver, torch.stack(matrices))
     assert [eigenvalues is None for eigenvalues in found] == [False, False, True, False]
     for place in (0, 1, 3):
         assert_eigenvalues(found[place], matrices[place])  # type: ignore[arg-type]
@@ -114,7 +116,7 @@ def test_where_cusolver_refuses_torch_solves(
         raise cusolver.CusolverError("cuSOLVER status 7")
 
     monkeypatch.setattr(cusolver, "eigvalsh", refuses)
-    assert_eigenvalues_by(eigenvalues.by_cusolver, grams([12] * 3))
+    assert_eigenvalues_by(eigenvalue_ways.by_cusolver, grams([12] * 3))
 
 
 def test_fewer_at_a_time_where_the_workspace_does_not_fit(
@@ -128,15 +130,23 @@ def test_fewer_at_a_time_where_the_workspace_does_not_fit(
         return solver(matrices)
 
     monkeypatch.setattr(cusolver, "eigvalsh", small)
-    assert_eigenvalues_by(eigenvalues.by_cusolver, grams([12] * 7))
+    assert_eigenvalues_by(eigenvalue_ways.by_cusolver, grams([12] * 7))
     assert pretended == [1, 2, 2, 2]
 
 
 def test_cusolver_takes_part_where_it_is(pretended: list[int]) -> None:
-    assert eigenvalues.by_cusolver in eigenvalues.ways(torch.device("cpu"), 32)
+    assert eigenvalue_ways.by_cusolver in eigenvalue_ways.ways(torch.device("cpu"), 32)
     eigenvalues.eigvalsh(grams([17, 20, 32]))
     assert pretended[0] == 2
     assert pretended[1] == eigenvalues.TRIAL_MATRICES
+
+
+def test_cusolver_may_lie_in_a_folder_with_spaces() -> None:
+    maps = "7f00-7f10 r-xp 00000000 08:01 42   /opt/lib/libc.so.6\n7f10-7f20 rw-p 0 0:0 0\n"
+    assert cusolver._loaded(maps) is None
+    path = "/mnt/First Last/venv/lib/libcusolver.so.12"
+    maps += f"7f20-7f30 r-xp 00000000 08:01 43             {path}\n7f30-7f40 rw-p 0 0:0 0 [heap]\n"
+    assert cusolver._loaded(maps) == path
 
 
 def test_there_is_no_cusolver_on_a_cpu() -> None:
@@ -170,15 +180,42 @@ def test_a_class_of_sizes_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None
     timed: list[int] = []
     clock = eigenvalues._seconds
 
-    def counted(way: eigenvalues.Way, trial: torch.Tensor) -> float:
+    def counted(way: eigenvalue_ways.Way, trial: torch.Tensor) -> float:
         timed.append(trial.shape[-1])
         return clock(way, trial)
 
     monkeypatch.setattr(eigenvalues, "_seconds", counted)
     eigenvalues.eigvalsh(grams([17, 20, 32]))
     eigenvalues.eigvalsh(grams([31, 33]))
-    n_ways = len(eigenvalues.ways(torch.device("cpu"), 32))
+    n_ways = len(eigenvalue_ways.ways(torch.device("cpu"), 32))
     assert timed == [32] * n_ways + [64] * n_ways
+
+
+def test_sizes_are_those_of_units_members_heads_and_inputs(
+    tiny_model: Callable[[str], torch.nn.Module],
+) -> None:
+    """Else a trial would wait inside a pass."""
+    sites = find_projections(tiny_model("llama_gqa"), "qkvo")
+    n = sites[0].module.in_features
+    layout = Layout(40, ((0, 5), (0, 7), (0, 40)), (2, 1))
+
+    def sizes(options: SpectraOptions, members: bool = False) -> set[int]:
+        ((_, found),) = EigenvalueSizes(sites, options, members, always_ready=()).of(layout)
+        return found
+
+    alone = sizes(SpectraOptions())
+    assert 12 in alone
+    assert alone.isdisjoint({5, 7})
+    assert sizes(SpectraOptions(), members=True) == alone | {5, 7}
+    assert sizes(SpectraOptions(optimizer_geometry=True)) == alone | {12, min(40, n)}
+
+
+@pytest.mark.parametrize("default", ["meta", "cpu"])
+def test_numbers_of_the_host_stay_there_whatever_the_default_device(default: str) -> None:
+    with torch.device(default):
+        found = eigenvalues.eigvalsh([torch.eye(3, dtype=torch.float64, device="cpu")])
+        assert found[0] is not None
+        assert found[0].tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -210,7 +247,7 @@ def test_the_ways_are_timed_before_the_pass_that_brings_a_size(
     events: list[str] = []
     trial, one_pass = eigenvalues._seconds, Engine._pass
 
-    def noted_trial(way: eigenvalues.Way, matrices: torch.Tensor) -> float:
+    def noted_trial(way: eigenvalue_ways.Way, matrices: torch.Tensor) -> float:
         events.append("trial")
         return trial(way, matrices)
 
@@ -228,7 +265,7 @@ def test_the_ways_are_timed_before_the_pass_that_brings_a_size(
     model = tiny_model("llama_gqa")
     sites = find_projections(model, "qkvo")
     with Engine(model, sites, workers=1) as engine:
-        engine._sizes = EigenvalueSizes(sites, Solver.auto, always_ready=())
+        engine._sizes = EigenvalueSizes(sites, SpectraOptions(), always_ready=())
         for length in (6, 7, 14):
             ids = tokens(length)[None]
             (result,) = engine.measure(make_batch(ids, mask(length, 2)[None], None))

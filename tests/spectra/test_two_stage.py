@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.cuda_on_cpu import COMPILER, SHARED_ELEMENTS, ChaseOnCpu
+from torch.utils import cpp_extension
 
-from gradsweep.engine.spectra.backends import eigenvalues, trials, two_stage
+from gradsweep.engine.spectra.backends import eigenvalue_ways, eigenvalues, trials, two_stage
 
 CPU = torch.device("cpu")
 WITHIN = 1e-14
@@ -89,23 +90,34 @@ def test_a_matrix_without_eigenvalues_is_told_and_leaves_the_others_alone(on_cpu
     torch.testing.assert_close(found[[0, 2]], true[[0, 2]])
 
 
-def wrong(matrices: torch.Tensor) -> list[eigenvalues.Solving]:
-    return [eigenvalues.Solving((matrices[:, 0] * 1.001, torch.zeros(len(matrices))))]
+def test_the_chase_needs_no_toolkit_of_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
+    with pytest.raises(OSError, match="CUDA_HOME"):
+        cpp_extension.include_paths("cuda")
+    with two_stage._any_toolkit():
+        cpp_extension.include_paths("cuda")
+    assert cpp_extension.CUDA_HOME is None
+    source = Path(two_stage.__file__).with_name("chase.cu").read_text(encoding="utf-8")
+    assert "#include" not in source
 
 
-def failing(matrices: torch.Tensor) -> list[eigenvalues.Solving]:
+def wrong(matrices: torch.Tensor) -> list[eigenvalue_ways.Solving]:
+    return [eigenvalue_ways.Solving((matrices[:, 0] * 1.001, torch.zeros(len(matrices))))]
+
+
+def failing(matrices: torch.Tensor) -> list[eigenvalue_ways.Solving]:
     raise RuntimeError("no compiler")
 
 
 @pytest.fixture
 def four_ways(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def of_test(device: torch.device, n: int) -> list[eigenvalues.Way]:
-        return [wrong, failing, eigenvalues.by_torch, eigenvalues.on_host]
+    def of_test(device: torch.device, n: int) -> list[eigenvalue_ways.Way]:
+        return [wrong, failing, eigenvalue_ways.by_torch, eigenvalue_ways.on_host]
 
     eigenvalues.fastest_way.cache_clear()
     monkeypatch.setattr(eigenvalues, "ways", of_test)
     monkeypatch.setattr(
-        eigenvalues, "_seconds", lambda way, trial: 2.0 if way is eigenvalues.by_torch else 1.0
+        eigenvalues, "_seconds", lambda way, trial: 2.0 if way is eigenvalue_ways.by_torch else 1.0
     )
     yield
     eigenvalues.fastest_way.cache_clear()
@@ -115,10 +127,52 @@ def test_a_way_that_is_wrong_or_fails_is_left_out_and_named(
     four_ways: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING, "gradsweep"):
-        assert eigenvalues.fastest_way(CPU, 32) is eigenvalues.on_host
+        assert eigenvalues.fastest_way(CPU, 32) is eigenvalue_ways.on_host
     told = " ".join(record.getMessage() for record in caplog.records)
     assert "without wrong: it is wrong on cpu" in told
     assert "without failing, which fails: no compiler" in told
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What trials keep, of a device that is the CPU by another name."""
+    names: list[str] = []
+    grams = eigenvalues._grams
+    monkeypatch.setattr(eigenvalues, "_grams", lambda device, n, count: grams(CPU, n, count))
+    monkeypatch.setattr(eigenvalues, "batch_elements", lambda device: 2**20)
+    monkeypatch.setattr(trials, "kept", lambda device, name: None)
+    monkeypatch.setattr(trials, "keep", lambda device, name, way: names.append(way))
+    return names
+
+
+def tried(some: list[eigenvalue_ways.Way]) -> eigenvalue_ways.Way:
+    return eigenvalues._tried(torch.device("cuda"), 4, some, 100, "4")
+
+
+def test_what_a_fault_or_a_lack_of_memory_decides_is_not_kept(
+    kept: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[int] = []
+
+    def seconds(way: eigenvalue_ways.Way, trial: torch.Tensor) -> float:
+        timed.append(len(trial))
+        if len(trial) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 2.0 if way is torch_s else 1.0
+
+    monkeypatch.setattr(eigenvalues, "_seconds", seconds)
+    torch_s, host_s, room = eigenvalue_ways.by_torch, eigenvalue_ways.on_host, 100
+    assert tried([torch_s, host_s, failing]) is host_s
+    assert kept == [], "with its compiler the failing one may be ahead"
+    room = 30
+    assert tried([torch_s, host_s]) is host_s
+    assert (timed[-4:], kept) == ([100, 50, 25, 25], [])
+    room = 0
+    assert tried([torch_s, host_s]) is torch_s, "which halves its batches"
+    assert kept == []
+    room = 100
+    assert tried([torch_s, host_s]) is host_s
+    assert kept == ["on_host"]
 
 
 def test_what_a_trial_has_shown_is_kept_for_the_same_device_and_versions(
@@ -152,14 +206,14 @@ def test_a_way_that_is_kept_is_taken_without_a_trial(
     four_ways: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trials, "kept", lambda device, n: "by_torch")
-    assert eigenvalues.fastest_way(CPU, 32) is eigenvalues.by_torch
+    assert eigenvalues.fastest_way(CPU, 32) is eigenvalue_ways.by_torch
     eigenvalues.fastest_way.cache_clear()
     monkeypatch.setattr(trials, "kept", lambda device, n: "wrong")
-    assert eigenvalues.fastest_way(CPU, 32) is eigenvalues.on_host
+    assert eigenvalues.fastest_way(CPU, 32) is eigenvalue_ways.on_host
 
 
 def test_many_matrices_may_be_solved_another_way_than_few(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, library = eigenvalues.by_two_stages, eigenvalues.by_cusolver
+    ours, library = eigenvalue_ways.by_two_stages, eigenvalue_ways.by_cusolver
     monkeypatch.setattr(eigenvalues, "ways", lambda device, n: [ours, library])
     monkeypatch.setattr(eigenvalues, "_is_right", lambda *given: True)
     monkeypatch.setattr(

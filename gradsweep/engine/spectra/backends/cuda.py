@@ -15,13 +15,8 @@ from gradsweep.engine.batch import Layout
 from gradsweep.engine.factors import Factors, split_units
 from gradsweep.engine.spectra.backend import JITTER, Item, LayerSpectra, Value
 from gradsweep.engine.spectra.backends import gram_products, lapack
-from gradsweep.engine.spectra.backends.eigenvalues import (
-    Eigenvalues,
-    batch_elements,
-    eigvalsh,
-    fastest_of_many,
-    size_class,
-)
+from gradsweep.engine.spectra.backends.eigenvalue_ways import Eigenvalues, batch_elements
+from gradsweep.engine.spectra.backends.eigenvalues import eigvalsh, fastest_of_many, size_class
 from gradsweep.engine.spectra.backends.stacked import StartedStacks, factor_bytes, head_elements
 from gradsweep.engine.spectra.matrix import matrix_spectra
 from gradsweep.engine.spectra.routes import gram_size, many_spectra

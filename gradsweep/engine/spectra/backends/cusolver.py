@@ -89,8 +89,11 @@ def _library(device: torch.device) -> ctypes.CDLL | None:
         maps = Path("/proc/self/maps").read_text(encoding="utf-8")
     except OSError:
         return None
-    found = re.search(r"/\S*/libcusolver\.so\S*", maps)
-    library = ctypes.CDLL(found[0]) if found else None
+    path = _loaded(maps)
+    try:
+        library = ctypes.CDLL(path) if path else None
+    except OSError:  # replaced since it was loaded
+        return None
     if library is None or not hasattr(library, "cusolverDnXsyevBatched"):
         return None
     solve = library.cusolverDnXsyevBatched
@@ -100,6 +103,12 @@ def _library(device: torch.device) -> ctypes.CDLL | None:
     sizes.argtypes = [*_MATRICES, _POINTER, _POINTER, _INT64]
     library.cusolverDnSetStream.argtypes = [_POINTER, _POINTER]
     return library
+
+
+def _loaded(maps: str) -> str | None:
+    """The library's path, which may have spaces, in lines of five columns before it."""
+    found = re.search(r"^(?:\S+\s+){5}(/.*/libcusolver\.so\S*)", maps, re.MULTILINE)
+    return found[1] if found else None
 
 
 def _handle(device: torch.device, library: ctypes.CDLL) -> tuple[ctypes.c_void_p, ctypes.c_void_p]:

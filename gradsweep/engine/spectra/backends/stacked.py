@@ -184,7 +184,7 @@ def _stacks(
                     yield from _problems(chunk, places, stack, routes)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=64)
 def stack_of(layout: Layout, units: tuple[int, ...], device: torch.device) -> Stack:
     """Return it; layers that come later in a pass have the same."""
     return Stack(layout, units, device)

@@ -38,9 +38,11 @@ class Stack:
     def of(self, layers: Sequence[Tensor]) -> Float64[Tensor, "problems tokens width"]:
         """The values of these units in each of the layers, layer after layer."""
         width = layers[0].shape[-1]
-        rows = [layer.reshape(-1, width) for layer in layers]
+        rows, index = [layer.reshape(-1, width) for layer in layers], self._index
+        if index is not None and len(index) < len(rows[0]):  # a part: the rest is not copied
+            rows, index = [of_layer[index] for of_layer in rows], None
         values = rows[0][None] if len(rows) == 1 else torch.stack(rows)
-        own = (values if self._index is None else values[:, self._index]).double()
+        own = (values if index is None else values[:, index]).double()
         if self._filler is not None:
             own.masked_fill_(self._filler, 0.0)  # not a product: there may be NaN at padding
         return own.reshape(-1, self._length, width)

@@ -34,12 +34,12 @@ def arriving(tensors: Sequence[Tensor]) -> Callable[[], list[np.ndarray]]:
 def sent_to_host(tensor: Tensor) -> Callable[[], np.ndarray]:
     """Start copying a tensor; return what waits for its arrival, in whichever thread calls it."""
     on_gpu = tensor.device.type == "cuda"
-    copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=on_gpu)
+    copy = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=on_gpu)
     copy.copy_(tensor, non_blocking=True)
     if not on_gpu:
         return copy.numpy
     with torch.cuda.device(tensor.device):
-        arrival = torch.cuda.Event()
+        arrival = torch.cuda.Event(blocking=True)  # many threads may wait, and need not spin
         arrival.record()
 
     def arrived() -> np.ndarray:
@@ -61,4 +61,4 @@ FUSED = {"enable_fp_fusion": True}
 
 def to_device(values: Any, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return numbers of the host as a tensor there; a copy this small is staged by the driver."""
-    return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
+    return torch.tensor(values, dtype=dtype, device="cpu").to(device, non_blocking=True)

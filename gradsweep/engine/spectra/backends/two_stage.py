@@ -11,6 +11,8 @@ compiles, by way of torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -170,6 +172,20 @@ def _chase(device: torch.device, width: int) -> tuple[Any, int]:
     source = Path(__file__).with_name("chase.cu").read_text(encoding="utf-8")
     properties: Any = torch.cuda.get_device_properties(device)
     most = properties.shared_memory_per_block_optin
-    kernel = torch.cuda._compile_kernel(f"#define WIDTH {width}\n{source}", "chase")
+    with _any_toolkit():
+        kernel = torch.cuda._compile_kernel(f"#define WIDTH {width}\n{source}", "chase")
     kernel.set_shared_memory_config(most)
     return kernel, most
+
+
+@contextmanager
+def _any_toolkit() -> Iterator[None]:
+    """Torch tells NVRTC where CUDA's headers are, and fails where no toolkit is installed: its own
+    wheels need none, and `chase.cu` includes nothing."""
+    cpp_extension: Any = import_module("torch.utils.cpp_extension")
+    given = cpp_extension.CUDA_HOME
+    cpp_extension.CUDA_HOME = given or str(Path(__file__).parent)
+    try:
+        yield
+    finally:
+        cpp_extension.CUDA_HOME = given
