@@ -31,8 +31,7 @@ def bootstrap_interval(
     Raises:
         ConfigError: a confidence outside (0, 1) or negative resamples.
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
+    require_confidence(confidence)
     if resamples < 0:
         raise ConfigError(f"resamples must not be negative, got {resamples}")
     n_samples, n_layers = values.shape[-2:]
@@ -43,6 +42,16 @@ def bootstrap_interval(
     tail = (1 - confidence) / 2
     low, high = quantiles_over_resamples(means, (tail, 1 - tail))
     return low, high
+
+
+def require_confidence(confidence: float) -> None:
+    """Refuse a confidence outside (0, 1).
+
+    Raises:
+        ConfigError: the same.
+    """
+    if not 0 < confidence < 1:
+        raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
 
 
 def quantiles_over_resamples(values: Weights, probabilities: Sequence[float]) -> Weights:

@@ -8,11 +8,10 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from gradsweep.analysis.bootstrap import question_weights
+from gradsweep.analysis.bootstrap import question_weights, require_confidence
 from gradsweep.analysis.effect_sizes import quantiles
 from gradsweep.analysis.rank_correlation import partial_rank_correlation, rank_correlation
 from gradsweep.analysis.rows import require_metric, whole_matrices
-from gradsweep.errors import ConfigError
 
 ABOUT = ("question_id", "index", "loss", "n_prompt_tokens", "n_response_tokens", "truncated")
 """Of the table of samples, what stands beside a score."""
@@ -89,8 +88,7 @@ def score_correlations(
     Raises:
         ConfigError: a confidence outside (0, 1).
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
+    require_confidence(confidence)
     every = list(dict.fromkeys((*names, *COVARIATES)))
     pairs = [(a, b) for a, b in combinations(every, 2) if not {a, b} <= set(COVARIATES)]
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)

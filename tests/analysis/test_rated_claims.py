@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import polars as pl
-import pytest
 
 from gradsweep.analysis import evaluate_rated_claims
 from gradsweep.analysis.claims import Finding, Outcome, Verdict
 from gradsweep.analysis.claims.data_quality import EQUAL_LENGTH
-from gradsweep.errors import ConfigError
 
 REDUCED = "loss summed over tokens"
 Tables = tuple[pl.DataFrame, pl.DataFrame]
@@ -130,5 +128,3 @@ def test_other_points_change_nothing_and_have_no_claims_of_these() -> None:
     rows, samples = planted("arithmetic")
     assert evaluate_rated_claims(rows, samples) == []
     assert findings(*ends, (rows, samples), claim=8) == findings(*ends, claim=8)
-    with pytest.raises(ConfigError, match="confidence"):
-        evaluate_rated_claims(rows, samples, confidence=2.0)

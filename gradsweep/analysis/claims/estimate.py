@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gradsweep.analysis.bootstrap import require_confidence
 from gradsweep.analysis.claims.finding import Statement, Verdict
 from gradsweep.analysis.claims.matched import Matched, Study
 from gradsweep.analysis.claims.trials import Trial
@@ -21,6 +22,7 @@ from gradsweep.analysis.effect_sizes import quantiles
 from gradsweep.analysis.questions import FEWEST_QUESTIONS
 from gradsweep.analysis.rows import UNITS_OF_BOTH
 from gradsweep.config import cot_reading_key
+from gradsweep.errors import ConfigError
 from gradsweep.records import STUDY_OBJECTIVE, Axes
 from gradsweep.store.kept_tables import key_of
 from gradsweep.store.series import base_name
@@ -142,6 +144,17 @@ def for_verdict(estimates: Sequence[Estimate]) -> list[int]:
     """Choose which scopes an average is of: those with a verdict, or else with an interval."""
     with_interval = [i for i, one in enumerate(estimates) if not one.problem]
     return [i for i in with_interval if not estimates[i].withheld] or with_interval
+
+
+def require_draws(confidence: float, resamples: int) -> None:
+    """Refuse settings whose intervals would say nothing.
+
+    Raises:
+        ConfigError: a confidence outside (0, 1), or fewer than 100 resamples.
+    """
+    require_confidence(confidence)
+    if resamples < 100:
+        raise ConfigError(f"resamples must be at least 100, got {resamples}")
 
 
 def judged(estimate: Estimate, statement: Statement, confidence: float) -> Judgement:

@@ -15,14 +15,13 @@ from gradsweep.analysis.claims import (
     slow_thinking,
 )
 from gradsweep.analysis.claims.controls import Material, control_estimates, controls
-from gradsweep.analysis.claims.estimate import Estimator, judged, points
+from gradsweep.analysis.claims.estimate import Estimator, judged, points, require_draws
 from gradsweep.analysis.claims.finding import Claim, Finding
 from gradsweep.analysis.claims.matched import Study, studies_in
 from gradsweep.analysis.claims.overall import Result, make_finding, overall
 from gradsweep.analysis.claims.trials import Scope
 from gradsweep.analysis.point_rows import FrameRows
 from gradsweep.analysis.rows import require_metric
-from gradsweep.errors import ConfigError
 from gradsweep.records import SAMPLE_METRICS, STUDY_OBJECTIVE
 
 Place = tuple[str, str, str, str]
@@ -75,14 +74,10 @@ def evaluate_claims(
         seed: of the bootstrap.
 
     Raises:
-        ConfigError: an unknown metric, a confidence
-            outside (0, 1), or fewer than 100 resamples.
+        ConfigError: an unknown metric, a confidence outside (0, 1), or fewer than 100 resamples.
         DataError: `samples` lacks some of `rows`.
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
-    if resamples < 100:
-        raise ConfigError(f"resamples must be at least 100, got {resamples}")
+    require_draws(confidence, resamples)
     require_metric(rows, metric)
     source = FrameRows(rows, samples)
     return point_claims(Material(source, metric, loss, resamples, seed), confidence)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import polars as pl
 
 from gradsweep.analysis.claims import data_quality
+from gradsweep.analysis.claims.estimate import require_draws
 from gradsweep.analysis.claims.finding import Claim, Finding
 from gradsweep.analysis.claims.overall import Result, overall
 from gradsweep.analysis.claims.training import scope_results
 from gradsweep.analysis.rated import is_rated, rated_samples
-from gradsweep.errors import ConfigError
 
 RATED_CLAIMS: tuple[Claim, ...] = tuple(data_quality.SCOPES)
 
@@ -39,11 +39,10 @@ def evaluate_rated_claims(
         seed: of the bootstrap.
 
     Raises:
-        ConfigError: a confidence outside (0, 1).
+        ConfigError: a confidence outside (0, 1), or fewer than 100 resamples.
         DataError: a projection with rows of single heads only.
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
+    require_draws(confidence, resamples)
     if not any(map(is_rated, rows["dataset"].unique())):
         return []
     arranged = rated_samples(rows, samples, data_quality.METRICS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradsweep.analysis.claims import foretells, gap_stays
 from gradsweep.analysis.claims.controls import controls
-from gradsweep.analysis.claims.estimate import judged
+from gradsweep.analysis.claims.estimate import judged, require_draws
 from gradsweep.analysis.claims.finding import Claim, Finding
 from gradsweep.analysis.claims.overall import Result, make_finding, overall
 from gradsweep.analysis.claims.runs import RunScope, TrainingMaterial
@@ -40,9 +40,10 @@ def evaluate_training_claims(
         seed: of the bootstrap.
 
     Raises:
-        ConfigError: an unknown metric.
+        ConfigError: an unknown metric, a confidence outside (0, 1), or fewer than 100 resamples.
         DataError: a projection with rows of single heads only.
     """
+    require_draws(confidence, resamples)
     material = TrainingMaterial(tables, metric, resamples, seed)
     findings: list[Finding] = []
     for file in _CLAIM_FILES:

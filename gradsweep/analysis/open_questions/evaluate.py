@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
+from gradsweep.analysis.claims.estimate import require_draws
 from gradsweep.analysis.open_questions import (
     detection,
     metrics,
@@ -16,7 +17,6 @@ from gradsweep.analysis.open_questions.material import QuestionMaterial, Steps
 from gradsweep.analysis.open_questions.question import Answered, OpenQuestion
 from gradsweep.analysis.point_rows import FrameRows
 from gradsweep.analysis.rows import require_metric, single_steps_of, with_every_axis
-from gradsweep.errors import ConfigError
 from gradsweep.records import STUDY_OBJECTIVE
 from gradsweep.store.training import TrainingTables
 
@@ -61,10 +61,7 @@ def evaluate_open_questions(
         ConfigError: an unknown metric, a confidence outside (0, 1), or fewer than 100 resamples.
         DataError: `samples` lacks some of `rows`, or a projection has rows of single heads only.
     """
-    if not 0 < confidence < 1:
-        raise ConfigError(f"confidence must be in (0, 1), got {confidence}")
-    if resamples < 100:
-        raise ConfigError(f"resamples must be at least 100, got {resamples}")
+    require_draws(confidence, resamples)
     require_metric(rows, metric)
     of_study = with_every_axis(rows)
     if (of_study["objective"] != STUDY_OBJECTIVE).any():  # all rows once more take some GB
