@@ -57,8 +57,6 @@ class LoadedSamples:
     samples: list[Sample]
     """One for each question; of pairs chosen and rejected, of groups every response, which lie
     together and have the question's `index`. With `gradients.by=step` one for each step."""
-    available: int
-    """How many questions the data have at this CoT level."""
     messages: list[str] = field(default_factory=list)
     """What the user must be told, one sentence each."""
 
@@ -109,7 +107,7 @@ def load_samples(config: Config) -> LoadedSamples:
         right = config.correctness.kind is CorrectnessKind.correct
         corrupted = right and makes_one_step_wrong(config.cot.ablation)
         samples = step_samples(samples, of_one, rules, corrupted=corrupted)
-    return LoadedSamples(samples, len(questions), messages)
+    return LoadedSamples(samples, messages)
 
 
 def count_questions(config: Config) -> int:

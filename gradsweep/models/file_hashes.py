@@ -74,11 +74,6 @@ def hash_folder() -> Path:
     return cache_folder().parent / "hashes"
 
 
-def forget() -> None:
-    """Drop what this process remembers; the records on disk stay."""
-    _in_process.clear()
-
-
 _in_process: dict[Path, tuple[FileState, str]] = {}
 """Points of a grid ask for the same files hundreds of times."""
 

@@ -115,7 +115,7 @@ def test_rows_become_prompts_and_responses_in_the_papers_form(
     config = make_config(dataset, "simplified", files_from="hub", hub=folder, shuffle=False)
     loaded = load_samples(config)
     assert (loaded.samples[0].prompt, loaded.samples[0].response) == FIRST[dataset]
-    assert loaded.available == 5
+    assert len(loaded.samples) == 5
     assert any("other questions than the paper's" in message for message in loaded.messages)
 
 

@@ -15,14 +15,14 @@ from helpers.model_files import age, write_model
 
 from gradsweep.errors import ModelError
 from gradsweep.models import file_hashes as module
-from gradsweep.models.file_hashes import LARGE, file_hashes, forget, hash_folder
+from gradsweep.models.file_hashes import LARGE, file_hashes, hash_folder
 from gradsweep.plan import make_plan
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    forget()
+    module._in_process.clear()
     return hash_folder()
 
 
@@ -81,7 +81,7 @@ def test_other_bytes_of_the_same_size_and_time_are_noticed(large: Path, replaced
     large.write_bytes(b"b" * LARGE)
     os.utime(large, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert hash_of(large) != before
-    forget()
+    module._in_process.clear()
     assert hash_of(large) != before
 
 
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_a_later_process_does_not_read_a_large_file_again(large: Path, reads: list[Path]) -> None:
     first = hash_of(large)
-    forget()
+    module._in_process.clear()
     assert hash_of(large) == first
     assert reads == [large]
 
@@ -121,7 +121,7 @@ def test_the_same_file_through_a_link_is_read_once(
 ) -> None:
     (tmp_path / "link").symlink_to(large)
     first = hash_of(large)
-    forget()
+    module._in_process.clear()
     assert hash_of(tmp_path / "link") == first
     assert reads == [large]
 
@@ -166,13 +166,13 @@ def test_a_damaged_record_is_as_good_as_none(
     first = hash_of(large)
     (record,) = cache.iterdir()
     damage(record)
-    forget()
+    module._in_process.clear()
     assert hash_of(large) == first
 
 
 def test_processes_may_hash_at_once(large: Path, cache: Path) -> None:
     def as_a_process(_: int) -> str:
-        forget()
+        module._in_process.clear()
         return hash_of(large)
 
     with ThreadPoolExecutor(8) as pool:
@@ -186,7 +186,7 @@ def test_without_a_place_for_records_it_says_so_and_goes_on(
     expected = hash_of(large)
     (tmp_path / "a-file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a-file"))
-    forget()
+    module._in_process.clear()
     with caplog.at_level(logging.WARNING, "gradsweep"):
         assert hash_of(large) == expected
     assert "XDG_CACHE_HOME" in caplog.text
@@ -198,6 +198,6 @@ def test_a_long_read_is_announced(
     monkeypatch.setattr(module, "LONG", LARGE)
     hash_of(large)
     assert f"reading 0.0 GB in {large.parent}" in capsys.readouterr().err
-    forget()
+    module._in_process.clear()
     hash_of(large)
     assert not capsys.readouterr().err
