@@ -63,11 +63,11 @@ def _best(low: float, high: float) -> tuple[float, float, float, float]:
     return float(a), float(b), float(c), abs(float(error))
 
 
-def nuclear_norms(s: Tensor, smallest: float = SMALLEST) -> Tensor:
+def nuclear_norms(s: Tensor) -> Tensor:
     """Return ‖S‖_* of every S (batch×n×n, float64) by products."""
     scale = torch.linalg.matrix_norm(s)[:, None, None]  # above σ₁, so that all begin within [0, 1]
     x = s / scale
-    for a, b, c in steps(smallest):
+    for a, b, c in steps():
         gram = x.mT @ x
         x = a * x + x @ (b * gram + c * gram @ gram)
     return (s * x).sum((1, 2))

@@ -21,10 +21,7 @@ _INSTRUCT = re.compile(r"[-_ ](instruct|it|chat)(?=$|[-_ @])", re.IGNORECASE)
 
 
 def paired_points(
-    first: pl.DataFrame,
-    second: pl.DataFrame,
-    same: Sequence[str | pl.Expr],
-    same_in_second: Sequence[str | pl.Expr] | None = None,
+    first: pl.DataFrame, second: pl.DataFrame, same: Sequence[str | pl.Expr]
 ) -> pl.DataFrame:
     """Set each point of `first` against those of `second` that agree with it on `same`.
 
@@ -35,20 +32,16 @@ def paired_points(
         first: columns point_id and `POINT_LABELS`, a line for each point.
         second: the same.
         same: columns, or expressions of them, that must be equal in both.
-        same_in_second: what `same` is called in `second`; the same when None.
 
     Returns:
         The axes and series of the first point, `second_<name>` of the second, first_point_id,
         second_point_id; in reading order.
     """
     # With everything named there is nothing left to agree on.
-    keys = [
-        pl.concat_list([*columns] or pl.lit("")).alias("key")
-        for columns in (same, same if same_in_second is None else same_in_second)
-    ]
+    key = pl.concat_list([*same] or pl.lit("")).alias("key")
     names = {name: f"second_{name}" for name in POINT_LABELS}
-    of_first = first.select(keys[0], *POINT_LABELS, pl.col("point_id").alias("first_point_id"))
-    of_second = second.with_columns(keys[1]).select("key", *POINT_LABELS, "point_id")
+    of_first = first.select(key, *POINT_LABELS, pl.col("point_id").alias("first_point_id"))
+    of_second = second.with_columns(key).select("key", *POINT_LABELS, "point_id")
     pairs = of_first.join(of_second.rename({"point_id": "second_point_id"} | names), on="key")
     ids = ["first_point_id", "second_point_id"]
     return in_reading_order(pairs.select(*POINT_LABELS, *names.values(), *ids))

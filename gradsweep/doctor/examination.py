@@ -116,11 +116,8 @@ def examine(config: Config, title: str | None = None, commit: str | None = None)
     levels = texts.levels(
         config, lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
     )
-    trial = (
-        check_trial(config, trial_pass(config, loaded, [one.sample for one in good]))
-        if good
-        else []
-    )
+    tried = [one.sample for one in good]
+    trial = check_trial(trial_pass(config, loaded, tried)) if tried else []
     axes = config.axes
     stored = other_conditions(config.results, point_record(config))
     points = StoredPoints(Path(config.results))

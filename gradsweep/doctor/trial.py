@@ -50,8 +50,8 @@ class Trial:
     """Whether the two samples depended on each other."""
 
 
-def check_trial(config: Config, trial: Trial) -> list[Check]:
-    """What the pass says about projections, loss, norms and spectra."""
+def check_trial(trial: Trial) -> list[Check]:
+    """Check what the pass says about projections, loss, norms and spectra."""
     if trial.refusal and not trial.finite_weights:
         return [Check(LOSS, CheckState.PROBLEM, trial.refusal)]
     if trial.refusal:

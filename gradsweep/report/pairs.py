@@ -69,7 +69,7 @@ def _compare_points(
     """Compare points that are not trained; raises as `compare`."""
     of_samples = given.metric in SAMPLE_METRICS
     meant = meant_pairs(chosen, first, second)
-    found = list(_each(meant, _load_sample_rows if of_samples else _load_rows, given.metric))
+    found = list(_each(meant, _load_sample_rows if of_samples else load_rows, given.metric))
     contrasts = [one for one, _ in found if one is not None]
     unmeasured = dict.fromkeys(name for _, names in found for name in names)
     left_out = [_told(PointPaths(chosen.results, name)) for name in unmeasured]
@@ -111,12 +111,6 @@ def _draw(out: Console, contrasts: Sequence[Contrast], folder: Path, *, however_
         return
     for path in _figures(contrasts, folder):
         out.print(f"figure   {path}.{{png,pdf}}", soft_wrap=True)
-
-
-def _load_rows(
-    results: Path, point_ids: Collection[str], labels: pl.DataFrame | None = None
-) -> pl.DataFrame:
-    return load_rows(results, point_ids, labels=labels)
 
 
 def _load_sample_rows(

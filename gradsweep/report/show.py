@@ -52,6 +52,8 @@ from gradsweep.store.selection import Selection
 
 MOST_FIGURES = 24
 """More are drawn only when asked for: each takes most of a second, and the page has the curves."""
+_METRIC = "nuclear_norm"
+"""Of what is shown at the end of a run."""
 _MANY_FILES = 20
 """More tables, or figures, are counted and not listed one by one."""
 
@@ -60,20 +62,18 @@ def show_results(
     results: Path,
     point_ids: Collection[str] | None,
     name: str,
-    metric: str = "nuclear_norm",
     *,
     figures: bool = True,
 ) -> None:
     """Print the comparison of these points (all when None); draw `figures` and say where they are.
 
     Raises:
-        ConfigError: `metric` has no value in these points.
         DataError: nothing is stored there.
         StoreError: the figures cannot be written.
     """
     out = output_console()
     trained = trained_points(results, point_ids)
-    if trained and (study := stored_study(results, trained, [metric])):
+    if trained and (study := stored_study(results, trained, [_METRIC])):
         out.print(training_table(study))
     asked = {p.point_id for p in point_folders(results)} if point_ids is None else set(point_ids)
     if trained and asked <= set(trained):
@@ -81,19 +81,19 @@ def show_results(
         return
     every = load_rows(results, asked - set(trained) if trained else point_ids)
     rows, samples = whole_samples(every), load_samples_table(results, every["point_id"].unique())
-    _show_steps(out, every, samples, metric)
+    _show_steps(out, every, samples, _METRIC)
     if rows.is_empty() and len(every):
         _show_place(out, results, every["point_id"].n_unique() + len(trained))
         return
     samples = whole_samples(samples)
     losses = loss_measures(samples, intervals=False)
-    measures = compute_measures(rows, metric, intervals=False, samples=samples)
+    measures = compute_measures(rows, _METRIC, intervals=False, samples=samples)
     flagged = len(rows) - int(rows["finite"].sum())
     for line in _comparison(flagged, measures, losses):
         out.print(line, soft_wrap=isinstance(line, str))
     _show_notes(out, cut_sentences(cut_responses(samples)))
     folder = SweepPaths(results, name).report / "figures"
-    drawn = save_figures(rows_with_values(rows, metric), folder, metric) if figures else []
+    drawn = save_figures(rows_with_values(rows, _METRIC), folder, _METRIC) if figures else []
     for path in drawn:
         out.print(f"figure   {path}", soft_wrap=True)
     _show_place(out, results, every["point_id"].n_unique() + len(trained))

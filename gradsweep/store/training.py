@@ -18,7 +18,6 @@ import polars as pl
 from gradsweep.errors import DataError
 from gradsweep.records import (
     POINT_LABELS,
-    WHOLE,
     Moment,
     SampleResult,
     SampleStatus,
@@ -115,11 +114,9 @@ class TrainingStore(PointStore):
 
 
 @contextmanager
-def open_training_point(
-    paths: PointPaths, config: dict[str, Any], keep_failure: bool = False
-) -> Iterator[TrainingStore]:
+def open_training_point(paths: PointPaths, config: dict[str, Any]) -> Iterator[TrainingStore]:
     """Take the lease of a training point and write its config, as `open_point` does."""
-    with opened(TrainingStore, paths, config, WHOLE, keep_failure) as store:
+    with opened(TrainingStore, paths, config) as store:
         yield store
 
 

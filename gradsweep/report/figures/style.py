@@ -23,8 +23,7 @@ from gradsweep.report.labels import file_stem, level_label
 from gradsweep.store.atomic import write_bytes
 
 COLUMN_WIDTH = 3.3
-PAGE_WIDTH = 6.9
-"""Inches: one column and the full width of a two-column paper; figures fit without scaling."""
+"""Inches: one column of a two-column paper; figures fit without scaling."""
 
 ROW_INCHES = 1.3
 LOW_ROW_INCHES = 1.1
@@ -42,9 +41,9 @@ _GRID = "#E3E3E3"
 
 
 def panel_grid(
-    n_rows: int, n_columns: int, *, row_inches: float, share_all: bool = False
+    n_rows: int, n_columns: int, *, row_inches: float
 ) -> tuple[Figure, NDArray[np.object_]]:
-    """Make empty panels that share x axes, and y axes within a row (or all of them).
+    """Make empty panels that share x axes, and y axes within a row.
 
     Four columns are as wide as a page, one as a column of text.
     """
@@ -52,9 +51,7 @@ def panel_grid(
     # Room for half a tick label of this row and half of one of the next.
     layout = ConstrainedLayoutEngine(h_pad=0.065)
     figure = Figure(figsize=(width, 1.0 + row_inches * n_rows), layout=layout)
-    axes = figure.subplots(
-        n_rows, n_columns, sharex=True, sharey=True if share_all else "row", squeeze=False
-    )
+    axes = figure.subplots(n_rows, n_columns, sharex=True, sharey="row", squeeze=False)
     return figure, axes
 
 
