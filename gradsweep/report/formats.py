@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from gradsweep.report.numerals import MISSING, aligned
+from gradsweep.store.atomic import write_changed_text
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,16 @@ class TableFile:
         return _cell_texts(self)
 
 
-FORMATS: dict[str, Callable[[TableFile], str]] = {}
-"""File suffix -> the text of a table."""
+def save_table(table: TableFile, folder: Path) -> list[Path]:
+    """Write a table as CSV, Markdown and LaTeX; a file that says the same already is left alone.
+
+    Raises:
+        StoreError: a file cannot be written.
+    """
+    texts = {"csv": csv(table), "md": markdown(table), "tex": latex(table)}
+    for suffix, text in texts.items():
+        write_changed_text(folder / f"{table.name}.{suffix}", text)
+    return [folder / f"{table.name}.{suffix}" for suffix in texts]
 
 
 def csv(table: TableFile) -> str:
@@ -99,9 +109,6 @@ def latex(table: TableFile) -> str:
         r"\end{table*}",
     ]
     return "\n".join(lines) + "\n"
-
-
-FORMATS.update({"csv": csv, "md": markdown, "tex": latex})
 
 
 def latex_text(text: str) -> str:

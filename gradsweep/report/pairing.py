@@ -17,9 +17,8 @@ from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import AXES, POINT_LABELS, STUDY_OBJECTIVE, axis_words
 from gradsweep.report.training.stored import trained_points
 from gradsweep.store.choice import Filters, chosen_one, filtered, is_filter, read_filters
-from gradsweep.store.place import is_results_folder
 from gradsweep.store.points import point_table, settings_of_all
-from gradsweep.store.selection import Selection
+from gradsweep.store.selection import Selection, is_filter_word
 from gradsweep.store.series import series_parts, with_model_labels
 
 SIDE = "a stored point's id or filters axis=value,axis=value"
@@ -46,22 +45,17 @@ def read_sides(words: Sequence[str]) -> tuple[str, str, list[str]]:
     Raises:
         ConfigError: not two sides.
     """
-    is_place = len(words) > 2 and not _is_side(words[-1])
+    is_place = len(words) > 2 and not is_filter_word(words[-1])
     sides, places = (words[:-1], words[-1:]) if is_place else (words, [])
     if len(sides) == 2:
         return sides[0], sides[1], list(places)
     named: set[str] = set()
     for place, word in enumerate(sides):
-        names = set(read_filters(word)) if _is_side(word) else set()
+        names = set(read_filters(word)) if is_filter_word(word) else set()
         if names & named:
             return ",".join(sides[:place]), ",".join(sides[place:]), list(places)
         named |= names
     raise ConfigError(f"compare {' '.join(words)}: give twice {SIDE}, and then a results folder")
-
-
-def _is_side(word: str) -> bool:
-    """`lr=1` is a filter, unless there is a results folder of this name."""
-    return is_filter(word) and not is_results_folder(word)
 
 
 Load = Callable[[Path, Collection[str]], pl.DataFrame]

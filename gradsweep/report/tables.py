@@ -10,7 +10,7 @@ import polars as pl
 from gradsweep.analysis.layers import PARTS, layer_parts
 from gradsweep.analysis.pairs import base_and_instruct_models, is_instruct
 from gradsweep.analysis.rows import in_reading_order, values_in_reading_order
-from gradsweep.report.formats import FORMATS, ColumnGroup, TableFile
+from gradsweep.report.formats import ColumnGroup, TableFile, save_table
 from gradsweep.report.labels import (
     dataset_title,
     file_stem,
@@ -21,7 +21,7 @@ from gradsweep.report.labels import (
 )
 from gradsweep.report.measures import Measures, joined
 from gradsweep.report.statistics import STATISTICS, relative_differences, statistics
-from gradsweep.store.atomic import write_changed_text, write_text
+from gradsweep.store.atomic import write_text
 from gradsweep.store.series import model_label
 
 Named = tuple[str, str]
@@ -105,10 +105,7 @@ def save_tables(
         write_text(written[-1], differences.fill_nan(None).write_csv())
     for of_metric in made or map(tables, measures):
         for table in of_metric:
-            for suffix, text_of in FORMATS.items():
-                path = folder / f"{table.name}.{suffix}"
-                write_changed_text(path, text_of(table))
-                written.append(path)
+            written += save_table(table, folder)
         advance()
     return written
 

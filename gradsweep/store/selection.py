@@ -76,10 +76,10 @@ def selection(words: Sequence[str], sweep: str | None = None) -> Selection:
         DataError: a place that is none of these.
     """
     filters: dict[str, tuple[str, ...]] = {}
-    for word in filter(_is_filter, words):
+    for word in filter(is_filter_word, words):
         for name, values in read_filters(word).items():
             filters[name] = (*filters.get(name, ()), *values)
-    places = [word for word in words if not _is_filter(word)]
+    places = [word for word in words if not is_filter_word(word)]
     if len(places) > 1:
         raise ConfigError(f"one results folder or sweep at a time, not {' '.join(places)}")
     results, named = _place(places[0]) if places else (Path("results"), None)
@@ -88,8 +88,8 @@ def selection(words: Sequence[str], sweep: str | None = None) -> Selection:
     return Selection(results, sweep or named, filters)
 
 
-def _is_filter(word: str) -> bool:
-    """`lr=1` is a filter, unless there is a results folder of this name."""
+def is_filter_word(word: str) -> bool:
+    """Tell filters from places: `lr=1` is one, unless there is a results folder of this name."""
     return is_filter(word) and not is_results_folder(word)
 
 

@@ -223,7 +223,7 @@ def test_a_project_that_is_not_there_is_said(
     assert main(["dashboard", str(results_folder), *PLACE]) == 1
     told = capsys.readouterr().err
     assert "no project local/tests" in told
-    assert "wandb sync" in told
+    assert "python -m gradsweep sync" in told
     assert connected.views("project-view") == []
 
 

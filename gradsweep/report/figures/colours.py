@@ -64,6 +64,11 @@ def on_dark(colour: str) -> str:
     return "#ffffff"
 
 
+def on_both(colour: str) -> dict[str, str]:
+    """Name a colour on the light page and on the dark one."""
+    return {"light": colour, "dark": on_dark(colour)}
+
+
 def contrast(one: str, other: str) -> float:
     """Contrast of two colours by WCAG 2: 1 for the same, 21 for black on white."""
     dark, light = sorted((_luminance(one), _luminance(other)))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gradsweep.analysis.open_questions import Answered, Numbers, OpenQuestion, answers_frame
-from gradsweep.report.formats import FORMATS, ColumnGroup, TableFile
+from gradsweep.report.formats import ColumnGroup, TableFile, save_table
 from gradsweep.store.atomic import write_text
 
 STEM = "open_questions"
@@ -38,9 +38,5 @@ def save_question_tables(answered: Sequence[Answered], folder: Path) -> list[Pat
     write_text(written[0], answers_frame(answered).fill_nan(None).write_csv())
     for one in answered:
         for numbers in one.numbers:
-            table = number_table(one.question, numbers)
-            for suffix, text_of in FORMATS.items():
-                path = folder / f"{table.name}.{suffix}"
-                write_text(path, text_of(table))
-                written.append(path)
+            written += save_table(number_table(one.question, numbers), folder)
     return written

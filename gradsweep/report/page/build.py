@@ -17,7 +17,7 @@ from gradsweep.analysis.layer_cosines import layer_cosines, measured
 from gradsweep.analysis.open_questions import Answered
 from gradsweep.analysis.rows import values_in_reading_order
 from gradsweep.records import AXES, POINT_LABELS
-from gradsweep.report.figures.colours import PALETTE, level_colours, on_dark
+from gradsweep.report.figures.colours import PALETTE, level_colours, on_both
 from gradsweep.report.formats import TableFile
 from gradsweep.report.labels import dataset_title, level_label, model_title, projection_label
 from gradsweep.report.layer_cosines import layer_cosines_markdown
@@ -186,7 +186,7 @@ def _data(
     return {
         **_names(rows),
         "metrics": metric_names(drawn),
-        "palette": [_on_both(colour) for colour in PALETTE],
+        "palette": [on_both(colour) for colour in PALETTE],
         "curves": {one.metric: curve_numbers(one) for one in drawn},
         "differences": {one.metric: difference_numbers(one) for one in drawn},
         "tables": table_texts(tables) if drawn else [],
@@ -211,7 +211,7 @@ def _names(rows: pl.DataFrame) -> dict[str, Any]:
             "dataset": {name: dataset_title(name) for name in labels["dataset"].unique().sort()},
         },
         "levels": {level: level_label(level) for level in levels},
-        "levelColours": {level: _on_both(level_colours(levels)[level]) for level in levels},
+        "levelColours": {level: on_both(level_colours(levels)[level]) for level in levels},
     }
 
 
@@ -262,11 +262,6 @@ def _drawn(
         return [one for one in (*computed, *others) if not one.per_sample]
     most_rows = ROWS_WHILE_WATCHED if refresh else ROWS_FOR_EVERY_METRIC
     return [] if rows.is_empty() else with_other_metrics(rows, computed, most_rows)
-
-
-def _on_both(colour: str) -> dict[str, str]:
-    """A colour on the light page and on the dark one."""
-    return {"light": colour, "dark": on_dark(colour)}
 
 
 def _json(data: dict[str, Any]) -> Markup:

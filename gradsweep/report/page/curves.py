@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -104,6 +105,11 @@ def difference_numbers(one: Measures) -> list[dict[str, Any]]:
         for names, lines in lines_of_each(named, _DIFFERENCE)
         if any(value is not None for value in _cut(columns["relative_difference"], lines))
     ]
+
+
+def four_digits(value: float | None) -> float | None:
+    """Round what needs no more on a chart; None where there is no value: JSON knows no NaN."""
+    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
 
 
 def _cut(values: list[Any], lines: Sequence[int]) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +9,9 @@ import polars as pl
 from markupsafe import Markup
 
 from gradsweep.analysis.open_questions import Answered, Plot
-from gradsweep.report.figures.colours import PALETTE, on_dark
+from gradsweep.report.figures.colours import PALETTE, on_both
 from gradsweep.report.open_questions.section import deciding, sentences, verdict_words
+from gradsweep.report.page.curves import four_digits
 from gradsweep.report.page.findings import section_html
 
 MOST_PANELS = 12
@@ -47,11 +47,11 @@ def _chart(plot: Plot) -> dict[str, Any]:
     panels = plot.lines["panel"].unique(maintain_order=True).to_list()[:MOST_PANELS]
     return {
         "title": plot.title,
-        "legend": [{"name": name, "colour": _both(colours[name])} for name in names],
+        "legend": [{"name": name, "colour": on_both(colours[name])} for name in names],
         "x": {
             "title": plot.x,
             "log": plot.x_by_factors,
-            "places": [_rounded(place) for place, _ in plot.ticks],
+            "places": [four_digits(place) for place, _ in plot.ticks],
             "words": [words for _, words in plot.ticks],
         },
         "log": plot.y_by_factors,
@@ -70,28 +70,13 @@ def _lines(lines: pl.DataFrame, colours: dict[str, str]) -> list[dict[str, Any]]
     return [
         {
             "name": str(name),
-            "colour": _both(colours[str(name)]),
+            "colour": on_both(colours[str(name)]),
             "plain": False,
             "dashed": False,
             "dots": not line["joined"].all(),
-            "step": _short(line["x"]),
-            **{end: _short(line[end]) for end in ("value", "low", "high")},
+            "step": [*map(four_digits, line["x"])],
+            **{end: [*map(four_digits, line[end])] for end in ("value", "low", "high")},
             "n": line["n"].to_list(),
         }
         for (name,), line in lines.sort("x").group_by("line", maintain_order=True)
     ]
-
-
-def _short(values: pl.Series) -> list[float | None]:
-    return [
-        None if value is None or not math.isfinite(value) else _rounded(value) for value in values
-    ]
-
-
-def _rounded(value: float) -> float:
-    """To the digits that are drawn; ticks are found by the same."""
-    return float(f"{value:.4g}")
-
-
-def _both(colour: str) -> dict[str, str]:
-    return {"light": colour, "dark": on_dark(colour)}

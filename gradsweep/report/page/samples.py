@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from gradsweep.records import Sample, SampleStatus, Unit
+from gradsweep.report.page.curves import four_digits
 from gradsweep.report.page.points import ReportPoints
 from gradsweep.report.sample_texts import stored_units
 
@@ -55,9 +56,7 @@ def _by_point(lines: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 def _plain(line: Mapping[str, Any]) -> dict[str, Any]:
     numbers = {name: float(f"{line[name]:.5g}") for name in ("value", "median")}
-    loss = line.get("loss")
-    known = loss is not None and loss == loss
-    return {**line, **numbers, "loss": float(f"{loss:.4g}") if known else None}
+    return {**line, **numbers, "loss": four_digits(line.get("loss"))}
 
 
 def _text(unit: Unit | None) -> dict[str, str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 
 from gradsweep.analysis.rows import values_in_reading_order
-from gradsweep.report.figures.colours import darker, level_colours, on_dark
+from gradsweep.report.figures.colours import darker, level_colours, on_both
 from gradsweep.report.labels import level_label, metric_label, metric_words, projection_label
+from gradsweep.report.page.curves import four_digits
 from gradsweep.report.training.study import (
     GAP,
     HELD_OUT,
@@ -65,7 +65,7 @@ def _group(study: TrainingStudy, group: tuple[str, str], runs: Sequence[Run]) ->
         "metric": metric_label(study.metric),
         "words": metric_words(study.metric),
         "legend": [
-            {"name": level_label(level), "colour": _both(colours[level])}
+            {"name": level_label(level), "colour": on_both(colours[level])}
             for level in values_in_reading_order(_levels(runs, of_runs), "cot")
         ],
         "panels": panels,
@@ -96,12 +96,12 @@ def _lines(
         lines.append(
             {
                 "name": f"{what} · learns from {run.words}",
-                "colour": _both(darker(colour) if irrelevant else colour),
+                "colour": on_both(darker(colour) if irrelevant else colour),
                 "plain": quantity == GAP,
                 "dashed": irrelevant,
                 "dots": quantity == HELD_OUT,
                 "step": kept["step"].to_list(),
-                **{end: _short(kept[end]) for end in ("value", "low", "high")},
+                **{end: [*map(four_digits, kept[end])] for end in ("value", "low", "high")},
                 "n": kept["n"].to_list(),
             }
         )
@@ -140,16 +140,4 @@ def _grid(lines: pl.DataFrame, layers: list[int], steps: list[int]) -> list[list
         (layer, step): value for layer, step, value in
         lines.select("layer", "step", "value").iter_rows()
     }  # fmt: skip
-    return [[_number(value.get((layer, step))) for step in steps] for layer in layers]
-
-
-def _short(values: pl.Series) -> list[float | None]:
-    return [_number(value) for value in values]
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(f"{value:.4g}")
-
-
-def _both(colour: str) -> dict[str, str]:
-    return {"light": colour, "dark": on_dark(colour)}
+    return [[four_digits(value.get((layer, step))) for step in steps] for layer in layers]

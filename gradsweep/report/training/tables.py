@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from gradsweep.report.formats import FORMATS, ColumnGroup, TableFile
+from gradsweep.report.formats import ColumnGroup, TableFile, save_table
 from gradsweep.report.labels import dataset_title, file_stem, level_label, metric_words
 from gradsweep.report.training.study import (
     GAP,
@@ -58,10 +58,7 @@ def save_training_tables(study: TrainingStudy, folder: Path) -> list[Path]:
     written = [folder / "training_by_step.csv"]
     write_text(written[0], study.by_step.fill_nan(None).write_csv())
     for table in training_tables(study):
-        for suffix, text_of in FORMATS.items():
-            path = folder / f"{table.name}.{suffix}"
-            write_text(path, text_of(table))
-            written.append(path)
+        written += save_table(table, folder)
     return written
 
 

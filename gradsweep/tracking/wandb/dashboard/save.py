@@ -59,7 +59,7 @@ def save(shown: Contents, place: Place, results: Path) -> Iterator[tuple[str, Sa
     if not project:
         raise TrackingError(
             f"{server} has no project {place.entity}/{place.project}: upload runs first "
-            "(wandb sync), or name it with --project and --entity"
+            "(python -m gradsweep sync), or name it with --project and --entity"
         )
     record = _Record(record_file(results), f"{server}/{place.entity}/{place.project} {place.name}")
     yield "workspace", *_save_workspace(api, shown, place, record)
