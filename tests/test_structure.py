@@ -8,7 +8,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1] / "gradsweep"
 ROOMS = (
-    *("errors", "whole_numbers", "cores", "records", "versions", "ranks", "progress"),
+    *("errors", "whole_numbers", "cores", "times", "records", "versions", "ranks", "progress"),
     *("config", "data", "models", "identity", "engine"),
     *("store", "analysis", "report", "plan", "tracking"),
     *("training", "training_point", "finish", "extraction", "jobs", "doctor", "cli"),

@@ -7,7 +7,7 @@ results/sweeps/<sweep>/jobs/<submission_id>/
     arrays/<n>.json             SubmittedArray: written when the scheduler has taken array n
     runs/<array>-<task>-<k>-<p>.json  TaskRun: k-th start of process p of a task, by the job itself
     cancelled/<point_id>        the jobs of this submission shall not run this point (any more)
-    logs/                       what jobs print: `log_path`
+    logs/                       what jobs print: `JobPaths.log`
     sbatch/<n>.sh               the scripts
 """
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -215,11 +214,6 @@ def left_to_run(paths: JobPaths, task: Task, runs: Sequence[TaskRun]) -> list[st
 
 def _modified(path: Path) -> int:
     return path.stat().st_mtime_ns
-
-
-def epoch(text: str) -> float:
-    """Seconds since the epoch of a record's ISO time with zone."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").timestamp()
 
 
 def write_run(paths: JobPaths, run: TaskRun) -> None:

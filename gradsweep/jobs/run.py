@@ -38,6 +38,7 @@ from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.store.description import stored_axes
 from gradsweep.store.lease import EXPIRY_SECONDS, HEARTBEAT_SECONDS, holder
 from gradsweep.store.point import rivals, settled
+from gradsweep.times import timestamp
 from gradsweep.versions import code_digest
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Job:
             job_id=place.job_id,
             node=place.node,
             process_id=os.getpid(),
-            started=_now(),
+            started=timestamp(),
             process=place.process,
         )
         self.stop = StopSignal(self._drop_batch)
@@ -250,7 +251,7 @@ class Job:
         write_run(self.paths, self.run)
 
     def _end(self, outcome: str) -> None:
-        self.run.outcome, self.run.ended, self.run.current = outcome, _now(), None
+        self.run.outcome, self.run.ended, self.run.current = outcome, timestamp(), None
         write_run(self.paths, self.run)
 
     def _say_changed_code(self) -> None:
@@ -276,10 +277,6 @@ def _beat(lease: Path) -> float | None:
         return lease.stat().st_mtime
     except FileNotFoundError:
         return None
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
 def main() -> None:

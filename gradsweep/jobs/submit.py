@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -32,6 +31,7 @@ from gradsweep.jobs.schedulers.base import Phase, Scheduler
 from gradsweep.plan import Plan, PlannedPoint
 from gradsweep.store import PointPaths, PointState, SweepPaths, point_state
 from gradsweep.store.lease import hold_lease
+from gradsweep.times import timestamp
 from gradsweep.versions import code_digest, versions
 
 
@@ -161,7 +161,7 @@ def _freeze(order: Order) -> tuple[JobPaths, Submission]:
         submission_id=uuid.uuid4().hex[:8],
         sweep=order.sweep,
         launcher=scheduler.name,
-        written=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        written=timestamp(),
         host=socket.gethostname(),
         working_folder=os.getcwd(),
         command=order.command,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ from gradsweep.plan.points import Plan
 from gradsweep.store.atomic import write_json
 from gradsweep.store.description import describe
 from gradsweep.store.paths import SweepPaths
+from gradsweep.times import timestamp
 from gradsweep.versions import versions
 
 
@@ -33,7 +33,7 @@ def freeze(plan: Plan, command: Sequence[str]) -> SweepPaths:
         "name": plan.name,
         "command": list(command),
         "source": asdict(plan.source),
-        "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "written": timestamp(),
         "versions": versions(),
         "points": points,
         "excluded": plan.excluded,

@@ -28,6 +28,7 @@ from typing import Any, TextIO
 
 from gradsweep.errors import PointBusyError
 from gradsweep.store.atomic import readable_disk_errors
+from gradsweep.times import timestamp
 
 HEARTBEAT_SECONDS = 10.0
 """How often a holder touches its lease."""
@@ -201,7 +202,7 @@ def _self() -> dict[str, Any]:
         "pid": os.getpid(),
         "job": os.environ.get("SLURM_JOB_ID"),
         "node": os.environ.get("SLURMD_NODENAME"),
-        "since": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "since": timestamp(),
     }
 
 

@@ -2,11 +2,20 @@
 
 import io
 import re
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from gradsweep.report.formats import ColumnGroup, TableFile, csv, latex, latex_text, markdown
+from gradsweep.report.formats import (
+    ColumnGroup,
+    TableFile,
+    csv,
+    latex,
+    latex_text,
+    markdown,
+    save_table,
+)
 
 NASTY = r"50% of $a_b & {c}~^\ #1 <d>|e"
 
@@ -146,3 +155,15 @@ def test_integers_and_text_are_shown_as_they_are():
         ["x", "3", "4 1"],
         ["y", "–", "–"],
     ]
+
+
+def test_files_that_say_the_same_are_not_written_again(two_models: TableFile, tmp_path: Path):
+    def written() -> list[int]:
+        return [path.stat().st_ino for path in save_table(two_models, tmp_path)]
+
+    before = written()
+    assert len(set(before)) == 3
+    assert written() == before
+    (tmp_path / "name_1.md").write_text("another table")
+    assert [now == old for now, old in zip(written(), before, strict=True)] == [True, False, True]
+    assert (tmp_path / "name_1.md").read_text() == markdown(two_models)

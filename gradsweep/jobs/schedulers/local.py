@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from gradsweep.jobs.schedulers.base import (
     TaskState,
     job_command,
 )
+from gradsweep.times import timestamp
 
 if TYPE_CHECKING:
     from gradsweep.config import Config
@@ -118,8 +118,7 @@ class LocalScheduler(Scheduler[LocalSettings]):
                     start_new_session=True,
                 )
             pids.append(process.pid)
-        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        return SubmittedArray(array.number, self.name, now, tuple(pids))
+        return SubmittedArray(array.number, self.name, timestamp(), tuple(pids))
 
     @classmethod
     def live(

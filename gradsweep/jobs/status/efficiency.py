@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from gradsweep.jobs.records import TaskRun, epoch
+from gradsweep.jobs.records import TaskRun
 from gradsweep.jobs.schedulers.base import Phase
 from gradsweep.jobs.tasks import JobTask
 from gradsweep.progress import duration_text
 from gradsweep.store import PointPaths
+from gradsweep.times import epoch
 
 
 @dataclass(frozen=True)

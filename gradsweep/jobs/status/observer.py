@@ -16,7 +16,6 @@ from gradsweep.jobs.queue import (
     known_submissions,
     tasks_of,
 )
-from gradsweep.jobs.records import epoch
 from gradsweep.jobs.schedulers import scheduler_class
 from gradsweep.jobs.schedulers.base import Phase
 from gradsweep.jobs.status.efficiency import efficiency
@@ -29,6 +28,7 @@ from gradsweep.store.kept import save_kept
 from gradsweep.store.lease import holder
 from gradsweep.store.progress import Progress, ProgressReader
 from gradsweep.store.state import sample_counts
+from gradsweep.times import epoch
 
 LOOKS = 5
 """Tries to look at files that change in the middle of it."""

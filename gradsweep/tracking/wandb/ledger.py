@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gradsweep.store.atomic import write_json
+from gradsweep.times import timestamp
 
 UPLOADING, UPLOADED = "uploading", "uploaded"
 
@@ -55,7 +55,7 @@ class Ledger:
 
     def write(self, run_id: str, entry: Entry) -> None:
         """Keep an entry; raises StoreError when the disk is full."""
-        fields = asdict(entry) | {"at": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+        fields = asdict(entry) | {"at": timestamp()}
         self.entries[run_id] = Entry(**fields)
         self._all.setdefault(self.server, {})[run_id] = fields
         write_json(self._path, self._all)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from gradsweep.jobs.schedulers.base import Phase, Scheduler, TaskState
 from gradsweep.jobs.schedulers.slurm import commands
 from gradsweep.jobs.schedulers.slurm.script import options_text, script_text
 from gradsweep.jobs.schedulers.slurm.settings import SlurmSettings
+from gradsweep.times import timestamp
 
 if TYPE_CHECKING:
     from gradsweep.config import Config
@@ -126,7 +126,7 @@ class SlurmScheduler(Scheduler[SlurmSettings]):
         script = paths.script(array.number)
         after = earlier[array.after] if array.after is not None else None
         write_text(script, script_text(self.settings, paths, submission, array, after))
-        return SubmittedArray(array.number, commands.submit_script(str(script)), _now())
+        return SubmittedArray(array.number, commands.submit_script(str(script)), timestamp())
 
     @classmethod
     def live(
@@ -203,7 +203,7 @@ def _note_number(
 
     if elements and submitted_array(paths, array) is None:
         job_id = elements[0][0].split("_")[0]
-        write_submitted_array(paths, SubmittedArray(array, job_id, _now()))
+        write_submitted_array(paths, SubmittedArray(array, job_id, timestamp()))
 
 
 def _too_few_gpus(model: str, gpus: int, processes: int) -> ConfigError:
@@ -223,7 +223,3 @@ def _gpus_in_gres(gres: str | None) -> int:
         if name == "gpu":
             return int(rest[-1]) if rest and rest[-1].isdigit() else 1
     return 0
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
