@@ -19,7 +19,7 @@ from gradsweep.analysis.conditions import conditions
 from gradsweep.analysis.effect_sizes import cohen_dz
 from gradsweep.analysis.layers import PARTS, part_of_each_layer
 from gradsweep.analysis.multiplicity import adjusted_p_values
-from gradsweep.analysis.relative_difference import response_pairs
+from gradsweep.analysis.relative_difference import PAIRED_ON, response_pairs
 from gradsweep.analysis.rows import (
     in_reading_order,
     require_metric,
@@ -37,8 +37,7 @@ RATE = 0.05
 TOP = 20
 """Heads that are compared between data sets and models."""
 
-_STUDY = ("model", "dataset", "cot", "objective", "series")
-PAIR = (*_STUDY, "point_id", "irrelevant_point_id")
+PAIR = (*PAIRED_ON, "point_id", "irrelevant_point_id")
 """What a pair of points is named by."""
 HEAD = ("projection", "layer", "head")
 """What a head of a model is named by."""
@@ -177,20 +176,20 @@ def head_overlaps(found: pl.DataFrame, top: int = TOP) -> pl.DataFrame:
     if top < 1:
         raise ConfigError(f"top must be at least 1, got {top}")
     valued = found.filter(pl.col("cohen_dz").is_finite())
-    groups = dict(valued.group_by(_STUDY, maintain_order=True))
+    groups = dict(valued.group_by(PAIRED_ON, maintain_order=True))
     lines = []
     for (one, first), (other, second) in combinations(groups.items(), 2):
-        differing = [n for n, a, b in zip(_STUDY, one, other, strict=True) if a != b]
+        differing = [n for n, a, b in zip(PAIRED_ON, one, other, strict=True) if a != b]
         if differing not in (["dataset"], ["model"]):
             continue
-        place = _STUDY.index(differing[0])
-        shared = {n: v for n, v in zip(_STUDY, one, strict=True) if n not in differing}
+        place = PAIRED_ON.index(differing[0])
+        shared = {n: v for n, v in zip(PAIRED_ON, one, strict=True) if n not in differing}
         overlap = _overlap(first, second, top)
         if overlap:
             named = {"between": differing[0], "first": one[place], "second": other[place]}
-            lines.append(named | {name: shared.get(name) for name in _STUDY} | overlap)
+            lines.append(named | {name: shared.get(name) for name in PAIRED_ON} | overlap)
     schema: dict[str, pl.DataType] = {
-        **dict.fromkeys(("between", "first", "second", *_STUDY), pl.String()),
+        **dict.fromkeys(("between", "first", "second", *PAIRED_ON), pl.String()),
         **dict.fromkeys(("n_heads", "top", "shared"), pl.Int64()),
         **dict.fromkeys(("jaccard", "expected_jaccard", "p_value"), pl.Float64()),
     }

@@ -22,7 +22,8 @@ from gradsweep.analysis.rows import (
 )
 from gradsweep.records import POINT_LABELS
 
-_PAIR = ("model", "dataset", "cot", "objective", "series")
+PAIRED_ON = ("model", "dataset", "cot", "objective", "series")
+"""What the two points of a pair have in common."""
 
 
 def relative_difference(rows: pl.DataFrame, metric: str = "nuclear_norm") -> pl.DataFrame:
@@ -59,8 +60,8 @@ def layers_of_pairs(rows: pl.DataFrame) -> pl.DataFrame:
 
     `rows` are whole matrices of conditions.
     """
-    layers = rows.select(*_PAIR, "projection", "layer").unique()
-    return in_reading_order(layers.join(response_pairs(rows), on=_PAIR))
+    layers = rows.select(*PAIRED_ON, "projection", "layer").unique()
+    return in_reading_order(layers.join(response_pairs(rows), on=PAIRED_ON))
 
 
 def differences_of_pairs(layers: pl.DataFrame, values: Sequence[CurveValues]) -> pl.DataFrame:
@@ -85,7 +86,7 @@ def differences_of_pairs(layers: pl.DataFrame, values: Sequence[CurveValues]) ->
     )
     rd = relative_differences(differences[CORRECT].to_numpy(), differences[IRRELEVANT].to_numpy())
     return differences.with_columns(relative_difference=rd).select(
-        *_PAIR,
+        *PAIRED_ON,
         "point_id",
         "irrelevant_point_id",
         "projection",
@@ -106,7 +107,7 @@ def relative_difference_means(differences: pl.DataFrame, top: int = 5) -> pl.Dat
     NaN when there are none), top_layers (at most `top`, the largest first, the earlier layer
     first among equals), n_layers, n_questions.
     """
-    of_curve = [*_PAIR, "point_id", "irrelevant_point_id", "projection"]
+    of_curve = [*PAIRED_ON, "point_id", "irrelevant_point_id", "projection"]
     defined = pl.col("relative_difference").is_finite()
     largest_first = (
         pl.col("layer")
@@ -140,7 +141,9 @@ def response_pairs(rows: pl.DataFrame) -> pl.DataFrame:
         points.filter(pl.col("correctness") == kind) for kind in (CORRECT, IRRELEVANT)
     )
     ids = {"first_point_id": "point_id", "second_point_id": "irrelevant_point_id"}
-    return paired_points(correct, irrelevant, _PAIR).rename(ids).select(*_PAIR, *ids.values())
+    return (
+        paired_points(correct, irrelevant, PAIRED_ON).rename(ids).select(*PAIRED_ON, *ids.values())
+    )
 
 
 def _means_of_common(

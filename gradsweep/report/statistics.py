@@ -8,7 +8,7 @@ import polars as pl
 
 from gradsweep.report.measures import Measures
 
-STATISTICS = {"mean": "mean", "mad": "MAD", "relative_mad": "MAD/mean"}
+STATISTIC_WORDS = {"mean": "mean", "mad": "MAD", "relative_mad": "MAD/mean"}
 """Columns of `statistics`, and what tables call them."""
 
 
@@ -32,7 +32,7 @@ def statistics(measures: Measures) -> pl.DataFrame:
     numbers = ("n_layers", "n_samples", "n_seeds", "seed_low", "seed_high")
     ends = [name for name in measures.intervals.columns if name not in of_part]
     named = pl.lit(measures.metric).alias("metric")
-    return joined.select(named, *keys, *STATISTICS, *numbers, *ends)
+    return joined.select(named, *keys, *STATISTIC_WORDS, *numbers, *ends)
 
 
 def relative_differences(measures: Sequence[Measures]) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from gradsweep.report.labels import (
     projection_label,
 )
 from gradsweep.report.measures import Measures, joined
-from gradsweep.report.statistics import STATISTICS, relative_differences, statistics
+from gradsweep.report.statistics import STATISTIC_WORDS, relative_differences, statistics
 from gradsweep.store.atomic import write_text
 from gradsweep.store.series import model_label
 
@@ -113,7 +113,7 @@ def save_tables(
 def _statistics_table(measures: Measures, models: Mapping[str, str], dataset: str) -> TableFile:
     shown = statistics(measures)
     projections = values_in_reading_order(shown, "projection")
-    names = ["mean"] if measures.per_sample else list(STATISTICS.values())
+    names = ["mean"] if measures.per_sample else list(STATISTIC_WORDS.values())
     keys = {
         "statistic": names,
         "part": ("all", *PARTS),
@@ -151,7 +151,7 @@ def _long(shown: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
             pl.col(f"{column}_high").alias("high"),
             pl.col("n_samples").alias("n"),
         )
-        for column, name in STATISTICS.items()
+        for column, name in STATISTIC_WORDS.items()
         if name in names
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +109,8 @@ class Recorder(TrainerCallback):
             n_tokens=trained.n_tokens,
             epoch=float(state.epoch or 0.0),
             seconds=time.monotonic() - self._start,
+            **(self._update.norms() if self._update else {}),
         )
-        if self._update:
-            step = replace(
-                step,
-                gradient_norm=self._update.gradient_norm,
-                clipped_gradient_norm=self._update.clipped_gradient_norm,
-                update_over_weight=self._update.update_over_weight,
-            )
         self._waiting.append(step)
         self._on_step(step)
         if self._every and (made % self._every == 0 or made == args.max_steps):

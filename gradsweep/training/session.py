@@ -66,6 +66,9 @@ class Session:
         self._tokenizer = tokenizer
         self._watch = self._installed(scaler)
         self._began = time.monotonic()
+        self._learning_rate = float("nan")
+        self.probed = -1
+        """Optimizer steps before the last probe."""
         self.is_open = True
         """Until `close`; what was measured can be read afterwards, too."""
         try:
@@ -136,23 +139,15 @@ class Session:
         self.probed = made
         return scalars
 
-    probed = -1
-    """Optimizer steps before the last probe."""
-
     def keep_step(self, step: int, update: Update | None, epoch: float = 0.0) -> TrainingStep:
         """Keep what is known of an optimizer step after `after_step`, and return it."""
-        of_update = {
-            name: getattr(update, name)
-            for name in ("gradient_norm", "clipped_gradient_norm", "update_over_weight")
-            if update is not None
-        }
         made = TrainingStep(
             step,
             loss=float("nan"),
             learning_rate=self._learning_rate,
             seconds=time.monotonic() - self._began,
             epoch=epoch,
-            **of_update,
+            **(update.norms() if update else {}),
         )
         self.results.add_step(made)
         return made

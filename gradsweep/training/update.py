@@ -52,6 +52,11 @@ class Update:
     update_over_weight: float
     """‖ΔW‖/‖W‖ over all watched matrices together."""
 
+    def norms(self) -> dict[str, Any]:
+        """Return what a `TrainingStep` has of an update, by its fields."""
+        names = ("gradient_norm", "clipped_gradient_norm", "update_over_weight")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True)
 class _Moved:

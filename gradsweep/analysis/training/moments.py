@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 
 from gradsweep.analysis.complete import complete_values
 from gradsweep.analysis.reduction import sum_reduced
-from gradsweep.analysis.resampling import Resampled, interval, mean_of_finite, resampled
+from gradsweep.analysis.resampling import (
+    STATISTICS,
+    Resampled,
+    interval,
+    mean_of_finite,
+    resampled,
+)
 from gradsweep.analysis.rows import in_reading_order, require_metric
 from gradsweep.analysis.sample_metrics import sample_rows
 from gradsweep.config import cot_reading_key
@@ -25,7 +31,6 @@ Floats = NDArray[np.float64]
 
 RUN = ("point_id", *POINT_LABELS, "seed")
 """Columns that name a run."""
-STATISTICS = ("mean", "mad", "relative_mad")
 
 
 def norms_by_step(

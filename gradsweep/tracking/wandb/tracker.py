@@ -70,10 +70,9 @@ class WandbTracker:
 
     def log_sample(self, result: SampleResult) -> None:
         """Add a sample to the live curves; one without rows (bad input) is not shown."""
-        samples, rows = [result], [result]
         self._do(
             "logging a sample",
-            lambda run: run.log_samples(samples_frame(samples), rows_frame(rows)),
+            lambda run: run.log_samples(samples_frame([result]), rows_frame([result])),
         )
 
     def finish(
