@@ -11,8 +11,9 @@ tables.py    the report's tables in words, with intervals and n
 terms.py     what the words mean, where they stand and in a glossary
 findings.py  the findings page as HTML
 settings.py  versions, commands and settings to run it again
-build.py     all of it and the report's tables into `assets/page.html`, styles and scripts inline
-assets/      template, styles, scripts, and Plotly's basic bundle 4.1.1 (MIT, `plotly-LICENSE`)
+template.py  `assets/page.html`, styles and scripts inline
+build.py     all of it and the report's tables into the template
+assets/      templates, styles, scripts, and Plotly's basic bundle 4.1.1 (MIT, `plotly-LICENSE`)
 """
 
 from gradsweep.report.page.build import prepare_page as prepare_page

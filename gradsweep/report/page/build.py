@@ -1,16 +1,14 @@
-"""Put a page together: numbers as JSON, texts as HTML, styles and scripts inline."""
+"""Put a page together: numbers as JSON, texts as HTML."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from gradsweep.analysis.layer_cosines import layer_cosines, measured
@@ -35,7 +33,7 @@ from gradsweep.report.page.curves import (
 )
 from gradsweep.report.page.findings import findings_html, section_html
 from gradsweep.report.page.found import found_in
-from gradsweep.report.page.grid import point_grid, short
+from gradsweep.report.page.grid import point_grid
 from gradsweep.report.page.layer_maps import layer_maps
 from gradsweep.report.page.models import compared_models
 from gradsweep.report.page.open_questions import question_groups
@@ -50,7 +48,7 @@ from gradsweep.report.page.settings import (
     versions_of,
 )
 from gradsweep.report.page.tables import table_texts
-from gradsweep.report.page.terms import TERMS, anchor, term_link
+from gradsweep.report.page.template import page_template
 from gradsweep.report.page.tiles import as_json, in_tiles
 from gradsweep.report.page.training import training_charts
 from gradsweep.report.tables import tables as tables_of
@@ -58,21 +56,6 @@ from gradsweep.report.training import TrainingStudy
 from gradsweep.report.training.section import training_markdown
 from gradsweep.store.atomic import write_text
 from gradsweep.store.series import with_model_labels
-
-_SCRIPTS = (
-    "plotly-basic.min.js",
-    "theme.js",
-    "tiles.js",
-    "files.js",
-    "choices.js",
-    "panels.js",
-    "charts.js",
-    "tables.js",
-    "points.js",
-    "training.js",
-    "start.js",
-)
-"""In this order: each uses what those before it define."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +76,7 @@ class PreparedPage:
         Raises:
             StoreError: the file cannot be written.
         """
-        text = _template().render(
+        text = page_template().render(
             **self.parts,
             written=time.strftime("%Y-%m-%d %H:%M:%S %z"),
             findings=Markup(findings_html(findings)),
@@ -134,41 +117,51 @@ def prepare_page(
     """
     tables = [table for one in computed for table in tables_of(one)] if tables is None else tables
     flat = flat_settings(stored.points)
-    data = _data(rows, computed, stored, refresh, numbers, tables, flat)
-    data["training"] = training_charts(study)
     groups = question_groups(answered)
-    data["questions"] = [group["charts"] for group in groups]
+    data = _data(rows, computed, stored, refresh, numbers, tables, flat)
+    data |= {"training": training_charts(study), "questions": [one["charts"] for one in groups]}
     data = in_tiles(data, folder, refresh)
     if "tiles" in data:
         write_text(folder / "settings.csv", settings_csv(stored.points, flat))
     cosines = numbers.layer_cosines if numbers else measured(layer_cosines(rows))
     parts = {
         "title": "All points" if folder.name == "all" else folder.name,
-        "results": str(stored.results),
+        **_overview_parts(stored, computed),
+        "questions": groups,
+        "questions_text": Markup(section_html(open_questions_markdown(answered))),
+        "layer_maps": layer_maps(cosines),
+        "cosines_text": Markup(section_html(layer_cosines_markdown(cosines))),
+        "training": Markup(section_html(training_markdown(study))) if study else "",
+        **_data_parts(data),
+    }
+    return PreparedPage(folder, parts)
+
+
+def _overview_parts(stored: ReportPoints, computed: Sequence[Measures]) -> dict[str, Any]:
+    """What the template says of the points and where they come from."""
+    return {
         "stored": stored,
+        "results": str(stored.results),
         "grid": point_grid(stored, computed[0] if computed else None),
         "found": found_in(computed),
         "n_studies": computed[0].n_studies if computed else 0,
         "compared": compared_models(computed),
-        "terms": TERMS,
-        "has_curves": bool(data["metrics"]),
-        "training": Markup(section_html(training_markdown(study))) if study else "",
-        "questions": groups,
-        "questions_text": Markup(section_html(open_questions_markdown(answered))),
-        "training_groups": data["training"],
-        "layer_maps": layer_maps(cosines),
-        "cosines_text": Markup(section_html(layer_cosines_markdown(cosines))),
         "versions": versions_of(stored.points),
         "commands": commands_of(stored),
-        "settings": data["settings"],
-        "refresh": refresh,
-        "tiles": "tiles" in data,
-        "data_tables": bool(data["tables"]),
-        "data": _json(data),
-        "style": Markup(_asset("page.css")),
-        "scripts": Markup("\n".join(map(_asset, _SCRIPTS))),
     }
-    return PreparedPage(folder, parts)
+
+
+def _data_parts(data: dict[str, Any]) -> dict[str, Any]:
+    """The scripts' data, and what the template says of it."""
+    return {
+        "data": _json(data),
+        "has_curves": bool(data["metrics"]),
+        "data_tables": bool(data["tables"]),
+        "training_groups": data["training"],
+        "settings": data["settings"],
+        "refresh": data["refresh"],
+        "tiles": "tiles" in data,
+    }
 
 
 def _data(
@@ -267,20 +260,3 @@ def _drawn(
 def _json(data: dict[str, Any]) -> Markup:
     """JSON that cannot end the script element it stands in, whatever the texts are."""
     return Markup(as_json(data).replace("<", "\\u003c"))
-
-
-def _template() -> Any:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals |= {
-        "anchor": anchor,
-        "level_label": level_label,
-        "short": short,
-        "term": term_link,
-    }
-    return environment.from_string(_asset("page.html"))
-
-
-def _asset(name: str) -> str:
-    return (resources.files(__package__) / "assets" / name).read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ from gradsweep.store.metadata import read_config, read_manifests
 from gradsweep.store.points import folder_labels, is_training_point, settings_of_all
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
-from gradsweep.store.state import point_statuses
+from gradsweep.store.state import PointStatus, point_statuses
 
 
 @dataclass(frozen=True)
@@ -91,24 +91,12 @@ def report_points(
         for status in (point_statuses(selection.results, records) if started else [])
         if status.point_id in records
     }
-    points = []
     named = _named(rows, {*planned, *records}, selection)
     labels = with_model_labels(named.with_columns(series_name="series"), objective=False)
-    for line in labels.iter_rows(named=True):
-        name = line["point_id"]
-        status = statuses.get(name)
-        points.append(
-            ReportPoint(
-                point_id=name,
-                axes={axis: line[axis] for axis in AXES},
-                state=status.state if status else PointState.NEW,
-                n_stored=status.n_stored if status else 0,
-                n_bad=status.n_bad if status else 0,
-                note=status.note if status else "",
-                record=records.get(name, {}),
-                series=line["series_name"],
-            )
-        )
+    points = [
+        _point(line, statuses.get(line["point_id"]), records.get(line["point_id"], {}))
+        for line in labels.iter_rows(named=True)
+    ]
     names = {point.point_id for point in points}
     return ReportPoints(
         results=selection.results,
@@ -119,6 +107,22 @@ def report_points(
         ),
         cut=NOTHING_CUT if cut is None else cut,
         sweeps=tuple(m for m in manifests if names & {p["point_id"] for p in m["points"]}),
+    )
+
+
+def _point(
+    line: Mapping[str, Any], status: PointStatus | None, record: dict[str, Any]
+) -> ReportPoint:
+    """A point by its names, what its files say and its config, as far as it was started."""
+    return ReportPoint(
+        point_id=line["point_id"],
+        axes={axis: line[axis] for axis in AXES},
+        state=status.state if status else PointState.NEW,
+        n_stored=status.n_stored if status else 0,
+        n_bad=status.n_bad if status else 0,
+        note=status.note if status else "",
+        record=record,
+        series=line["series_name"],
     )
 
 
