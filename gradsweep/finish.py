@@ -58,7 +58,10 @@ def finish(
 
 @contextmanager
 def tracked(config: Config, identity: str, shown: bool, shard: Shard = WHOLE) -> Iterator[Tracker]:
-    """Of a shared point, only whoever finishes it tells the tracker: a run has one writer."""
+    """Follow a point by its tracker.
+
+    Of a shared point, only whoever finishes it tells the tracker: a run has one writer.
+    """
     if shard != WHOLE:
         yield NoTracker()
         return

@@ -73,7 +73,7 @@ _said: set[str] = set()
 
 
 def say_once(line: str) -> None:
-    """What is the same for every point of a sweep."""
+    """Print, the first time alone, what is the same for every point of a sweep."""
     if line not in _said:
         _said.add(line)
         console.print(line, style="dim", soft_wrap=True)

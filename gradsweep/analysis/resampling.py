@@ -124,7 +124,7 @@ class Resampled:
 
     @cached_property
     def over_layers(self) -> Mapping[Name, Mapping[str, Floats]]:
-        """By point and projection: mean, mad and relative_mad of all layers, (1 + resamples,)."""
+        """Mean, mad and relative_mad of all layers, (1 + resamples,), by point and projection."""
         if self.known_over_layers is not None:
             return self.known_over_layers
         return {

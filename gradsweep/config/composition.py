@@ -204,7 +204,7 @@ def _composed(
 
 @lru_cache(maxsize=MAX_KEPT)
 def built_in_options(overrides: tuple[str, ...], return_hydra_config: bool) -> DictConfig:
-    """What Hydra composes of the built-in options; for copies only."""
+    """Compose built-in options by Hydra; for copies only."""
     with _hydra(BUILT_IN):
         return hydra_compose(MAIN_CONFIG, list(overrides), return_hydra_config)
 

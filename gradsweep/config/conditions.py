@@ -49,7 +49,7 @@ class Quality(Enum):
 
     @property
     def label(self) -> str:
-        """As it is typed, and as labels of the dataset axis end."""
+        """The end as it is typed, and as labels of the dataset axis end."""
         return f"quality={self.name}"
 
 
@@ -151,6 +151,8 @@ def own_data_name(name: str, path: str | None) -> str:
 
 @dataclass
 class DatasetConfig:
+    """A dataset, and how its questions are read and chosen (`conf/dataset`)."""
+
     name: str = MISSING
     kind: DatasetKind = DatasetKind.jsonl
     levels: list[CotLevel] = field(default_factory=list)

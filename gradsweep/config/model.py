@@ -149,6 +149,8 @@ others write the day of the run, which would make the gradients of a point depen
 
 @dataclass
 class ModelConfig:
+    """A model: its weights, and how they are kept, spread and asked (`conf/model`)."""
+
     name: str = MISSING
     """Short name in tables and paths: the option's name. Empty takes one from the source."""
     source: ModelSource = MISSING

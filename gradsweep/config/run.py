@@ -206,6 +206,8 @@ class GradientsConfig(SpectraOptions):
 
 @dataclass
 class StoreConfig:
+    """The place of results (`conf/store`)."""
+
     root: str = option("results", Effect(is_path=True))
     """Folder of all results; points and sweeps lie below it."""
 
@@ -220,6 +222,8 @@ class StoreConfig:
 
 @dataclass
 class TrackingConfig:
+    """Whether points can be followed elsewhere, and where (`conf/tracking`)."""
+
     kind: str = NO_TRACKER
     """`none`, or the name of a folder of gradsweep/tracking."""
     project: str = "gradsweep"

@@ -38,7 +38,7 @@ class Optimizer(Enum):
 
 
 class Schedule(Enum):
-    """Of the learning rate after warm-up, over all steps."""
+    """The learning rate after warm-up, over all steps."""
 
     constant = "constant"
     linear = "linear"

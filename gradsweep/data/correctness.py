@@ -13,7 +13,7 @@ from gradsweep.data.sentences import TextRules
 def responses_of(
     dataset: Dataset, taken: Sequence[Question], config: Config, rules: TextRules
 ) -> list[tuple[Response, ...]]:
-    """What the point takes of each question: one response, chosen and rejected, or a group."""
+    """Take what the point has of each question: one response, chosen and rejected, or a group."""
     kind = config.correctness.kind
     if any(question.group for question in taken):
         return [question.group for question in taken]
@@ -43,7 +43,7 @@ def _irrelevant(
 def irrelevant_texts(
     taken: Sequence[Question], responses: Sequence[Sequence[Response]], config: Config
 ) -> list[str]:
-    """Those that are not the user's own; empty where the point has none."""
+    """Take the irrelevant responses that are not the user's own; empty where there are none."""
     own = any(question.group or question.rejected for question in taken)
     if own or config.correctness.kind is CorrectnessKind.correct:
         return []

@@ -86,7 +86,7 @@ def log_prob_in(value: Any, name: str, where: str) -> float:
 
 
 def value_kind(value: Any) -> str:
-    """What a value of JSON or of a table is, as a user would call it."""
+    """Name the kind of a value of JSON or of a table, as a user would call it."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if _is_number(value):

@@ -37,7 +37,7 @@ class Candidate:
         return tuple(one for one in (self.correct, self.rejected, *self.group) if one is not None)
 
     def sides(self, *, needs_correct: bool, rejects: bool) -> tuple[RecordedResponse, ...]:
-        """Those that a point takes; as `question`."""
+        """Return the responses that a point takes; arguments as `question`."""
         taken = (self.correct if needs_correct else None, self.rejected if rejects else None)
         return tuple(one for one in taken if one is not None)
 

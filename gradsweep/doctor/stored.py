@@ -50,7 +50,7 @@ class StoredPoints:
 
     @cached_property
     def labels(self) -> pl.DataFrame:
-        """Of all points of the folder (`folder_labels`)."""
+        """Names of all points of the folder (`folder_labels`)."""
         return folder_labels(self.results)
 
     def samples(self, point_id: str) -> pl.DataFrame:

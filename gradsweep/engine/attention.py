@@ -30,7 +30,7 @@ OF = "q"
 
 
 class Shares(NamedTuple):
-    """Of one head; sums to at most 1."""
+    """Shares of one head's attention; they sum to at most 1."""
 
     first: float
     """Of the first token of the text."""

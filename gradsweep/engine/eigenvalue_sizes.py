@@ -13,7 +13,7 @@ from gradsweep.models.projections import ProjectionSite, projection_shapes
 
 
 class EigenvalueSizes:
-    """Of a model's sites on every device that makes ready."""
+    """Sizes that a model's sites need, on every device that makes ready for them."""
 
     def __init__(
         self,

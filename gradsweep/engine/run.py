@@ -135,7 +135,7 @@ class Run:
         return sum(len(unit.rows) for unit in self._units)
 
     def n_stored(self, stored_ids: Collection[str]) -> int:
-        """How many of this share's units are among these ids."""
+        """Count those of this share's units that are among these ids."""
         ids = [outcome.sample_id for outcome in self.rejected]
         ids += [unit.unit.unit_id for batch in self.batches for unit in batch]
         return sum(unit_id in stored_ids for unit_id in ids)

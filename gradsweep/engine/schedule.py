@@ -120,7 +120,7 @@ class MemoryBudget:
         return fits or self._in_memory == 0
 
     def halve(self) -> None:
-        """What is in memory now was too much."""
+        """Allow half of what is in memory now, which was too much."""
         with self._changed:
             half = max(self._in_memory // 2, 1)
             self._limit = half if self._limit is None else min(half, self._limit)

@@ -164,7 +164,7 @@ def read_submission(path: Path) -> Submission:
 
 
 def submitted_array(paths: JobPaths, number: int) -> SubmittedArray | None:
-    """None while no scheduler is known to have taken it."""
+    """Read a submitted array; None while no scheduler is known to have taken it."""
     path = paths.array(number)
     if not path.exists():
         return None

@@ -60,7 +60,7 @@ def check_template(tokenizer: PreTrainedTokenizerBase, day: str = TEMPLATE_DATE)
 
 
 def alteration(prompt: str, prefix: str, response: str) -> str | None:
-    """What a template did to one sample that makes it another one; None when nothing."""
+    """Say what a template did to one sample that makes it another one; None when nothing."""
     if prompt.strip() not in prefix:
         return "the chat template drops or changes part of the prompt"
     opened = OPEN_THOUGHT.search(prefix)

@@ -24,7 +24,7 @@ from gradsweep.models.source import ResolvedSource
 def loading_arguments(
     config: ModelConfig, source: ResolvedSource, commit: str | None = None
 ) -> dict[str, Any]:
-    """What tells transformers where to look, besides the location.
+    """Tell transformers where to look, besides the location.
 
     Tokenizer, config and weights of a hub model are of one commit, also when somebody pushes
     between two of them.

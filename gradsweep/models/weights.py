@@ -34,6 +34,17 @@ def load_weights(
     arguments: dict[str, Any],
     device_map: Placement | None,
 ) -> PreTrainedModel:
+    """Load a model with the weights of its source, or with random ones where these are asked for.
+
+    Args:
+        config: of the model.
+        source: where its files are.
+        arguments: of `loading_arguments`.
+        device_map: where the weights are put as they arrive; None leaves that to the caller.
+
+    Raises:
+        ModelError, MemoryError: as `from_pretrained`; or weights do not fit the model.
+    """
     if config.weights is Weights.random:
         return _random_weights(config, source, arguments)
     arguments = arguments | {

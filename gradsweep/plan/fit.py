@@ -103,7 +103,7 @@ class Misfit:
 
 
 def misfit(config: Config, hardware: Hardware) -> Misfit | None:
-    """None where it is expected to fit, or where need or memory is unknown."""
+    """Say why a point would not fit; None where it would, or where need or memory is unknown."""
     tokens = usual_batch(config)
     needed = peak_memory(config, hardware, tokens)
     if needed is None or fits(config, hardware, tokens):

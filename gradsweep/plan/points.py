@@ -78,7 +78,7 @@ class Plan:
         return frozenset.intersection(*(frozenset(p.overrides) for p in self.points))
 
     def label(self, point: PlannedPoint) -> str:
-        """What varies in this plan, as this point has it: values of axes, then other fields."""
+        """Name a point by what varies in this plan: values of axes, then other fields."""
         values = [getattr(point.axes, axis) for axis in self.varied]
         fields = [text for text in point.overrides if text not in self._everywhere]
         others = [text for text in fields if text.split("=")[0] not in (*AXES, *TOLD_BY_AXES)]

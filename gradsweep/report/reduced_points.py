@@ -200,7 +200,7 @@ class ReducedPoint:
         return found
 
     def over_layers(self, metric: str) -> dict[tuple[str, str], dict[str, Floats]]:
-        """As `Resampled.over_layers`."""
+        """Return what `Resampled.over_layers` has of this point."""
         curves = self.reduced.about["metrics"][metric]
         every = self.reduced.arrays[f"over_layers-{metric}"]
         by_curve = every.reshape(len(curves), len(STATISTICS), -1)

@@ -26,6 +26,7 @@ REPORTS = "reports"
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, whole or not at all; raises as `write_bytes`."""
     write_bytes(path, text.encode())
 
 
@@ -49,10 +50,12 @@ def create_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write JSON, what it does not know as its text; raises as `write_bytes`."""
     write_text(path, json.dumps(value, indent=2, default=str) + "\n")
 
 
 def write_parquet(path: Path, frame: pl.DataFrame) -> None:
+    """Write a frame, compressed by zstd; raises as `write_bytes`."""
     # Encoded in memory: Polars hides a full disk in an error of its own.
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd")

@@ -59,7 +59,7 @@ def is_to_be_read(paths: PointPaths, file: Path) -> bool:
 
 
 def damage(paths: PointPaths) -> str:
-    """What is wrong with the files of a point; empty where they are as they were written.
+    """Say what is wrong with the files of a point; empty where they are as they were written.
 
     Every byte is read, whatever was seen before.
     """

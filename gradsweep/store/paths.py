@@ -39,7 +39,7 @@ class PointPaths:
 
     @property
     def model_commit(self) -> Path:
-        """Of a hub model: the commit that every sample of the point is measured with."""
+        """The commit of a hub model that every sample of the point is measured with."""
         return self.folder / "MODEL_COMMIT"
 
     @property
@@ -66,12 +66,12 @@ class PointPaths:
 
     @property
     def steps(self) -> Path:
-        """Of a training point: a line for each optimizer step."""
+        """Optimizer steps of a training point, a line each."""
         return self.folder / "steps.parquet"
 
     @property
     def checkpoints(self) -> Path:
-        """Of a training point that is not DONE: where it goes on after a kill."""
+        """Places where a training point that is not DONE goes on after a kill."""
         return self.folder / "checkpoints"
 
     @property

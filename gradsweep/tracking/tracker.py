@@ -107,7 +107,7 @@ class NoTracker:
 
 
 def uploads_left(seconds: float) -> int:
-    """How many points are still uploaded after so long; the end of the process waits for them."""
+    """Count points still uploaded after so long; the end of the process waits for them."""
     deadline = time.monotonic() + seconds
     threads = [t for t in threading.enumerate() if t.name.startswith(THREAD_PREFIX)]
     for thread in threads:

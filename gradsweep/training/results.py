@@ -61,17 +61,17 @@ class MemoryResults:
 
     @property
     def rows(self) -> pl.DataFrame:
-        """As `TrainingStore.rows`."""
+        """Rows as `TrainingStore.rows` gives them."""
         return in_order_of_steps(_joined(MOMENT_SCHEMA | ROW_SCHEMA, self._rows.values()))
 
     @property
     def samples(self) -> pl.DataFrame:
-        """As `TrainingStore.samples`."""
+        """Samples as `TrainingStore.samples` gives them."""
         return in_order_of_steps(_joined(MOMENT_SCHEMA | SAMPLE_SCHEMA, self._samples.values()))
 
     @property
     def steps(self) -> pl.DataFrame:
-        """As `TrainingStore.steps`."""
+        """Steps as `TrainingStore.steps` gives them."""
         steps = steps_frame(list(self._steps.values()))
         return pl.concat([pl.DataFrame(schema=STEP_SCHEMA), steps]).sort("step")
 
@@ -136,17 +136,17 @@ class FolderResults:
 
     @property
     def rows(self) -> pl.DataFrame:
-        """As `TrainingStore.rows`."""
+        """Rows as `TrainingStore.rows` gives them."""
         return self._table("rows")
 
     @property
     def samples(self) -> pl.DataFrame:
-        """As `TrainingStore.samples`."""
+        """Samples as `TrainingStore.samples` gives them."""
         return self._table("samples")
 
     @property
     def steps(self) -> pl.DataFrame:
-        """As `TrainingStore.steps`."""
+        """Steps as `TrainingStore.steps` gives them."""
         self.flush()
         return self._table("steps")
 

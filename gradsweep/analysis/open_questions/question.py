@@ -34,7 +34,7 @@ class OpenQuestion:
 
 @dataclass(frozen=True)
 class Scope:
-    """Whose points an answer is about."""
+    """Model, series and dataset that an answer is about."""
 
     model: str
     """As in the rows; `base → instruct` where two are compared."""

@@ -134,7 +134,7 @@ def _turned(found: Detection) -> Detection:
 
 
 def scope_of(labels: Sequence[str]) -> tuple[Scope, str]:
-    """Whose point it is, and its condition: `detailed, correct`."""
+    """Say whose point it is, and its condition: `detailed, correct`."""
     model, dataset, cot, correctness, _, series, _ = labels
     return Scope(model, series, dataset), f"{cot}, {correctness}"
 

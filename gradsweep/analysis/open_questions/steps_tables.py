@@ -46,7 +46,7 @@ class Curve:
 
     @property
     def places(self) -> NDArray[np.float64]:
-        """Of the doses on the fit's axis: log2(1 + steps)."""
+        """Places of the doses on the fit's axis: log2(1 + steps)."""
         return np.asarray(np.log2(1 + np.array(self.doses)))
 
     @property

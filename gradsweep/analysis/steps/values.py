@@ -169,7 +169,7 @@ def shares_by_place(
 
 
 def drawn_weights(steps: pl.DataFrame, resamples: int, seed: int) -> tuple[Floats, dict[str, int]]:
-    """How often each question counts, (1 + resamples, questions), and each one's column."""
+    """Draw how often each question counts, (1 + resamples, questions); give each one's column."""
     names = steps["question_id"].unique().sort().to_list()
     return question_weights(names, resamples, seed), {name: i for i, name in enumerate(names)}
 

@@ -59,7 +59,7 @@ def read_paper(config: Config) -> Dataset:
 
 
 def paper_files(config: Config) -> PaperFiles:
-    """Which files a point reads. Raises as `read_paper`."""
+    """Find the files that a point reads. Raises as `read_paper`."""
     folder = paper_folder(config.dataset)
     relative = config.dataset.file_of(config.cot.level, config.quality)
     if relative is None:

@@ -43,7 +43,7 @@ class PinnedRelease:
 
     @property
     def hint(self) -> str:
-        """Which folder a copy of it is."""
+        """Says which folder a copy of it is."""
         return (
             f"the folder {self.inside} of {self.title} (github.com/MingLiiii/{self.repository}), "
             f"which holds {self.holds}"

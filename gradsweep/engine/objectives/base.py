@@ -54,7 +54,7 @@ class Objective(ABC):
 
 
 class PairObjective(Objective):
-    """Of a chosen and a rejected response to the same prompt."""
+    """An objective of a chosen and a rejected response to the same prompt."""
 
     responses = Responses.pair
 
@@ -80,7 +80,7 @@ class PairObjective(Objective):
 
 
 class GroupObjective(Objective):
-    """Of several responses to the same prompt, each with a reward."""
+    """An objective of several responses to the same prompt, each with a reward."""
 
     responses = Responses.group
 

@@ -20,7 +20,7 @@ has lost digits."""
 
 
 class HeadGrams(NamedTuple):
-    """Of all heads of one projection, `heads` in number."""
+    """Gram matrices of all heads of one projection, `heads` in number."""
 
     grams: Array
     """(…, heads, d, d)."""

@@ -190,7 +190,7 @@ def layer_gradients(
     *,
     smallest: bool = False,
 ) -> dict[str, Gradient]:
-    """By projection; G is formed where it is cheaper or was needed for the spectrum.
+    """Take gradients by projection, as G where that is cheaper or the spectrum needed it.
 
     The second covers factors that cancel, where sums over tokens lose digits and G does not. With
     `smallest`, for gradients that are kept, it is formed where it takes less memory than X and dY,

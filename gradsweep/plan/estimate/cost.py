@@ -36,7 +36,7 @@ POINT_BYTES = 8_000
 
 @dataclass(frozen=True)
 class Cost:
-    """Of what the process that finished a point has measured of it: all, or what was left."""
+    """The cost of what the process that finished a point measured of it: all, or what was left."""
 
     model: str
     weights: str
@@ -73,7 +73,7 @@ class Meter:
         self._samples = self._tokens = 0
 
     def add(self, results: Sequence[SampleResult]) -> None:
-        """What has just been stored."""
+        """Count what has just been stored."""
         measured = [result for result in results if result.rows]
         self._samples += len(measured)
         self._tokens += sum(r.n_prompt_tokens + r.n_response_tokens for r in measured)
@@ -115,7 +115,7 @@ def work(config: Config) -> tuple[str, ...]:
 
 
 def read_costs(results: Path) -> list[Cost]:
-    """Of every point that is DONE and says what it took (those of earlier versions do not)."""
+    """Read what points took that are DONE and say so (those of earlier versions do not)."""
     found = []
     for done in sorted((results / "points").glob("*/DONE")):
         paths = PointPaths(results, done.parent.name)
@@ -167,9 +167,10 @@ def _in_order(stored: Sequence[str]) -> tuple[str, ...]:
 
 
 def point_bytes(config: Config, tokens: float, costs: Sequence[Cost]) -> float | None:
-    """By what earlier points of this model took per sample, else rows times bytes of a row.
+    """Estimate what a point takes on disk.
 
-    None where the model's number of parameters, hence of layers, is unknown.
+    By what earlier points of this model took per sample, else rows times bytes of a row. None where
+    the model's number of parameters, hence of layers, is unknown.
     """
     samples, wanted = samples_passed(config), config.gradients
     key = (config.model.name, work(config))

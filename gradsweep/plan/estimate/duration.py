@@ -77,7 +77,7 @@ def seconds_per_sample(
 
 
 def modelled_seconds(config: Config, tokens: float, hardware: Hardware) -> float | None:
-    """None where the model's number of parameters is unknown."""
+    """Estimate by operations; None where the model's number of parameters is unknown."""
     parameters = parameters_of(config.model)
     if parameters is None:
         return None

@@ -74,7 +74,7 @@ def known_gpu(name: str | None) -> str | None:
 
 
 def this_machine(device: str = "auto") -> Hardware:
-    """What `gradients.device` means here: the first GPU that a driver shows, or the CPU.
+    """Find what `gradients.device` means here: the first GPU that a driver shows, or the CPU.
 
     Under torchrun or srun, what one of its processes has.
     """

@@ -50,7 +50,7 @@ MOST_WORKERS = 8
 
 @dataclass(frozen=True)
 class Memory:
-    """Of one job, in GB (10⁹ bytes)."""
+    """Memory of one job, in GB (10⁹ bytes)."""
 
     weights: float
     activations: float
@@ -139,7 +139,7 @@ def _second_models_gb(config: Config, hardware: Hardware) -> float:
 
 
 def capacity_gb(model: ModelConfig, hardware: Hardware) -> float | None:
-    """What a job of this model can use; None where the hardware's memory is unknown."""
+    """Return what a job of this model can use; None where the hardware's memory is unknown."""
     if hardware.memory_gb is None:
         return None
     spread = hardware.kind == "cuda" and spreads_over_gpus(model)

@@ -31,7 +31,7 @@ class Entry:
 
 
 def server_name(base_url: str, entity: str | None, project: str) -> str:
-    """What tells destinations apart: the same run may be on several."""
+    """Tell destinations apart: the same run may be on several."""
     return f"{base_url.rstrip('/')}/{entity or '-'}/{project}"
 
 

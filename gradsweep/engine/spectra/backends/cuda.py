@@ -93,7 +93,7 @@ class CudaBackend:
         return sum(one.nbytes for one in started) <= most_started_bytes(self._device)
 
     def spectra_of_matrices(self, matrices: Sequence[Tensor], solver: Solver) -> list[Spectrum]:
-        """As many together as there is memory for, as `Backend` says."""
+        """Solve as many together as there is memory for, as `Backend` says."""
         if not matrices:
             return []
         largest = max(matrix.numel() for matrix in matrices)

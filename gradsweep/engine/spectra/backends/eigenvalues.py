@@ -43,7 +43,7 @@ AGREEMENT = 1e-12
 
 
 class StartedEigenvalues:
-    """Those of stacks of matrices, each stack of one size."""
+    """Eigenvalues of stacks of matrices, each stack of one size."""
 
     def __init__(self, stacks: Sequence[Tensor]) -> None:
         """Start on all of them (batch×n×n, float64), matrices of one size together.
@@ -115,14 +115,14 @@ def way_for(device: torch.device, n: int, matrices: int) -> Way:
 
 @lru_cache
 def fastest_way(device: torch.device, n: int) -> Way:
-    """Of `ways` that are right, on random n×n matrices; what a GPU has shown is kept on disk."""
+    """Find the fastest right one of `ways` on random n×n matrices; a GPU's is kept on disk."""
     return _tried(device, n, ways(device, n), TRIAL_MATRICES, str(n))
 
 
 @lru_cache
 def fastest_of_many(device: torch.device, n: int) -> Way:
-    """The same of those that have their matrices solved side by side: which wins depends on how
-    many there are. Loops, over matrices or cores, are as fast for many as for few."""
+    """Find the fastest of those that solve matrices side by side: which wins depends on how many
+    there are. Loops, over matrices or cores, are as fast for many as for few."""
     fastest = fastest_way(device, n)
     rivals = [way for way in ways(device, n) if way in (by_two_stages, by_cusolver)]
     if fastest not in rivals or batch_elements(device) // n**2 <= TRIAL_MATRICES:

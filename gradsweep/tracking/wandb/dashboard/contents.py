@@ -103,7 +103,7 @@ def _run_ids(selection: Selection, records: Sequence[dict[str, Any]]) -> Sequenc
 def place_of(
     selection: Selection, project: str | None, entity: str | None, name: str | None
 ) -> Place:
-    """Where a dashboard of these points belongs; what is None is as the points were tracked.
+    """Find where a dashboard of these points belongs; what is None is as the points were tracked.
 
     Raises ConfigError when the points were tracked in several projects or by several entities,
     or for a name that W&B does not take; DataError as `contents`.

@@ -58,7 +58,7 @@ def mean_bars(shown: Contents, metric: str, by: str | None = None) -> list[Panel
 
 
 def mad_bars(shown: Contents, metric: str, by: str | None = None) -> list[Panel]:
-    """How uneven the metric's curve is over layers."""
+    """Show how uneven the metric's curve is over layers."""
     return _bars(shown, metric, schema.mad_name, f"MAD of {metric_label(metric)}", by)
 
 
@@ -107,7 +107,7 @@ def live_curves(shown: Contents) -> list[Panel]:
 
 
 def training_curves(shown: Contents) -> list[Panel]:
-    """By step, of training points: losses, the gradient's norm, and spectra of the updates."""
+    """Show training points by step: losses, the gradient's norm, and spectra of the updates."""
     titles = {
         "loss": "Loss by step",
         "held_out_loss": "Held-out loss by step",
@@ -133,7 +133,7 @@ def training_curves(shown: Contents) -> list[Panel]:
 
 
 def settings_table() -> Panel:
-    """What the configs of runs differ in: prompt, dtype, seed, package versions."""
+    """Show what the configs of runs differ in: prompt, dtype, seed, package versions."""
     return wr.RunComparer(diff_only="split")
 
 

@@ -22,7 +22,7 @@ def workspace_spec(view: ws.Workspace) -> dict[str, Any]:
 
 
 def report_spec(document: wr.Report) -> dict[str, Any]:
-    """What `save` sends but for the number of the project in run sets, which the server knows."""
+    """Return what `save` sends but for the project's number in run sets, which the server knows."""
     model = document._to_model()
     project = internal.Project(name=document.project, entity_name=document.entity)
     for block in model.spec.blocks:

@@ -35,7 +35,7 @@ HOW_TO_READ = """\
 
 
 def counted(shown: Contents) -> str:
-    """What was measured: the values of every axis, projections and metrics."""
+    """List what was measured: the values of every axis, projections and metrics."""
     lines = [f"- **{axis}**: {', '.join(getattr(shown, axis))}" for axis in shown.axes]
     lines.append(f"- **projections**: {projection_list(shown.projections)}")
     lines.append(f"- **metrics**: {', '.join(map(metric_words, shown.metrics))}")
