@@ -201,7 +201,7 @@ def own_files(config: Config) -> dict[str, str]:
 
 
 def changes_since(config: Config, record: Mapping[str, Any]) -> str:
-    """What decides the numbers and has changed since `record` was written, by the field to look at.
+    """Name the fields that decide the numbers and have changed since `record` was written.
 
     Args:
         config: the config in `record`, read again.
