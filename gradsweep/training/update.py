@@ -204,10 +204,7 @@ class UpdateWatch:
         of_optimizer = scale if scale != 1 and factor * scale > 1 + 1e-3 else 1.0
         return _Pending(
             solved=solved_matrices(
-                self._matrices(gradients),
-                self._matrices(previous),
-                self._options.solver,
-                restored,
+                self._matrices(gradients), self._matrices(previous), self._options.solver, restored
             ),
             weights=dict(self._owned((w.weight.detach() for w in self._weights), copied=True)),
             adapted=adapted_spectra(
