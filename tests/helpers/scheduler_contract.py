@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from io import StringIO
@@ -27,8 +26,7 @@ from gradsweep.jobs.tasks import JobTask
 from gradsweep.plan import Plan, freeze, make_plan
 from gradsweep.plan.forecast import forecast, show_forecast
 from gradsweep.store import PointPaths
-
-PATIENCE_SECONDS = 300.0
+from helpers.patience import wait_until
 
 
 @dataclass
@@ -138,7 +136,9 @@ class SchedulerContract:
         first, second = (point.point_id for point in plan.points)
         cancelled = cancel(look(plan), {first})
         assert (cancelled.points, cancelled.problems) == ((first,), ())
-        wait_until(lambda: first not in live_points(plan))
+        wait_until(
+            lambda: first not in live_points(plan), "the end of the cancelled job", pause=0.05
+        )
         assert second in live_points(plan)
         assert cancel(look(plan), {first, second}).problems == ()
         wait_until_over(plan)
@@ -192,11 +192,4 @@ def live_points(plan: Plan) -> set[str]:
 
 def wait_until_over(plan: Plan) -> None:
     known = known_submissions(Path(plan.results))
-    wait_until(lambda: not ask_queue(known).states)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not ask_queue(known).states, "the end of all jobs", pause=0.05)

@@ -7,17 +7,16 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradsweep.jobs.records import submissions, submitted_array, task_runs
 from gradsweep.store import PointPaths, PointState, point_folders, point_state
+from helpers.patience import PATIENCE_SECONDS, wait_until
 from helpers.places import REPOSITORY
 from helpers.same_results import assert_same_results
 
-PATIENCE_SECONDS = 900.0
-"""For a state to come: many times what an idle machine takes."""
 ON_SLURM = (
     "hydra/launcher=slurm_cpu",
     "hydra.launcher.cpus_per_task=1",
@@ -73,7 +72,7 @@ class Grid:
         return {e: state for e, state in squeue().items() if e in ours}
 
     def finish(self) -> None:
-        wait_until(lambda: not self.queued(), f"the end of the jobs in {self.results}")
+        wait_until(lambda: not self.queued(), f"the end of the jobs in {self.results}", pause=1)
 
     def log(self) -> str:
         """What all of its jobs have printed."""
@@ -137,13 +136,6 @@ def squeue() -> dict[str, str]:
             return dict(line.split("|") for line in answer.stdout.splitlines())
         time.sleep(2)
     raise AssertionError(f"squeue does not answer: {answer.stderr}")
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not after {PATIENCE_SECONDS} s"
-        time.sleep(1)
 
 
 def wrapper(folder: Path, name: str, script: Sequence[str]) -> dict[str, str]:

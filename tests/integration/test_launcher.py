@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.patience import wait_until
 from helpers.places import REPOSITORY
 from helpers.slurm_grid import (
     ON_SLURM,
@@ -16,7 +17,6 @@ from helpers.slurm_grid import (
     clean_environment,
     slurm,
     squeue,
-    wait_until,
     wrapper,
 )
 
@@ -130,7 +130,7 @@ def test_a_killed_submitter_leaves_nothing_twice_and_nothing_out(
     before = set(squeue())
     held = "+hydra.launcher.additional_parameters.hold=true"
     submitter = grid.start(held)
-    wait_until(lambda: bool(set(squeue()) - before), "the first array in the queue")
+    wait_until(lambda: bool(set(squeue()) - before), "the first array in the queue", pause=1)
     submitter.kill()
     submitter.wait()
     assert not grid.elements(), "killed before it could note the array's number"

@@ -14,13 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.slurm_grid import (
-    ON_SLURM,
-    Grid,
-    slurm,
-    squeue,
-    wait_until,
-)
+from helpers.patience import wait_until
+from helpers.slurm_grid import ON_SLURM, Grid, slurm, squeue
 from helpers.time_limits import minutes_until_a_warning, set_limit, warned
 
 from gradsweep.jobs.records import submissions, task_runs
@@ -51,6 +46,7 @@ def half_way(grid: Grid, *point_ids: str) -> None:
     wait_until(
         lambda: all(grid.stored(i) >= HALF_WAY for i in point_ids),
         f"{HALF_WAY} stored samples",
+        pause=1,
     )
     assert all(grid.state(i) is PointState.RUNNING for i in point_ids), "over already: raise N_LONG"
 
@@ -134,7 +130,7 @@ def test_a_time_limit_in_the_middle_of_a_point(
                 del held[element]
         return not held
 
-    wait_until(let_the_warned_go_on, "SLURM's warnings")
+    wait_until(let_the_warned_go_on, "SLURM's warnings", pause=1)
     grid.finish()
     grid.assert_done()
     assert grid.starts() == 6, "each was put back into the queue once"
@@ -150,7 +146,9 @@ def test_a_killed_process_of_a_job_that_shares_out_a_point(
     grid = make_grid(*one_model, *LONG, "seed=0,1,2", *ON_SLURM, *shared, *gpus)
     grid.run()
     first, *_ = grid.planned()
-    wait_until(lambda: len(running_shares(grid, first)) == 4, "four processes at one point")
+    wait_until(
+        lambda: len(running_shares(grid, first)) == 4, "four processes at one point", pause=1
+    )
     half_way(grid, first)
     os.kill(running_shares(grid, first)[2], signal.SIGKILL)
     grid.finish()
@@ -189,10 +187,12 @@ def test_a_node_that_is_lost(make_grid: MakeGrid, one_model: list[str], referenc
     slurm("scontrol", "update", f"NodeName={node}", "State=DOWN", "Reason=test")
     try:
         grid.finish()
-        wait_until(lambda: grid.state(lost) is not PointState.RUNNING, "the end of the process")
+        wait_until(
+            lambda: grid.state(lost) is not PointState.RUNNING, "the end of the process", pause=1
+        )
     finally:
         slurm("/usr/sbin/slurmd", "-N", node)
-        wait_until(lambda: back_in_service(node), f"{node} to come back")
+        wait_until(lambda: back_in_service(node), f"{node} to come back", pause=1)
     if grid.state(lost) is not PointState.DONE:
         grid.run()
         grid.finish()

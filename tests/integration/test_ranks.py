@@ -7,7 +7,8 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
-from helpers.slurm_grid import ON_SLURM, PATIENCE_SECONDS, Grid, clean_environment
+from helpers.patience import PATIENCE_SECONDS
+from helpers.slurm_grid import ON_SLURM, Grid, clean_environment
 
 from gradsweep.jobs.records import submissions, task_runs
 

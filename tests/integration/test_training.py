@@ -10,7 +10,8 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from helpers.slurm_grid import ON_SLURM, Grid, slurm, wait_until
+from helpers.patience import wait_until
+from helpers.slurm_grid import ON_SLURM, Grid, slurm
 from helpers.time_limits import minutes_until_a_warning, set_limit, warned
 from polars.testing import assert_frame_equal
 
@@ -59,7 +60,7 @@ def half_way(grid: Grid) -> tuple[str, int]:
             for path in checkpoints.glob("checkpoint-*/COMPLETE")
         )
 
-    wait_until(reached, "a checkpoint")
+    wait_until(reached, "a checkpoint", pause=1)
     (element,) = grid.elements()
     (found,) = submissions(grid.results)
     return element, task_runs(found[0], 0, 0)[-1].process_id
@@ -102,7 +103,7 @@ def test_a_time_limit_makes_a_checkpoint_and_the_job_goes_on_there(
     element, process = half_way(grid)
     os.kill(process, signal.SIGSTOP)
     set_limit(element, minutes_until_a_warning(element))
-    wait_until(lambda: warned(process), "SLURM's warning")
+    wait_until(lambda: warned(process), "SLURM's warning", pause=1)
     set_limit(element, 30)
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGCONT)

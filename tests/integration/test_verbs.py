@@ -11,15 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.slurm_grid import (
-    ON_SLURM,
-    PATIENCE_SECONDS,
-    Grid,
-    clean_environment,
-    slurm,
-    wait_until,
-    wrapper,
-)
+from helpers.patience import PATIENCE_SECONDS, wait_until
+from helpers.slurm_grid import ON_SLURM, Grid, clean_environment, slurm, wrapper
 
 from gradsweep.jobs.records import submissions, task_runs
 from gradsweep.store import PointState
@@ -71,10 +64,12 @@ def test_waiting_and_running_jobs_are_seen_cancelled_and_retried(
     assert "has not begun" in verb(grid, "logs", first)
 
     assert "had not started" in verb(grid, "cancel", first)
-    wait_until(lambda: len(grid.queued()) == 2, "the end of the cancelled element")
+    wait_until(lambda: len(grid.queued()) == 2, "the end of the cancelled element", pause=1)
     assert "new" in shown(grid, first)
     release(grid)
-    wait_until(lambda: grid.stored(second) > 20 and grid.stored(third) > 20, "some samples")
+    wait_until(
+        lambda: grid.stored(second) > 20 and grid.stored(third) > 20, "some samples", pause=1
+    )
     line = shown(grid, second)
     (element,) = (e for e, points in grid.elements().items() if second in points)
     node = slurm("squeue", "-h", "-j", element, "-o", "%N").strip()
@@ -104,8 +99,8 @@ def test_a_failed_and_a_killed_point_are_told_apart_and_retried(
     grid = make_grid(*one_model, *LONG, lengths, *ON_SLURM)
     grid.run()
     failing, killed = grid.planned()
-    wait_until(lambda: grid.stored(killed) > 20, "some samples")
-    wait_until(lambda: grid.state(failing) is PointState.FAILED, "the failure")
+    wait_until(lambda: grid.stored(killed) > 20, "some samples", pause=1)
+    wait_until(lambda: grid.state(failing) is PointState.FAILED, "the failure", pause=1)
     ((paths, submission),) = submissions(grid.results)
     (number,) = (n for n, t in enumerate(submission.arrays[0].tasks) if killed in t.point_ids)
     os.kill(task_runs(paths, 0, number)[-1].process_id, signal.SIGKILL)

@@ -6,17 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.patience import PATIENCE_SECONDS, wait_until
 from helpers.places import REPOSITORY
 
 from gradsweep.jobs.status.lines import State
 from gradsweep.jobs.status.observer import Observer
-
-PATIENCE_SECONDS = 300.0
 
 
 class Shell:
@@ -50,11 +48,11 @@ class Shell:
         observer = Observer(self.folder / "results")
         return [line.state.value for line in observer.look(observer.ask()).lines]
 
-    def wait(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            assert time.monotonic() < deadline, self("status")
-            time.sleep(0.2)
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        try:
+            wait_until(condition, what, pause=0.2)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self('status')}") from None
 
 
 @pytest.fixture
@@ -75,11 +73,14 @@ def test_a_sweep_with_a_failure_and_a_killed_job_is_understood_and_completed(
 ) -> None:
     lengths = "model.max_length=2,1023,1024"  # 2 tokens leave no response
     shell(*grid(saved_model, lengths, "n_samples=200"))
-    shell.wait(lambda: "failed" in shell.states() and "running" in shell.states())
+    shell.wait(
+        lambda: "failed" in shell.states() and "running" in shell.states(),
+        "a point has failed and one runs",
+    )
     observer = Observer(shell.folder / "results")
     (job,) = observer.look(observer.ask()).tasks
     os.kill(int(job.job_id), signal.SIGKILL)
-    shell.wait(lambda: "running" not in shell.states())
+    shell.wait(lambda: "running" not in shell.states(), "the end of the killed job")
 
     shown = shell("status")
     assert "1 failed" in shown
@@ -102,19 +103,19 @@ def test_cancelling_keeps_what_is_stored_and_retry_goes_on_there(
     shell: Shell, saved_model: Path
 ) -> None:
     shell(*grid(saved_model, "seed=0,1", "n_samples=3000"))
-    shell.wait(lambda: _stored(shell) > 3)
+    shell.wait(lambda: _stored(shell) > 3, "four samples are stored")
     shell("cancel", expect=1)
     said = shell("cancel", "seed=0")
     assert "goes on" in said
-    shell.wait(lambda: shell.states() == ["stopped", "running"])
+    shell.wait(lambda: shell.states() == ["stopped", "running"], "one of the two points runs")
     assert "ended" in shell("cancel", "--all")
-    shell.wait(lambda: "running" not in shell.states())
+    shell.wait(lambda: "running" not in shell.states(), "the end of all jobs")
     kept = _stored(shell)
     assert kept > 3
     shell("retry")
-    shell.wait(lambda: _stored(shell) > kept)
+    shell.wait(lambda: _stored(shell) > kept, "a sample more is stored")
     shell("cancel", "--all")
-    shell.wait(lambda: "running" not in shell.states())
+    shell.wait(lambda: "running" not in shell.states(), "the end of all jobs")
 
 
 def _stored(shell: Shell) -> int:

@@ -6,13 +6,13 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import wandb
+from helpers.patience import wait_until
 from helpers.wandb_log import read_run
 from wandb.sdk.mailbox import HandleAbandonedError
 
@@ -69,8 +69,11 @@ def test_a_crashed_client_costs_one_warning_and_not_the_next_point(
     config = make_config()
     tracker = start(config)
     tracker.log_sample(results[0])
-    while not any(logged(segment, "sample") for segment in segments(config.results)):
-        time.sleep(0.05)
+    wait_until(
+        lambda: any(logged(segment, "sample") for segment in segments(config.results)),
+        "a sample in the run's log",
+        pause=0.05,
+    )
     kill_the_client()
     for result in results:
         tracker.log_sample(result)
