@@ -50,10 +50,7 @@ class Grid:
 
     def run(self, *more: str, expect: int = 0) -> str:
         """The command of this sweep, always the same one; what it said on stderr."""
-        process = self.start(*more)
-        said = process.communicate(timeout=PATIENCE_SECONDS)[1]
-        assert process.returncode == expect, said
-        return said
+        return said_by(self.start(*more), expect)
 
     def elements(self) -> dict[str, tuple[str, ...]]:
         """SLURM's id ("12_0") -> the points, of every task that is known to be submitted."""
@@ -111,6 +108,13 @@ class Grid:
         assert_same_results(self.results, reference.results)
 
 
+def said_by(process: subprocess.Popen[str], expect: int = 0) -> str:
+    """What a started command says on stderr until it ends."""
+    said = process.communicate(timeout=PATIENCE_SECONDS)[1]
+    assert process.returncode == expect, said
+    return said
+
+
 def clean_environment() -> dict[str, str]:
     """One thread per job, the launchers found from a checkout, no enclosing job."""
     foreign = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_")
@@ -127,9 +131,10 @@ def slurm(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def squeue() -> dict[str, str]:
-    """Our elements in the queue -> their state, asked as often as a busy machine needs."""
-    command = ["squeue", "--me", "--noheader", "--array", "--format=%i|%T"]
+def squeue(column: str = "%T", *options: str) -> dict[str, str]:
+    """Our elements in the queue -> their state or another column of squeue's format, asked as often
+    as a busy machine needs."""
+    command = ["squeue", "--me", "--noheader", "--array", f"--format=%i|{column}", *options]
     for _ in range(10):
         answer = subprocess.run(command, capture_output=True, text=True)
         if answer.returncode == 0:

@@ -6,20 +6,18 @@ Every test runs the command line as a user does, and then trusts the result file
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 import pytest
-from helpers.same_results import assert_same_results
+from helpers.patience import wait_until
+from helpers.slurm_grid import Grid, said_by, squeue
 
-from gradsweep.store import PointPaths, PointState, load_samples_table, point_folders, point_state
+from gradsweep.store import PointPaths, PointState, load_samples_table, point_folders
 
 pytestmark = [
     pytest.mark.slurm,
@@ -40,83 +38,32 @@ LONG_GRID = ("cot=none,simplified", f"n_samples={N_LONG}", "gradients.batch_toke
 HALF_WAY = 20
 """Stored samples after which a point of LONG_GRID is interrupted; SLURM kills it some 5 s later."""
 
-PATIENCE_SECONDS = 240.0
-"""For a command to end or a state to come: several times what an idle machine takes."""
-
 
 @dataclass
-class Sweep:
-    """A grid of the tiny model in a results folder of its own, on SLURM or on this machine."""
+class Sweep(Grid):
+    """A grid of the tiny model, on SLURM or on this machine, whose command waits for its jobs."""
 
-    results: Path
-    overrides: tuple[str, ...]
     commands: list[subprocess.Popen[str]] = field(default_factory=list)
 
-    def start(self) -> None:
-        """The command of this sweep, always the same one."""
-        with (self.results.parent / "said.log").open("a") as log:
-            command = [sys.executable, "-m", "gradsweep", "-m", *self.overrides]
-            self.commands.append(
-                subprocess.Popen(
-                    [*command, f"store.root={self.results}"],
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=clean_environment(),
-                    text=True,
-                )
-            )
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        self.commands.append(super().start(*more))
+        return self.commands[-1]
 
-    def finish(self, expect: int = 0) -> str:
-        """Wait for the command started last; what it and its predecessors have said."""
-        status = self.commands[-1].wait(PATIENCE_SECONDS)
-        said = (self.results.parent / "said.log").read_text()
-        assert status == expect, said
-        return said
+    def said(self, expect: int = 0) -> str:
+        """Wait for the command started last; what it said."""
+        return said_by(self.commands[-1], expect)
 
-    def run(self) -> str:
-        self.start()
-        return self.finish()
-
-    def elements(self) -> set[str]:
-        """SLURM's ids ("12_0") of all that its commands have submitted."""
+    def elements(self) -> dict[str, tuple[str, ...]]:
+        """SLURM's ids ("12_0") of all that its commands have submitted; their points are not told
+        by this launcher."""
         folders = self.results.glob("hydra/*/.submitit/*_*")
-        return {folder.name for folder in folders if folder.is_dir()}
-
-    def state(self, point_id: str) -> PointState:
-        return point_state(PointPaths(self.results, point_id))
-
-    def states(self) -> list[PointState]:
-        return [self.state(paths.point_id) for paths in point_folders(self.results)]
-
-
-def clean_environment() -> dict[str, str]:
-    """One thread per job, and nothing that an enclosing job would hand down to what it submits."""
-    foreign = ("SLURM_", "SBATCH_", "SRUN_", "SUBMITIT_")
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(foreign) or name == "SLURM_CONF"
-    }
-    return kept | {"OMP_NUM_THREADS": "1"}
-
-
-def squeue(*args: str) -> list[str]:
-    """Lines of our jobs, an array's elements one by one."""
-    command = ["squeue", "--me", "--noheader", "--array", *args]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return {folder.name: () for folder in folders if folder.is_dir()}
 
 
 def nodes_of(sweep: Sweep) -> set[str]:
     """The nodes that its elements ran on, as SLURM remembers them."""
-    ran = dict(line.split("|") for line in squeue("--states=all", "--format=%i|%N"))
+    ran = squeue("%N", "--states=all")
     return {ran[element] for element in sweep.elements()}
-
-
-def wait_until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not after {PATIENCE_SECONDS} s"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -143,7 +90,7 @@ def make_sweep(
     for command in (command for sweep in made for command in sweep.commands):
         command.kill()
         command.wait()
-    if left := {e for sweep in made for e in sweep.elements()} & set(squeue("--format=%i")):
+    if left := {e for sweep in made for e in sweep.elements()} & set(squeue()):
         subprocess.run(["scancel", *left], check=True)
 
 
@@ -170,7 +117,7 @@ def test_a_grid_runs_on_several_nodes_and_equals_a_local_run(
     assert len(nodes_of(small)) > 1
     local = make_sweep(*SMALL_GRID)
     local.run()
-    assert_same_results(small.results, local.results)
+    small.assert_same_results(local)
 
 
 def test_the_same_command_again_computes_nothing(small: Sweep) -> None:
@@ -188,21 +135,23 @@ def test_a_requeued_and_a_cancelled_element_go_on_where_they_were(
 ) -> None:
     sweep = make_sweep(*LONG_GRID, *ON_SLURM)
     sweep.start()
-    wait_until(lambda: len(half_way(sweep)) == 2, f"{HALF_WAY} stored samples of both points")
+    wait_until(
+        lambda: len(half_way(sweep)) == 2, f"{HALF_WAY} stored samples of both points", pause=0.05
+    )
     # The command looks at its elements in order: it waits for the first before it misses the last.
     (first, requeued), (last, cancelled) = sorted(map(element_of, half_way(sweep)))
     subprocess.run(["scontrol", "requeue", first], check=True)
     subprocess.run(["scancel", last], check=True)
     stored = pl.concat([stored_after_the_kill(sweep, i) for i in (requeued, cancelled)])
 
-    assert "run the same command again to go on" in sweep.finish(expect=1)
+    assert "run the same command again to go on" in sweep.said(expect=1)
     assert sweep.state(requeued) is PointState.DONE
     assert sweep.state(cancelled) is PointState.STOPPED
 
     assert "2 points, 1 done, 1 to run" in sweep.run()
     assert sweep.states() == [PointState.DONE] * 2
-    undisturbed.finish()
-    assert_same_results(sweep.results, undisturbed.results)
+    undisturbed.said()
+    sweep.assert_same_results(undisturbed)
     # Nor was a stored sample measured again: a second measurement takes another time.
     both = stored.join(load_samples_table(sweep.results), on=["point_id", "sample_id"])
     assert len(both) == len(stored)
@@ -218,13 +167,15 @@ def half_way(sweep: Sweep) -> list[PointPaths]:
 def element_of(point: PointPaths) -> tuple[str, str]:
     """The array element ("12_0") that works on a point, and the point's id."""
     # Its raw job id would not do: that of an array's last element stands for the whole array.
-    elements = dict(line.split("|") for line in squeue("--format=%A|%i"))
+    elements = {job: element for element, job in squeue("%A").items()}
     return elements[json.loads(point.running.read_text())["job"]], point.point_id
 
 
 def stored_after_the_kill(sweep: Sweep, point_id: str) -> pl.DataFrame:
     """The samples that a point had on disk when SLURM had ended its job."""
-    wait_until(lambda: sweep.state(point_id) is not PointState.RUNNING, "the end of the job")
+    wait_until(
+        lambda: sweep.state(point_id) is not PointState.RUNNING, "the end of the job", pause=0.05
+    )
     assert sweep.state(point_id) is PointState.STOPPED, "over before SLURM ended it: raise N_LONG"
     stored = load_samples_table(sweep.results, [point_id])
     assert HALF_WAY <= len(stored) < N_LONG, "nearly over: raise N_LONG"
