@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 import torch
 from helpers.agreement import assert_same
-from helpers.plain_gradients import assert_close, mask, plain_gradients, tokens
+from helpers.plain_gradients import assert_close, mask, plain_gradients, tokens, weight_gradients
 from helpers.tiny_models import VOCABULARY, projections_of
 from torch.nn import functional as F
 
 from gradsweep import Probe, gradient_spectra
 from gradsweep.errors import ModelError
-from gradsweep.models.projections import find_projections
 from gradsweep.records import SampleResult, SpectrumRow
 
 Model = Any
@@ -41,14 +40,6 @@ def summed_loss(model: Model, ids: torch.Tensor, labels: torch.Tensor) -> torch.
 
 def result(rows: tuple[SpectrumRow, ...]) -> SampleResult:
     return SampleResult(rows=rows, loss=0.0)
-
-
-def weight_gradients(model: Model) -> Mapping[tuple[int, str], torch.Tensor]:
-    return {
-        (site.layer, name): site.module.weight.grad[slice(None) if columns is None else columns]
-        for site in find_projections(model, "qkvo")
-        for name, columns in site.columns.items()
-    }
 
 
 @pytest.mark.parametrize("family", ["llama_gqa", "phi3_fused", "gemma3"])

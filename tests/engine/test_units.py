@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers.agreement import assert_same
 from helpers.pairs import Pairs
-from helpers.plain_gradients import assert_close, tokens
+from helpers.plain_gradients import Gradients, assert_close, tokens, weight_gradients
 from torch.nn import functional as F
 
 from gradsweep import SpectraOptions, gradient_spectra
@@ -26,10 +26,9 @@ LENGTHS = ((9, 4), (14, 6), (22, 3), (11, 10), (30, 12), (7, 2))
 PAIRS = Pairs(beta=0.7)
 
 
-def pair_gradients(model: Model, first: int) -> dict[tuple[int, str], torch.Tensor]:
+def pair_gradients(model: Model, first: int) -> Gradients:
     """Autograd's weight gradients of the loss of the pair (first, first + 1), each row alone."""
-    sites = find_projections(model, "qkvo")
-    for site in sites:
+    for site in find_projections(model, "qkvo"):
         site.module.weight.requires_grad_(True)
     sums = []
     for place in (first, first + 1):
@@ -39,19 +38,8 @@ def pair_gradients(model: Model, first: int) -> dict[tuple[int, str], torch.Tens
         log_probs = -F.cross_entropy(logits[start - 1 : -1], ids[start:], reduction="none")
         sums.append(log_probs.sum())
     (-F.logsigmoid(PAIRS.beta * (sums[0] - sums[1]))).backward()
-    gradients = gradients_at(sites)
+    gradients = weight_gradients(model)
     model.zero_grad()
-    return gradients
-
-
-def gradients_at(sites: Sequence[Any]) -> dict[tuple[int, str], torch.Tensor]:
-    """The weight gradients that autograd left, output features first, cut into projections."""
-    gradients = {}
-    for site in sites:
-        grad = site.module.weight.grad
-        grad = grad.T if type(site.module).__name__ == "Conv1D" else grad
-        for name, columns in site.columns.items():
-            gradients[site.layer, name] = grad if columns is None else grad[columns]
     return gradients
 
 
@@ -184,4 +172,4 @@ def test_a_prompt_that_rows_share_is_there_once(
         logits = model(input_ids=of_row[None]).logits[0]
         loss = loss + advantage * F.cross_entropy(logits[8:-1], of_row[9:], reduction="sum") / 3
     loss.backward()
-    assert_close(unit, gradients_at(sites))
+    assert_close(unit, weight_gradients(model))

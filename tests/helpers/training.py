@@ -11,14 +11,12 @@ from torch.nn import functional as F
 
 from gradsweep import ProbeSample, ProbeSet
 from gradsweep.models.projections import find_projections
-from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import SampleResult, SpectrumRow
 from helpers.agreement import TOLERANCE
-from helpers.plain_gradients import assert_close
+from helpers.plain_gradients import Gradients, assert_close
 from helpers.tiny_models import VOCABULARY
 
 LENGTH = 12
-Gradients = Mapping[tuple[int, str], torch.Tensor]
 
 
 def batch(rows: int = 8, seed: int = 0) -> torch.Tensor:
@@ -36,17 +34,6 @@ def backward(model: Any, ids: torch.Tensor, parts: int = 1, scale: float = 1.0) 
     """Accumulate the gradient of the mean loss, as trainers do over several parts of a batch."""
     for part in ids.chunk(parts):
         (scale * mean_loss(model, part) / parts).backward()
-
-
-def weight_gradients(model: Any, projections: Sequence[str] = "qkvo") -> Gradients:
-    """`.grad` of the weights, output features first, cut into projections; copies."""
-    found = {}
-    for site in find_projections(unwrapped(model), projections):
-        gradient = site.module.weight.grad.clone()
-        gradient = gradient.T if type(site.module).__name__ == "Conv1D" else gradient
-        for name, columns in site.columns.items():
-            found[site.layer, name] = gradient if columns is None else gradient[columns]
-    return found
 
 
 def gradient_norm(model: Any) -> float:

@@ -10,12 +10,12 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
+from helpers.plain_gradients import weight_gradients
 from helpers.training import (
     batch,
     mean_loss,
     probe_set,
     same_weights,
-    weight_gradients,
     with_dropout,
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.plain_gradients import weight_gradients
 from helpers.tiny_models import projections_of
 from helpers.training import (
     assert_rows_are_of,
@@ -15,7 +16,6 @@ from helpers.training import (
     batch,
     gradient_norm,
     mean_loss,
-    weight_gradients,
 )
 
 from gradsweep import SpectraOptions

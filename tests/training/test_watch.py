@@ -10,13 +10,13 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
+from helpers.plain_gradients import weight_gradients
 from helpers.training import (
     backward,
     batch,
     mean_loss,
     probe_set,
     same_weights,
-    weight_gradients,
     with_dropout,
 )
 

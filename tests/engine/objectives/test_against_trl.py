@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.plain_gradients import assert_close, tokens
+from helpers.plain_gradients import Gradients, assert_close, tokens, weight_gradients
 from helpers.trl_losses import Row, TrlLosses
 from torch import Tensor
 from torch.nn import functional as F
 
 from gradsweep import gradient_spectra
 from gradsweep.engine.objectives import objective_named
-from gradsweep.models.projections import find_projections
 
 pytestmark = pytest.mark.long
 pytest.importorskip("trl", reason="trl is not installed: pip install -e '.[dev]'")
@@ -74,17 +73,11 @@ def trl(request: pytest.FixtureRequest, trainers: Callable[[str], TrlLosses]) ->
     return trainers(request.param)
 
 
-def gradients(model: Any, loss: Tensor) -> dict[tuple[int, str], Tensor]:
-    """Weight gradients of the loss, output features first, cut into projections."""
+def gradients(model: Any, loss: Tensor) -> Gradients:
+    """Weight gradients of the loss."""
     model.zero_grad()
     loss.backward()
-    found = {}
-    for site in find_projections(model, "qkvo"):
-        grad = site.module.weight.grad
-        grad = grad.T if type(site.module).__name__ == "Conv1D" else grad
-        for name, columns in site.columns.items():
-            found[site.layer, name] = grad if columns is None else grad[columns]
-    return found
+    return weight_gradients(model)
 
 
 def batch_of(units: Units, on_the_left: bool = False) -> dict[str, Any]:
