@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.agreement import TOLERANCE
-from helpers.plain_gradients import tokens
+from helpers.plain_gradients import tokens, weight_gradients
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,18 +36,12 @@ def batch(n_rows: int) -> dict[str, Tensor]:
 
 def log_prob_gradients(model: Any, row: int) -> dict[tuple[int, str], Tensor]:
     """∇Σ_t log p_t of one response by autograd, flattened, in float64."""
-    sites = find_projections(model, "qkvo")
-    for site in sites:
+    for site in find_projections(model, "qkvo"):
         site.module.weight.requires_grad_(True)
     ids = tokens(LENGTHS[row], seed=row)
     logits = model(input_ids=ids[None]).logits[0]
     (-F.cross_entropy(logits[START - 1 : -1], ids[START:], reduction="sum")).backward()
-    found = {
-        (site.layer, name): (grad if columns is None else grad[columns]).double().flatten()
-        for site in sites
-        for grad in [site.module.weight.grad]
-        for name, columns in site.columns.items()
-    }
+    found = {at: grad.double().flatten() for at, grad in weight_gradients(model).items()}
     model.zero_grad()
     return found
 
