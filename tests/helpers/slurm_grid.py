@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,12 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from gradsweep.jobs.records import submissions, submitted_array, task_runs
 from gradsweep.store import PointPaths, PointState, point_folders, point_state
 from helpers.patience import PATIENCE_SECONDS, wait_until
 from helpers.places import REPOSITORY
 from helpers.same_results import assert_same_results
 
+NEEDS_SLURM = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
+]
+"""The `pytestmark` of a file whose tests all do."""
 ON_SLURM = (
     "hydra/launcher=slurm_cpu",
     "hydra.launcher.cpus_per_task=1",

@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from helpers.patience import wait_until
 from helpers.places import REPOSITORY
 from helpers.slurm_grid import (
+    NEEDS_SLURM,
     ON_SLURM,
     Grid,
     clean_environment,
@@ -23,10 +23,7 @@ from helpers.slurm_grid import (
 from gradsweep.jobs.records import submissions
 from gradsweep.store import PointState
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
-]
+pytestmark = NEEDS_SLURM
 
 TWELVE = ("cot=none,simplified,detailed", "correctness=correct,irrelevant", "n_samples=3")
 WHOLE_NODE = "+hydra.launcher.additional_parameters.exclusive=true"

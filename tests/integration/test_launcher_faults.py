@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -15,17 +14,14 @@ from pathlib import Path
 
 import pytest
 from helpers.patience import wait_until
-from helpers.slurm_grid import ON_SLURM, Grid, slurm, squeue
+from helpers.slurm_grid import NEEDS_SLURM, ON_SLURM, Grid, slurm, squeue
 from helpers.time_limits import minutes_until_a_warning, set_limit, warned
 
 from gradsweep.jobs.records import submissions, task_runs
 from gradsweep.store import PointPaths, PointState
 from gradsweep.store.lease import holder
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
-]
+pytestmark = NEEDS_SLURM
 
 N_LONG = 500
 LONG = (f"n_samples={N_LONG}", "gradients.batch_tokens=1", "gradients.workers=1")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Callable
 
-import pytest
 from helpers.patience import PATIENCE_SECONDS
-from helpers.slurm_grid import ON_SLURM, Grid, clean_environment
+from helpers.slurm_grid import NEEDS_SLURM, ON_SLURM, Grid, clean_environment
 
 from gradsweep.jobs.records import submissions, task_runs
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
-]
+pytestmark = NEEDS_SLURM
 
 
 def test_two_nodes_that_share_a_model_equal_one_process(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 
 import pytest
 from helpers.scheduler_contract import SchedulerContract, Stage
+from helpers.slurm_grid import NEEDS_SLURM
 
 from gradsweep.jobs.schedulers.slurm import SlurmScheduler, SlurmSettings
 from gradsweep.jobs.tasks import JobTask
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
-]
+pytestmark = NEEDS_SLURM
 
 
 class TestRealSlurm(SchedulerContract):

@@ -6,7 +6,6 @@ Every test runs the command line as a user does, and then trusts the result file
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,14 +14,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 from helpers.patience import wait_until
-from helpers.slurm_grid import Grid, said_by, squeue
+from helpers.slurm_grid import NEEDS_SLURM, Grid, said_by, squeue
 
 from gradsweep.store import PointPaths, PointState, load_samples_table, point_folders
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
-]
+pytestmark = NEEDS_SLURM
 
 ON_SLURM = (
     "hydra/launcher=submitit_slurm",

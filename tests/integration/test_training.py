@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import signal
 from collections.abc import Callable
 
 import pytest
 from helpers.patience import wait_until
-from helpers.slurm_grid import ON_SLURM, Grid, slurm
+from helpers.slurm_grid import NEEDS_SLURM, ON_SLURM, Grid, slurm
 from helpers.time_limits import minutes_until_a_warning, set_limit, warned
 from polars.testing import assert_frame_equal
 
@@ -19,10 +18,7 @@ from gradsweep import load_training
 from gradsweep.jobs.records import submissions, task_runs
 from gradsweep.store import PointPaths
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
-]
+pytestmark = NEEDS_SLURM
 
 STEPS = 1500
 HALF_WAY = 100

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from helpers.patience import PATIENCE_SECONDS, wait_until
-from helpers.slurm_grid import ON_SLURM, Grid, clean_environment, slurm, wrapper
+from helpers.slurm_grid import NEEDS_SLURM, ON_SLURM, Grid, clean_environment, slurm, wrapper
 
 from gradsweep.jobs.records import submissions, task_runs
 from gradsweep.store import PointState
 
-pytestmark = [
-    pytest.mark.slurm,
-    pytest.mark.skipif(shutil.which("sinfo") is None, reason="there is no SLURM here (no sinfo)"),
-]
+pytestmark = NEEDS_SLURM
 
 LONG = ("n_samples=800", "gradients.batch_tokens=1", "gradients.workers=1")
 HELD = "+hydra.launcher.additional_parameters.hold=true"
