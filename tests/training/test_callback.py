@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import logging
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from helpers.training import batch, probe_set, same_weights, with_dropout
+from helpers.training import batch, probe_set, same_weights
 from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator
 
 import gradsweep
@@ -19,16 +18,6 @@ from gradsweep import SpectraCallback
 from gradsweep.errors import ConfigError, ModelError
 
 Model = Any
-
-
-@pytest.fixture
-def llama(tiny_llama: Model) -> Model:
-    return with_dropout(copy.deepcopy(tiny_llama))
-
-
-@pytest.fixture
-def tokenizer(make_tokenizer: Callable[..., Any]) -> Any:
-    return make_tokenizer()
 
 
 def trainer_of(model: Model, tokenizer: Any, folder: Path, **arguments: Any) -> Trainer:

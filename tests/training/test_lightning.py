@@ -16,7 +16,6 @@ from helpers.training import (
     mean_loss,
     probe_set,
     same_weights,
-    with_dropout,
 )
 
 import gradsweep
@@ -70,11 +69,6 @@ def fit(
         **more,
     )
     trainer.fit(module, data)
-
-
-@pytest.fixture
-def llama(tiny_llama: Model) -> Model:
-    return with_dropout(copy.deepcopy(tiny_llama))
 
 
 def test_training_is_the_same_to_the_last_bit(

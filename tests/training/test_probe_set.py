@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import random
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.agreement import assert_same
-from helpers.training import backward, batch, probe_set, with_dropout
+from helpers.training import backward, batch, probe_set
 
 from gradsweep import ProbeSample, ProbeSet, SpectraOptions, compose, gradient_spectra
 from gradsweep.errors import ConfigError, DataError, ModelError
@@ -20,16 +18,6 @@ from gradsweep.records import SampleResult, Source
 from gradsweep.training.scalars import probe_scalars
 
 Model = Any
-
-
-@pytest.fixture
-def llama(tiny_llama: Model) -> Model:
-    return with_dropout(copy.deepcopy(tiny_llama))
-
-
-@pytest.fixture
-def tokenizer(make_tokenizer: Callable[..., Any]) -> Any:
-    return make_tokenizer()
 
 
 def test_every_sample_is_measured_as_if_it_were_alone(llama: Model, tokenizer: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from datasets import Dataset
-from helpers.training import probe_set, same_weights, with_dropout
+from helpers.training import probe_set, same_weights
 
 from gradsweep import SpectraCallback
 
@@ -28,11 +28,6 @@ ARGUMENTS: dict[str, Any] = {
     "bf16": False,
     "save_strategy": "no",
 }
-
-
-@pytest.fixture
-def llama(tiny_llama: Model) -> Model:
-    return with_dropout(copy.deepcopy(tiny_llama))
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from helpers.training import (
     mean_loss,
     probe_set,
     same_weights,
-    with_dropout,
 )
 
 import gradsweep
@@ -27,16 +26,6 @@ from gradsweep.store import PointPaths
 Model = Any
 STEPS = 20
 """Of which the weights are compared."""
-
-
-@pytest.fixture
-def llama(tiny_llama: Model) -> Model:
-    return with_dropout(copy.deepcopy(tiny_llama))
-
-
-@pytest.fixture
-def tokenizer(make_tokenizer: Callable[..., Any]) -> Any:
-    return make_tokenizer()
 
 
 def train(model: Model, steps: int = STEPS, **options: Any) -> Any:
