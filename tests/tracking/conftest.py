@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from wandb_receiver import Receiver
 
 from gradsweep.config import (
     Config,
@@ -49,6 +50,14 @@ def fresh_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
     wandb.teardown()
     yield
     wandb.teardown()
+
+
+@pytest.fixture
+def connected(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Receiver:
+    """The server of this machine, where the client's environment leads."""
+    for name, value in receiver.environment.items():
+        monkeypatch.setenv(name, value)
+    return receiver
 
 
 @pytest.fixture

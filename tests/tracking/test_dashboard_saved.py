@@ -34,13 +34,6 @@ def results_folder(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def connected(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> Receiver:
-    for name, value in receiver.environment.items():
-        monkeypatch.setenv(name, value)
-    return receiver
-
-
 def only(found: list[dict[str, Any]]) -> dict[str, Any]:
     assert len(found) == 1
     return found[0]

@@ -29,6 +29,8 @@ from gradsweep.identity import point_id
 from gradsweep.store import PointPaths, PointState, point_state
 from gradsweep.tracking.wandb.run_log import logged, segments
 
+pytestmark = pytest.mark.usefixtures("connected")
+
 MANY = ("n_samples=24", "gradients.batch_tokens=1")
 """To be killed in the middle, one sample at a time."""
 
@@ -64,12 +66,6 @@ def run(overrides: list[str], receiver: Receiver) -> Callable[..., PointPaths]:
         return paths
 
     return run_point
-
-
-@pytest.fixture(autouse=True)
-def connected(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in receiver.environment.items():
-        monkeypatch.setenv(name, value)
 
 
 def received(receiver: Receiver, paths: PointPaths) -> None:

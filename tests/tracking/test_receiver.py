@@ -9,11 +9,7 @@ import pytest
 import wandb
 from wandb_receiver import Receiver
 
-
-@pytest.fixture(autouse=True)
-def connected(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in receiver.environment.items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("connected")
 
 
 def log_run(tmp_path: Path, rows: range) -> None:

@@ -24,15 +24,11 @@ from gradsweep.tracking.wandb.follow import follow
 from gradsweep.tracking.wandb.sync import Uploader
 from gradsweep.tracking.wandb.tracker import WandbTracker
 
+pytestmark = pytest.mark.usefixtures("connected")
+
 POINT = "point123"
 VERSIONS = {"gradsweep": "0.1.0"}
 Track = Callable[..., WandbTracker]
-
-
-@pytest.fixture(autouse=True)
-def connected(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in receiver.environment.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
