@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from helpers.process_state import OFFLINE
 from huggingface_hub import constants
 
 from gradsweep.config import Config, Release
@@ -23,7 +24,6 @@ from gradsweep.errors import DataError
 
 MakeConfig = Callable[..., Config]
 NAME = "cot_500/gsm8k_train_no_cot.json"
-OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
 class Server(ThreadingHTTPServer):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.process_state import OFFLINE
 from helpers.stored_points import store_point
 from omegaconf import OmegaConf
 
 from gradsweep import compose
 from gradsweep.records import Axes
 
-OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 CODE = """
 import os, sys
 from pathlib import Path
