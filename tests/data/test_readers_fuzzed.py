@@ -135,14 +135,20 @@ def read(config: Config) -> None:
         load_samples(config)
 
 
+def read_records(
+    rows: list[Any], condition: Mapping[str, Any], config: MakeConfig, folder: Path
+) -> None:
+    path = folder / "mine.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    read(config("jsonl", path=path, n_samples=5, **condition))
+
+
 @bounded
 @given(rows=st.lists(records, min_size=1, max_size=4), condition=st.sampled_from(CONDITIONS))
 def test_records_of_any_content(
     rows: list[Any], condition: Mapping[str, Any], config: MakeConfig, tmp_path: Path
 ) -> None:
-    path = tmp_path / "mine.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    read(config("jsonl", path=path, n_samples=5, **condition))
+    read_records(rows, condition, config, tmp_path)
 
 
 @bounded
@@ -153,9 +159,7 @@ def test_records_of_any_content(
 def test_pairs_groups_and_labels_of_any_content(
     rows: list[Any], condition: Mapping[str, Any], config: MakeConfig, tmp_path: Path
 ) -> None:
-    path = tmp_path / "mine.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    read(config("jsonl", path=path, n_samples=5, **condition))
+    read_records(rows, condition, config, tmp_path)
 
 
 @bounded
