@@ -68,7 +68,7 @@ def test_a_value_that_is_not_trusted_in_one_seed_is_that_of_the_others(plant):
 
 
 @pytest.mark.parametrize("name", ["zzz", "000"])
-def test_more_that_was_measured_adds_and_replaces_nothing(grid, plant, name):
+def test_more_that_was_measured_adds_and_replaces_nothing(grid, name):
     again = grid.filter(pl.col("point_id") == "nonecorrect").with_columns(
         pl.col("nuclear_norm") * (1 + 1e-7), point_id=pl.lit(name)
     )

@@ -182,7 +182,7 @@ texts = st.sampled_from(["a", "b", "c"])
     )
 )
 def test_every_scored_response_is_in_its_group_once(
-    groups: list[list[tuple[str, int | None]]], tmp_path: Path, own_loaded: Callable[..., Any]
+    groups: list[list[tuple[str, int | None]]], own_loaded: Callable[..., Any]
 ) -> None:
     records = [
         {"prompt": f"{n}", "responses": [t for t, _ in one], "rewards": [r for _, r in one]}

@@ -106,9 +106,7 @@ def test_an_address_without_irrelevant_responses_has_them_generated(
     assert any("irrelevant responses are generated" in message for message in loaded.messages)
 
 
-def test_a_file_that_the_address_lacks_is_named(
-    server: Server, tmp_path: Path, make_config: MakeConfig
-) -> None:
+def test_a_file_that_the_address_lacks_is_named(server: Server, make_config: MakeConfig) -> None:
     with pytest.raises(DataError, match=r"gsm8k_train_no_cot\.json: there is no such file"):
         load_samples(make_config("gsm8k", url=_url(server)))
 
@@ -135,7 +133,7 @@ def test_the_release_is_the_default_and_is_planned_without_a_download(
 
 
 def test_a_file_that_arrives_changed_is_refused_and_not_kept(
-    release: Path, tmp_path: Path, make_config: MakeConfig
+    release: Path, make_config: MakeConfig
 ) -> None:
     good = release.read_bytes()
     release.write_bytes(good.replace(b"2", b"3"))

@@ -126,9 +126,7 @@ def test_a_sample_that_overflows_does_not_change_the_others(
     assert all(row.finite for sample in together for row in sample.rows)
 
 
-def test_gradients_that_overflow_at_every_scale_are_flagged(
-    tiny_model: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_gradients_that_overflow_at_every_scale_are_flagged(tiny_model: Build) -> None:
     model = in_float16(tiny_model("llama"))
 
     def break_gradients(module: Any, args: Any, output: torch.Tensor) -> None:

@@ -105,7 +105,7 @@ def test_bad_samples_are_recorded_and_the_rest_is_measured(run: Point, tmp_path:
 
 
 def test_non_finite_losses_are_recorded_on_the_sample(
-    run: Point, saved_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Point, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import gradsweep.models.cache as module
 

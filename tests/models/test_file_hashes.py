@@ -136,9 +136,7 @@ def test_what_was_written_a_moment_ago_is_not_remembered(
     assert not cache.exists()
 
 
-def test_points_of_a_grid_read_their_model_once(
-    tmp_path: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_points_of_a_grid_read_their_model_once(tmp_path: Path, reads: list[Path]) -> None:
     folder = write_model(tmp_path / "m")
     age(folder)
     grid = ["cot=none,simplified,detailed", "correctness=correct,irrelevant"]

@@ -107,9 +107,7 @@ def test_sharing_one_parse_changes_no_weight(gguf_file: Path) -> None:
     assert all(torch.equal(expected[key], actual[key]) for key in expected)
 
 
-def test_second_gguf_of_one_name_is_read_anew(
-    gguf_file: Path, tiny_llama: LlamaForCausalLM
-) -> None:
+def test_second_gguf_of_one_name_is_read_anew(gguf_file: Path) -> None:
     first = load_model(gguf_config(gguf_file), "cpu").model
     content = bytearray(gguf_file.read_bytes())
     content[-4:] = b"\0\0\0\0"

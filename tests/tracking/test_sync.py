@@ -226,7 +226,6 @@ def test_without_a_key_it_says_how_to_get_one(
 
 
 def test_a_folder_without_tracked_points_says_so(
-    make_config: Callable[..., Config],
     results: list[SampleResult],
     store: Callable[..., PointPaths],
     capsys: pytest.CaptureFixture[str],

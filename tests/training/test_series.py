@@ -82,7 +82,7 @@ def test_the_point_counts_by_what_the_checkpoints_hold(
     ],
 )
 def test_steps_that_cannot_be_read_or_do_not_rise_are_refused(
-    plain: list[str], tmp_path: Path, names: list[str], told: str
+    plain: list[str], names: list[str], told: str
 ) -> None:
     folders = [Path(name) for name in names]
     with pytest.raises(ConfigError, match=told):

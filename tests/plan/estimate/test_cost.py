@@ -66,7 +66,7 @@ def test_disk_follows_from_earlier_points(saved_model: Path, tmp_path: Path) -> 
     assert used / 2 < estimate < used * 2
 
 
-def test_singular_values_take_more_disk_and_unknown_models_are_unknown(tmp_path: Path) -> None:
+def test_singular_values_take_more_disk_and_unknown_models_are_unknown() -> None:
     def size(*overrides: str, costs: tuple[Cost, ...] = ()) -> float | None:
         return point_bytes(compose("model=qwen2_1.5b", "tracking=none", *overrides), 400, costs)
 

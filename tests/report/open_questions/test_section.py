@@ -63,7 +63,7 @@ def test_tables_have_every_answer_and_the_numbers_behind_them(
     assert doses["steps kept"].to_list() == ["0", "1", "2", "all"]
 
 
-def test_figures_show_both_reductions_and_doses(answered: list[Answered], tmp_path: Path):
+def test_figures_show_both_reductions_and_doses(answered: list[Answered]):
     drawn = question_drawings(answered)
     assert [drawing.names[1] for drawing in drawn] == [
         "reasoning_or_tokens", "steps_kept", "detection", "where_it_responds",
