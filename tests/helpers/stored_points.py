@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +65,7 @@ def store_point(
     n_asked = len(questions) if ends == "done" else 10
     record = _record(point_id, axes, n_asked, projections, seed)
     noise = np.random.default_rng(sum(point_id.encode()))
+    planted = _Planted(level, projections, first_layer, own_metrics or {}, heads, members)
     found = [
         SampleResult(
             f"{point_id}-{question}",
@@ -72,27 +75,7 @@ def store_point(
             loss=loss,
             n_prompt_tokens=9,
             n_response_tokens=5,
-            rows=tuple(
-                spectrum_row(
-                    layer,
-                    name,
-                    level
-                    * (first_layer if layer == 0 else 1.0)
-                    * factor
-                    * (1 if head is None else 10)
-                    * (1 if member is None else 100),
-                    head=head,
-                    member=member,
-                    member_cosine=0.5 if members and member is None else math.nan,
-                    own_metrics=own_metrics or {},
-                )
-                for layer in range(N_LAYERS)
-                for head in (None, *range(heads))
-                for member in (None, *members)
-                for name, factor in zip(
-                    projections, noise.normal(1, 0.05, len(projections)), strict=True
-                )
-            ),
+            rows=tuple(planted.rows(noise)),
         )
         for index, question in enumerate(questions)
     ]
@@ -103,6 +86,38 @@ def store_point(
         if ends == "done":
             store.finish({})
     return paths
+
+
+@dataclass(frozen=True)
+class _Planted:
+    """What `store_point` is told of its rows."""
+
+    level: float
+    projections: Sequence[str]
+    first_layer: float
+    own_metrics: Mapping[str, float]
+    heads: int
+    members: Sequence[str]
+
+    def rows(self, noise: np.random.Generator) -> Iterator[SpectrumRow]:
+        """Those of the next sample."""
+        heads, members = (None, *range(self.heads)), (None, *self.members)
+        for layer, head, member in product(range(N_LAYERS), heads, members):
+            factors = noise.normal(1, 0.05, len(self.projections))
+            for name, factor in zip(self.projections, factors, strict=True):
+                yield spectrum_row(
+                    layer,
+                    name,
+                    self.level
+                    * (self.first_layer if layer == 0 else 1.0)
+                    * factor
+                    * (1 if head is None else 10)
+                    * (1 if member is None else 100),
+                    head=head,
+                    member=member,
+                    member_cosine=0.5 if self.members and member is None else math.nan,
+                    own_metrics=self.own_metrics,
+                )
 
 
 def fail_point(
