@@ -1,12 +1,16 @@
-"""Rows of whole comparisons with planted curves, in the form of the store's reader."""
+"""Planted comparisons: rows in the form of the store's reader, and points on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from helpers.stored_points import store_point
+
+from gradsweep.records import Axes
 
 SIX = {
     ("none", "correct"): 4.0,
@@ -68,3 +72,17 @@ def condition_rows(
 @pytest.fixture(scope="session")
 def plant() -> Callable[..., pl.DataFrame]:
     return condition_rows
+
+
+@pytest.fixture
+def two_models(wide_terminal: None) -> Path:
+    """Two models; none is four times detailed, except in layer 0, where it is eight times."""
+    results = Path("results")
+    for model, scale in (("small", 1.0), ("large", 3.0)):
+        for cot, level in (("none", 4.0), ("detailed", 1.0)):
+            axes = Axes(model, "sums", cot, "correct")
+            first_layer = 2.0 if cot == "none" else 1.0
+            store_point(
+                results, f"{model[0]}{cot[0]}00", axes, scale * level, first_layer=first_layer
+            )
+    return results
