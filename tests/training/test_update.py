@@ -10,13 +10,7 @@ import pytest
 import torch
 from helpers.plain_gradients import weight_gradients
 from helpers.tiny_models import projections_of
-from helpers.training import (
-    assert_rows_are_of,
-    backward,
-    batch,
-    gradient_norm,
-    mean_loss,
-)
+from helpers.training import assert_rows_are_of, backward, batch, gradient_norm, mean_loss
 
 from gradsweep import SpectraOptions
 from gradsweep.errors import ModelError

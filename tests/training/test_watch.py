@@ -11,13 +11,7 @@ import polars as pl
 import pytest
 import torch
 from helpers.plain_gradients import weight_gradients
-from helpers.training import (
-    backward,
-    batch,
-    mean_loss,
-    probe_set,
-    same_weights,
-)
+from helpers.training import backward, batch, mean_loss, probe_set, same_weights
 
 import gradsweep
 from gradsweep.errors import ConfigError, ModelError
