@@ -6,67 +6,25 @@ import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from helpers.stored_points import store_point
-
-from gradsweep.errors import ConfigError, DataError
-from gradsweep.records import Axes
-from gradsweep.store.selection import selection
-from gradsweep.tracking.wandb.dashboard import (
-    Contents,
-    Place,
-    contents,
-    place_of,
-    report,
-    workspace,
+from helpers.dashboard_specs import (
+    GRID,
+    METRICS,
+    ONE_MODEL,
+    PLACE,
+    filters,
+    grids,
+    panels,
+    run_set,
+    sections,
 )
+
+from gradsweep.errors import ConfigError
+from gradsweep.tracking.wandb.dashboard import Contents, report, workspace
 from gradsweep.tracking.wandb.dashboard.spec import report_spec, workspace_spec
-
-METRICS = ("nuclear_norm", "effective_rank")
-PLACE = Place("tests", "local", "mine")
-ONE_MODEL = Contents(
-    model=("tiny",),
-    dataset=("gsm8k",),
-    cot=("none", "detailed"),
-    correctness=("correct", "irrelevant"),
-    projections=("q", "v"),
-    metrics=METRICS,
-)
-GRID = replace(ONE_MODEL, model=("tiny", "small", "big"), dataset=("gsm8k", "aqua"))
-
-
-def sections(shown: Contents) -> dict[str, list[dict[str, Any]]]:
-    """Section of the workspace -> its panels."""
-    spec = workspace_spec(workspace(shown, PLACE))
-    return {s["name"]: s["panels"] for s in spec["section"]["panelBankConfig"]["sections"]}
-
-
-def run_set(shown: Contents) -> dict[str, Any]:
-    (found,) = workspace_spec(workspace(shown, PLACE))["section"]["runSets"]
-    return dict(found)
-
-
-def grids(shown: Contents) -> dict[str, dict[str, Any]]:
-    """Name of its run set -> the metadata of a report's panel grid."""
-    blocks = report_spec(report(shown, PLACE))["blocks"]
-    found = [block["metadata"] for block in blocks if block["type"] == "panel-grid"]
-    return {grid["runSets"][0]["name"]: grid for grid in found}
-
-
-def panels(grid: dict[str, Any]) -> list[dict[str, Any]]:
-    return list(grid["panelBankSectionConfig"]["panels"])
-
-
-def filters(run_set: dict[str, Any]) -> dict[str, Any]:
-    """Filtered key -> what it may be; all of them must hold."""
-    items = run_set["filters"]["filters"]
-    assert {item.get("connector", "AND") for item in items} <= {"AND"}
-    assert {item["op"] for item in items} <= {"IN", "="}
-    return {f"{item['key']['section']}:{item['key']['name']}": item["value"] for item in items}
 
 
 def test_curves_of_every_metric_and_projection_run_over_layers() -> None:
@@ -217,82 +175,11 @@ def _ids(spec: Any) -> Iterator[str]:
         yield from _ids(part)
 
 
-@pytest.fixture
-def stored(tmp_path: Path) -> Path:
-    """Two models, two levels; a second seed of one point."""
-    results = tmp_path / "results"
-    for number, (model, cot) in enumerate(itertools.product(("b", "a"), ("detailed", "none"))):
-        store_point(results, f"point{number}", Axes(model, "gsm8k", cot, "correct"), 1.0)
-    store_point(results, "point9", Axes("a", "gsm8k", "none", "correct"), 1.0, seed=1)
-    return results
-
-
-def test_contents_are_the_values_that_runs_have_in_reading_order(stored: Path) -> None:
-    found = contents(selection([str(stored)]), METRICS)
-    assert (found.model, found.cot) == (("a", "b"), ("none", "detailed"))
-    assert (found.projections, found.metrics) == (("q", "k", "v", "o"), METRICS)
-    assert not found.has_pairs
-    assert filters(run_set(found)) == {}
-
-
-def test_filters_reach_the_run_table(stored: Path) -> None:
-    found = contents(selection([str(stored), "model=a", "cot=none,detailed"]), METRICS)
-    assert filters(run_set(found)) == {"config:model": ["a"], "config:cot": ["none", "detailed"]}
-    assert found.model == ("a",)
-
-
-def test_a_sweep_is_its_points_whoever_measured_them(stored: Path) -> None:
-    manifest = stored / "sweeps" / "mine" / "manifest.json"
-    manifest.parent.mkdir(parents=True)
-    ids = ["point0", "point1", "not-started"]
-    manifest.write_text(json.dumps({"points": [{"point_id": name} for name in ids]}))
-    found = contents(selection([str(manifest.parent)]), METRICS)
-    assert found.model == ("b",)
-    assert filters(run_set(found)) == {"run:name": ids}
-    assert place_of(selection([str(manifest.parent)]), None, None, None).name == "gradsweep mine"
-
-
-def test_a_sweep_without_a_stored_point_is_said(stored: Path) -> None:
-    manifest = stored / "sweeps" / "mine" / "manifest.json"
-    manifest.parent.mkdir(parents=True)
-    manifest.write_text(json.dumps({"points": [{"point_id": "not-started"}]}))
-    with pytest.raises(DataError, match="no point of sweep mine is stored yet"):
-        contents(selection([str(manifest.parent)]), METRICS)
-
-
 def test_values_are_filtered_on_as_they_are_or_refused() -> None:
     named = replace(ONE_MODEL, model=("it's my-model 2",), chosen=("model",))
     assert filters(run_set(named)) == {"config:model": ["it's my-model 2"]}
     with pytest.raises(ConfigError, match="model='a=b'"):
         workspace(replace(named, model=("a=b",)), PLACE)
-
-
-def test_a_place_is_as_the_points_were_tracked_unless_told(stored: Path) -> None:
-    chosen = selection([str(stored)])
-    assert place_of(chosen, None, None, None) == Place("gradsweep", "", "gradsweep")
-    assert place_of(chosen, "p", "e", "n") == Place("p", "e", "n")
-    config = stored / "points" / "point0" / "config.yaml"
-    config.write_text(
-        config.read_text().replace("config: {}", "config: {tracking: {project: other}}")
-    )
-    with pytest.raises(ConfigError, match=r"--project: .*\(gradsweep, other\)"):
-        place_of(chosen, None, None, None)
-
-
-@pytest.mark.parametrize("name", ["a=b", "", "x" * 129, "a/b"])
-def test_names_that_wandb_refuses_are_refused_here(stored: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="--name"):
-        place_of(selection([str(stored)]), None, None, name or "=")
-
-
-def test_metrics_that_were_not_measured_are_refused(stored: Path) -> None:
-    with pytest.raises(ConfigError, match=r"cosine_partner .* gradients.similarities=true"):
-        contents(selection([str(stored)]), ("cosine_partner",))
-
-
-def test_nothing_stored_is_said(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no results"):
-        contents(selection([str(tmp_path)]), METRICS)
 
 
 def test_objectives_are_told_where_there_are_several_and_else_not():
