@@ -29,8 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is not None:
         return _run(list(argv))
     streams = Streams()
-    # What is left goes with the process: to look for cycles in it takes a report most of a second.
-    atexit.register(gc.freeze)
+    atexit.register(_leave_cycles)
     with acknowledged_interrupts():
         try:
             status = _run(sys.argv[1:])
@@ -40,6 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if fault := streams.fault():
         sys.stderr.write(f"error: standard output is cut ({fault}); files are written whole\n")
     return status or int(bool(fault))
+
+
+def _leave_cycles() -> None:
+    """Leave what is left to the end of the process: to look for cycles in it takes a report most of
+    a second. Libraries that torch brings along complain of what they are not asked to free."""
+    if "torch" not in sys.modules:
+        gc.freeze()
 
 
 def _run(args: list[str]) -> int:

@@ -93,3 +93,11 @@ def test_letters_that_the_terminal_lacks_are_others_as_wide(encoding: str, tmp_p
 def test_a_width_that_cannot_be_is_not_one(columns: str, tmp_path: Path) -> None:
     code = "from gradsweep.progress import output_console; output_console().print('a b c d')"
     assert shell(code, "", tmp_path, COLUMNS=columns).stdout == "a b c d\n"
+
+
+def test_nothing_is_said_after_the_end(tmp_path: Path) -> None:
+    """Bindings of libraries count what they were not asked to free, in dozens of lines."""
+    code = (
+        "import torch._dynamo; from gradsweep.cli import main; sys.argv[1:] = ['--version']; main()"
+    )
+    assert shell(code, "", tmp_path).stderr == ""
