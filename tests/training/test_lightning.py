@@ -10,60 +10,16 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
+from helpers.lightning_runs import Module, adamw, fit, lightning, standing
 from helpers.plain_gradients import weight_gradients
 from helpers.training import batch, mean_loss, probe_set, same_weights
 
 import gradsweep
 from gradsweep.errors import ConfigError, ModelError
 
-lightning = pytest.importorskip("lightning.pytorch", reason="pip install 'gradsweep[lightning]'")
-
 Model = Any
 pytestmark = pytest.mark.filterwarnings("ignore")
 """Lightning's own, about workers, logging and the length of an epoch."""
-
-
-class Module(lightning.LightningModule):
-    """A causal LM that takes steps of AdamW or plain descent."""
-
-    def __init__(self, model: Model, optimizer: Callable[..., Any]) -> None:
-        super().__init__()
-        self.lm = model
-        self._optimizer = optimizer
-
-    def training_step(self, ids: torch.Tensor, index: int) -> torch.Tensor:
-        return mean_loss(self.lm, ids)
-
-    def configure_optimizers(self) -> Any:
-        return self._optimizer(self.parameters())
-
-
-def adamw(parameters: Any) -> Any:
-    return torch.optim.AdamW(parameters, lr=1e-2)
-
-
-def standing(parameters: Any) -> Any:
-    return torch.optim.SGD(parameters, lr=0.0)
-
-
-def fit(
-    model: Model, steps: int, callback: Any = None, optimizer: Any = adamw, **more: Any
-) -> None:
-    torch.manual_seed(7)
-    module = model if isinstance(model, Module) else Module(model, optimizer)
-    passes = steps * more.get("accumulate_grad_batches", 1)
-    data = torch.utils.data.DataLoader([batch(4, seed=n) for n in range(passes)], batch_size=None)
-    trainer = lightning.Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=more.pop("logger", False),
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=[callback] if callback else [],
-        **more,
-    )
-    trainer.fit(module, data)
 
 
 def test_training_is_the_same_to_the_last_bit(
@@ -84,7 +40,8 @@ def test_training_is_the_same_to_the_last_bit(
 def test_rows_are_of_the_accumulated_gradient_before_clipping(llama: Model, passes: int) -> None:
     llama.eval()
     callback = gradsweep.LightningSpectraCallback(update_every=1, layers=1)
-    fit(llama, 1, callback, standing, gradient_clip_val=1e-3, accumulate_grad_batches=passes)
+    more = {"gradient_clip_val": 1e-3, "accumulate_grad_batches": passes}
+    fit(llama, 1, callback, optimizer=standing, **more)
     llama.zero_grad()
     llama.train(False)
     for n in range(passes):
