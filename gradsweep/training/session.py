@@ -103,12 +103,13 @@ class Session:
 
     def before_step(self, step: int) -> None:
         """Measure the gradients that the optimizer is about to take, where that is due."""
+        # Of this step: some loops have their schedule set the next one's before they say it is made
+        self._learning_rate = float(self._optimizer.param_groups[0]["lr"])
         if self._watch:
             self._watch.before_step(step)
 
     def after_step(self, step: int) -> Update | None:
         """Keep what was measured of a step that has just been made; None where none was due."""
-        self._learning_rate = float(self._optimizer.param_groups[0]["lr"])
         if self._watch is None or not self._watch.due(step):
             return None
         update = self._watch.after_step()

@@ -87,3 +87,19 @@ def test_what_cannot_be_measured_is_refused(llama: Model) -> None:
     by_hand.automatic_optimization = False
     with pytest.raises(ModelError, match=r"gradsweep\.watch"):
         fit(by_hand, 1, gradsweep.LightningSpectraCallback())
+
+
+class Warming(Module):
+    """Its rate is another one at every step."""
+
+    def configure_optimizers(self) -> Any:
+        optimizer = adamw(self.parameters())
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda made: made / 4)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+def test_a_step_has_the_learning_rate_that_it_took(llama: Model) -> None:
+    callback = gradsweep.LightningSpectraCallback(update_every=1, layers=1)
+    fit(Warming(llama, adamw), 4, callback)
+    assert callback.steps["learning_rate"].to_list() == [0.0, 0.0025, 0.005, 0.0075]
+    assert [ratio > 0 for ratio in callback.steps["update_over_weight"]] == [False, *[True] * 3]
