@@ -13,7 +13,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from gradsweep.errors import ConfigError, ModelError
@@ -48,7 +49,7 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
     _begins = "trainer.fit()"
     _before: int | None = field(default=None, init=False, repr=False)
     """The step that the optimizer is taking."""
-    _losses: list[float] = field(default_factory=list, init=False, repr=False)
+    _losses: list[Tensor] = field(default_factory=list, init=False, repr=False)
     """Of the passes since the last step."""
 
     def __post_init__(self) -> None:
@@ -90,7 +91,8 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
         session = self._session
         if session is None:
             return
-        self._losses += [float(outputs["loss"])] if isinstance(outputs, Mapping) else []
+        if isinstance(outputs, Mapping):  # Lightning has divided it for the mean over passes
+            self._losses.append(outputs["loss"].float() * trainer.accumulate_grad_batches)
         if self._before is None:
             return
         step, self._before = self._before, None
@@ -98,11 +100,7 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
         if update is not None:  # measured before Lightning clipped, whose gradients are still there
             left = (p.grad for p in self._trained.parameters() if p.grad is not None)
             update = replace(update, clipped_gradient_norm=total_norm(left, Ranks()))
-        made = session.keep_step(step, update, float(trainer.current_epoch))
-        if self._losses:
-            mean = sum(self._losses) / len(self._losses)
-            session.results.add_step(replace(made, loss=mean))
-        self._losses = []
+        session.keep_step(step, update, float(trainer.current_epoch), self._mean_loss(trainer))
         scalars = session.update_scalars(update) if update else {}
         if session.probe_due(step + 1):
             scalars |= session.probe(step + 1)
@@ -119,6 +117,14 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Leave nothing of ours behind in a run that fails."""
         self._close(finished=False)
+
+    def _mean_loss(self, trainer: Any) -> float:
+        """Return the mean over the passes of a step, in all processes: rows are of its gradient.
+
+        All of them call it.
+        """
+        losses, self._losses = self._losses, []
+        return float(trainer.strategy.reduce(torch.stack(losses).mean(), reduce_op="mean"))
 
     def _tell(self, trainer: Any, scalars: dict[str, float], made: int) -> None:
         for logger in trainer.loggers if scalars else ():

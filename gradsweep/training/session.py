@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +67,7 @@ class Session:
         self._tokenizer = tokenizer
         self._watch = self._installed(scaler)
         self._began = time.monotonic()
-        self._learning_rate = float("nan")
+        self._learning_rate = math.nan
         self.probed = -1
         """Optimizer steps before the last probe."""
         self.is_open = True
@@ -140,11 +141,13 @@ class Session:
         self.probed = made
         return scalars
 
-    def keep_step(self, step: int, update: Update | None, epoch: float = 0.0) -> TrainingStep:
+    def keep_step(
+        self, step: int, update: Update | None, epoch: float = 0.0, loss: float = math.nan
+    ) -> TrainingStep:
         """Keep what is known of an optimizer step after `after_step`, and return it."""
         made = TrainingStep(
             step,
-            loss=float("nan"),
+            loss=loss,
             learning_rate=self._learning_rate,
             seconds=time.monotonic() - self._began,
             epoch=epoch,

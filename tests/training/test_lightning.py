@@ -103,3 +103,23 @@ def test_a_step_has_the_learning_rate_that_it_took(llama: Model) -> None:
     fit(Warming(llama, adamw), 4, callback)
     assert callback.steps["learning_rate"].to_list() == [0.0, 0.0025, 0.005, 0.0075]
     assert [ratio > 0 for ratio in callback.steps["update_over_weight"]] == [False, *[True] * 3]
+
+
+class Noting(Module):
+    """Its losses can be read."""
+
+    def training_step(self, ids: torch.Tensor, index: int) -> torch.Tensor | None:
+        loss = super().training_step(ids, index)
+        self.losses = [*getattr(self, "losses", []), float(loss)]
+        return loss
+
+
+@pytest.mark.parametrize("passes", [1, 4])
+def test_a_step_has_the_mean_loss_of_its_passes(llama: Model, passes: int) -> None:
+    """The last step of an epoch may have fewer of them."""
+    callback = gradsweep.LightningSpectraCallback(update_every=1, layers=1)
+    module, limit = Noting(llama, adamw), 2 * passes + 1
+    fit(module, 3, callback, accumulate_grad_batches=passes, limit_train_batches=limit)
+    of_steps = torch.tensor(module.losses).split(passes)
+    means = [float(losses.mean()) for losses in of_steps]
+    assert callback.steps["loss"].to_list() == pytest.approx(means, rel=1e-6)
