@@ -7,7 +7,7 @@ callback.rows
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,6 +21,8 @@ from gradsweep.errors import ConfigError, ModelError
 from gradsweep.training.options import WatchOptions
 from gradsweep.training.ranks import Ranks, total_norm
 from gradsweep.training.session import Measured, Session
+
+log = logging.getLogger("gradsweep")
 
 _INSTALLED = find_spec("lightning") is not None
 _Callback: Any = import_module("lightning.pytorch").Callback if _INSTALLED else object
@@ -51,6 +53,10 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
     """The step that the optimizer is taking."""
     _losses: list[Tensor] = field(default_factory=list, init=False, repr=False)
     """Of the passes since the last step."""
+    _has_gradient: bool = field(default=False, init=False, repr=False)
+    """Whether there was a backward pass since the last step."""
+    _has_skipped: bool = field(default=False, init=False, repr=False)
+    """Whether a step without one has been told of."""
 
     def __post_init__(self) -> None:
         if not _INSTALLED:
@@ -75,37 +81,41 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
             resumed=made > 0,
         )
         self._before, self._losses = None, []
+        self._has_gradient = self._has_skipped = False
         if self.probe is not None and (made == 0 or self._session.probe_due(made)):
             self._tell(trainer, self._session.probe(made), made)
 
+    def on_after_backward(self, trainer: Any, pl_module: Any) -> None:
+        """Note that there is a gradient; a batch whose `training_step` returns None has none."""
+        self._has_gradient = True
+
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         """Measure the gradients, where that is due; Lightning clips them afterwards."""
-        if self._session:
-            self._before = int(trainer.global_step)
+        if self._session is None:
+            return
+        self._before = int(trainer.global_step)
+        has_gradient, self._has_gradient = self._has_gradient, False
+        if has_gradient:
             self._session.before_step(self._before)
+        else:
+            self._skip(self._session, self._before)
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Write a step down that was made, and probe its weights where that is due."""
-        session = self._session
-        if session is None:
+        if self._session is None:
             return
-        if isinstance(outputs, Mapping):  # Lightning has divided it for the mean over passes
+        if outputs and "loss" in outputs:  # Lightning has divided it for the mean over passes
             self._losses.append(outputs["loss"].float() * trainer.accumulate_grad_batches)
         if self._before is None:
             return
         step, self._before = self._before, None
-        update = session.after_step(step)
-        if update is not None:  # measured before Lightning clipped, whose gradients are still there
-            left = (p.grad for p in self._trained.parameters() if p.grad is not None)
-            update = replace(update, clipped_gradient_norm=total_norm(left, Ranks()))
-        session.keep_step(step, update, float(trainer.current_epoch), self._mean_loss(trainer))
-        scalars = session.update_scalars(update) if update else {}
-        if session.probe_due(step + 1):
-            scalars |= session.probe(step + 1)
+        scalars = self._kept(self._session, trainer, step) if self._losses else {}
+        if self._session.probe_due(step + 1):
+            scalars |= self._session.probe(step + 1)
         self._tell(trainer, scalars, step + 1)
-        session.begin_step()
+        self._session.begin_step()
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Probe the last weights, and finish the point."""
@@ -117,6 +127,25 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Leave nothing of ours behind in a run that fails."""
         self._close(finished=False)
+
+    def _skip(self, session: Session, step: int) -> None:
+        session.skip_step()
+        if not self._has_skipped:
+            log.warning(
+                "LightningSpectraCallback: training_step returned None in every pass of step %d, "
+                "which has no rows and is not in steps; others like it are left out unsaid",
+                step,
+            )
+        self._has_skipped = True
+
+    def _kept(self, session: Session, trainer: Any, step: int) -> dict[str, float]:
+        """Keep what is known of a step that was made, and return what loggers are told of it."""
+        update = session.after_step(step)
+        if update is not None:  # measured before Lightning clipped, whose gradients are still there
+            left = (p.grad for p in self._trained.parameters() if p.grad is not None)
+            update = replace(update, clipped_gradient_norm=total_norm(left, Ranks()))
+        session.keep_step(step, update, float(trainer.current_epoch), self._mean_loss(trainer))
+        return session.update_scalars(update) if update else {}
 
     def _mean_loss(self, trainer: Any) -> float:
         """Return the mean over the passes of a step, in all processes: rows are of its gradient.

@@ -109,6 +109,12 @@ class Session:
         if self._watch:
             self._watch.before_step(step)
 
+    def skip_step(self) -> None:
+        """Leave a step out that takes no gradient; the next one is measured as a first one is."""
+        if self._watch:
+            self._watch.__exit__(None, None, None)
+            self._watch.__enter__()
+
     def after_step(self, step: int) -> Update | None:
         """Keep what was measured of a step that has just been made; None where none was due."""
         if self._watch is None or not self._watch.due(step):

@@ -26,7 +26,7 @@ class Module(lightning.LightningModule):
         return mean_loss(self.lm, ids)
 
     def configure_optimizers(self) -> Any:
-        return self._optimizer(self.parameters())
+        return self._optimizer([p for p in self.parameters() if p.requires_grad])
 
 
 def adamw(parameters: Any) -> Any:

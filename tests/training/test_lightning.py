@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers.lightning_runs import Module, adamw, fit, lightning, standing
 from helpers.plain_gradients import weight_gradients
-from helpers.training import batch, mean_loss, probe_set, same_weights
+from helpers.training import batch, mean_loss, probe_set, same_weights, with_adapters
 
 import gradsweep
 from gradsweep.errors import ConfigError, ModelError
@@ -123,3 +123,61 @@ def test_a_step_has_the_mean_loss_of_its_passes(llama: Model, passes: int) -> No
     of_steps = torch.tensor(module.losses).split(passes)
     means = [float(losses.mean()) for losses in of_steps]
     assert callback.steps["loss"].to_list() == pytest.approx(means, rel=1e-6)
+
+
+class Skipping(Module):
+    """Leaves batches out, as Lightning allows in one process."""
+
+    left_out: tuple[int, ...] = ()
+
+    def training_step(self, ids: torch.Tensor, index: int) -> torch.Tensor | None:
+        loss = super().training_step(ids, index)
+        return None if index in self.left_out else loss
+
+
+class Zeroing(Skipping):
+    """Keeps gradients as zeros, which the optimizer then takes."""
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any) -> None:
+        optimizer.zero_grad(set_to_none=False)
+
+
+@pytest.mark.parametrize("kind", [Skipping, Zeroing])
+@pytest.mark.parametrize("adapted", [False, True])
+def test_a_step_without_a_loss_has_no_row_and_training_goes_on(
+    llama: Model,
+    make_tokenizer: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
+    kind: type[Skipping],
+    adapted: bool,
+) -> None:
+    model = with_adapters(llama, "q_proj", "v_proj").train() if adapted else llama
+    twin = copy.deepcopy(model)
+    callback = gradsweep.LightningSpectraCallback(
+        **{"update_every": 2, "layers": 1, "projections": "qv"},
+        **{"probe": probe_set(), "probe_every": 4, "tokenizer": make_tokenizer()},
+    )
+    for trained, callbacks in ((model, [callback]), (twin, [])):
+        module = kind(trained, adamw)
+        module.left_out = (3, 6, 7)
+        fit(module, 9, *callbacks)
+    assert same_weights(model.state_dict(), twin.state_dict())
+    steps = callback.rows.group_by("source").agg(pl.col("step").unique().sort()).sort("source")
+    assert dict(steps.rows()) == {"probe": [0, 4, 8, 9], "update": [0, 2, 4, 8]}
+    assert callback.steps["step"].to_list() == [0, 1, 2, 4, 5, 8]
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "gradsweep"]
+    assert "step 3" in told
+
+
+def test_a_pass_without_a_loss_leaves_the_gradient_of_the_others(llama: Model) -> None:
+    callback = gradsweep.LightningSpectraCallback(update_every=1, layers=1)
+    module = Skipping(llama.eval(), standing)
+    module.left_out = (0, 2)
+    fit(module, 1, callback, accumulate_grad_batches=3)
+    llama.zero_grad()
+    loss = mean_loss(llama, batch(4, seed=1))
+    (loss / 3).backward()
+    for row in callback.rows.iter_rows(named=True):
+        expected = weight_gradients(llama)[row["layer"], row["projection"]]
+        assert row["frobenius_norm"] == pytest.approx(float(expected.norm()), rel=1e-5)
+    assert callback.steps["loss"].to_list() == pytest.approx([float(loss)], rel=1e-6)
