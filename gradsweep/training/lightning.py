@@ -117,6 +117,11 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
         self._tell(trainer, scalars, step + 1)
         self._session.begin_step()
 
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: Any) -> None:
+        """Store the steps before a checkpoint: a run that goes on from there has no others."""
+        if self._session:
+            self._session.results.flush()
+
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
         """Probe the last weights, and finish the point."""
         made = int(trainer.global_step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,34 @@ def test_a_run_is_a_training_point_and_its_scalars_reach_the_logger(
     (file,) = (tmp_path / "logs").rglob("metrics.csv")
     told = pl.read_csv(file).drop_nulls("spectra_update/q/nuclear_norm")
     assert told["step"].to_list() == [1, 3, 5]
+
+
+class Killed(lightning.Callback):
+    """Sets aside what a run would leave that is killed when it has made so many steps."""
+
+    def __init__(self, made: int, folder: Path) -> None:
+        self._made, self._folder = made, folder
+
+    def on_train_batch_start(self, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == self._made:
+            shutil.copytree(self._folder / "results", self._folder / "left")
+
+
+def test_a_killed_run_goes_on_from_its_checkpoint_and_no_step_is_lost(
+    llama: Model, tmp_path: Path
+) -> None:
+    checkpoints = lightning.callbacks.ModelCheckpoint(
+        tmp_path, "{step}", every_n_train_steps=2, save_top_k=-1
+    )
+    callback, again = (
+        gradsweep.LightningSpectraCallback(update_every=1, layers=1, folder=tmp_path / name)
+        for name in ("results", "left")
+    )
+    fit(copy.deepcopy(llama), 4, callback, checkpoints, Killed(3, tmp_path))
+    fit(llama, 5, again, resumed=tmp_path / "step=2.ckpt")
+    found = gradsweep.load_training(tmp_path / "left")
+    assert found.steps["step"].to_list() == [0, 1, 2, 3, 4]
+    assert found.rows["point_id"].n_unique() == 1
 
 
 def test_what_cannot_be_measured_is_refused(llama: Model) -> None:
