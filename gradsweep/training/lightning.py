@@ -133,6 +133,18 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
         """Leave nothing of ours behind in a run that fails."""
         self._close(finished=False)
 
+    def _absent(self) -> str:
+        # Nobody tells this process's own callback of a run that Lightning makes in children.
+        where = (
+            f"are in folder: gradsweep.load_training({str(self.folder)!r})"
+            if self.folder is not None
+            else "are lost without folder=…"
+        )
+        return (
+            f"in this process: {self._begins} has not begun, or child processes ran it "
+            f"(ddp_spawn, ddp_fork, ddp_notebook), where rows stayed; these {where}"
+        )
+
     def _skip(self, session: Session, step: int) -> None:
         session.skip_step()
         if not self._has_skipped:

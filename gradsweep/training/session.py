@@ -201,8 +201,12 @@ class Measured:
     @property
     def _measured(self) -> Session:
         if self._session is None:
-            raise RuntimeError(f"{type(self).__name__} has nothing before {self._begins} begins")
+            raise RuntimeError(f"{type(self).__name__} has nothing {self._absent()}")
         return self._session
+
+    def _absent(self) -> str:
+        """Say when or where nothing has been measured."""
+        return f"before {self._begins} begins"
 
     def _close(self, finished: bool) -> None:
         session = self._session

@@ -43,10 +43,14 @@ def fit(
     *callbacks: Any,
     optimizer: Any = adamw,
     resumed: Any = None,
+    rank: int = 0,
     processes: int = 1,
     **more: Any,
 ) -> None:
-    """Train a model or a `Module`, from a checkpoint if one is given."""
+    """Train a model or a `Module`, from a checkpoint if one is given.
+
+    Several processes take turns at the batches, which Lightning's own sampler would shuffle.
+    """
     torch.manual_seed(7)
     passes = steps * more.get("accumulate_grad_batches", 1) * processes
     batches: Any = [batch(4, seed=n) for n in range(passes)]
@@ -58,6 +62,7 @@ def fit(
         enable_checkpointing=any(
             isinstance(callback, lightning.callbacks.ModelCheckpoint) for callback in callbacks
         ),
+        use_distributed_sampler=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         callbacks=list(callbacks),
@@ -65,6 +70,8 @@ def fit(
     )
     trainer.fit(
         model if isinstance(model, Module) else Module(model, optimizer),
-        torch.utils.data.DataLoader(batches, batch_size=1, collate_fn=itemgetter(0)),
+        torch.utils.data.DataLoader(
+            batches[rank::processes], batch_size=1, collate_fn=itemgetter(0)
+        ),
         ckpt_path=resumed,
     )
