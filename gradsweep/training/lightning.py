@@ -94,8 +94,7 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
         if self._session is None:
             return
         self._before = int(trainer.global_step)
-        has_gradient, self._has_gradient = self._has_gradient, False
-        if has_gradient:
+        if self._has_gradient:
             self._session.before_step(self._before)
         else:
             self._skip(self._session, self._before)
@@ -111,7 +110,8 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
         if self._before is None:
             return
         step, self._before = self._before, None
-        scalars = self._kept(self._session, trainer, step) if self._losses else {}
+        scalars = self._kept(self._session, trainer, step) if self._has_gradient else {}
+        self._has_gradient, self._losses = False, []
         if self._session.probe_due(step + 1):
             scalars |= self._session.probe(step + 1)
         self._tell(trainer, scalars, step + 1)
@@ -149,8 +149,8 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
         session.skip_step()
         if not self._has_skipped:
             log.warning(
-                "LightningSpectraCallback: training_step returned None in every pass of step %d, "
-                "which has no rows and is not in steps; others like it are left out unsaid",
+                "LightningSpectraCallback: step %d had no backward pass (training_step returned "
+                "None): it has no rows and is not in steps; others like it are left out unsaid",
                 step,
             )
         self._has_skipped = True
@@ -169,8 +169,8 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
 
         All of them call it.
         """
-        losses, self._losses = self._losses, []
-        return float(trainer.strategy.reduce(torch.stack(losses).mean(), reduce_op="mean"))
+        own = torch.stack(self._losses).mean()
+        return float(trainer.strategy.reduce(own, reduce_op="mean"))
 
     def _tell(self, trainer: Any, scalars: dict[str, float], made: int) -> None:
         for logger in trainer.loggers if scalars else ():
