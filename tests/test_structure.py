@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,13 @@ def test_no_arrow_runs_back() -> None:
         if room in ROOMS and ROOMS.index(room) > ROOMS.index(room_of(file))
     ]
     assert backwards == []
+
+
+def test_parquet_files_are_read_by_name_in_one_place() -> None:
+    """Elsewhere a `[1]` in a path would be a pattern; user's own tables are read from bytes."""
+    by_name = [PACKAGE / "store" / "parquet.py", PACKAGE / "data" / "tables.py"]
+    reading = [f for f in FILES if re.search("(read|scan)_parquet", f.read_text(encoding="utf-8"))]
+    assert sorted(reading) == sorted(by_name)
 
 
 SCHEDULERS = PACKAGE / "jobs" / "schedulers"

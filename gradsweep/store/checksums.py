@@ -18,6 +18,7 @@ import polars as pl
 
 from gradsweep.errors import DataError
 from gradsweep.store.kept import kept, mark_of
+from gradsweep.store.parquet import read_table
 from gradsweep.store.paths import PointPaths, SweepPaths
 
 
@@ -30,10 +31,7 @@ def read_finished(
         DataError: it is not there, cut short or edited; names it and the command that heals it.
     """
     require_whole(paths, file)
-    if wanted is None:
-        return pl.read_parquet(file)
-    scan = pl.scan_parquet(file)
-    return scan.select([n for n in scan.collect_schema().names() if wanted(n)]).collect()
+    return read_table(file, wanted)
 
 
 def read_summary(paths: PointPaths) -> dict[str, Any]:
@@ -88,7 +86,7 @@ def read_part(file: Path) -> pl.DataFrame:
         DataError: it cannot be read; says what to delete, so that its samples come again.
     """
     try:
-        return pl.read_parquet(file)
+        return read_table(file)
     except pl.exceptions.PolarsError as error:
         kind, _, place = file.name.partition("-")
         twins = [str(file.with_name(f"{name}-{place}")) for name in ("rows", "samples")]

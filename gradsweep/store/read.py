@@ -19,6 +19,7 @@ from gradsweep.store.frames import (
 )
 from gradsweep.store.kept import save_kept
 from gradsweep.store.metadata import no_results
+from gradsweep.store.parquet import scan, table_schema
 from gradsweep.store.paths import PointPaths, point_folders, started
 from gradsweep.store.point import read_parts
 from gradsweep.store.points import folder_labels, is_training_point
@@ -83,14 +84,14 @@ def stored_metrics(results: Path, point_ids: Collection[str]) -> set[str]:
             require_whole(paths, paths.rows)
     files = [path for paths in points for path in _row_files(paths)[:1]]
     # Thousands of points have a few schemas.
-    schemas = {tuple(pl.read_parquet_schema(path).items()) for path in files}
+    schemas = {tuple(table_schema(path).items()) for path in files}
     return {n for schema in schemas for n in own_metric_columns(pl.DataFrame(schema=dict(schema)))}
 
 
 def count_rows(results: Path, point_ids: Collection[str]) -> int:
     """Count the rows that these points store; reads the ends of files, no rows."""
     files = [path for name in point_ids for path in _row_files(PointPaths(results, name))]
-    return sum(pl.scan_parquet(path).select(pl.len()).collect().item() for path in files)
+    return sum(scan(path).select(pl.len()).collect().item() for path in files)
 
 
 def _row_files(paths: PointPaths) -> list[Path]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from gradsweep.store.atomic import write_parquet
+from gradsweep.store.parquet import read_table
 from gradsweep.store.paths import PointPaths
 
 _SCHEMA = {"sample_id": pl.String(), "log_probs": pl.List(pl.Float64())}
@@ -16,7 +17,7 @@ def read_reference(paths: PointPaths) -> dict[str, tuple[float, ...]] | None:
     """Return sample_id -> log p of each response token, in nats; None where none is stored."""
     if not paths.reference.exists():
         return None
-    frame = pl.read_parquet(paths.reference)
+    frame = read_table(paths.reference)
     return {sample_id: tuple(values) for sample_id, values in frame.iter_rows()}
 
 

@@ -22,6 +22,7 @@ from gradsweep.store.frames import (
     samples_frame,
     steps_frame,
 )
+from gradsweep.store.parquet import read_table
 from gradsweep.store.training import in_order_of_steps, open_training_point
 
 STEPS_AT_A_TIME = 50
@@ -152,7 +153,7 @@ class FolderResults:
 
     def _table(self, kind: str) -> pl.DataFrame:
         if self.paths.done.exists():
-            return pl.read_parquet(getattr(self.paths, kind))
+            return read_table(getattr(self.paths, kind))
         table: pl.DataFrame = getattr(self._store, kind)()
         return table
 

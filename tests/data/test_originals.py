@@ -175,6 +175,16 @@ def test_a_dataset_that_is_not_there_says_what_to_provide(
             load_samples(make_config("gsm8k", files_from="hub", hub=hub))
 
 
+@pytest.mark.parametrize("name", ["hub [1]", "hub*", "hub?"])
+def test_a_folder_whose_path_would_be_read_as_a_pattern_is_refused(
+    name: str, tmp_path: Path, make_config: MakeConfig
+) -> None:
+    _repository(tmp_path / "hub 1", *ROWS["gsm8k"])  # what datasets would read in its place
+    folder = _repository(tmp_path / name / "gsm8k", *ROWS["gsm8k"])
+    with pytest.raises(DataError, match=r"dataset\.hub=.*takes for a pattern.*cp -r .* dataset"):
+        load_samples(make_config("gsm8k", files_from="hub", hub=folder))
+
+
 def test_what_the_hub_does_not_have_is_no_point_of_the_grid() -> None:
     with pytest.raises(ExcludedPointError, match=r"gsm8k from the hub has no cot=detailed"):
         compose("dataset=gsm8k", "dataset.source=hub", "cot=detailed")

@@ -51,6 +51,8 @@ FILES: dict[str, Callable[[], bytes]] = {
     "mine.csv": lambda: _table("write_csv", include_bom=True),
     "quoted.csv": lambda: _table("write_csv", quote_style="always"),
     "mine.csv.gz": lambda: gzip.compress(_table("write_csv")),
+    "mine[1].csv": lambda: _table("write_csv"),
+    "mine[1].parquet": lambda: _table("write_parquet"),
     "mine.tsv": lambda: _table("write_csv", separator="\t"),
     "mine.parquet": lambda: _table("write_parquet"),
     "file.arrow": lambda: _table("write_ipc"),

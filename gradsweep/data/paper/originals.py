@@ -8,9 +8,11 @@ final answer, not the paper's text letter by letter.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from gradsweep.config import Config, CotLevel
@@ -22,6 +24,9 @@ from gradsweep.errors import DataError
 FIELD = "dataset.hub"
 _BREAK = "\\n"
 """A line break as the paper's files write it in prompts and rationales: a backslash and an n."""
+
+_OF_PATTERNS = "[*?"
+"""Letters that make a path a pattern."""
 
 Row = Mapping[str, Any]
 
@@ -103,6 +108,7 @@ def _rows(hub: str, subset: str | None, revision: str | None) -> Sequence[Row]:
     from datasets import load_dataset  # type: ignore[import-untyped]
     from datasets.exceptions import DatasetsError  # type: ignore[import-untyped]
 
+    _require_plain_name(hub)
     try:
         with hub_as_allowed():
             rows = list(load_dataset(hub, subset, split="train", revision=revision))
@@ -116,6 +122,17 @@ def _rows(hub: str, subset: str | None, revision: str | None) -> Sequence[Row]:
     if not rows:
         raise DataError(f"{FIELD}: the train split of {hub} is empty")
     return rows
+
+
+def _require_plain_name(hub: str) -> None:
+    """Refuse a folder in whose path `datasets` would see a pattern, and read others that fit it."""
+    folder = Path(hub).resolve()
+    if folder.is_dir() and set(_OF_PATTERNS) & set(str(folder)):
+        raise DataError(
+            f"{FIELD}={hub}: {folder} has one of {' '.join(_OF_PATTERNS)} in its path, which the "
+            "library datasets takes for a pattern of other folders' names. Copy the folder to one "
+            f"without, and name that: cp -r {shlex.quote(hub)} /tmp/copy, {FIELD}=/tmp/copy"
+        )
 
 
 def _gsm8k(row: Row) -> Solved:
