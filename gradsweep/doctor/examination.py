@@ -50,8 +50,9 @@ from gradsweep.store import (
     point_state,
 )
 from gradsweep.store.checksums import damage, how_to_heal
-from gradsweep.store.metadata import read_config, stored_config
+from gradsweep.store.metadata import stored_config
 from gradsweep.store.points import is_training_point, other_conditions
+from gradsweep.store.record import read_config
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -166,26 +167,29 @@ def examine_stored(
     """
     if found := damage(paths):
         return Examination(title, (Check(FILES, CheckState.PROBLEM, found, how_to_heal(paths)),))
+    try:
+        checks = _of_stored(paths, StoredPoints(paths.results) if points is None else points)
+    except DataError as error:  # in a part, or in a file of which DONE knows no checksum
+        checks = [Check(FILES, CheckState.PROBLEM, str(error))]
+    return Examination(title, tuple(checks))
+
+
+def _of_stored(paths: PointPaths, points: StoredPoints) -> list[Check]:
     if is_training_point(paths):
         checks = check_training(paths)
-        trained = [*_unfinished(paths), *checks] if checks else _nothing_stored(paths)
-        return Examination(title, tuple(trained))
+        return [*_unfinished(paths), *checks] if checks else _nothing_stored(paths)
     record = read_config(paths)
-    points = StoredPoints(paths.results) if points is None else points
     samples, rows = points.samples(paths.point_id), points.of(paths.point_id).rows
     axes = record["axes"]
     if samples.is_empty():
-        return Examination(title, tuple(_nothing_stored(paths)))
+        return _nothing_stored(paths)
     stored = other_conditions(paths.results, record, labels=points.labels)
-    return Examination(
-        title,
-        (
-            *_unfinished(paths),
-            *_from_config(record, samples, points.texts, _load_command(paths)),
-            *_from_rows(record, samples, rows),
-            check_siblings(points, stored, axes["cot"], axes["correctness"]),
-        ),
-    )
+    return [
+        *_unfinished(paths),
+        *_from_config(record, samples, points.texts, _load_command(paths)),
+        *_from_rows(record, samples, rows),
+        check_siblings(points, stored, axes["cot"], axes["correctness"]),
+    ]
 
 
 def examine_again(paths: PointPaths, title: str) -> Examination:

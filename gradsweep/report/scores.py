@@ -31,7 +31,8 @@ from gradsweep.report.show import report_folder
 from gradsweep.report.stored_rows import stored_rows
 from gradsweep.store import PointPaths, load_samples_table
 from gradsweep.store.atomic import write_text
-from gradsweep.store.metadata import read_config, stored_config
+from gradsweep.store.metadata import stored_config
+from gradsweep.store.record import read_config
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
 

@@ -18,7 +18,7 @@ import polars as pl
 
 from gradsweep.errors import DataError
 from gradsweep.store.kept import kept, mark_of
-from gradsweep.store.parquet import read_table
+from gradsweep.store.parquet import UNREADABLE, read_table
 from gradsweep.store.paths import PointPaths, SweepPaths
 
 
@@ -31,14 +31,21 @@ def read_finished(
         DataError: it is not there, cut short or edited; names it and the command that heals it.
     """
     require_whole(paths, file)
-    return read_table(file, wanted)
+    try:
+        return read_table(file, wanted)
+    except UNREADABLE as error:  # of a point whose DONE has no checksums
+        raise DataError(f"{file} is damaged: no table any more. {how_to_heal(paths)}") from error
 
 
 def read_summary(paths: PointPaths) -> dict[str, Any]:
     """Read summary.json of a finished point; raises as `read_finished`."""
     require_whole(paths, paths.summary)
-    summary = json.loads(paths.summary.read_text(encoding="utf-8"))
-    assert isinstance(summary, dict)
+    try:
+        summary = json.loads(paths.summary.read_text(encoding="utf-8"))
+    except ValueError:  # of a point whose DONE has no checksums
+        summary = None
+    if not isinstance(summary, dict):
+        raise DataError(f"{paths.summary} is damaged: no summary. {how_to_heal(paths)}")
     return summary
 
 
@@ -71,7 +78,7 @@ def damage(paths: PointPaths) -> str:
 def how_to_heal(paths: PointPaths) -> str:
     """The command after which the point is measured again."""
     remove = f"rm -r {shlex.quote(str(paths.folder))}"
-    if command := _command(paths):
+    if command := command_of(paths):
         return f"Copy it back from where it is whole, or measure again: {remove} && {command}"
     return (
         f"Copy it back from where it is whole, or measure again: {remove}, then the command that "
@@ -87,7 +94,7 @@ def read_part(file: Path) -> pl.DataFrame:
     """
     try:
         return read_table(file)
-    except pl.exceptions.PolarsError as error:
+    except UNREADABLE as error:
         kind, _, place = file.name.partition("-")
         twins = [str(file.with_name(f"{name}-{place}")) for name in ("rows", "samples")]
         raise DataError(
@@ -142,8 +149,8 @@ def _known_sha256(paths: PointPaths, file: Path, mark: str) -> str | None:
     return kept(paths.results, "checksums").get(f"{paths.point_id}/{file.name}", mark)
 
 
-def _command(paths: PointPaths) -> str:
-    """The command of the sweep that the point belongs to; empty where none is known."""
+def command_of(paths: PointPaths) -> str:
+    """The command of the sweep that a point belongs to; empty where none is known."""
     for manifest in sorted(SweepPaths(paths.results, "*").manifest.parent.parent.glob("*/*.json")):
         try:
             record = json.loads(manifest.read_text(encoding="utf-8"))

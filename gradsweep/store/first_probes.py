@@ -7,12 +7,13 @@ from typing import Any
 
 import polars as pl
 
+from gradsweep.errors import DataError
 from gradsweep.records import Moment, SampleStatus
 from gradsweep.store.frames import of_moment
-from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.points import is_training_point
 from gradsweep.store.read import stored_table
+from gradsweep.store.record import read_config
 from gradsweep.store.training import TrainingStore
 
 _DECIDES = ("model", "gradients", "objective")
@@ -33,9 +34,7 @@ def take_first_probe(store: TrainingStore, moment: Moment, sample_ids: Collectio
     assert moment.step == 0
     record = read_config(store.paths)
     for paths in point_folders(store.paths.results):
-        if paths.point_id == store.paths.point_id or not is_training_point(paths):
-            continue
-        if not _same_weights(record, read_config(paths)):
+        if paths.point_id == store.paths.point_id or not _is_alike(paths, record):
             continue
         samples = _of_moment(paths, "samples", moment)
         whole = set(samples["sample_id"]) == set(sample_ids)
@@ -43,6 +42,14 @@ def take_first_probe(store: TrainingStore, moment: Moment, sample_ids: Collectio
             store.copy_moment(moment, samples, _of_moment(paths, "rows", moment))
             return True
     return False
+
+
+def _is_alike(paths: PointPaths, record: Mapping[str, Any]) -> bool:
+    """Whether a point is trained from the same weights as that of the record."""
+    try:
+        return is_training_point(paths) and _same_weights(record, read_config(paths))
+    except DataError:
+        return False  # damaged: whoever reads that point is told
 
 
 def _same_weights(record: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -1,22 +1,18 @@
-"""What is written about points and sweeps, read again: config.yaml and manifests."""
+"""What is written about points and sweeps, read again: YAML files, configs and manifests."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import yaml
 
 from gradsweep.errors import ConfigError, DataError
-from gradsweep.store.checksums import how_to_heal
-from gradsweep.store.kept import kept, mark_of
-from gradsweep.store.paths import PointPaths, SweepPaths
+from gradsweep.store.paths import SweepPaths
 
 if TYPE_CHECKING:
     from gradsweep.config import Config
@@ -24,37 +20,6 @@ if TYPE_CHECKING:
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """Libyaml's, seven times as fast, wherever PyYAML was built with it."""
-
-
-def read_config(paths: PointPaths) -> dict[str, Any]:
-    """Read the point's config.yaml: the record of what was run.
-
-    Raises:
-        DataError: it is damaged; names it and the command that heals it.
-    """
-    known, mark = kept(paths.results, "records"), mark_of(paths.config)
-    text = known.get(paths.point_id, mark)
-    if text is not None:
-        with suppress(ValueError):  # of a damaged cache
-            known_record: dict[str, Any] = orjson.loads(text)
-            return known_record
-    try:
-        record = read_yaml(paths.config)
-    except DataError as error:
-        raise DataError(f"{error}. {how_to_heal(paths)}") from error
-    text = _as_json(record)
-    if text is not None:
-        known.put(paths.point_id, mark, text)
-    return record
-
-
-def _as_json(record: Mapping[str, Any]) -> str | None:
-    """A record as one line of JSON, ten times as soon read; None where that would change it."""
-    try:
-        text = orjson.dumps(record)
-    except TypeError:  # keys that are no text, say
-        return None
-    return text.decode() if orjson.loads(text) == record else None  # YAML knows dates
 
 
 def stored_config(record: Mapping[str, Any]) -> Config:
@@ -92,7 +57,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         DataError: it is none any more.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+        text = path.read_text(encoding="utf-8")
+        # What the store writes ends a line: less is cut short, though it may be YAML all the same.
+        content = yaml.load(text, _LOADER) if text.endswith("\n") else None
     except (yaml.YAMLError, UnicodeDecodeError):
         content = None
     if not isinstance(content, dict):

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import polars as pl
 
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What Polars raises of a file that is damaged; some readers panic, which is no Exception."""
+
 
 def read_table(file: Path, wanted: Callable[[str], bool] | None = None) -> pl.DataFrame:
     """Read a table, all columns or those that are `wanted` by name; raises PolarsError."""

@@ -142,7 +142,19 @@ def point_folders(results: Path) -> list[PointPaths]:
 
 
 def started(results: Path, point_ids: Iterable[str]) -> list[PointPaths]:
-    """List those of some points that have been started, by id."""
+    """List those of some points that have been started, by id.
+
+    One that has results and has lost its config.yaml is among them: who reads it is told.
+    """
     folder = results / "points"
-    there = (n for n in sorted(set(point_ids)) if os.path.exists(f"{folder}/{n}/config.yaml"))
-    return [PointPaths(results, name) for name in there]
+    points = (PointPaths(results, name) for name in sorted(set(point_ids)))
+    return [
+        paths
+        for paths in points
+        if os.path.exists(f"{folder}/{paths.point_id}/config.yaml") or has_results(paths)
+    ]
+
+
+def has_results(paths: PointPaths) -> bool:
+    """Whether a point is done, or has stored some of its samples."""
+    return paths.done.exists() or any(paths.parts.glob("samples-*.parquet"))

@@ -11,49 +11,67 @@ from typing import Any
 import polars as pl
 
 from gradsweep.config.objective import MEMBERS
-from gradsweep.errors import DataError
-from gradsweep.records import AXES
-from gradsweep.store.checksums import how_to_heal
 from gradsweep.store.choice import chosen_one
 from gradsweep.store.description import Description, describe, read_description
 from gradsweep.store.kept import save_kept
-from gradsweep.store.metadata import no_results, read_config, read_manifests
+from gradsweep.store.metadata import no_results, read_manifests
 from gradsweep.store.paths import PointPaths, point_folders
+from gradsweep.store.record import read_config
 from gradsweep.store.series import label_frame, point_labels, shared_settings
 
 
-def folder_labels(results: Path, record: Mapping[str, Any] | None = None) -> pl.DataFrame:
+def folder_labels(
+    results: Path,
+    record: Mapping[str, Any] | None = None,
+    without: frozenset[str] = frozenset(),
+) -> pl.DataFrame:
     """Name every point of a folder, by id: point_id, axes, `series` and `seed`.
 
     The one place where points get their names: those that are stored and those that a sweep's
     manifest plans, all together, so that a point has one name wherever it is read. With them the
     point of `record` (`gradsweep.identity.point_record`), which may be neither.
+
+    Raises:
+        RecordError: a point's config.yaml cannot be read, and its id is not in `without`.
     """
-    marks = _marks(results)
-    known = _known(results, marks)
+    marks = _marks(results, without)
+    known = _known(results, marks, without)
     if record is not None and str(record["point_id"]) not in known:
         known = known | {str(record["point_id"]): describe(record)}
         return label_frame(point_labels(known))
-    return _labelled(results, marks)
+    return _labelled(results, marks, without)
 
 
 _Marks = tuple[tuple[str, int, int], ...]
 """Files that say what the points of a folder are, with time of change and size."""
 
 
-def _marks(results: Path) -> _Marks:
+def _marks(results: Path, without: frozenset[str]) -> _Marks:
     files = [str(path) for path in (results / "sweeps").glob("*/manifest.json")]
-    files += [f"{paths.folder}/config.yaml" for paths in point_folders(results)]
-    return tuple((file, (stat := os.stat(file)).st_mtime_ns, stat.st_size) for file in files)
+    files += [f"{paths.folder}/config.yaml" for paths in _readable(results, without)]
+    return tuple((file, *_version(file)) for file in files)
 
 
-def settings_of_all(results: Path) -> frozenset[str]:
+def _readable(results: Path, without: frozenset[str]) -> list[PointPaths]:
+    return [paths for paths in point_folders(results) if paths.point_id not in without]
+
+
+def _version(file: str | Path) -> tuple[int, int]:
+    """Time of change and size; nothing of a file that is gone, which its reader will say."""
+    try:
+        stat = os.stat(file)
+    except FileNotFoundError:
+        return 0, 0
+    return stat.st_mtime_ns, stat.st_size
+
+
+def settings_of_all(results: Path, without: frozenset[str] = frozenset()) -> frozenset[str]:
     """List the settings that every point of a folder has (`shared_settings`), as filters do."""
-    return shared_settings(_known(results, _marks(results)).values())
+    return shared_settings(_known(results, _marks(results, without), without).values())
 
 
 @lru_cache(maxsize=4)
-def _known(results: Path, marks: _Marks) -> dict[str, Description]:
+def _known(results: Path, marks: _Marks, without: frozenset[str]) -> dict[str, Description]:
     """Every point that is planned or stored; read again when one of the files has changed."""
     planned = {
         str(point["point_id"]): read_description(point)
@@ -61,32 +79,37 @@ def _known(results: Path, marks: _Marks) -> dict[str, Description]:
         for point in manifest["points"]
         if "axes" in point
     }
-    stored = {paths.point_id: stored_description(paths) for paths in point_folders(results)}
+    stored = {paths.point_id: stored_description(paths) for paths in _readable(results, without)}
     save_kept(results)
     return planned | stored
 
 
 @lru_cache(maxsize=4)
-def _labelled(results: Path, marks: _Marks) -> pl.DataFrame:
-    return label_frame(point_labels(_known(results, marks)))
+def _labelled(results: Path, marks: _Marks, without: frozenset[str]) -> pl.DataFrame:
+    return label_frame(point_labels(_known(results, marks, without)))
 
 
-def point_table(results: Path) -> pl.DataFrame:
-    """Name every stored point, by id (`folder_labels`).
+def point_table(results: Path, without: frozenset[str] = frozenset()) -> pl.DataFrame:
+    """Name every stored point, by id (`folder_labels`), but those of the ids in `without`.
 
     Raises:
         DataError: nothing is stored in `results`.
+        RecordError: as `folder_labels`.
     """
-    stored = [paths.point_id for paths in point_folders(results)]
-    if not stored:
+    if not point_folders(results):
         raise no_results(results)
-    return folder_labels(results).filter(pl.col("point_id").is_in(stored)).sort("point_id")
+    stored = [paths.point_id for paths in _readable(results, without)]
+    labels = folder_labels(results, without=without)
+    return labels.filter(pl.col("point_id").is_in(stored)).sort("point_id")
 
 
 def stored_description(paths: PointPaths) -> Description:
-    """Describe a stored point; its config.yaml is read once while it stays the same."""
-    stat = paths.config.stat()
-    return _described(paths, stat.st_mtime_ns, stat.st_size)
+    """Describe a stored point; its config.yaml is read once while it stays the same.
+
+    Raises:
+        RecordError: config.yaml cannot be read (`read_config`).
+    """
+    return _described(paths, *_version(paths.config))
 
 
 def is_training_point(paths: PointPaths) -> bool:
@@ -96,20 +119,18 @@ def is_training_point(paths: PointPaths) -> bool:
 
 @lru_cache(maxsize=100_000)
 def _described(paths: PointPaths, changed: int, size: int) -> Description:
-    record = read_config(paths)
-    if not set(AXES) - {"objective"} <= set(record.get("axes", ())):
-        raise DataError(f"{paths.config} is damaged: it names no axes. {how_to_heal(paths)}")
-    return describe(record)
+    return describe(read_config(paths))
 
 
-def find_point(results: Path, word: str) -> PointPaths:
+def find_point(results: Path, word: str, without: frozenset[str] = frozenset()) -> PointPaths:
     """Find the one stored point that `word` means: an id, its beginning, or filters.
 
     Raises:
         DataError: nothing is stored in `results`.
         ConfigError: no point, or several, are meant; lists them.
     """
-    return PointPaths(results, chosen_one(point_table(results), word, settings_of_all(results)))
+    shared = settings_of_all(results, without)
+    return PointPaths(results, chosen_one(point_table(results, without), word, shared))
 
 
 def other_conditions(

@@ -10,7 +10,7 @@ import polars as pl
 
 from gradsweep.records import SampleStatus
 from gradsweep.store.checksums import read_part
-from gradsweep.store.parquet import scan
+from gradsweep.store.parquet import UNREADABLE, scan
 from gradsweep.store.paths import PointPaths
 
 RECENT_SECONDS = 300.0
@@ -106,7 +106,7 @@ def _read(files: Sequence[Path]) -> dict[Path, Part]:
     lazy = scan(*files, file_column="file")
     try:
         table = lazy.select("file", "sample_id", "status", "seconds").collect()
-    except pl.exceptions.PolarsError as error:  # which is how it says that a file is gone
+    except UNREADABLE as error:  # which is how it says that a file is gone
         if all(path.exists() for path in files):
             for path in files:
                 read_part(path)

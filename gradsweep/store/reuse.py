@@ -15,12 +15,12 @@ import polars as pl
 from gradsweep.errors import DataError
 from gradsweep.records import SampleStatus
 from gradsweep.store.description import Description, describe
-from gradsweep.store.metadata import read_config
 from gradsweep.store.model_commit import keep_commit, kept_commit
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.point import PointStore
 from gradsweep.store.points import stored_description
 from gradsweep.store.read import stored_table
+from gradsweep.store.record import read_config
 
 _COUNT = "n_samples"
 _DECIDES_ROWS = ("model", "gradients", "objective")

@@ -17,9 +17,9 @@ from gradsweep.store.checksums import read_finished, read_summary
 from gradsweep.store.description import stored_axes
 from gradsweep.store.kept import save_kept
 from gradsweep.store.lease import holder
-from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.point import read_parts
+from gradsweep.store.record import read_config
 
 
 class PointState(str, Enum):

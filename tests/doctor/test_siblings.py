@@ -15,8 +15,8 @@ from gradsweep.doctor.siblings import check_siblings
 from gradsweep.doctor.stored import StoredPoints
 from gradsweep.records import ALL_PROJECTIONS, Axes
 from gradsweep.store import PointPaths
-from gradsweep.store.metadata import read_config
 from gradsweep.store.points import other_conditions
+from gradsweep.store.record import read_config
 
 QUESTIONS = [f"question{i}" for i in range(10)]
 

@@ -12,7 +12,7 @@ from wandb_receiver import ReceivedRun
 from gradsweep.analysis import curves
 from gradsweep.records import AXES, METRICS, axis_words
 from gradsweep.store import PointPaths, load_rows, load_samples_table
-from gradsweep.store.metadata import read_config
+from gradsweep.store.record import read_config
 from gradsweep.tracking.tracker import THREAD_PREFIX
 from gradsweep.tracking.wandb.description import TAGGED_VERSIONS
 from helpers.patience import PATIENCE_SECONDS

@@ -20,9 +20,8 @@ from gradsweep.extraction import PointResult
 from gradsweep.models import load_model
 from gradsweep.models.cache import ModelCache
 from gradsweep.store import PointPaths
-from gradsweep.store.atomic import write_text
-from gradsweep.store.metadata import read_config
-from gradsweep.store.model_commit import keep_commit, kept_commit
+from gradsweep.store.model_commit import keep_commit, kept_commit, write_config
+from gradsweep.store.record import read_config
 
 FIRST, SECOND = "a" * 40, "b" * 40
 
@@ -131,10 +130,12 @@ def test_a_commit_that_is_gone_is_an_error_and_no_mixture(
 
 def test_of_processes_that_begin_a_point_at_once_one_commit_counts(tmp_path: Path) -> None:
     paths = PointPaths(tmp_path, "0" * 16)
-    write_text(paths.config, "point_id: x\n")
+    axes = {"model": "m", "dataset": "d", "cot": "none", "correctness": "correct"}
+    record = {"point_id": paths.point_id, "axes": axes, "science": {}, "config": {}}
+    write_config(paths, record)
     assert kept_commit(paths) is None
     with ThreadPoolExecutor(8) as pool:
         kept = set(pool.map(lambda i: keep_commit(paths, f"{i:040x}"), range(16)))
     assert kept == {kept_commit(paths)}
-    assert read_config(paths) == {"point_id": "x", "model_commit": kept_commit(paths)}
+    assert read_config(paths) == record | {"model_commit": kept_commit(paths)}
     assert not list(paths.folder.glob("*.tmp")) + list(paths.folder.glob(".*"))

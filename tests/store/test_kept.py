@@ -12,9 +12,9 @@ from gradsweep.records import Axes
 from gradsweep.store import PointPaths, kept, load_rows
 from gradsweep.store.checksums import damage
 from gradsweep.store.kept import Kept, mark_of
-from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import cache_folder
 from gradsweep.store.points import folder_labels
+from gradsweep.store.record import read_config
 
 AXES = Axes("m", "d", "none", "correct")
 

@@ -27,6 +27,7 @@ from gradsweep.store.state import point_statuses
 CONFIG = {
     "axes": {"model": "m", "dataset": "d", "cot": "none", "correctness": "correct"},
     "science": {},
+    "config": {},
 }
 
 

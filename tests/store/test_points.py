@@ -11,8 +11,8 @@ from helpers.stored_points import store_point
 from gradsweep.errors import DataError
 from gradsweep.records import Axes
 from gradsweep.store import PointPaths, load_rows
-from gradsweep.store.metadata import read_config
 from gradsweep.store.points import find_point, other_conditions
+from gradsweep.store.record import read_config
 from gradsweep.store.state import point_statuses
 
 QUESTIONS = [f"question{i}" for i in range(4)]

@@ -16,8 +16,9 @@ from gradsweep.jobs.queue import Known
 from gradsweep.records import AXES, STUDY_OBJECTIVE, full_axes
 from gradsweep.store import PointPaths, SweepPaths, point_folders
 from gradsweep.store.description import stored_axes
-from gradsweep.store.metadata import read_config, read_manifest, read_manifests
+from gradsweep.store.metadata import read_manifest, read_manifests
 from gradsweep.store.points import folder_labels
+from gradsweep.store.record import read_config
 from gradsweep.store.series import model_label
 
 

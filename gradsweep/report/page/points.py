@@ -20,8 +20,9 @@ from gradsweep.store import (
 )
 from gradsweep.store.choice import filtered
 from gradsweep.store.frames import SAMPLE_SCHEMA
-from gradsweep.store.metadata import read_config, read_manifests
+from gradsweep.store.metadata import read_manifests
 from gradsweep.store.points import folder_labels, is_training_point, settings_of_all
+from gradsweep.store.record import read_config
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
 from gradsweep.store.state import PointStatus, point_statuses

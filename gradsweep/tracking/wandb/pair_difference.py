@@ -13,8 +13,8 @@ from gradsweep.analysis.rows import CORRECT, IRRELEVANT, whole_matrices
 from gradsweep.analysis.sample_metrics import sample_rows
 from gradsweep.store import PointPaths, load_rows, load_samples_table
 from gradsweep.store.frames import metric_columns
-from gradsweep.store.metadata import read_config
 from gradsweep.store.points import other_conditions
+from gradsweep.store.record import read_config
 from gradsweep.tracking.wandb.schema import RD_LOSS, rd_curve_name, rd_name
 
 

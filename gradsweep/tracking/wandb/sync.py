@@ -29,8 +29,8 @@ from gradsweep.store import (
 )
 from gradsweep.store.checksums import read_summary
 from gradsweep.store.description import stored_axes
-from gradsweep.store.metadata import read_config
 from gradsweep.store.points import is_training_point
+from gradsweep.store.record import read_config
 from gradsweep.store.training import load_training
 from gradsweep.tracking.wandb.description import RunDescription
 from gradsweep.tracking.wandb.ledger import UPLOADED, UPLOADING, Entry, Ledger, server_name

@@ -13,10 +13,10 @@ from gradsweep.analysis.rows import CORRECT, IRRELEVANT, values_in_reading_order
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import ALL_PROJECTIONS, AXES, METRICS, OPTIONAL_METRICS, STUDY_OBJECTIVE
 from gradsweep.store.description import stored_axes
-from gradsweep.store.metadata import read_config
 from gradsweep.store.paths import PointPaths
 from gradsweep.store.points import point_table
 from gradsweep.store.read import stored_metrics
+from gradsweep.store.record import read_config
 from gradsweep.store.selection import Selection
 
 _NAME = re.compile(r"[\w .,:-]{1,128}")
