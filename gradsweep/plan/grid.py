@@ -17,6 +17,7 @@ from gradsweep.config.overrides import override_of, readable
 from gradsweep.config.parts import place_part
 from gradsweep.errors import ConfigError
 from gradsweep.plan.globs import spelled_out
+from gradsweep.plan.ranges import require_values
 
 Cell = list[str]
 """What the command line says for one cell of the grid: one override per key."""
@@ -44,7 +45,7 @@ def grid_of(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> Grid:
 
     Raises:
         ConfigError: several values of a setting of Hydra's own, several experiments, values that
-            are chosen while the grid runs, or another sweeper.
+            are chosen while the grid runs, a range without values, or another sweeper.
     """
     _require_one_experiment(overrides)
     from_config = [f"{key}={value}" for key, value in sweeper_params(overrides, source).items()]
@@ -61,6 +62,7 @@ def grid_of(overrides: Sequence[str], source: ConfigSource = BUILT_IN) -> Grid:
                 f"{override.input_line}: a grid has values that can be counted; allowed are a,b,c, "
                 "choice(a,b,c), range(0,3) and glob(*)"
             )
+        require_values(override)
     deleted = [text for text, o in zip(spelled, parsed, strict=True) if o.is_delete()]
     spanned = [override for override in parsed if not override.is_delete()]
     combined = BasicSweeper.split_arguments(spanned, max_batch_size=None)[0]

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("wide_terminal")
         (["cot=glob(*)"], ["8 points", "left out", "cot=custom: cot.path is needed"]),
         (["cot=glob([none,d*])"], ["5 points"]),
         (["cot=choice(none,detailed)", "seed=range(0,2)"], ["4 points"]),
+        (["seed=range(3,0,-1)"], ["3 points"]),
         (["cot=none, detailed"], ["2 points"]),
         (["~tracking", "cot=none,detailed"], ["2 points"]),
     ],
@@ -43,6 +44,18 @@ def test_a_glob_finds_ones_own_options(own: Path, capsys: Captured) -> None:
     ("args", "expected"),
     [
         (["seed=interval(0,1)"], "allowed are a,b,c, choice(a,b,c), range(0,3) and glob(*)"),
+        (
+            ["seed=range(0,3,0)"],
+            "seed=range(0,3,0): with a step of 0 it never comes to its end; allowed is range(",
+        ),
+        (["seed=range(3,0)"], "seed=range(3,0): it has no values, as start is not below stop; "),
+        (["seed=range(5,5)"], "in seed=range(0,3), which is seed=0,1,2, or seed=range(3,0,-1)"),
+        (["seed=range(0)"], "it has no values"),
+        (["seed=range(0,1,-1)"], "it has no values, as start is not above stop; "),
+        (["seed=shuffle(range(3,0))"], "seed=shuffle(range(3,0)): it has no values"),
+        (["seed=range(0,inf)"], "start, stop and step are numbers"),
+        (["seed=range(0,3,nan)"], "start, stop and step are numbers"),
+        (["seed=range(0,1000000000)"], "it has 1000000000 values, and at most 100000 are"),
         (
             ["cot=glob(x*)"],
             "none of custom, detailed, detailed_corrupted, detailed_drop, detailed_shuffled, none,",
