@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.text import Text
@@ -12,17 +12,24 @@ from gradsweep.analysis.rows import in_reading_order
 from gradsweep.config.composition import BUILT_IN, ConfigSource, add_source_flags, source_of
 from gradsweep.config.overrides import readable
 from gradsweep.config.typed_paths import typed_place
-from gradsweep.doctor.check import CheckState
-from gradsweep.doctor.examination import Examination, examine, examine_again, examine_stored
+from gradsweep.doctor.check import Check, CheckState
+from gradsweep.doctor.examination import (
+    FILES,
+    Examination,
+    examine,
+    examine_again,
+    examine_stored,
+)
 from gradsweep.doctor.show import examination_view, summary_line
 from gradsweep.doctor.stored import StoredPoints
 from gradsweep.errors import ConfigError, counted
 from gradsweep.progress import console as progress_console
 from gradsweep.progress import output_console, step_bar
 from gradsweep.records import AXES, axis_words
-from gradsweep.store import PointPaths
+from gradsweep.store import PointPaths, point_folders
 from gradsweep.store.place import is_override
 from gradsweep.store.points import find_point, point_table
+from gradsweep.store.record import RecordError, unreadable_records
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
 from gradsweep.store.sweep_flag import add_sweep
@@ -99,23 +106,51 @@ def _stored(words: Sequence[str], load: bool, sweep: str | None) -> list[Examina
     results = typed_place(folders[0]) if folders else Path("results")
     if not names and load:
         raise ConfigError("doctor --load takes the id of one stored point")
-    asked = find_point(results, names[0]).point_id if names else None
-    titles = dict(_titles(Selection(results, sweep), asked))
+    unread = unreadable_records(point_folders(results))
+    if names and (broken := _unread_meant(names[0], results, unread)):
+        if load:
+            raise unread[broken]
+        return [_unread(broken, unread[broken])]
+    without = frozenset(unread)
+    asked = find_point(results, names[0], without).point_id if names else None
+    titles = dict(_titles(Selection(results, sweep), asked, without))
     if load:
         with progress_console.status("checking a point …"):
             ((point_id, title),) = titles.items()
             return [examine_again(PointPaths(results, point_id), title)]
-    points = StoredPoints(results)
+    points = StoredPoints(results, without)
+    of_sweep = Selection(results, sweep).point_ids
+    damaged = [] if names else [n for n in unread if of_sweep is None or n in of_sweep]
     with step_bar(transient=True) as bar:
-        return [
+        found = [
             examine_stored(PointPaths(results, name), title, points)
             for name, title in bar.track(titles.items(), description="points")
         ]
+    return [*found, *(_unread(name, unread[name]) for name in damaged)]
 
 
-def _titles(chosen: Selection, asked: str | None) -> Iterator[tuple[str, str]]:
+def _unread_meant(word: str, results: Path, unread: Mapping[str, RecordError]) -> str | None:
+    """The id of the point that a word means, if that is one whose record cannot be read."""
+    if word in unread:
+        return word
+    meant = [p.point_id for p in point_folders(results) if p.point_id.startswith(word)]
+    if not meant or not unread.keys() >= set(meant):
+        return None
+    if len(meant) > 1:
+        raise ConfigError(f"{word} is the beginning of several points: {', '.join(meant)}")
+    return meant[0]
+
+
+def _unread(point_id: str, error: RecordError) -> Examination:
+    check = Check(FILES, CheckState.PROBLEM, error.finding, error.remedy)
+    return Examination(f"a point that cannot be read  ({point_id})", (check,))
+
+
+def _titles(
+    chosen: Selection, asked: str | None, without: frozenset[str]
+) -> Iterator[tuple[str, str]]:
     """Points in the order in which they are read, by id."""
-    points = chosen.of(point_table(chosen.results))
+    points = chosen.of(point_table(chosen.results, without))
     for line in with_model_labels(in_reading_order(points), objective=False).to_dicts():
         if asked in (None, line["point_id"]):
             name = " · ".join(axis_words({axis: line[axis] for axis in AXES}))

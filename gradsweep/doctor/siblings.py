@@ -12,7 +12,8 @@ from gradsweep.analysis.questions import FEWEST_QUESTIONS, PointQuestions
 from gradsweep.analysis.rows import CORRECT, IRRELEVANT
 from gradsweep.config import cot_reading_key
 from gradsweep.doctor.check import Check, CheckState
-from gradsweep.doctor.stored import StoredPoints
+from gradsweep.doctor.stored import StoredPoint, StoredPoints
+from gradsweep.errors import DataError
 from gradsweep.records import READING_ORDER
 from gradsweep.report.numerals import distinct
 
@@ -22,6 +23,8 @@ ALIKE = 0.01
 """Ratios of means within this of 1 are alike."""
 
 _SIGNIFICANT = 0.05
+
+_DOCTOR = "python -m gradsweep doctor <point id> tells what is wrong with the other point"
 
 
 def check_siblings(
@@ -52,7 +55,9 @@ def check_siblings(
             _how(cot, correctness),
         )
     itself = points.of(point_ids[cot, correctness])
-    siblings = {key: points.of(point_ids[key]) for key in others}
+    siblings, damaged = _read(points, {key: point_ids[key] for key in others})
+    if not siblings:
+        return Check(OTHER_CONDITIONS, CheckState.NOT_CHECKED, damaged, _DOCTOR)
     if any(one.has_steps for one in (itself, *siblings.values())):
         return Check(
             OTHER_CONDITIONS,
@@ -72,8 +77,21 @@ def check_siblings(
     checks = [_compared(itself.questions, one.questions, cot, k) for k, one in measured.items()]
     order = [CheckState.PROBLEM, CheckState.WARNING, CheckState.OK, CheckState.NOT_CHECKED]
     worst = min(checks, key=lambda check: order.index(check.state))
-    finding = "; ".join(check.finding for check in checks)
-    return Check(OTHER_CONDITIONS, worst.state, finding, worst.remedy)
+    finding = "; ".join(filter(None, [*(check.finding for check in checks), damaged]))
+    return Check(OTHER_CONDITIONS, worst.state, finding, worst.remedy or (damaged and _DOCTOR))
+
+
+def _read(
+    points: StoredPoints, point_ids: Mapping[tuple[str, str], str]
+) -> tuple[dict[tuple[str, str], StoredPoint], str]:
+    """Read siblings, by condition, and say which are damaged; those have a problem of their own."""
+    found, damaged = {}, []
+    for condition, point_id in point_ids.items():
+        try:
+            found[condition] = points.of(point_id)
+        except DataError:
+            damaged.append(f"{' '.join(condition)} cannot be read ({point_id[:8]})")
+    return found, "; ".join(damaged)
 
 
 def _how(cot: str, correctness: str) -> str:

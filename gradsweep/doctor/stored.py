@@ -42,16 +42,18 @@ class StoredPoint:
 class StoredPoints:
     """The points of a results folder as `doctor` reads them, one after the other in their order."""
 
-    def __init__(self, results: Path) -> None:
-        self.results = results
+    def __init__(self, results: Path, without: frozenset[str] = frozenset()) -> None:
+        """Read none yet; `without` are the points whose record cannot be read."""
+        self.results, self._without = results, without
         self.texts = Texts()
         """Of their data, read once."""
         self._held: OrderedDict[str, StoredPoint] = OrderedDict()
 
     @cached_property
     def labels(self) -> pl.DataFrame:
-        """Names of all points of the folder (`folder_labels`)."""
-        return folder_labels(self.results)
+        """Names of all points of the folder (`folder_labels`) but those, planned or not."""
+        labels = folder_labels(self.results, without=self._without)
+        return labels.filter(~pl.col("point_id").is_in(list(self._without)))
 
     def samples(self, point_id: str) -> pl.DataFrame:
         """Read the samples of a point (`load_samples_table`)."""
