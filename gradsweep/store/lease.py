@@ -7,6 +7,11 @@ another host is believed alive while its heartbeat is young.
 A lease is a file that comes into being whole, by a hard link, which only one of several processes
 gets on any host. Who takes over a dead one moves it away first. So a holder that was only thought
 dead (a frozen node that wakes up) finds another file in its place, and stops: `Lease.check`.
+
+A heartbeat from the future is young, however far ahead it is: of a host whose clock is ahead, all
+are, and to take over from one that lives would be two writers. It may be of a folder that was
+copied, too, and then never get old: people, who can look whether the process is there, are told
+what to remove (`ahead`).
 """
 
 from __future__ import annotations
@@ -16,17 +21,19 @@ import errno
 import fcntl
 import json
 import os
+import shlex
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from gradsweep.errors import PointBusyError
+from gradsweep.progress import duration_text
 from gradsweep.store.atomic import readable_disk_errors
 from gradsweep.times import timestamp
 
@@ -112,10 +119,31 @@ def holder(path: Path) -> dict[str, Any] | None:
 
 def held(path: Path, record: dict[str, Any]) -> PointBusyError:
     """Make the refusal to whoever asks for what a live process has."""
+    never = ahead(path, record)
     return PointBusyError(
         f"{path.parent} is being written by process {record.get('pid', '?')} on "
         f"{record.get('host', '?')} since {record.get('since', '?')}: wait for it, stop it, "
-        "or set store.root to another folder"
+        f"or set store.root to another folder{never and '; '}{never}"
+    )
+
+
+def ahead(path: Path, record: Mapping[str, Any]) -> str:
+    """Say how to end a lease of another host whose heartbeat is dated too far in the future.
+
+    Empty of all others: those whose process has ended get old, or are known not to be locked.
+    """
+    if record.get("host") == socket.gethostname():
+        return ""
+    try:
+        seconds = path.stat().st_mtime - time.time()
+    except FileNotFoundError:
+        return ""
+    if seconds < EXPIRY_SECONDS:
+        return ""
+    return (
+        f"if that process has ended, rm {shlex.quote(str(path))}: its last sign of life is dated "
+        f"{duration_text(seconds)} from now (clocks that differ, or a copied folder) and counts "
+        "until then"
     )
 
 

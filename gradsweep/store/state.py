@@ -16,7 +16,7 @@ from gradsweep.records import Axes, SampleStatus
 from gradsweep.store.checksums import read_finished, read_summary
 from gradsweep.store.description import stored_axes
 from gradsweep.store.kept import save_kept
-from gradsweep.store.lease import holder
+from gradsweep.store.lease import ahead, holder
 from gradsweep.store.paths import PointPaths, point_folders
 from gradsweep.store.point import read_parts
 from gradsweep.store.record import read_config
@@ -130,5 +130,7 @@ def _note(paths: PointPaths, state: PointState) -> str:
     failed = failure(paths) if state is PointState.FAILED else None
     if failed:
         return str(failed["message"])
-    alive = holders(paths) if state is PointState.RUNNING else []
-    return ", ".join(f"process {held['pid']} on {held['host']}" for held in alive)
+    leases = paths.leases() if state is PointState.RUNNING else []
+    alive = [(path, held) for path in leases if (held := holder(path)) is not None]
+    told = [[f"process {held['pid']} on {held['host']}", ahead(path, held)] for path, held in alive]
+    return ", ".join("; ".join(filter(None, words)) for words in told)

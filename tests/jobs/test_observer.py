@@ -26,6 +26,7 @@ from gradsweep.jobs.status.table import status_table
 from gradsweep.records import SampleStatus
 from gradsweep.store.lease import EXPIRY_SECONDS
 from gradsweep.store.point import PointStore
+from gradsweep.store.state import PointState, point_statuses
 
 Commands = Callable[[str, str], None]
 InQueue = Callable[[str], None]
@@ -171,6 +172,19 @@ def test_a_silent_holder_on_another_host_is_lost_only_when_its_heartbeat_is_old(
     then = time.time() - 2 * EXPIRY_SECONDS
     os.utime(lease, (then, then))
     assert cluster.states()[0] is State.LOST
+
+
+def test_a_holder_whose_clock_is_far_ahead_is_told_with_how_to_end_it(cluster: Cluster) -> None:
+    cluster.stop(0)
+    lease = cluster.files(0).running
+    lease.write_text(f'{{"host": "elsewhere", "pid": 7, "since": "{BEGAN}"}}')
+    ahead = time.time() + 1000 * EXPIRY_SECONDS
+    os.utime(lease, (ahead, ahead))
+    line = cluster.lines()[0]
+    assert line.state is State.RUNNING
+    assert f"process 7 on elsewhere; if that process has ended, rm {lease}: " in line.note
+    (status,) = (s for s in point_statuses(cluster.results) if s.state is PointState.RUNNING)
+    assert f"process 7 on elsewhere; if that process has ended, rm {lease}: " in status.note
 
 
 def test_samples_of_a_finished_point_are_those_it_had(cluster: Cluster) -> None:

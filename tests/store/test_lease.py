@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from helpers.patience import PATIENCE_SECONDS, wait_until
 
 from gradsweep.errors import StoreError
 from gradsweep.store import lease
-from gradsweep.store.lease import EXPIRY_SECONDS, hold_lease, holder
+from gradsweep.store.lease import EXPIRY_SECONDS, ahead, hold_lease, holder
 
 HOLD = """
 import sys
@@ -84,6 +85,37 @@ def test_another_host_is_alive_while_its_heartbeat_is_young(path: Path) -> None:
     with pytest.raises(StoreError, match=refusal), hold_lease(path):
         pass
     assert json.loads(path.read_text())["host"] == "another-host"
+
+
+def test_another_hosts_clock_may_be_ahead_and_nobody_writes_beside_it(path: Path) -> None:
+    """A lease that never gets old is said with what to remove, for those who can look."""
+    foreign(path, age=-7200)
+    record = holder(path)
+    assert record is not None
+    end = rf"if that process has ended, rm {path}: .*dated 2 h.* from now"
+    with pytest.raises(StoreError, match=end), hold_lease(path):
+        pass
+    assert re.search(end, ahead(path, record))
+    path.unlink()
+    with hold_lease(path):
+        pass
+
+
+@pytest.mark.parametrize("age", [0, -EXPIRY_SECONDS / 2])
+def test_clocks_that_differ_a_little_are_not_worth_a_word(path: Path, age: float) -> None:
+    foreign(path, age)
+    record = holder(path)
+    assert record is not None
+    assert ahead(path, record) == ""
+
+
+def test_a_live_process_of_this_host_is_no_lease_to_be_removed(
+    path: Path, other_process: subprocess.Popen
+) -> None:  # type: ignore[type-arg]
+    os.utime(path, (time.time() + 7200,) * 2)
+    with pytest.raises(StoreError) as refused, hold_lease(path):
+        pass
+    assert " rm " not in str(refused.value)
 
 
 def test_another_host_without_heartbeat_is_dead(path: Path) -> None:

@@ -25,7 +25,7 @@ from gradsweep.jobs.tasks import JobTask
 from gradsweep.store import PointPaths, PointState, failure, point_state
 from gradsweep.store.checksums import read_summary
 from gradsweep.store.kept import save_kept
-from gradsweep.store.lease import holder
+from gradsweep.store.lease import ahead, holder
 from gradsweep.store.progress import Progress, ProgressReader
 from gradsweep.store.state import sample_counts
 from gradsweep.times import epoch
@@ -220,7 +220,9 @@ def _note(
         silent = (time.time() - last) / 60
         return f"its process ended without a word, {silent:.0f} min ago"
     if state is State.RUNNING and held and not live:
-        return f"outside of these jobs: process {held.get('pid')} on {held.get('host')}"
+        never = ahead(point.paths.running, held)
+        who = f"process {held.get('pid')} on {held.get('host')}"
+        return f"outside of these jobs: {who}{never and '; '}{never}"
     if state is State.QUEUED:
         return live[-1].reason
     if state in (State.STOPPED, State.NEW) and tasks:
