@@ -28,8 +28,8 @@ from gradsweep.progress import output_console, step_bar
 from gradsweep.records import AXES, axis_words
 from gradsweep.store import PointPaths, point_folders
 from gradsweep.store.place import is_override
-from gradsweep.store.points import find_point, point_table
-from gradsweep.store.record import RecordError, unreadable_records
+from gradsweep.store.points import find_point, point_table, unreadable_points
+from gradsweep.store.record import RecordError
 from gradsweep.store.selection import Selection
 from gradsweep.store.series import with_model_labels
 from gradsweep.store.sweep_flag import add_sweep
@@ -106,7 +106,7 @@ def _stored(words: Sequence[str], load: bool, sweep: str | None) -> list[Examina
     results = typed_place(folders[0]) if folders else Path("results")
     if not names and load:
         raise ConfigError("doctor --load takes the id of one stored point")
-    unread = unreadable_records(point_folders(results))
+    unread = unreadable_points(results)
     if names and (broken := _unread_meant(names[0], results, unread)):
         if load:
             raise unread[broken]

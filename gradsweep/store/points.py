@@ -16,7 +16,7 @@ from gradsweep.store.description import Description, describe, read_description
 from gradsweep.store.kept import save_kept
 from gradsweep.store.metadata import no_results, read_manifests
 from gradsweep.store.paths import PointPaths, point_folders
-from gradsweep.store.record import read_config
+from gradsweep.store.record import RecordError, read_config
 from gradsweep.store.series import label_frame, point_labels, shared_settings
 
 
@@ -110,6 +110,17 @@ def stored_description(paths: PointPaths) -> Description:
         RecordError: config.yaml cannot be read (`read_config`).
     """
     return _described(paths, *_version(paths.config))
+
+
+def unreadable_points(results: Path) -> dict[str, RecordError]:
+    """Find the points of a folder whose record cannot be read, by id."""
+    found = {}
+    for paths in point_folders(results):
+        try:
+            stored_description(paths)
+        except RecordError as error:
+            found[paths.point_id] = error
+    return found
 
 
 def is_training_point(paths: PointPaths) -> bool:

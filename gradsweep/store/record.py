@@ -7,7 +7,7 @@ left out would be missed by nobody. `doctor` names each and goes on with the oth
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -52,17 +52,6 @@ def read_config(paths: PointPaths) -> dict[str, Any]:
             f"{_move(paths)}, or give it its name again if {of} is not there",
         )
     return record
-
-
-def unreadable_records(points: Iterable[PointPaths]) -> dict[str, RecordError]:
-    """Find the points whose record cannot be read, by id."""
-    found = {}
-    for paths in points:
-        try:
-            read_config(paths)
-        except RecordError as error:
-            found[paths.point_id] = error
-    return found
 
 
 def _record(paths: PointPaths) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_a_record_is_read_from_yaml_once(
     before = read_config(point)
     folder_labels(point.results)
     another_process()
-    monkeypatch.setattr("gradsweep.store.metadata.read_yaml", lambda path: pytest.fail("read"))
+    monkeypatch.setattr("gradsweep.store.record.read_yaml", lambda path: pytest.fail("read"))
     assert read_config(point) == before
     read_config(point)["axes"]["model"] = "of the caller alone"
     assert read_config(point) == before

@@ -65,7 +65,9 @@ def test_a_place_is_as_the_points_were_tracked_unless_told(stored: Path) -> None
     assert place_of(chosen, "p", "e", "n") == Place("p", "e", "n")
     config = stored / "points" / "point0" / "config.yaml"
     config.write_text(
-        config.read_text().replace("config: {}", "config: {tracking: {project: other}}")
+        config.read_text().replace(
+            "config: {}", "config: {tracking: {project: other}, sweep: mine}"
+        )
     )
     with pytest.raises(ConfigError, match=r"--project: .*\(gradsweep, other\)"):
         place_of(chosen, None, None, None)
