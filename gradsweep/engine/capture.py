@@ -27,6 +27,10 @@ from gradsweep.models.projections import Columns, ProjectionSite
 OnLayer = Callable[[list[Factors]], None]
 """What to do with a layer's factors: one `Factors` for each distinct input."""
 
+OnBegin = Callable[[int], bool]
+"""Asked when a backward pass brings a layer its first dY, before any weight of the layer has a
+gradient of that pass: whether what earlier passes have left of the layer is to be forgotten."""
+
 Report = Callable[[Tensor, Tensor], None]
 
 
@@ -61,16 +65,17 @@ class Taps:
         self._anchor = torch.zeros((), requires_grad=anchored)
 
     @contextmanager
-    def collect(self, on_layer: OnLayer) -> Iterator[None]:
+    def collect(self, on_layer: OnLayer, on_begin: OnBegin | None = None) -> Iterator[None]:
         """Within the block, backward passes of this thread call `on_layer` once per layer.
 
         Calls come in the order of the backward pass (last layer first). The tensors of
         `Factors` are (rows, tokens, n or m), in the model's dtype and on the layer's device.
+        `on_begin` is asked for each layer and pass.
 
         Raises:
             ModelError: after a backward pass in which a projection never got a gradient.
         """
-        collector = _LayerCollector(self._sites, on_layer, self._columns)
+        collector = _LayerCollector(self._sites, on_layer, self._columns, on_begin)
         self._of_thread.collector = collector
         with self._lock:
             self._active.append(collector)
@@ -166,9 +171,15 @@ class _LayerCollector:
     """
 
     def __init__(
-        self, sites: Sequence[ProjectionSite], on_layer: OnLayer, columns: _Columns
+        self,
+        sites: Sequence[ProjectionSite],
+        on_layer: OnLayer,
+        columns: _Columns,
+        on_begin: OnBegin | None,
     ) -> None:
         self._on_layer = on_layer
+        self._on_begin = on_begin
+        self._pass_of: dict[int, int] = {}
         self._columns = columns
         self._projections: dict[int, set[str]] = {}
         self._arrived: dict[int, list[tuple[ProjectionSite, Tensor, dict[str, Tensor]]]] = {}
@@ -182,12 +193,23 @@ class _LayerCollector:
         self._any_reported = True
         columns = {name: self._columns.of(dy, index) for name, index in site.columns.items()}
         layer = site.layer
+        self._begin(layer)
         self._arrived.setdefault(layer, []).append((site, x, columns))
         self._missing[layer] -= columns.keys()
         if not self._missing[layer]:
             self._missing[layer] = set(self._projections[layer])
             self._handed_over.add(layer)
             self._on_layer(self._grouped_by_input(layer))
+
+    def _begin(self, layer: int) -> None:
+        """Ask, at a layer's first dY of a pass, about what a pass cut short may have left there."""
+        own = torch._C._current_graph_task_id()
+        if self._on_begin is None or self._pass_of.get(layer) == own:
+            return
+        self._pass_of[layer] = own
+        if self._on_begin(layer):
+            self._arrived.pop(layer, None)
+            self._missing[layer] = set(self._projections[layer])
 
     def _grouped_by_input(self, layer: int) -> list[Factors]:
         groups: dict[tuple[int, torch.Size], Factors] = {}

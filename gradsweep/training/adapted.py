@@ -25,8 +25,10 @@ from gradsweep.engine.spectra import Backend, Spectrum, many_spectra, scaled_spe
 from gradsweep.errors import ModelError
 from gradsweep.models.projections import ProjectionSite
 from gradsweep.models.unwrapped import unwrapped
+from gradsweep.training.cleared import Before, ClearedGradients
 from gradsweep.training.matrices import solving_on
 from gradsweep.training.ranks import Ranks
+from gradsweep.training.weights import WatchedWeight
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,22 @@ class AdaptedGradients:
     """Keeps the factors of the adapted projections while a step is collected.
 
     They stay in memory until the step: X once for all projections that read it, and each dY.
-    Passes while the adapters are frozen, as a probe's are, are not the training's.
+    Passes while the adapters are frozen, as a probe's are, are not the training's; those whose
+    gradients were cleared without a step are forgotten when the next one begins.
     """
 
-    def __init__(self, model: nn.Module, sites: Sequence[ProjectionSite]) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        sites: Sequence[ProjectionSite],
+        adapters: Sequence[WatchedWeight],
+    ) -> None:
         """Nothing is installed yet.
+
+        Args:
+            model: as it is trained.
+            sites: the adapted projections.
+            adapters: their adapters' own matrices.
 
         Raises:
             ModelError: the model is compiled, or sharded by ZeRO-3: modules show no gradient.
@@ -67,6 +80,9 @@ class AdaptedGradients:
             check_can_be_watched(model)
             check_can_be_watched(unwrapped(model))
         self._sites = sites
+        self._cleared = ClearedGradients(adapters)
+        self._begun: set[int] = set()
+        self._carried: set[int] = set()
         self._parts: dict[tuple[int, tuple[str, ...]], list[Factors]] = {}
         self._installed = ExitStack()
         self._collecting = ExitStack()
@@ -75,6 +91,8 @@ class AdaptedGradients:
         """Put the taps in place, and collect the first step."""
         if self._sites:
             self._taps = self._installed.enter_context(install_taps(self._sites))
+            self._cleared.install()
+            self._installed.callback(self._cleared.remove)
             self.collect()
 
     def remove(self) -> None:
@@ -86,19 +104,21 @@ class AdaptedGradients:
         """Begin a step whose passes are kept."""
         self.drop()
         if self._sites:
-            self._collecting.enter_context(self._taps.collect(self._keep))
+            self._collecting.enter_context(self._taps.collect(self._keep, self._forgets))
 
     def drop(self) -> None:
         """Keep nothing of this step."""
         with suppress(ModelError):  # of a pass that an error has cut short
             self._collecting.close()
         self._parts = {}
+        self._begun, self._carried = set(), set()
 
     def taken(self) -> list[Inputs]:
         """End the step and return its factors, those of all passes together, in layer order.
 
         Raises:
-            ModelError: there was no pass, or one that bypassed an adapted module.
+            ModelError: there was no pass, one that bypassed an adapted module, or the adapters had
+                a gradient before the first one.
         """
         if not self._sites:
             return []
@@ -109,12 +129,35 @@ class AdaptedGradients:
                 "before_step at every step, from the thread that runs the model, and use no "
                 "kernels in place of PEFT's modules"
             )
+        if self._carried:
+            raise ModelError(
+                f"the adapters of layer {min(self._carried)} had a gradient before the step's "
+                "first backward pass, so that the step is of passes from before it, too, whose "
+                "factors are gone: clear the gradients after every step (optimizer.zero_grad())"
+            )
         parts, self._parts = self._parts, {}
         # Each is given up once it is joined: all of them twice would be the step's peak of memory.
         return [_joined(key, parts.pop(key)) for key in sorted(parts)]
 
+    def _trains(self) -> bool:
+        return any(parameter.requires_grad for parameter in self._sites[0].module.parameters())
+
+    def _forgets(self, layer: int) -> bool:
+        """Give up a layer's factors where the gradient that they made is gone."""
+        if not self._trains():
+            return False
+        before = self._cleared.before(layer)
+        if before is Before.GRADIENT and layer not in self._begun:
+            self._carried.add(layer)
+        self._begun.add(layer)
+        if before is not Before.NOTHING:
+            return False
+        self._carried.discard(layer)
+        self._parts = {key: parts for key, parts in self._parts.items() if key[0] != layer}
+        return True
+
     def _keep(self, layer: list[Factors]) -> None:
-        if not any(parameter.requires_grad for parameter in self._sites[0].module.parameters()):
+        if not self._trains():
             return
         for factors in layer:
             names = tuple(factors.dy)

@@ -127,7 +127,7 @@ class UpdateWatch:
         self._scaler = scaler
         watched = watched_weights(model, projections, layers)
         self._weights = watched.weights
-        self._adapted = AdaptedGradients(model, watched.adapted)
+        self._adapted = AdaptedGradients(model, watched.adapted, watched.adapters)
         self._make_rows = RowMaker(self._options)
         self._ranks = Ranks()
         self._accumulated = AccumulatedNorm(self._weights[-1].weight)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gradsweep.errors import ModelError
 from gradsweep.models.projections import Columns, ProjectionSite, find_projections
 from gradsweep.models.unwrapped import unwrapped
-from gradsweep.records import adapter_name
+from gradsweep.records import ADAPTER_MATRICES, adapter_name
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,11 @@ class Watched:
     adapted: list[ProjectionSite]
     """Modules around frozen weights that a LoRA adapter trains: of those, rows are also of the
     gradient by the effective weight, dYᵀX."""
+
+    @property
+    def adapters(self) -> list[WatchedWeight]:
+        """Those of the weights that are the adapters' own matrices."""
+        return [w for w in self.weights if next(iter(w.columns)).endswith(ADAPTER_MATRICES)]
 
 
 def watched_weights(
