@@ -1,7 +1,8 @@
 """Writing and reading training points: rows of every moment that was measured, and the steps.
 
 A moment is stored at once, in one part; after a kill the run goes on from its last checkpoint and
-comes to moments that are stored already, which it need not measure again.
+comes to moments that are stored already. A training point need not measure them again: it trains
+as before. Of somebody's own loop nobody knows that, so what it discards goes (`go_back_to`).
 """
 
 from __future__ import annotations
@@ -62,6 +63,23 @@ class TrainingStore(PointStore):
         samples, rows = samples_frame(results), rows_frame(results)
         self.copy(at_moment(samples, moment), at_moment(rows, moment))
         self._moments.add(moment)
+
+    def go_back_to(self, step: int) -> None:
+        """Remove what is of later weights than those after `step` optimizer steps, and the step's
+        own update: the run goes on from there, and may go another way. Raises as `append`.
+        """
+        self._lease.check()
+        later = (pl.col("step") > step) | (
+            (pl.col("step") == step) & (pl.col("source") == Source.update.value)
+        )
+        # Rows do not count without their samples, which therefore go first.
+        for part in self.paths.parts.glob("samples-*.parquet"):
+            if _without(part, later):
+                part.with_name(f"rows{part.name[7:]}").unlink(missing_ok=True)
+        for part in self.paths.parts.glob("steps-*.parquet"):
+            _without(part, pl.col("step") >= step)
+        # A probe of the step itself is of the same weights: it stays unless it comes again.
+        self._moments = {moment for moment in self._moments if moment.step < step}
 
     def losses(self, moment: Moment) -> dict[str, float]:
         """Read the losses of what was measured well at a moment: sample_id -> nats."""
@@ -200,6 +218,17 @@ def read_steps(paths: PointPaths) -> pl.DataFrame:
     # `diagonal`: a part from before a column was there has none.
     steps = pl.concat(frames, how="diagonal")
     return steps.unique("step", keep="last", maintain_order=True).sort("step")
+
+
+def _without(part: Path, gone: pl.Expr) -> bool:
+    """Take these lines out of a part; return whether none is left, nor the file."""
+    whole = read_part(part)
+    kept = whole.filter(~gone)
+    if kept.is_empty():
+        part.unlink()
+    elif len(kept) < len(whole):
+        write_parquet(part, kept)
+    return kept.is_empty()
 
 
 def _stored_moments(paths: PointPaths) -> set[Moment]:

@@ -78,7 +78,7 @@ class SpectraCallback(Measured, WatchOptions, TrainerCallback):
             getattr(processing_class, "tokenizer", processing_class),
             getattr(optimizer, "scaler", None),  # of accelerate's wrapper
             loop=_loop(args),
-            resumed=made > 0,
+            first_step=made,
         )
         self._update = self._last = None
         self._logged = made

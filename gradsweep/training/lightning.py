@@ -78,7 +78,7 @@ class LightningSpectraCallback(Measured, WatchOptions, _Callback):
             optimizer,
             self.tokenizer,
             loop=_loop(trainer, optimizer),
-            resumed=made > 0,
+            first_step=made,
         )
         self._before, self._losses = None, []
         self._has_gradient = self._has_skipped = False

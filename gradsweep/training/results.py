@@ -85,7 +85,7 @@ class FolderResults:
     """
 
     def __init__(
-        self, folder: Path, axes: Axes, science: Mapping[str, Any], resumed: bool = False
+        self, folder: Path, axes: Axes, science: Mapping[str, Any], first_step: int = 0
     ) -> None:
         """Open the point.
 
@@ -93,15 +93,18 @@ class FolderResults:
             folder: the results folder (`store.root`).
             axes: names of what is trained, and on what.
             science: what decides the numbers, as far as it is known; with a mapping `training`.
-            resumed: whether the run goes on from a checkpoint, and its point from what it has.
+            first_step: optimizer steps of the checkpoint that the run goes on from, as its point
+                does: what is stored of later ones is of a way that it has left. 0 for a new run.
 
         Raises:
             StoreError: the folder cannot be written.
         """
-        record = _record(folder, axes, science, resumed)
+        record = _record(folder, axes, science, resumed=first_step > 0)
         self.paths = PointPaths(folder, str(record["point_id"]))
         self._stack = ExitStack()
         self._store = self._stack.enter_context(open_training_point(self.paths, record))
+        if first_step:
+            self._store.go_back_to(first_step)
         self._waiting: list[TrainingStep] = []
 
     def has(self, moment: Moment) -> bool:

@@ -38,7 +38,7 @@ class Session:
         tokenizer: Any = None,
         scaler: torch.amp.GradScaler | None = None,
         loop: Mapping[str, Any] | None = None,
-        resumed: bool = False,
+        first_step: int = 0,
     ) -> None:
         """Install the hooks and open the folder.
 
@@ -49,7 +49,7 @@ class Session:
             tokenizer: for the probe.
             scaler: of float16 training.
             loop: what is known of the loop beside the options, for the record.
-            resumed: whether the run goes on from a checkpoint.
+            first_step: optimizer steps of the checkpoint that the run goes on from; 0 without one.
 
         Raises:
             ConfigError: a probe without a tokenizer.
@@ -73,7 +73,7 @@ class Session:
         self.is_open = True
         """Until `close`; what was measured can be read afterwards, too."""
         try:
-            self.results = self._opened(loop or {}, resumed)
+            self.results = self._opened(loop or {}, first_step)
         except BaseException:
             self._remove_hooks()
             raise
@@ -89,14 +89,14 @@ class Session:
         watch.check_optimizer(self._optimizer)
         return watch.__enter__()
 
-    def _opened(self, loop: Mapping[str, Any], resumed: bool) -> Results:
+    def _opened(self, loop: Mapping[str, Any], first_step: int) -> Results:
         if self._options.folder is None or Ranks().rank:
             return MemoryResults()
         science = self._options.science()
         science["seed"] = int(loop.get("seed", 0))
         science["training"] |= {name: value for name, value in loop.items() if name != "seed"}
         axes = self._options.axes(self._model)
-        return FolderResults(Path(self._options.folder), axes, science, resumed)
+        return FolderResults(Path(self._options.folder), axes, science, first_step)
 
     def begin_step(self) -> None:
         """Start the clock of a step."""

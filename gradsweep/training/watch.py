@@ -67,7 +67,7 @@ class Watch(Measured, WatchOptions):
             self.tokenizer,
             self.scaler,
             loop={"optimizer": type(steps).__name__},
-            resumed=self.first_step > 0,
+            first_step=self.first_step,
         )
         self._handles = [
             steps.register_step_pre_hook(self._before_step),

@@ -149,6 +149,42 @@ def test_a_run_that_goes_on_has_every_moment_once(llama: Model, tmp_path: Path) 
     assert paths.done.exists()
 
 
+def test_a_run_that_goes_on_otherwise_keeps_nothing_of_the_steps_it_discards(
+    llama: Model, tokenizer: Any, tmp_path: Path
+) -> None:
+    """Other batches after the checkpoint, and fewer steps than the run that was stopped."""
+    llama.eval()
+    probes = {"probe": probe_set(), "probe_every": 2, "tokenizer": tokenizer}
+    options: dict[str, Any] = {"update_every": 1, "folder": tmp_path, **probes}
+    with pytest.raises(ZeroDivisionError), _watched(llama, options) as step:
+        for _ in range(6):
+            step()
+        1 / 0  # noqa: B018
+    before = gradsweep.load_training(tmp_path)
+    with _watched(llama, options | {"first_step": 2}) as step:
+        step(seed=8)
+        expected = weight_gradients_of(llama, seed=9)
+        step(seed=9)
+    tables = gradsweep.load_training(tmp_path)
+    updates = tables.samples.filter(source="update")
+    assert updates["step"].to_list() == tables.steps["step"].to_list() == [0, 1, 2, 3]
+    assert tables.rows.filter(source="probe")["step"].unique().to_list() == [0, 2, 4]
+    for layer, name, norm in (
+        tables.rows.filter(step=3).select("layer", "projection", "frobenius_norm").rows()
+    ):
+        assert norm == pytest.approx(float(expected[layer, name].norm()), rel=1e-5)
+    kept = before.rows.filter(pl.col("step") < 2)
+    assert kept.equals(tables.rows.filter(pl.col("step") < 2))
+
+
+def weight_gradients_of(model: Model, seed: int) -> Any:
+    """Of a batch, without a step."""
+    twin = copy.deepcopy(model)
+    twin.zero_grad()
+    backward(twin, batch(2, seed=seed))
+    return weight_gradients(twin)
+
+
 class _watched:
     """A watched loop, one step a call."""
 
@@ -157,15 +193,15 @@ class _watched:
         self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         self.watch = gradsweep.watch(model, self.optimizer, **options)
 
-    def __enter__(self) -> Callable[[], None]:
+    def __enter__(self) -> Callable[..., None]:
         self.watch.__enter__()
         return self.step
 
     def __exit__(self, *error: Any) -> None:
         self.watch.__exit__(*error)
 
-    def step(self) -> None:
-        backward(self.model, batch(2))
+    def step(self, seed: int = 0) -> None:
+        backward(self.model, batch(2, seed=seed))
         self.optimizer.step()
         self.optimizer.zero_grad()
 
