@@ -26,7 +26,7 @@ from gradsweep.engine.rows import reading_order
 from gradsweep.engine.spectra import RowMaker
 from gradsweep.records import ADAPTER_MATRICES, PROJECTIONS, SpectrumRow
 from gradsweep.training.adapted import AdaptedGradients, AdaptedSpectra, adapted_spectra
-from gradsweep.training.clipping import AccumulatedNorm
+from gradsweep.training.clipping import AccumulatedNorms
 from gradsweep.training.matrices import Matrix, Solved, solved_matrices
 from gradsweep.training.ranks import Ranks, squared_norm, total_norm, whole
 from gradsweep.training.weights import check_optimizer_has, gradient_of, watched_weights
@@ -85,10 +85,9 @@ class _Pending:
 class UpdateWatch:
     """Measures optimizer steps; a context manager, around any number of them.
 
-    At a step that is due it takes the spectra of the watched gradients (one matrix a core, or
-    together on a GPU) and, until `after_step`, a copy of the watched weights; one of the gradients
-    where the next step is due, for the cosine. Between them it costs one norm of one weight a
-    backward pass. Nothing that the training computes with is changed.
+    At a step that is due it takes the gradients' norms at every pass, their spectra (one matrix a
+    core, or together on a GPU) and, until `after_step`, a copy of the watched weights; at the one
+    before, a copy of the gradients for the cosine. Nothing that training computes with is changed.
 
     Of a weight that a LoRA adapter trains, rows are of the adapter's own matrices (`q_lora_a`,
     `q_lora_b`) and, as `q`, of the gradient by the effective weight W + s·BA, from factors that are
@@ -130,7 +129,7 @@ class UpdateWatch:
         self._adapted = AdaptedGradients(model, watched.adapted, watched.adapters)
         self._make_rows = RowMaker(self._options)
         self._ranks = Ranks()
-        self._accumulated = AccumulatedNorm(self._weights[-1].weight)
+        self._accumulated = AccumulatedNorms(self._weights)
         self._previous: dict[int, Tensor] = {}
         self._previous_step = -1
         self._pending: _Pending | None = None
@@ -173,9 +172,10 @@ class UpdateWatch:
 
         Raises:
             ModelError: a watched weight has no gradient, or its gradient was changed by more than
-                clipping by norm (`AccumulatedNorm.factor`).
+                clipping by norm (`AccumulatedNorms.factor`).
         """
         measured, kept = self.due(step), self.due(step + 1)
+        self._accumulated.awaits = kept
         previous = self._previous if self._previous_step == step - 1 else {}
         self._previous, self._pending = {}, None
         if not (measured or kept):
