@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ class WatchOptions:
     """Fixed samples that are measured again and again; None measures none."""
     probe_every: int = 100
     """Optimizer steps between probes, which also come before the first step and after the last."""
-    layers: int = 4
-    """Every so-manieth layer has `update` rows: 4 for layers 0, 4, 8, …; 1 for all. Probes measure
-    all layers."""
+    layers: int | Collection[int] = 4
+    """Every so-manieth layer has `update` rows: 4 for layers 0, 4, 8, …; 1 for all; or the numbers
+    of those that have: [2, 3]. Probes measure all layers."""
     projections: Sequence[str] = PROJECTIONS
     """q k v o, and of the MLP gate up down or fc1 fc2."""
     options: SpectraOptions = field(default_factory=SpectraOptions)
@@ -49,10 +49,11 @@ class WatchOptions:
     """What the point calls the loss."""
 
     def __post_init__(self) -> None:
-        for name, least in (("update_every", 0), ("probe_every", 1), ("layers", 1)):
+        for name, least in (("update_every", 0), ("probe_every", 1)):
             value = getattr(self, name)
             if value < least:
                 raise ConfigError(f"{name} must be at least {least}, got {value}")
+        self._check_layers()
         if not self.update_every and self.probe is None:
             raise ConfigError(
                 "update_every=0 without a probe would measure nothing: give update_every=100, or "
@@ -65,6 +66,18 @@ class WatchOptions:
                     f"metrics: {metric!r} is none{did_you_mean(metric, allowed)}; allowed are "
                     f"{', '.join(allowed)}"
                 )
+
+    def _check_layers(self) -> None:
+        if isinstance(self.layers, int):
+            is_known = self.layers >= 1
+        else:
+            numbers = list(self.layers)
+            is_known = bool(numbers) and all(isinstance(n, int) and n >= 0 for n in numbers)
+        if not is_known:
+            raise ConfigError(
+                f"layers must be at least 1 (every so-manieth layer) or a list of layers' numbers, "
+                f"got {self.layers!r}: type layers=1 for all, layers=[2, 3] for two"
+            )
 
     def axes(self, model: Any) -> Axes:
         """Return the names of a run of this model."""
@@ -79,7 +92,9 @@ class WatchOptions:
             "training": {
                 "kind": "own",
                 "update_every": self.update_every,
-                "update_layers": self.layers,
+                "update_layers": (
+                    self.layers if isinstance(self.layers, int) else sorted(set(self.layers))
+                ),
                 "probe_every": self.probe_every if self.probe else 0,
             },
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,9 @@ from gradsweep.errors import ModelError
 from gradsweep.models.projections import Columns, ProjectionSite, find_projections
 from gradsweep.models.unwrapped import unwrapped
 from gradsweep.records import ADAPTER_MATRICES, adapter_name
+from gradsweep.training.ranks import Ranks
+
+log = logging.getLogger("gradsweep")
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,12 @@ class Watched:
 def watched_weights(
     model: nn.Module, projections: Sequence[str], layers: int | Collection[int] = 1
 ) -> Watched:
-    """Find the weights of some projections in every `layers`-th layer, or in those of a list.
+    """Find the weights of some projections in every `layers`-th layer, or in those of a list; what
+    is frozen in some of them is left out there, with a warning.
 
     Raises:
-        ModelError: as `find_projections`; a weight is frozen, or sharded by something that takes
-            its gradient away before the optimizer's step.
+        ModelError: as `find_projections`; a projection is frozen in all of them, or sharded by
+            something that takes its gradient away before the optimizer's step.
     """
     check_gradients_stay(model)
     every = find_projections(unwrapped(model), projections)
@@ -80,10 +85,10 @@ def watched_weights(
             f"layers={layers} watches layers {watched}, and {' '.join(projections)} are in "
             f"layers {', '.join(map(str, there))} alone: give layers=1"
         )
-    adapted = [site for site in sites if hasattr(site.module, "lora_A")]
-    found = [weight for site in sites for weight in _weights(site)]
-    _check_trains(found, sites)
-    return Watched(found, adapted)
+    if missing := numbers - {site.layer for site in every}:
+        _warn(f"of layers {', '.join(map(str, sorted(missing)))}: none of the projections is there")
+    trained, weights = _trained(sites, every)
+    return Watched(weights, [site for site in trained if hasattr(site.module, "lora_A")])
 
 
 def _weights(site: ProjectionSite) -> list[WatchedWeight]:
@@ -107,20 +112,59 @@ def _weights(site: ProjectionSite) -> list[WatchedWeight]:
     ]
 
 
-def _check_trains(found: Sequence[WatchedWeight], sites: Sequence[ProjectionSite]) -> None:
-    frozen = [w for w in found if not w.weight.requires_grad]
-    if not frozen:
-        return
-    without = {name for w in frozen for name in w.columns}
-    can = sorted({name for site in sites for name in site.columns} - without)
-    raise ModelError(
-        f"{next(iter(frozen[0].columns))} of layer {frozen[0].layer} ({len(frozen)} of "
-        f"{len(found)} weights) does not train (requires_grad is false), so it has no gradient: "
-        f"give projections={can}, which train"
-        if can
-        else "none of the watched projections trains (requires_grad is false): unfreeze their "
+def _trained(
+    sites: Sequence[ProjectionSite], every: Sequence[ProjectionSite]
+) -> tuple[list[ProjectionSite], list[WatchedWeight]]:
+    """Take what trains of some sites; raises ModelError for a projection of which nothing does."""
+    of_site = {id(site): _weights(site) for site in sites}
+    trained = [site for site in sites if any(_trains(w) for w in of_site[id(site)])]
+    if not trained:
+        raise ModelError(_none_trains(every))
+    can = {name for site in trained for name in site.columns}
+    found = [weight for site in sites for weight in of_site[id(site)]]
+    if without := [site for site in sites if not can & site.columns.keys()]:
+        n_frozen = sum(not _trains(weight) for weight in found)
+        raise ModelError(
+            f"{next(iter(without[0].columns))} of layer {without[0].layer} ({n_frozen} of "
+            f"{len(found)} weights) does not train (requires_grad is false), nor does that of "
+            f"another watched layer, so it has no gradient: give projections={sorted(can)}, which "
+            "train"
+        )
+    if frozen := [weight for weight in found if not _trains(weight)]:
+        _warn(f"of layers that do not train (requires_grad is false): {_by_name(frozen)}")
+    return trained, [weight for weight in found if _trains(weight)]
+
+
+def _trains(watched: WatchedWeight) -> bool:
+    return watched.weight.requires_grad
+
+
+def _none_trains(every: Sequence[ProjectionSite]) -> str:
+    """The reason, with the layers that one could watch in place of those that were asked for."""
+    layers = sorted({site.layer for site in every if any(map(_trains, _weights(site)))})
+    if layers:
+        return (
+            "nothing of the watched layers trains (requires_grad is false), but of layers "
+            f"{', '.join(map(str, layers))}: give layers={layers}"
+        )
+    return (
+        "none of the watched projections trains (requires_grad is false): unfreeze their "
         "weights, or measure probes only (update_every=0)"
     )
+
+
+def _by_name(weights: Sequence[WatchedWeight]) -> str:
+    layers_of: dict[str, list[str]] = {}
+    for watched in weights:
+        for name in watched.columns:
+            layers_of.setdefault(name, []).append(str(watched.layer))
+    return "; ".join(f"{name} of {', '.join(layers)}" for name, layers in layers_of.items())
+
+
+def _warn(of_what: str) -> None:
+    """Say once, from the first process, what will have no rows."""
+    if not Ranks().rank:
+        log.warning("no update rows %s", of_what)
 
 
 def check_gradients_stay(model: nn.Module) -> None:

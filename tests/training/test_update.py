@@ -218,13 +218,34 @@ def test_clipping_an_infinite_norm_leaves_nothing_to_measure(llama: Model) -> No
 
 
 def test_what_does_not_train_is_refused(llama: Model) -> None:
-    llama.model.layers[1].self_attn.q_proj.requires_grad_(False)
-    with pytest.raises(ModelError, match=r"q of layer 1 \(1 of 6.*projections=\['k'\]"):
+    for layer in llama.model.layers:
+        layer.self_attn.q_proj.requires_grad_(False)
+    with pytest.raises(ModelError, match=r"q of layer 0 \(3 of 6.*projections=\['k'\]"):
         UpdateWatch(llama, "qk")
     watch = UpdateWatch(llama, "k")
     optimizer = torch.optim.SGD(llama.model.layers[0].parameters(), lr=0.1)
     with pytest.raises(ModelError, match=r"optimizer does not have k of layer 1 \(2 of 3"):
         watch.check_optimizer(optimizer)
+
+
+def test_frozen_layers_are_left_out_and_named(
+    llama: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    llama.model.layers[0].requires_grad_(False)
+    llama.model.layers[1].self_attn.q_proj.requires_grad_(False)
+    with caplog.at_level("WARNING", "gradsweep"), UpdateWatch(llama, "qv") as watch:
+        backward(llama, batch())
+        rows = stepped(watch, llama).rows
+    assert [(row.layer, row.projection) for row in rows] == [(1, "v"), (2, "q"), (2, "v")]
+    assert "q of 0, 1; v of 0" in caplog.text
+    with caplog.at_level("WARNING", "gradsweep"):
+        UpdateWatch(llama, "qv", layers=[2, 9])
+    assert "of layers 9: none of the projections is there" in caplog.text
+    with pytest.raises(ModelError, match=r"of layers 1, 2: give layers=\[1, 2\]"):
+        UpdateWatch(llama, "qv", layers=3)
+    llama.requires_grad_(False)
+    with pytest.raises(ModelError, match="none of the watched projections trains"):
+        UpdateWatch(llama, "qv")
 
 
 def test_gradients_that_are_gone_or_bent_are_refused(llama: Model) -> None:

@@ -185,6 +185,19 @@ def weight_gradients_of(model: Model, seed: int) -> Any:
     return weight_gradients(twin)
 
 
+def test_layers_are_a_step_or_a_list(llama: Model, tmp_path: Path) -> None:
+    """A run that goes on with the same ones, in any order, goes on in its point."""
+    options: dict[str, Any] = {"update_every": 1, "folder": tmp_path}
+    with pytest.raises(ZeroDivisionError), _watched(llama, options | {"layers": [1]}) as step:
+        step()
+        1 / 0  # noqa: B018
+    with _watched(llama, options | {"layers": range(1, 2), "first_step": 1}) as step:
+        step()
+    tables = gradsweep.load_training(tmp_path)
+    assert tables.rows.select("step", "layer").unique().sort("step").rows() == [(0, 1), (1, 1)]
+    assert len(tables.steps["point_id"].unique()) == 1
+
+
 class _watched:
     """A watched loop, one step a call."""
 
@@ -208,8 +221,9 @@ class _watched:
 
 def test_bad_options_are_refused(llama: Model) -> None:
     optimizer = torch.optim.SGD(llama.parameters(), lr=0.1)
-    with pytest.raises(ConfigError, match="layers must be at least 1, got 0"):
-        gradsweep.watch(llama, optimizer, layers=0)
+    for layers in (0, [], [-1], ["q"]):
+        with pytest.raises(ConfigError, match=r"layers must be at least 1.*type layers=1 for all"):
+            gradsweep.watch(llama, optimizer, layers=layers)
     with pytest.raises(ConfigError, match="would measure nothing"):
         gradsweep.watch(llama, optimizer, update_every=0)
     with pytest.raises(ConfigError, match=r"'nuclear' is none.*did you mean nuclear_"):
