@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import os
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from gradsweep.errors import PointBusyError
 from gradsweep.identity import own_run_record
 from gradsweep.records import Axes, Moment, SampleResult, TrainingStep
 from gradsweep.store import PointPaths
@@ -23,10 +26,14 @@ from gradsweep.store.frames import (
     steps_frame,
 )
 from gradsweep.store.parquet import read_table
-from gradsweep.store.training import in_order_of_steps, open_training_point
+from gradsweep.store.training import TrainingStore, in_order_of_steps, open_training_point
 
 STEPS_AT_A_TIME = 50
 """Optimizer steps that are stored together: each part of a point is a file."""
+
+_open: dict[Path, weakref.ref[FolderResults]] = {}
+"""Folders of points that runs of this process write, or have left without a word: no trainer tells
+a callback that another one has failed."""
 
 
 class MemoryResults:
@@ -81,7 +88,8 @@ class FolderResults:
     """Keeps what is measured as a training point of a results folder.
 
     Its id is a hash of names, options and what is known of the loop; a run that is no resumption
-    of a stored one gets a number of its own (`training.run`).
+    of a stored one gets a number of its own (`training.run`). What waits is stored when nobody
+    holds this any more, too, or the process ends.
     """
 
     def __init__(
@@ -101,11 +109,28 @@ class FolderResults:
         """
         record = _record(folder, axes, science, resumed=first_step > 0)
         self.paths = PointPaths(folder, str(record["point_id"]))
-        self._stack = ExitStack()
-        self._store = self._stack.enter_context(open_training_point(self.paths, record))
-        if first_step:
-            self._store.go_back_to(first_step)
+        self.give_up: Callable[[], None] = self.close
+        """Called when another run of this process goes on in the point: this one has ended."""
+        place = self.paths.folder.resolve()
+        if earlier := _open.get(place, _no_run)():
+            with suppress(PointBusyError):  # another process may have gone on in the meantime
+                earlier.give_up()
+        stack = ExitStack()
+        self._store = stack.enter_context(open_training_point(self.paths, record))
         self._waiting: list[TrainingStep] = []
+        self._close = weakref.finalize(
+            self, _left, self.paths, self._store, self._waiting, stack, os.getpid()
+        )
+        _open[place] = weakref.ref(self)
+        if first_step:
+            self._begin_at(first_step)
+
+    def _begin_at(self, first_step: int) -> None:
+        try:
+            self._store.go_back_to(first_step)
+        except BaseException:
+            self.close()
+            raise
 
     def has(self, moment: Moment) -> bool:
         """Whether what was measured then is stored."""
@@ -125,7 +150,7 @@ class FolderResults:
         """Store the steps that wait."""
         if self._waiting:
             self._store.append_steps(self._waiting)
-            self._waiting = []
+            self._waiting.clear()
 
     def finish(self) -> None:
         """Join what is stored and mark the point DONE."""
@@ -134,9 +159,7 @@ class FolderResults:
 
     def close(self) -> None:
         """Store what waits and give the point up, finished or not."""
-        if not self.paths.done.exists():
-            self.flush()
-        self._stack.close()
+        self._close()
 
     @property
     def rows(self) -> pl.DataFrame:
@@ -162,6 +185,28 @@ class FolderResults:
 
 
 Results = MemoryResults | FolderResults
+
+
+def _no_run() -> None:
+    return None
+
+
+def _left(
+    paths: PointPaths,
+    store: TrainingStore,
+    waiting: list[TrainingStep],
+    lease: ExitStack,
+    writer: int,
+) -> None:
+    """Store what waits and give the point up; not in a fork of the process that writes."""
+    if os.getpid() != writer:
+        return
+    try:
+        if waiting and not paths.done.exists():
+            store.append_steps(waiting)
+            waiting.clear()
+    finally:
+        lease.close()
 
 
 def _joined(schema: Mapping[str, Any], frames: Any) -> pl.DataFrame:

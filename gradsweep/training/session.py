@@ -96,7 +96,9 @@ class Session:
         science["seed"] = int(loop.get("seed", 0))
         science["training"] |= {name: value for name, value in loop.items() if name != "seed"}
         axes = self._options.axes(self._model)
-        return FolderResults(Path(self._options.folder), axes, science, first_step)
+        results = FolderResults(Path(self._options.folder), axes, science, first_step)
+        results.give_up = lambda: self.close(finished=False)
+        return results
 
     def begin_step(self) -> None:
         """Start the clock of a step."""

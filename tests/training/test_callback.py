@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from helpers.patience import PATIENCE_SECONDS
 from helpers.training import batch, probe_set, same_weights
 from transformers import Trainer, TrainerCallback, TrainingArguments, default_data_collator
 
@@ -143,16 +148,64 @@ def test_a_run_goes_on_from_its_checkpoint(llama: Model, tokenizer: Any, tmp_pat
     first.add_callback(_Killed(3))
     with pytest.raises(KeyboardInterrupt):
         first.train()
-    (lease,) = (tmp_path / "results").glob("points/*/RUNNING")
-    lease.unlink()  # as the end of its process would
+    # No trainer tells its callbacks: as in a notebook, the run that failed is still there.
+    assert any(getattr(p, "_post_accumulate_grad_hooks", None) for p in llama.parameters())
     second = trainer_of(llama, tokenizer, tmp_path, save_strategy="steps", save_steps=2)
     second.add_callback(SpectraCallback(**options))
     second.train(resume_from_checkpoint=True)
+    assert not any(getattr(p, "_post_accumulate_grad_hooks", None) for p in llama.parameters())
+    assert not [*(tmp_path / "results").glob("points/*/RUNNING")]
     tables = gradsweep.load_training(tmp_path / "results")
     assert tables.steps["step"].to_list() == [0, 1, 2, 3]
     assert tables.samples["step"].to_list() == [0, 1, 2, 3]
     assert not tables.rows.select("step", "layer", "projection").is_duplicated().any()
     assert tables.rows["objective"].unique().to_list() == ["sft"]
+
+
+def test_steps_of_a_run_that_another_callback_ends_are_kept(
+    llama: Model, tokenizer: Any, tmp_path: Path
+) -> None:
+    """By the end of whoever holds it; the end of a process is that of all."""
+    trainer = trainer_of(llama, tokenizer, tmp_path)
+    trainer.add_callback(SpectraCallback(update_every=2, folder=tmp_path / "results"))
+    trainer.add_callback(_Killed(3))
+    with pytest.raises(KeyboardInterrupt) as failed:
+        trainer.train()
+    assert gradsweep.load_training(tmp_path / "results").steps.is_empty()
+    del trainer, failed
+    gc.collect()
+    assert gradsweep.load_training(tmp_path / "results").steps["step"].to_list() == [0, 1, 2]
+    (point,) = gradsweep.point_statuses(tmp_path / "results")
+    assert point.state.name == "STOPPED"
+
+
+ENDED = """
+import sys, torch, gradsweep
+from helpers.tiny_models import FAMILIES
+from helpers.training import backward, batch
+model = FAMILIES["llama_gqa"]()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+watched = gradsweep.watch(model, optimizer, update_every=2, folder=sys.argv[1]).__enter__()
+for step in range(3):
+    backward(model, batch(2))
+    optimizer.step()
+    optimizer.zero_grad()
+raise RuntimeError("out of memory")
+"""
+
+
+@pytest.mark.long
+def test_a_process_that_ends_stores_the_steps_that_wait(tmp_path: Path) -> None:
+    """Whoever else has failed in it."""
+    command = [sys.executable, "-c", ENDED, str(tmp_path)]
+    path = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
+        env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert ended.stderr.strip().endswith("RuntimeError: out of memory"), ended.stderr
+    assert gradsweep.load_training(tmp_path).steps["step"].to_list() == [0, 1, 2]
+    assert not [*tmp_path.glob("points/*/RUNNING")]
 
 
 class _Killed(TrainerCallback):
