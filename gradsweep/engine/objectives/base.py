@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -14,6 +16,9 @@ from gradsweep.config import Responses
 from gradsweep.engine.response import ResponseTokens
 from gradsweep.errors import ConfigError, DataError
 from gradsweep.records import Sample, Unit
+
+_LARGE = 1000.0
+"""Rewards of so many times their differences lose four of float32's seven digits."""
 
 
 class Objective(ABC):
@@ -99,6 +104,27 @@ def group_values(
 ) -> list[Float[Tensor, " members"]]:
     """Take a value per row apart by unit."""
     return list(values.split(list(tokens.batch.rows_of_unit)))
+
+
+def group_rewards(tokens: ResponseTokens) -> list[Float[Tensor, " members"]]:
+    """Take the rewards apart by unit, where only counts how they differ within it.
+
+    They are float32, which rounds differences of large rewards away: from those of such a unit one
+    of them is taken first.
+    """
+    if not tokens.batch.rewards:
+        return group_values(tokens.rewards, tokens)
+    given = iter(tokens.batch.rewards)
+    told = [_told_apart(list(islice(given, n))) for n in tokens.batch.rows_of_unit]
+    return [torch.tensor(of_unit, device=tokens.logits.device) for of_unit in told]
+
+
+def _told_apart(rewards: list[float]) -> list[float]:
+    known = [reward for reward in rewards if not math.isnan(reward)]
+    spread = max(known, default=0.0) - min(known, default=0.0)
+    if not spread * _LARGE < max(map(abs, known), default=0.0):
+        return rewards
+    return [reward - known[0] for reward in rewards]
 
 
 def all_equal(rewards: Float[Tensor, " members"]) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 from gradsweep.engine.objectives.base import (
     GroupObjective,
     all_equal,
-    group_values,
+    group_rewards,
     require_allowed,
     require_positive,
 )
@@ -77,7 +77,7 @@ class Grpo(GroupObjective):
 
 def group_advantages(tokens: ResponseTokens, scaled: bool) -> Float[Tensor, " rows"]:
     """Return (reward − mean) / (std + 1e-4) within each unit, or without the division."""
-    return torch.cat([_advantages(r, scaled) for r in group_values(tokens.rewards, tokens)])
+    return torch.cat([_advantages(r, scaled) for r in group_rewards(tokens)])
 
 
 def _advantages(rewards: Tensor, scaled: bool) -> Tensor:

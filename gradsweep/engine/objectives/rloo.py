@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gradsweep.engine.objectives.base import GroupObjective, all_equal, group_values
+from gradsweep.engine.objectives.base import GroupObjective, all_equal, group_rewards
 from gradsweep.engine.response import ResponseTokens
 
 
@@ -31,7 +31,7 @@ class Rloo(GroupObjective):
 
 def leave_one_out(tokens: ResponseTokens) -> Float[Tensor, " rows"]:
     """Return each reward minus the mean of the others' in its unit."""
-    return torch.cat([_advantages(rewards) for rewards in group_values(tokens.rewards, tokens)])
+    return torch.cat([_advantages(rewards) for rewards in group_rewards(tokens)])
 
 
 def _advantages(rewards: Tensor) -> Tensor:

@@ -114,6 +114,18 @@ def test_equal_rewards_have_no_gradient(name: str, reward: float, size: int, mod
     assert all(row.nuclear_norm == 0 and row.rank == 0 and row.finite for row in unit.rows)
 
 
+@pytest.mark.parametrize("far", [1e6, 1e8, -1e12])
+@pytest.mark.parametrize("name", ["grpo", "dapo", "dr_grpo", "rloo"])
+def test_rewards_count_by_how_they_differ_however_far_from_zero(
+    name: str, far: float, model: Any
+) -> None:
+    objective = objective_named(name)
+    near = [0.0, 1.0, float("nan"), 3.0]
+    (expected,) = spectra(model, objective, range(4), rewards=near)
+    (found,) = spectra(model, objective, range(4), rewards=[far + reward for reward in near])
+    assert ratios(found, expected) == pytest.approx([1.0] * len(expected.rows), rel=1e-5)
+
+
 def test_an_unscored_response_counts_for_nothing(model: Any) -> None:
     objective = objective_named("dr_grpo")
     with_it = spectra(model, objective, (0, 1, 2), rewards=[1.0, 0.0, float("nan")])[0]
