@@ -8,7 +8,7 @@ from typing import Any
 
 from gradsweep.data.fields import object_of, value_kind
 from gradsweep.data.files import inner_suffix, parse_json, read_text
-from gradsweep.data.tables import TABLES, read_table
+from gradsweep.data.tables import OF_TEXTS, TABLES, read_table
 from gradsweep.errors import DataError
 
 _LINES = (".jsonl", ".ndjson")
@@ -69,6 +69,8 @@ def _list_items(text: str, path: Path) -> Iterator[tuple[str, Any]]:
 def _table_rows(path: Path, suffix: str, field: str) -> Iterator[tuple[str, Any]]:
     empty = True
     for number, row in enumerate(read_table(path, suffix, field), start=1):
+        if suffix in OF_TEXTS and all(cell is None for cell in row.values()):
+            continue  # a blank line, which JSON lines may have as well
         empty = False
         yield f"row {number}", row
     if empty:

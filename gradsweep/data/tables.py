@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gradsweep.data.files import read_bytes, read_text, unreadable
+from gradsweep.data.csv_tables import read_csv
+from gradsweep.data.files import read_bytes, unreadable
 from gradsweep.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def read_table(path: Path, suffix: str, field: str) -> Iterator[dict[str, Any]]:
 
     Raises:
         DataError: the file cannot be read or is no such table; a folder is no saved dataset, or
-            has several splits.
+            has several splits; of CSV as `read_csv`.
     """
     # Imported here: most points read no table.
     from polars.exceptions import PanicException, PolarsError
@@ -44,17 +45,8 @@ def read_table(path: Path, suffix: str, field: str) -> Iterator[dict[str, Any]]:
         raise unreadable(path, field, error) from error
 
 
-def _csv(path: Path, field: str, separator: str = ",") -> pl.DataFrame:
-    import polars as pl
-
-    text = read_text(path, field)
-    table = pl.read_csv(io.BytesIO(text.encode()), separator=separator, infer_schema=False)
-    # Programs that put every cell in quotes write a missing one as "".
-    return table.with_columns(pl.all().replace("", None))
-
-
 def _tsv(path: Path, field: str) -> pl.DataFrame:
-    return _csv(path, field, separator="\t")
+    return read_csv(path, field, separator="\t")
 
 
 def _parquet(path: Path, field: str) -> pl.DataFrame:
@@ -93,9 +85,11 @@ def _saved_dataset(path: Path, field: str) -> pl.DataFrame:
 
 
 TABLES: dict[str, Callable[[Path, str], pl.DataFrame]] = {
-    ".csv": _csv,
+    ".csv": read_csv,
     ".tsv": _tsv,
     ".parquet": _parquet,
     ".arrow": _arrow,
 }
 """Ending of a file -> its reader."""
+OF_TEXTS = (".csv", ".tsv")
+"""Those of `TABLES` whose every cell is a text."""
