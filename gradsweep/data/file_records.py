@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gradsweep.data.files import version_of
 from gradsweep.data.forms import read_record
-from gradsweep.data.record import Record
+from gradsweep.data.record import Record, without_foreign_labels
 from gradsweep.data.responses import ANY_LEVEL
 from gradsweep.data.rows import read_rows, require_known_kind
 from gradsweep.errors import DataError
@@ -40,9 +40,8 @@ def _read_records(
     version: tuple[tuple[int, int], ...],
 ) -> tuple[Record, ...]:
     rows = read_rows(path, field)
-    return _joined(
-        (read_record(row, dict(names), place, f"{path}, {place}") for place, row in rows), path
-    )
+    records = [read_record(row, dict(names), place, f"{path}, {place}") for place, row in rows]
+    return _joined(without_foreign_labels(records), path)
 
 
 def _joined(records: Iterable[Record], path: Path) -> tuple[Record, ...]:

@@ -45,9 +45,9 @@ def read_jsonl(config: Config) -> Dataset:
     # Read before its version is asked for, so that the name of the file is checked first.
     records = read_records(path, FIELD, config.dataset.fields.given)
     dataset = _read(path, names, version_of(path, FIELD), *choices)
-    if config.objective_name == STUDY_OBJECTIVE:
-        return dataset  # which reads no rewards
-    unread = [told for name in _SCORES for told in _unread(records, name, path)]
+    # The study's objective takes responses by their labels, and reads no rewards.
+    scores = [n for n in _SCORES if n == "label" or config.objective_name != STUDY_OBJECTIVE]
+    unread = [told for name in scores for told in _unread(records, name, path)]
     return replace(dataset, messages=(*dataset.messages, *unread))
 
 
@@ -59,6 +59,8 @@ def jsonl_fingerprint(config: Config) -> str:
     rules = {record.later_rule for record in records} - {""}
     if is_labelled(records):
         rules.add("labels")
+    if records_groups(records) and any(record.label_is_number for record in records):
+        rules.add("labels 1 and 0")
     content = content_hash(_path(config), FIELD)
     read_as = (f"{name}={in_file}" for name, in_file in names)
     return digest("jsonl", content, *read_as, *sorted(rules))
@@ -91,11 +93,12 @@ def _read(
         for one in found
         if (question := one.question(level, needs_correct=needs_correct, rejects=rejects))
     )
-    needed = _needed(needs_correct, rejects, labelled=is_labelled(records))
+    needed = _needed(needs_correct, rejects, records)
     if not questions:
         raise _nothing(records, found, needed, kind, level, path)
     sides = [one.sides(needs_correct=needs_correct, rejects=rejects) for one in found]
     messages = (
+        *_labels(records, path),
         *_left_out(len(found) - len(questions), len(found), f"no {needed}", level, path),
         *_unnamed([side for side in sides if side], level, path),
     )
@@ -118,10 +121,13 @@ def _groups(records: Sequence[Record], level: CotLevel, path: Path) -> Dataset:
     return Dataset(questions, questions, messages)
 
 
-def _needed(needs_correct: bool, rejects: bool, *, labelled: bool) -> str:
+def _needed(needs_correct: bool, rejects: bool, records: Sequence[Record]) -> str:
     """What a question must have, in words."""
+    labelled = is_labelled(records)
     if labelled and not (needs_correct and rejects):
-        return f"response with label {'true' if needs_correct else 'false'}"
+        numbered = any(record.label_is_number for record in records)
+        true, false = ("true or 1", "false or 0") if numbered else ("true", "false")
+        return f"response with label {true if needs_correct else false}"
     if labelled:
         return "response of each label"
     if rejects:
@@ -173,6 +179,23 @@ def _left_out(count: int, total: int, lack: str, level: CotLevel, path: Path) ->
     if count:
         yield (
             f"{count} of {total} questions in {path.name} have {lack} at cot={level.name}: left out"
+        )
+
+
+def _labels(records: Sequence[Record], path: Path) -> Iterator[str]:
+    """Says how labels were read, and how many records of a labelled file have none."""
+    if not is_labelled(records):
+        return
+    if numbered := sum(record.label_is_number for record in records):
+        yield (
+            f"field 'label' is 1 or 0 in {numbered} of {len(records)} records of {path.name}: read "
+            "as true and false, so that correctness=correct takes 1 and irrelevant 0; rename the "
+            "field where it says something else"
+        )
+    if missing := sum(record.label is None for record in records):
+        yield (
+            f"{missing} of {len(records)} records in {path.name} have no label that could be read, "
+            "and others have one: left out"
         )
 
 

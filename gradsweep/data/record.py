@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gradsweep.config import CotLevel
@@ -13,6 +13,8 @@ from gradsweep.data.responses import ANY_LEVEL, RecordedResponse
 from gradsweep.errors import DataError
 
 _LABELS = {"true": True, "false": False}
+_NUMBERS = {"1": True, "0": False, "1.0": True, "0.0": False}
+"""A table with gaps makes 1.0 of 1."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Record:
     """None where the record is no group."""
     label: bool | None = None
     """Whether `responses` are desirable (TRL's unpaired preference)."""
+    label_is_number: bool = False
+    """Whether that is told by 1 or 0, which other data have for other things."""
     reward: float | None = None
     """What `responses` are worth, where that is recorded."""
     steps: tuple[LabelledStep, ...] = ()
@@ -56,7 +60,12 @@ def scores(row: dict[str, Any], names: Mapping[str, str], where: str) -> dict[st
     Raises:
         DataError: a field that `dataset.fields` names holds what it must not.
     """
-    found: dict[str, Any] = {"label": _label(row.get("label"))}
+    label = _label(row.get("label"))
+    by_number = _numbered(row.get("label"))
+    found: dict[str, Any] = {
+        "label": by_number if label is None else label,
+        "label_is_number": by_number is not None,
+    }
     try:
         found["reward"] = (
             number_in(row["reward"], "reward", where) if is_given(row, "reward") else None
@@ -66,8 +75,25 @@ def scores(row: dict[str, Any], names: Mapping[str, str], where: str) -> dict[st
             raise
     unread = [n for n in ("label", "reward") if is_given(row, n) and found.get(n) is None]
     if "label" in unread and "label" in names:
-        raise DataError(f"{where}: field 'label' must be true or false, got {shown(row['label'])}")
+        raise DataError(
+            f"{where}: field 'label' must be true or false, or 1 or 0; got {shown(row['label'])}"
+        )
     return {**found, "unread": tuple(unread)}
+
+
+def without_foreign_labels(records: Sequence[Record]) -> Sequence[Record]:
+    """The records of a file; 1 and 0 are labels only where all are, but for true and false.
+
+    Classes are numbered from 0, too.
+    """
+    if all("label" not in record.unread for record in records):
+        return records
+    return [
+        replace(record, label=None, label_is_number=False, unread=("label", *record.unread))
+        if record.label_is_number
+        else record
+        for record in records
+    ]
 
 
 def _label(value: Any) -> bool | None:
@@ -75,3 +101,7 @@ def _label(value: Any) -> bool | None:
     if isinstance(value, str):
         return _LABELS.get(value.strip().lower())
     return value if isinstance(value, bool) else None
+
+
+def _numbered(value: Any) -> bool | None:
+    return None if isinstance(value, bool) else _NUMBERS.get(str(value).strip())

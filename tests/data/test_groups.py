@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 from gradsweep.config import Config
 from gradsweep.data import fingerprint, load_samples
+from gradsweep.data.files import content_hash
+from gradsweep.data.jsonl import FIELD
+from gradsweep.data.questions import digest
 from gradsweep.errors import DataError, ExcludedPointError
 
 MakeConfig = Callable[..., Config]
@@ -149,18 +152,77 @@ def test_labelled_responses_to_one_prompt_are_a_pair_and_a_group(own: OwnConfig)
 
 def test_a_file_reads_as_ever_where_no_label_is_false(own: OwnConfig) -> None:
     plain = [{"prompt": f"{n}?", "completion": str(n)} for n in range(4)]
-    for label in (True, "sports", 0, None):
+    for label in (True, "sports", 1, 2.0, None):
         records = [record | {"label": label} for record in plain]
         for correctness in ("correct", "irrelevant"):
             assert members(own(records, correctness)) == members(own(plain, correctness))
-    config = own([plain[0] | {"label": 1}])
+    config = own([record | {"label": 1} for record in plain])
     assert not any("label" in told for told in load_samples(config).messages)
-    weighing = own([plain[0] | {"label": 1}], objective="kto")
-    assert load_samples(weighing).messages[1] == (
-        "field 'label' is neither true nor false in 1 of 1 records of mine.jsonl: not read"
+
+
+@pytest.mark.parametrize("objective", ["sft", "kto"])
+def test_labels_that_are_none_are_said(objective: str, own: OwnConfig) -> None:
+    classes = [{"prompt": f"{n}?", "completion": "c", "label": n} for n in range(3)]
+    config = own(classes, objective=objective)
+    assert [prompt for prompt, _ in members(config)] == ["0?", "1?", "2?"]
+    assert (
+        "field 'label' is neither true nor false in 3 of 3 records of mine.jsonl: not read"
+        in load_samples(config).messages
     )
-    with pytest.raises(DataError, match="'label' must be true or false, got the number 1"):
-        load_samples(own([plain[0] | {"good": 1}], fields={"label": "good"}))
+    with pytest.raises(DataError, match="'label' must be true or false, or 1 or 0; got the number"):
+        load_samples(own([classes[0] | {"good": 2}], fields={"label": "good"}))
+
+
+@pytest.mark.parametrize("objective", ["sft", "kto"])
+@pytest.mark.parametrize("true", [1, 1.0, "1", True])
+def test_labels_may_be_1_and_0(true: object, objective: str, own: OwnConfig) -> None:
+    rows = [row | {"label": true if row["label"] else 0} for row in LABELLED]
+    correct, irrelevant = (own(rows, c, objective=objective) for c in ("correct", "irrelevant"))
+    said = load_samples(correct).messages[0]
+    assert members(correct) == [("P", [("a", 1.0)]), ("R", [("d", 1.0)])]
+    assert members(irrelevant) == [("P", [("b", 0.0)]), ("Q", [("c", 0.0)])]
+    of_numbers = 2 if true is True else 4
+    assert said.startswith(
+        f"field 'label' is 1 or 0 in {of_numbers} of 4 records of mine.jsonl: read as true and"
+    )
+    with pytest.raises(ExcludedPointError, match=r"no question .* label true or 1 at cot=none"):
+        load_samples(own([rows[1]]))
+
+
+def test_labels_may_be_1_and_0_of_a_table_with_gaps(
+    make_config: MakeConfig, tmp_path: Path
+) -> None:
+    rows = [row | {"label": float(bool(row["label"]))} for row in LABELLED]
+    rows.append({"prompt": "S", "completion": "e", "label": None})
+    for name, write in (("mine.parquet", "write_parquet"), ("mine.csv", "write_csv")):
+        getattr(pl.DataFrame(rows), write)(tmp_path / name)
+        config = make_config("jsonl", path=tmp_path / name, shuffle=False)
+        assert members(config) == [("P", [("a", 1.0)]), ("R", [("d", 1.0)])]
+        told = load_samples(config).messages[1]
+        assert told.startswith(f"1 of 5 records in {name} have no label that could be read")
+
+
+def test_points_of_labels_that_are_numbers_have_an_id_of_their_own(own: OwnConfig) -> None:
+    """Where 1 and 0 were not read, the same file had other responses."""
+    mixed = [row | {"label": row["label"] if n else 1} for n, row in enumerate(LABELLED)]
+    before = digest("jsonl", content_hash(Path(own(mixed).dataset.path or ""), FIELD), "labels")
+    assert fingerprint(own(mixed)) != before
+    plain = own(LABELLED)
+    content = content_hash(Path(plain.dataset.path or ""), FIELD)
+    assert fingerprint(plain) == digest("jsonl", content, "labels")
+
+
+def test_records_of_a_labelled_file_without_a_label_are_counted(own: OwnConfig) -> None:
+    labels = (True, False, True, None, "?")
+    rows = [
+        {"prompt": f"{n}?", "completion": "c", "label": label} for n, label in enumerate(labels)
+    ]
+    config = own(rows)
+    assert [prompt for prompt, _ in members(config)] == ["0?", "2?"]
+    assert (
+        "2 of 5 records in mine.jsonl have no label that could be read, and others have one: "
+        "left out"
+    ) in load_samples(config).messages
 
 
 def test_labels_of_tables_are_texts(make_config: MakeConfig, tmp_path: Path) -> None:
