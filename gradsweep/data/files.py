@@ -45,14 +45,33 @@ def read_text(path: Path, field: str) -> str:
 def parse_json(text: str, path: Path, first_line: int = 1) -> Any:
     """Parse JSON that starts at `first_line` of `path`; an error names the line in the file."""
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except json.JSONDecodeError as error:
         line = first_line + error.lineno - 1
         raise DataError(
             f"{path}: malformed JSON at line {line}, column {error.colno}: {error.msg}"
         ) from error
+    except DataError as error:
+        place = f"line {first_line}" + (" or one behind it" if "\n" in text else "")
+        raise DataError(f"{path}, {place}: {error}") from error
     except (RecursionError, ValueError) as error:  # nested too deep, or an endless number
         raise DataError(f"{path}: unusable JSON from line {first_line} on: {error}") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these fields. Raises `DataError` where the last of one name would hide others.
+
+    Parsing takes a quarter longer by it.
+    """
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        for name, value in pairs:
+            if made[name] != value:
+                raise DataError(
+                    f"an object has field {name!r} more than once, with different values, and only "
+                    "one could be read; rename or delete the others"
+                )
+    return made
 
 
 def content_hash(path: Path, field: str) -> str:

@@ -63,6 +63,15 @@ def test_what_is_unusual_but_right_is_read(load: Load) -> None:
     assert load(json.dumps(odd, ensure_ascii=False)) == [(odd["prompt"], "")]
 
 
+def test_of_two_fields_with_one_name_none_is_ignored(load: Load) -> None:
+    twice = '{"prompt": "Q", "response": "a", "response": "b"}'
+    with pytest.raises(DataError, match=r"mine\.jsonl, line 2: .* field 'response' more than once"):
+        load(f"{GOOD}\n{twice}")
+    with pytest.raises(DataError, match=r"mine\.json, line 1 or .* field 'response' more"):
+        load(f"[{GOOD},\n{twice}]", name="mine.json")
+    assert load('{"prompt": "Q", "response": "a", "response": "a"}') == [("Q", "a")]
+
+
 def test_own_question_ids_are_kept(make_config: MakeConfig, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text(
