@@ -73,6 +73,14 @@ def split_conversation(turns: Sequence[Turn], name: str, where: str) -> tuple[st
     return as_prompt(turns[:last], name, where), turns[last]
 
 
+def after_system(row: dict[str, Any], prompt: str, where: str) -> str:
+    """The prompt of a record behind the text of the system, where that has a field of its own."""
+    if not is_given(row, "system"):
+        return prompt
+    system = text_in(row["system"], "system", where)
+    return f"{system}\n\n{prompt}" if system.strip() else prompt
+
+
 def as_prompt(turns: Sequence[Turn], name: str, where: str) -> str:
     """The text of the turns before a response. Raises `DataError` when the user says nothing."""
     if not any(turn.role == "user" and turn.text.strip() for turn in turns):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gradsweep.config import Config, CotConfig, IrrelevantSource
+from gradsweep.data.conversation import after_system
 from gradsweep.data.fields import is_given, required, text_in, text_or_number_in
 from gradsweep.data.questions import Dataset, Question
 from gradsweep.data.rows import read_rows
@@ -97,7 +98,8 @@ def _questions(
         question = known.get(str(entry["question_id"]))
         return [question] if question else []
     if "prompt" in entry:
-        return by_prompt.get(text_in(entry["prompt"], "prompt", where), [])
+        prompt = text_in(entry["prompt"], "prompt", where)
+        return by_prompt.get(after_system(entry, prompt, where)) or by_prompt.get(prompt, [])
     raise DataError(
         f"{where}: neither question_id nor prompt is given; given are {', '.join(entry)}. "
         f"Allowed are {_ALLOWED}"

@@ -93,6 +93,7 @@ def _join(first: Record, other: Record) -> Record:
         responses={**first.responses, **other.responses},
         log_probs={**first.log_probs, **other.log_probs},
         later_rule="joined",
+        text_rules=first.text_rules | other.text_rules,
         reward=first.reward if first.reward == other.reward else None,
     )
 

@@ -12,7 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from gradsweep.data.answers import split_worked_solution
-from gradsweep.data.conversation import Turn, as_prompt, read_turns, split_conversation
+from gradsweep.data.conversation import (
+    Turn,
+    after_system,
+    as_prompt,
+    read_turns,
+    split_conversation,
+)
 from gradsweep.data.fields import is_given, required, shown, text_in, text_or_number_in
 from gradsweep.data.labelled_steps import has_steps, read_steps
 from gradsweep.data.preferences import (
@@ -64,17 +70,21 @@ def read_record(given: dict[str, Any], names: Mapping[str, str], place: str, whe
     question_id = _question_id(row, where)
     if has_steps(row) and ("steps" in names or not _has_other_form(row, names, where)):
         prompt, steps = read_steps(row, where)
+        prompt, rules = _with_system(row, prompt, where)
         text = BETWEEN_STEPS.join(step.text for step in steps)
-        return Record(place, question_id, prompt, {ANY_LEVEL: text}, steps=steps)
+        return Record(place, question_id, prompt, {ANY_LEVEL: text}, text_rules=rules, steps=steps)
     if (has_pair(row) or has_group(row)) and not _has_plain_form(row, names, where):
         return _of_several(row, names, place, where, question_id)
     if name := _conversation_field(row, names):
         prompt, response = split_conversation(_turns(row, name, where), name, where)
         responses, later_rule = response.levels or {ANY_LEVEL: response.text}, ""
+        rules = frozenset()
     else:
         prompt, later_rule = _prompt(row, where)
+        prompt, rules = _with_system(row, prompt, where)
         responses = _responses(row, names, where)
-    record = Record(place, question_id, prompt, responses, later_rule, **scores(row, names, where))
+    scored = scores(row, names, where)
+    record = Record(place, question_id, prompt, responses, later_rule, rules, **scored)
     if is_given(row, CHOSEN) and is_given(row, REJECTED):
         pair = read_pair(row, _ALLOWED, where, prompt_is_given=True)
         record = replace(record, chosen=pair.chosen, rejected=pair.rejected)
@@ -88,14 +98,16 @@ def _of_several(
 ) -> Record:
     """The record of a pair or group, which has no response of a plain form."""
     prompt, later_rule = _prompt_of_several(row, names, where)
-    pair = None
+    pair, rules = None, frozenset[str]()
     if has_pair(row):
         pair = read_pair(row, _ALLOWED, where, prompt_is_given=prompt is not None)
-        prompt = pair.prompt if prompt is None else prompt
+        if prompt is None and pair.prompt is not None:
+            is_text = isinstance(row[CHOSEN], str)  # conversations have the system's turn already
+            prompt, rules = _with_system(row if is_text else {}, pair.prompt, where)
     if prompt is None:
         prompt = text_in(required(row, "prompt", where, _ALLOWED), "prompt", where)
     return Record(
-        *(place, question_id, prompt, {}, later_rule),
+        *(place, question_id, prompt, {}, later_rule, rules),
         chosen=pair.chosen if pair else None,
         rejected=pair.rejected if pair else None,
         group=read_group(row, where) if has_group(row) else None,
@@ -125,18 +137,16 @@ def _prompt_of_several(
     """The prompt of a pair or group, and the rule as `_prompt`; None where no field holds it."""
     if any(is_given(row, name) for name in _PROMPTS):
         prompt, later_rule = _prompt(row, where)
-        return _after_system(row, prompt, where), later_rule
+        return after_system(row, prompt, where), later_rule
     if name := _conversation_field(row, names):
         return as_prompt(_turns(row, name, where), name, where), "prompt of several"
     return None, ""
 
 
-def _after_system(row: dict[str, Any], prompt: str, where: str) -> str:
-    """The prompt behind the text of the system, where that has a field of its own."""
-    if not is_given(row, "system"):
-        return prompt
-    system = text_in(row["system"], "system", where)
-    return f"{system}\n\n{prompt}" if system.strip() else prompt
+def _with_system(row: dict[str, Any], prompt: str, where: str) -> tuple[str, frozenset[str]]:
+    """The prompt behind the system's text, which was left out once, and the rule that tells so."""
+    whole = after_system(row, prompt, where)
+    return whole, frozenset() if whole == prompt else frozenset({"system"})
 
 
 def _conversation_field(row: dict[str, Any], names: Mapping[str, str]) -> str | None:

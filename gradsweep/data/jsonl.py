@@ -57,6 +57,7 @@ def jsonl_fingerprint(config: Config) -> str:
     names = sorted(config.dataset.fields.given.items())
     records = read_records(_path(config), FIELD, config.dataset.fields.given)
     rules = {record.later_rule for record in records} - {""}
+    rules.update(*(record.text_rules for record in records))
     if is_labelled(records):
         rules.add("labels")
     if records_groups(records) and any(record.label_is_number for record in records):

@@ -31,6 +31,8 @@ class Record:
     later_rule: str = ""
     """The rule by which it reads otherwise than when points of such a file were first stored; a
     part of the id of points since."""
+    text_rules: frozenset[str] = frozenset()
+    """More rules of this kind, of which several may hold, and do in records that were joined."""
     log_probs: Mapping[str, float] = field(default_factory=dict)
     """As `RecordedResponse.log_probs`, of `responses`."""
     chosen: RecordedResponse | None = None
