@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from gradsweep.config import Config, CotConfig, IrrelevantSource
 from gradsweep.data.conversation import after_system
 from gradsweep.data.fields import is_given, required, text_in, text_or_number_in
+from gradsweep.data.files import version_of
 from gradsweep.data.questions import Dataset, Question
 from gradsweep.data.rows import read_rows
+from gradsweep.data.table_numbers import WHOLE, number_rules, whole_numbers_note
 from gradsweep.errors import ConfigError, DataError
 
 FIELD = "cot.path"
@@ -41,6 +44,19 @@ def custom_responses(config: Config) -> list[str]:
     """Every response of `cot.path`, also those to no question. Raises as below, about the file."""
     path = custom_file(config)
     return [_response(entry, f"{path}, {place}") for place, entry in read_rows(path, FIELD)]
+
+
+def custom_rules(config: Config) -> frozenset[str]:
+    """The rules by which responses of `cot.path` read otherwise than when points were stored."""
+    path = custom_file(config)
+    return frozenset().union(*_number_rules(path, version_of(path, FIELD)))
+
+
+@lru_cache(maxsize=8)
+def _number_rules(path: Path, version: tuple[tuple[int, int], ...]) -> list[frozenset[str]]:
+    """Of each response the rules of its number, where it is one."""
+    given = (entry.get("response") for _, entry in read_rows(path, FIELD))
+    return [number_rules([value], (str(value),)) for value in given]
 
 
 def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:
@@ -78,7 +94,12 @@ def with_custom_responses(config: Config, dataset: Dataset) -> Dataset:
         for question in dataset.questions
         if question.question_id in given
     )
-    messages = (*dataset.messages, *_messages(path, unknown, len(given), len(known)))
+    rules = _number_rules(path, version_of(path, FIELD))
+    messages = (
+        *dataset.messages,
+        *_messages(path, unknown, len(given), len(known)),
+        *whole_numbers_note(sum(WHOLE in r for r in rules), len(rules), "entries", path.name),
+    )
     return Dataset(answered, answered, messages)
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from gradsweep.config import Config, CotConfig, CotKind, DatasetKind
 from gradsweep.data.arithmetic.dataset import VERSION, require_version
 from gradsweep.data.custom import FIELD as CUSTOM_FIELD
-from gradsweep.data.custom import custom_file, questions_config
+from gradsweep.data.custom import custom_file, custom_rules, questions_config
 from gradsweep.data.files import content_hash
 from gradsweep.data.jsonl import jsonl_fingerprint
 from gradsweep.data.paper.originals import read_hub
@@ -27,7 +27,8 @@ def fingerprint(config: Config) -> str:
     """
     level = config.cot.match_length
     if config.cot.kind is CotKind.custom:
-        parts = [_own(questions_config(config)), content_hash(custom_file(config), CUSTOM_FIELD)]
+        content = content_hash(custom_file(config), CUSTOM_FIELD)
+        parts = [_own(questions_config(config)), content, *sorted(custom_rules(config))]
     else:
         parts = [_own(config)]
     if level is not None:

@@ -40,6 +40,7 @@ from gradsweep.data.responses import (
     log_probs_in,
     of_turn,
 )
+from gradsweep.data.table_numbers import number_rules
 from gradsweep.errors import DataError
 
 _ALLOWED = (
@@ -67,6 +68,14 @@ def read_record(given: dict[str, Any], names: Mapping[str, str], place: str, whe
         DataError: it has no known form, or a field holds what it must not.
     """
     row = _renamed(given, names, where)
+    record = _record(row, names, place, where)
+    rules = number_rules(map(row.get, _MAY_BE_NUMBERS), record.texts)
+    if is_given(row, "input"):
+        rules |= number_rules([row["input"]], record.prompt.split("\n"))
+    return replace(record, text_rules=record.text_rules | rules) if rules else record
+
+
+def _record(row: dict[str, Any], names: Mapping[str, str], place: str, where: str) -> Record:
     question_id = _question_id(row, where)
     if has_steps(row) and ("steps" in names or not _has_other_form(row, names, where)):
         prompt, steps = read_steps(row, where)
@@ -258,6 +267,7 @@ _FORMS: dict[str, Callable[[dict[str, Any], str], dict[str, str]]] = {
     "answer": _answer,
 }
 """Field that holds the response, or one of them -> how it is read."""
+_MAY_BE_NUMBERS = (*_FORMS, "output", "responses", "completions", CHOSEN, REJECTED)
 
 
 def _question_id(row: dict[str, Any], where: str) -> str | None:

@@ -21,6 +21,7 @@ from gradsweep.data.selection import (
     is_labelled,
     records_groups,
 )
+from gradsweep.data.table_numbers import WHOLE, whole_numbers_note
 from gradsweep.errors import ExcludedPointError
 from gradsweep.records import STUDY_OBJECTIVE
 
@@ -48,7 +49,9 @@ def read_jsonl(config: Config) -> Dataset:
     # The study's objective takes responses by their labels, and reads no rewards.
     scores = [n for n in _SCORES if n == "label" or config.objective_name != STUDY_OBJECTIVE]
     unread = [told for name in scores for told in _unread(records, name, path)]
-    return replace(dataset, messages=(*dataset.messages, *unread))
+    whole = sum(WHOLE in record.text_rules for record in records)
+    numbers = whole_numbers_note(whole, len(records), "records", path.name)
+    return replace(dataset, messages=(*dataset.messages, *unread, *numbers))
 
 
 def jsonl_fingerprint(config: Config) -> str:

@@ -50,6 +50,12 @@ class Record:
     unread: tuple[str, ...] = ()
     """Fields of these two names that hold something else."""
 
+    @property
+    def texts(self) -> frozenset[str]:
+        """The texts of all responses."""
+        sides = (self.chosen, self.rejected, *(self.group or ()))
+        return frozenset(self.responses.values()).union(*(s.texts.values() for s in sides if s))
+
     def response(self, level: CotLevel) -> str | None:
         return self.responses.get(level.name, self.responses.get(ANY_LEVEL))
 

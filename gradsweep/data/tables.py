@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradsweep.data.csv_tables import read_csv
 from gradsweep.data.files import read_bytes, unreadable
+from gradsweep.data.table_numbers import rows_with_texts
 from gradsweep.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ _ARROW_FILE = b"ARROW1"
 def read_table(path: Path, suffix: str, field: str) -> Iterator[dict[str, Any]]:
     """The rows of a table by column; a cell without a value is None.
 
-    Every cell of a CSV file is a text, as it is written there: `007` and `1.50` stay so.
+    Every cell of a CSV file is a text, as it is written there: `007` and `1.50` stay so. A number
+    whose text Python would write otherwise is a `NumberInTable`.
 
     Args:
         path: a file, or a folder that `datasets` saved.
@@ -37,7 +39,7 @@ def read_table(path: Path, suffix: str, field: str) -> Iterator[dict[str, Any]]:
 
     try:
         table = TABLES[suffix](path, field) if suffix else _saved_dataset(path, field)
-        yield from table.iter_rows(named=True)
+        yield from rows_with_texts(table)
     # A broken file makes some of polars' readers panic, which is no Exception.
     except (PolarsError, PanicException, OSError, ValueError) as error:
         if isinstance(error, DataError):
