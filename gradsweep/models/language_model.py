@@ -15,6 +15,7 @@ from transformers import (
     AutoModelForImageTextToText,
     PretrainedConfig,
 )
+from transformers.activations import ACT2FN
 
 OF_TORCH = (None, "eager", "sdpa")
 """Attention that every machine has; any other takes a package, a kernel from the hub or a GPU."""
@@ -57,4 +58,25 @@ def load_language_model(location: str, **arguments: Any) -> Any:
         return AutoModelForCausalLM.from_pretrained(location, **arguments)
     where = ("revision", "local_files_only", "trust_remote_code")
     config = read_config(location, **{name: arguments[name] for name in where if name in arguments})
-    return auto_class(config).from_pretrained(location, config=config, **arguments)
+    try:
+        return auto_class(config).from_pretrained(location, config=config, **arguments)
+    except KeyError as error:
+        raise _unknown_activation(config, error) or error from error
+
+
+def _unknown_activation(config: PretrainedConfig, error: KeyError) -> ValueError | None:
+    """The error of a config that names an activation which transformers does not know."""
+    (name,) = error.args[:1] or (None,)
+    if not isinstance(name, str) or name in ACT2FN:
+        return None
+    fields = [
+        field
+        for part in (config, config.get_text_config())
+        for field, value in vars(part).items()
+        if value == name and "act" in field
+    ]
+    if not fields:
+        return None
+    return ValueError(
+        f"{fields[0]}={name!r} in config.json is no activation; allowed are {', '.join(ACT2FN)}"
+    )

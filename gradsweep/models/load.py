@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from gradsweep.config import ModelConfig, ModelPlacement, Prompt, Quantization, SourceKind
+from gradsweep.config import ModelConfig, ModelPlacement, Prompt, Quantization, SourceKind, Weights
 from gradsweep.errors import ConfigError
 from gradsweep.models.file_content import check_folder
 from gradsweep.models.language_model import auto_class, read_config
+from gradsweep.models.parameters import local_folder
 from gradsweep.models.placement import (
     Placement,
     does_not_fit,
@@ -37,6 +38,7 @@ from gradsweep.models.pretrained import (
 from gradsweep.models.quantization import check_quantised
 from gradsweep.models.rank_group import RankGroup, rank_group
 from gradsweep.models.source import ResolvedSource, resolve
+from gradsweep.models.stored_tensors import check_stored_tensors
 from gradsweep.models.tokenizer import check_prompt, load_tokenizer
 from gradsweep.models.weights import dtype_of, load_weights
 
@@ -94,7 +96,8 @@ def load_model(
         ConfigError: the device does not exist here, the model has fewer positions than
             max_length, or `config.placement` asks for several processes and this is a single one.
         ModelError: the source cannot be found, read or reached; weights are missing from it, or
-            more are in it than the model uses; the tokenizer gives no offsets, or has no chat
+            more are in it than the model uses; their files hold others than a load would take
+            (`check_stored_tensors`); the tokenizer gives no offsets, or has no chat
             template and `config.prompt` is chat; the model does not fit on the device or, with
             `config.device_map`, on all of them; or it cannot be quantised as
             `config.quantization` asks, or cannot be trained as it is quantised.
@@ -105,12 +108,15 @@ def load_model(
         _show_terms(config.name, config.source.terms)
     if config.source.kind is SourceKind.folder:
         check_folder(Path(source.location))
+        _check_stored(config)
     arguments = loading_arguments(config, source, commit)
     group = group_of(config, device)
     if group and (told := group.first(commit_of(arguments))):
         arguments["revision"] = told
     parsing = gguf_parsed_once() if source.gguf_file else nullcontext()
     with quiet(bars=config.source.kind is SourceKind.hub), parsing:
+        if config.source.kind is SourceKind.folder:  # else the tokenizer would be blamed for it
+            from_pretrained(AutoConfig.from_pretrained, "config", config, source, arguments)
         if tokenizer is None:
             tokenizer = load_tokenizer(config, source, arguments)
         device_map = _device_map(config, source, arguments, target)
@@ -121,6 +127,8 @@ def load_model(
         else:
             model = load_weights(config, source, arguments, device_map)
     commit = commit_of(arguments)
+    if config.source.kind is SourceKind.hub:  # whose files are here now
+        _check_stored(replace(config, source=replace(config.source, revision=commit)))
     loaded = LoadedModel(model, tokenizer, config.prompt, config.max_length, commit, group)
     loaded = loaded.for_point(config)
     check_quantised(model, config)
@@ -139,6 +147,13 @@ def group_of(config: ModelConfig, device: str) -> RankGroup | None:
         ConfigError, RankLostError: as `rank_group`.
     """
     return rank_group(device) if config.placement is ModelPlacement.fsdp else None
+
+
+def _check_stored(config: ModelConfig) -> None:
+    """Ask the headers of weights that are read and are on this machine."""
+    folder = local_folder(config)
+    if folder and config.weights is not Weights.random:
+        check_stored_tensors(folder, config.name)
 
 
 @functools.cache

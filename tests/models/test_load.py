@@ -87,7 +87,7 @@ def test_weights_that_would_be_random_are_refused(
 @pytest.mark.parametrize(
     ("name", "content", "what"),
     [
-        ("config.json", '{"model_type": "nobody-knows"}', "weights"),
+        ("config.json", '{"model_type": "nobody-knows"}', "config"),
         ("tokenizer.json", "{}", "tokenizer"),
     ],
 )
