@@ -91,8 +91,8 @@ def _require_agreement(table: pl.DataFrame, rows: Sequence[Sequence[str]], path:
     for (number, ours), theirs in zip_longest(filled, _filled(table), fillvalue=(len(rows), ())):
         if tuple(ours) + ("",) * (table.width - len(ours)) != theirs:
             raise DataError(
-                f"{path}, row {number}: it has quotes inside a text that stands in none, and could "
-                f"be read in two ways. Put the text in quotes; {_DOUBLED}"
+                f"{path}, row {number}: a text that stands in no quotes has quotes or a carriage "
+                f"return inside, and could be read in two ways. Put it in quotes; {_DOUBLED}"
             )
 
 

@@ -70,6 +70,8 @@ def _prompt(row: dict[str, Any], where: str) -> str:
 def _indexed(row: dict[str, Any], where: str) -> Iterator[LabelledStep]:
     """The steps before the first wrong one are right; without a label, nothing is known."""
     steps, label = row["steps"], row.get("label")
+    if isinstance(label, float) and label.is_integer():
+        label = int(label)  # a table with gaps makes 1.0 of 1
     is_index = isinstance(label, int) and not isinstance(label, bool)
     if label is not None and not (is_index and -1 <= label < len(steps)):
         raise DataError(

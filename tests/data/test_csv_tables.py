@@ -48,6 +48,11 @@ def test_a_quote_that_is_not_doubled_is_no_other_text(text: str, said: str, read
         read(f"prompt,response\n{text}\n")
 
 
+def test_a_text_that_two_readers_read_otherwise_is_none(read: ReadCsv) -> None:
+    with pytest.raises(DataError, match=r"mine\.csv, row 2: .*carriage return inside.*in quotes"):
+        read('prompt,response\na?,b\nc\r,"d?"\n')
+
+
 @pytest.mark.parametrize(
     "response",
     [

@@ -25,13 +25,14 @@ def labels(record: dict[str, Any]) -> list[str | None]:
     ("label", "expected"),
     [
         (1, ["right", "wrong", "after_wrong"]),
+        (1.0, ["right", "wrong", "after_wrong"]),
         (0, ["wrong", "after_wrong", "after_wrong"]),
         (-1, ["right", "right", "right"]),
         (None, [None, None, None]),
     ],
 )
 def test_an_index_says_which_step_is_the_first_wrong_one(
-    label: int | None, expected: list[str | None]
+    label: float | None, expected: list[str | None]
 ) -> None:
     assert labels({"problem": "2 + 2?", "steps": STEPS, "label": label}) == expected
 
