@@ -8,7 +8,7 @@ CLUSTER := launchers/dev_cluster/cluster.sh
 WORKERS ?= 2
 SLURM_TESTS ?= tests/integration
 
-.PHONY: demo test test-long test-numerics test-slurm test-browser test-bergson bench bench-gpu bench-launches check format clean help
+.PHONY: demo test test-long test-numerics test-slurm test-browser test-bergson test-lightning bench bench-gpu bench-launches check format clean help
 .DEFAULT_GOAL := help
 
 help: ## what each target does
@@ -44,6 +44,9 @@ bench-gpu: $(VENV)/run.stamp ## what spectra cost beside a bare pass on a GPU; B
 test-bergson: $(VENV)/bergson.stamp ## bergson's collector in the benchmark finds what gradsweep finds
 	$(BIN)/python -m pytest tests/benchmarks/test_bergson_collector.py
 
+test-lightning: $(VENV)/lightning.stamp ## the callback in runs of Lightning's Trainer, two processes among them
+	$(BIN)/python -m pytest -m "" tests/training/test_lightning.py tests/training/test_lightning_ranks.py
+
 bench-launches: $(VENV)/run.stamp ## what spectra launch and wait for on a GPU, counted on the CPU
 	$(BIN)/python -m benchmarks.launches
 
@@ -75,6 +78,10 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 
 $(VENV)/browser.stamp: $(VENV)/dev.stamp
 	$(PIP) install --quiet -c constraints.txt -e '.[browser]'
+	@touch $@
+
+$(VENV)/lightning.stamp: $(VENV)/dev.stamp
+	$(PIP) install --quiet -c constraints.txt lightning
 	@touch $@
 
 # Without its dependencies: torchvision and torchaudio fit one torch alone, and nothing that the

@@ -49,10 +49,10 @@ class AccumulatedNorms:
         self._noted: dict[int, tuple[Tensor, Tensor]] = {}
         self._handles: list[Any] = []
         self.awaits = True
-        """Whether passes are of a step whose factor will be asked for; of others nothing is
-        noted."""
+        """Whether the factor of a pass's step may be asked for; of others nothing is noted."""
 
     def install(self) -> None:
+        self.awaits = True
         self._handles = [
             watched.weight.register_post_accumulate_grad_hook(self._noter(place))
             for place, watched in enumerate(self._weights)
