@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from gradsweep.times import duration_text
+
 NARROWEST = 20
 """Columns of a terminal; fewer in COLUMNS are a mistake, and nothing could be read in them."""
 LOG_LINE_SECONDS = 15.0
@@ -95,16 +97,6 @@ def rate_text(samples_per_second: float) -> str:
     if samples_per_second >= 1:
         return f"{samples_per_second:.1f} samples/s"
     return f"{1 / samples_per_second:.1f} s/sample"
-
-
-def duration_text(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours = minutes // 60
-    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
 
 
 @contextmanager

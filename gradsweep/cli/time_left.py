@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gradsweep.errors import counted
-from gradsweep.progress import duration_text
+from gradsweep.times import duration_text
 
 WORTH_SAYING = 60.0
 """Seconds; less is over before it is read."""

@@ -33,9 +33,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from gradsweep.errors import PointBusyError
-from gradsweep.progress import duration_text
 from gradsweep.store.atomic import readable_disk_errors
-from gradsweep.times import timestamp
+from gradsweep.times import duration_text, timestamp
 
 HEARTBEAT_SECONDS = 10.0
 """How often a holder touches its lease."""

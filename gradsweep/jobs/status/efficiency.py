@@ -10,9 +10,8 @@ from itertools import zip_longest
 from gradsweep.jobs.records import TaskRun
 from gradsweep.jobs.schedulers.base import Phase
 from gradsweep.jobs.tasks import JobTask
-from gradsweep.progress import duration_text
 from gradsweep.store import PointPaths
-from gradsweep.times import epoch
+from gradsweep.times import duration_text, epoch
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from rich.live import Live
 from gradsweep.jobs.status.lines import SweepStatus, total_text
 from gradsweep.jobs.status.observer import Observer
 from gradsweep.jobs.status.table import fitting_table
-from gradsweep.progress import LOG_LINE_SECONDS, console, duration_text
+from gradsweep.progress import LOG_LINE_SECONDS, console
+from gradsweep.times import duration_text
 
 LOOK_SECONDS = 2.0
 """Pause between two looks at the files."""

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from gradsweep.jobs.status.efficiency import efficiency_text
 from gradsweep.jobs.status.lines import Line, State, SweepStatus, total_text
-from gradsweep.progress import duration_text, output_console, rate_text
+from gradsweep.progress import output_console, rate_text
 from gradsweep.records import AXES, axis_words
+from gradsweep.times import duration_text
 
 STYLES = {
     State.RUNNING: "cyan",

@@ -22,8 +22,8 @@ from gradsweep.plan.forecast.tables import (
 )
 from gradsweep.plan.grouping import Array
 from gradsweep.plan.scheduling import JobPlanner
-from gradsweep.progress import duration_text
 from gradsweep.records import AXES, STUDY_OBJECTIVE
+from gradsweep.times import duration_text
 
 MOST_POINTS = 40
 """More of them are counted by dataset and cot, unless all are asked for."""

@@ -12,7 +12,7 @@ from rich.text import Text
 from gradsweep.models.footprint import amount, weight_kind
 from gradsweep.plan.estimate import Basis, capacity_gb
 from gradsweep.plan.forecast.records import STATES, Forecast, ModelForecast, PointForecast
-from gradsweep.progress import duration_text
+from gradsweep.times import duration_text
 
 WIDE = 100
 """Columns of a terminal from which on all columns of a table are shown."""
