@@ -73,6 +73,7 @@ def test_a_training_run_is_timed_unwatched_idle_and_with_every_update(capsys: Ca
     shown = capsys.readouterr().out
     section = shown[shown.index("## A training run") :]
     cells = next(line for line in section.splitlines() if line.startswith("| tiny")).split("|")
-    _, _, seconds, idle, operations, update, _ = (cell.split()[:1] for cell in cells)
-    assert all(float(*number) > 0 for number in (seconds, idle, update))
-    assert operations == ["0"], "an idle watch takes none"
+    idle, operations, update = (cell.split()[0] for cell in cells[3:6])
+    assert float(idle) > 0
+    assert float(update) > 0
+    assert operations == "0", "an idle watch takes none"
