@@ -101,7 +101,7 @@ def plant(results: Path, n_models: int, n_layers: int, n_samples: int) -> None:
         axes = Axes(f"model_{model}", *condition)
         named = {axis: value for axis, value in vars(axes).items() if axis != "objective"}
         science = {**named, "model": {"kind": "folder"}, "dataset": {"name": axes.dataset}}
-        config = {"seed": 0, "n_samples": n_samples, "cot": {"level": axes.cot}}
+        config = {"seed": 0, "n_samples": n_samples, "cot": {"level": axes.cot}, "sweep": None}
         record = {"axes": vars(axes), "science": science, "config": config, "versions": {}}
         paths = PointPaths(results, f"{number:016x}")
         with open_point(paths, {"point_id": paths.point_id} | record) as store:
