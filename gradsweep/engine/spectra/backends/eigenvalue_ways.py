@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -51,6 +52,8 @@ class Solving:
     nbytes: int = 0
     """Memory that is held until then, of the device or the host."""
 
+
+Found = TypeVar("Found")
 
 Way = Callable[[Tensor], list[Solving]]
 """Starts on float64 matrices (batch×n×n), of which only the lower triangle counts; they may be
@@ -96,25 +99,33 @@ def by_two_stages(matrices: Tensor) -> list[Solving]:
 
 def by_cusolver(matrices: Tensor) -> list[Solving]:
     """One call of cuSOLVER's batched solver for as many as fit."""
-    return [part for some in _parts(matrices) for part in _halved(some)]
+    return [part for some in _parts(matrices) for part in _halved(_by_one_call, some)]
 
 
-def _halved(matrices: Tensor) -> list[Solving]:
-    """Fewer at a time where the workspace does not fit beside a model and its activations."""
+def _by_one_call(matrices: Tensor) -> list[Solving]:
     try:
         return [Solving(cusolver.eigvalsh(matrices))]
     except cusolver.CusolverError:  # refused, and so not overwritten
         return by_torch(matrices)
+
+
+def _halved(solve: Callable[[Tensor], list[Found]], matrices: Tensor) -> list[Found]:
+    """Fewer at a time where the workspace does not fit beside a model and its activations."""
+    try:
+        return solve(matrices)
     except torch.OutOfMemoryError:
         if len(matrices) == 1:
             raise
     middle = len(matrices) // 2
-    return [*_halved(matrices[:middle]), *_halved(matrices[middle:])]
+    return [*_halved(solve, matrices[:middle]), *_halved(solve, matrices[middle:])]
 
 
 def by_torch(matrices: Tensor) -> list[Solving]:
     """Torch's batched solver, for as many as fit."""
-    return [Solving(wait=partial(_torch, some), nbytes=some.nbytes) for some in _parts(matrices)]
+    return [
+        Solving(wait=partial(_halved, _torch, some), nbytes=some.nbytes)
+        for some in _parts(matrices)
+    ]
 
 
 def _torch(matrices: Tensor) -> Eigenvalues:
@@ -122,11 +133,6 @@ def _torch(matrices: Tensor) -> Eigenvalues:
         return list(torch.linalg.eigvalsh(matrices).cpu().numpy())
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
         return solved_by(on_host, matrices)  # one bad matrix fails the whole batch
-    except torch.OutOfMemoryError:
-        if len(matrices) == 1:
-            raise
-    middle = len(matrices) // 2
-    return [*_torch(matrices[:middle]), *_torch(matrices[middle:])]
 
 
 def on_host(matrices: Tensor) -> list[Solving]:
