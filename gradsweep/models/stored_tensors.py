@@ -6,16 +6,16 @@ that comes last; and it reads integers as the numbers that they are, with scales
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import safe_open
+
 from gradsweep.errors import ModelError, few
-from gradsweep.models.file_content import HEADER_BYTES
 from gradsweep.models.fingerprint import weight_files
 from gradsweep.models.source import SHARD_INDEX, read_object
 from gradsweep.models.weights import DERIVED
@@ -33,14 +33,13 @@ class _Stored:
     file: Path
     dtype: str
     shape: tuple[int, ...]
-    start: int
-    end: int
 
     @property
     def content(self) -> tuple[str, tuple[int, ...], bytes]:
-        with self.file.open("rb") as opened:
-            opened.seek(self.start)
-            return self.dtype, self.shape, opened.read(self.end - self.start)
+        """What two copies have alike, to the last bit."""
+        with safe_open(self.file, "pt") as opened:
+            values = opened.get_tensor(self.name).flatten().view(torch.uint8)
+        return self.dtype, self.shape, values.numpy().tobytes()
 
 
 def check_stored_tensors(folder: Path, model: str) -> None:
@@ -61,13 +60,10 @@ def _safetensors(folder: Path) -> list[Path]:
 
 
 def _stored_in(file: Path) -> Iterator[_Stored]:
-    with file.open("rb") as opened:
-        (length,) = struct.unpack("<Q", opened.read(HEADER_BYTES))
-        header: dict[str, Any] = json.loads(opened.read(length))
-    for name, told in header.items():
-        if name != "__metadata__":
-            start, end = (HEADER_BYTES + length + offset for offset in told["data_offsets"])
-            yield _Stored(name, file, told["dtype"], tuple(told["shape"]), start, end)
+    with safe_open(file, "pt") as opened:
+        for name in opened.keys():  # noqa: SIM118 - no mapping
+            tensor = opened.get_slice(name)
+            yield _Stored(name, file, tensor.get_dtype(), tuple(tensor.get_shape()))
 
 
 def _check_one_copy(stored: list[_Stored], folder: Path, model: str) -> None:
